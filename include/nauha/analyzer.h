@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/* The analyzer ABI: what one metric tells its host and what the host offers it.
+ *
+ * An analyzer is one descriptor. The host parses SPECs (NAME:KIND[,KIND...][:key=value...])
+ * against it, makes the subscription, and calls it with bundles; the analyzer publishes through
+ * the host. It calls nothing of nauha but the functions in struct nauha_host, so the same source
+ * is built in or loaded as a plugin.
+ *
+ * Threads: one instance is called from one thread at a time.
+ */
+#ifndef NAUHA_ANALYZER_H
+#define NAUHA_ANALYZER_H
+
+#include "nauha/bus.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NAUHA_ANALYZER_ABI 1u
+
+/* ---- what the host offers ---- */
+
+struct nauha_host {
+    uint32_t abi;
+    uint32_t size; /* sizeof(struct nauha_host) of the host */
+    void *context; /* the host's */
+
+    /* Registers a topic this instance publishes. `plot` may be NULL; the user's ylims= and log=
+     * keys replace what it says. */
+    enum nauha_status (*register_topic)(const struct nauha_host *host, const char *name,
+                                        enum nauha_scope scope, enum nauha_form form,
+                                        const struct nauha_plot *plot, uint32_t *topic,
+                                        struct nauha_error *err);
+    enum nauha_status (*publish_scalar)(const struct nauha_host *host, uint32_t topic,
+                                        const struct nauha_message_info *stamps, double value,
+                                        struct nauha_error *err);
+    enum nauha_status (*publish_histogram)(const struct nauha_host *host, uint32_t topic,
+                                           const struct nauha_message_info *stamps,
+                                           const double *edges, const uint64_t *counts, size_t bins,
+                                           struct nauha_error *err);
+
+    size_t (*bundle_count)(const struct nauha_bundle *bundle);
+    struct nauha_message *(*bundle_message)(struct nauha_bundle *bundle, size_t position);
+    const struct nauha_message_info *(*info)(const struct nauha_message *message);
+    enum nauha_status (*tensor)(struct nauha_message *message, struct nauha_tensor *tensor,
+                                struct nauha_error *err);
+    enum nauha_status (*stats)(struct nauha_message *message, const struct nauha_stats **stats,
+                               struct nauha_error *err);
+    double (*sum_powers)(const struct nauha_tensor *tensor, double p);
+    void (*to_f64)(const struct nauha_tensor *tensor, size_t first, size_t n, double *out);
+    /* Sets the error and returns its code: `return host->fail(err, NAUHA_INVALID, "...")`. */
+    enum nauha_status (*fail)(struct nauha_error *err, enum nauha_status code, const char *format,
+                              ...) NAUHA_PRINTF(3, 4);
+};
+
+/* ---- what an analyzer tells ---- */
+
+enum nauha_parameter_type {
+    NAUHA_PARAMETER_INTEGER,
+    NAUHA_PARAMETER_REAL,  /* also "inf" and "-inf" */
+    NAUHA_PARAMETER_RANGE, /* LOW:HIGH, either end may be missing (NaN) */
+    NAUHA_PARAMETER_TEXT
+};
+
+/* One key the analyzer takes; the host validates type and bounds. */
+struct nauha_analyzer_parameter {
+    const char *key;
+    enum nauha_parameter_type type;
+    const char *fallback; /* default as text; NULL for none: must be given */
+    double low, high;     /* bounds of INTEGER and REAL, inclusive */
+    const char *help;
+};
+
+/* A value of one parameter, in the order of the descriptor's table. */
+union nauha_value {
+    int64_t integer;
+    double real;
+    struct {
+        double low, high;
+    } range;
+    const char *text; /* borrowed until `create` returns */
+};
+
+struct nauha_analyzer_config {
+    const char *const *kinds; /* as the SPEC gave them, or the descriptor's defaults */
+    size_t kind_count;
+    const union nauha_value *values;
+};
+
+enum nauha_analyzer_flags {
+    /* all kinds of one key and step come as one bundle; else each message alone */
+    NAUHA_ANALYZER_SYNCHRONIZED = 1u << 0,
+    /* what is computed for one module never depends on another's messages */
+    NAUHA_ANALYZER_PER_MODULE = 1u << 1
+};
+
+struct nauha_analyzer {
+    uint32_t abi;  /* NAUHA_ANALYZER_ABI */
+    uint32_t size; /* sizeof(struct nauha_analyzer) */
+    const char *name;
+    const char *summary; /* one sentence, no full stop */
+    const char *formula; /* the definition and its source, for help and docs */
+    uint32_t flags;
+    uint32_t min_kinds, max_kinds;    /* kinds the SPEC must give; both 0: fixed by default_kinds */
+    const char *const *default_kinds; /* NULL-terminated; NULL where the SPEC gives them */
+    const struct nauha_analyzer_parameter *parameters;
+    size_t parameter_count;
+
+    /* Makes an instance: registers the topics it publishes. host stays valid for its life. */
+    enum nauha_status (*create)(const struct nauha_host *host,
+                                const struct nauha_analyzer_config *config, void **self,
+                                struct nauha_error *err);
+    enum nauha_status (*compute)(void *self, struct nauha_bundle *bundle, struct nauha_error *err);
+    enum nauha_status (*step_finished)(void *self, uint64_t global_step,
+                                       struct nauha_error *err);      /* may be NULL */
+    enum nauha_status (*finish)(void *self, struct nauha_error *err); /* may be NULL */
+    void (*destroy)(void *self);
+};
+
+/* A metric's source ends with NAUHA_ANALYZER(norm) = {...}; built in, it defines
+ * nauha_analyzer_norm; built with -DNAUHA_PLUGIN, the symbol that the host looks up. */
+#ifdef NAUHA_PLUGIN
+#define NAUHA_ANALYZER(id) NAUHA_API const struct nauha_analyzer nauha_plugin_analyzer
+#else
+#define NAUHA_ANALYZER(id) const struct nauha_analyzer nauha_analyzer_##id
+#endif
+#define NAUHA_PLUGIN_SYMBOL "nauha_plugin_analyzer"
+
+/* The analyzers built in; the table ends at *count. */
+NAUHA_API const struct nauha_analyzer *const *nauha_builtin_analyzers(size_t *count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

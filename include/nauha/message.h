@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* A message: one event or tensor of a training, with its stamps.
+ *
+ * Threads: one at a time; a message is borrowed until the callback that received it returns.
+ */
+#ifndef NAUHA_MESSAGE_H
+#define NAUHA_MESSAGE_H
+
+#include "nauha/names.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct nauha_message;
+
+/* Everything about a message but its elements. Numbers are those of the names object that the
+ * source was given; strings are never NULL. */
+struct nauha_message_info {
+    uint64_t seq;         /* 0-based order of publication in this rank's run */
+    uint64_t time_ns;     /* since the recorder opened, monotonic */
+    uint64_t global_step; /* 0-based, never resets */
+    uint32_t train_step;  /* 0-based batch in the epoch */
+    uint32_t epoch;       /* 0-based */
+    uint32_t rank;        /* data-parallel rank */
+    uint32_t call;        /* how many times the module ran before in this step */
+    uint32_t kind;
+    uint32_t tag;
+    uint32_t module; /* NAUHA_NONE for network messages */
+    uint32_t slot;   /* which tensor of the module; 0 is "", the only one */
+    const char *kind_name;
+    const char *tag_name;
+    const char *module_name;  /* as in state_dict; the root module is "" */
+    const char *module_class; /* "Conv2d" */
+    const char *slot_name;
+    bool has_tensor; /* false: an event, and the fields below are 0 */
+    enum nauha_dtype dtype;
+    uint32_t ndim;
+    const int64_t *shape;
+    uint64_t bytes;
+};
+
+/* Borrowed until the message ends. */
+NAUHA_API const struct nauha_message_info *nauha_message_info(const struct nauha_message *message);
+
+/* The elements, contiguous, read from the trace on first use; borrowed until the message ends.
+ * INVALID for an event; DAMAGED, IO, FORMAT, NOMEM from the source. */
+NAUHA_API enum nauha_status nauha_message_tensor(struct nauha_message *message,
+                                                 struct nauha_tensor *tensor,
+                                                 struct nauha_error *err);
+
+/* What a tap or a bus takes. Returning anything but NAUHA_OK stops the source. */
+typedef enum nauha_status (*nauha_message_fn)(void *context, struct nauha_message *message,
+                                              struct nauha_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

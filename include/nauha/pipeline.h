@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* A pipeline: a bus, the subscribers that SPECs name, and the sinks that write what those
+ * publish. Fed by a trace (nauha_pipeline_replay) or live (nauha_pipeline_publish as a
+ * recorder's tap): the output is the same, byte for byte.
+ *
+ * Threads: one at a time.
+ */
+#ifndef NAUHA_PIPELINE_H
+#define NAUHA_PIPELINE_H
+
+#include "nauha/analyzer.h"
+#include "nauha/trace.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct nauha_pipeline;
+
+/* names is borrowed until nauha_pipeline_free. NULL when out of memory. */
+NAUHA_API struct nauha_pipeline *nauha_pipeline_new(struct nauha_names *names);
+NAUHA_API void nauha_pipeline_free(struct nauha_pipeline *pipeline);
+/* Borrowed: for subscribers of the caller's own. */
+NAUHA_API struct nauha_bus *nauha_pipeline_bus(struct nauha_pipeline *pipeline);
+
+/* Adds the metric of a SPEC. Besides the analyzer's own, every metric takes the keys subsample=N,
+ * tag=T, ylims=LOW:HIGH and log=0|1. UNKNOWN: no such metric or key, listing those there are;
+ * INVALID: kinds or values that do not fit, saying what does. Kinds are looked up when the
+ * pipeline starts, so the order of metrics that feed on each other does not matter. */
+NAUHA_API enum nauha_status nauha_pipeline_add_metric(struct nauha_pipeline *pipeline,
+                                                      const char *spec, struct nauha_error *err);
+
+/* The keys every metric takes, for help. */
+NAUHA_API const struct nauha_analyzer_parameter *nauha_pipeline_common_keys(size_t *count);
+
+/* Adds a sink by name: "csv" writes directory/TOPIC.csv; "gnuplot" adds TOPIC.gp, .svg and .png
+ * (csv is then implied). directory NULL: csv to standard output with a leading metric column.
+ * Files get their final names when the run has finished. UNKNOWN: no such sink, listing them. */
+NAUHA_API enum nauha_status nauha_pipeline_add_sink(struct nauha_pipeline *pipeline,
+                                                    const char *name, const char *directory,
+                                                    struct nauha_error *err);
+/* NULL-terminated names of the sinks. */
+NAUHA_API const char *const *nauha_pipeline_sinks(void);
+
+/* Makes the subscriptions; nothing can be added afterwards. UNKNOWN: a metric's kind is no topic,
+ * naming both and listing the topics. */
+NAUHA_API enum nauha_status nauha_pipeline_start(struct nauha_pipeline *pipeline,
+                                                 struct nauha_error *err);
+
+/* One live message; a nauha_message_fn, with the pipeline as its context. */
+NAUHA_API enum nauha_status nauha_pipeline_publish(void *pipeline, struct nauha_message *message,
+                                                   struct nauha_error *err);
+
+/* Feeds the chosen messages of a trace (opened on the pipeline's names) that some subscription
+ * wants; the others are not decoded. progress may be NULL. */
+typedef void (*nauha_progress_fn)(void *context, uint64_t done, uint64_t total);
+NAUHA_API enum nauha_status nauha_pipeline_replay(struct nauha_pipeline *pipeline,
+                                                  struct nauha_trace *trace,
+                                                  const struct nauha_selector *selector,
+                                                  nauha_progress_fn progress, void *context,
+                                                  struct nauha_error *err);
+
+/* Ends the run and puts the sinks' files in place. After a failed publish or replay do not call
+ * this: free the pipeline, and what was written so far stays under its .partial names. */
+NAUHA_API enum nauha_status nauha_pipeline_finish(struct nauha_pipeline *pipeline,
+                                                  struct nauha_error *err);
+
+/* Calls line for each file written and for each thing the user should know. */
+NAUHA_API void nauha_pipeline_report(const struct nauha_pipeline *pipeline,
+                                     void (*line)(void *context, const char *text), void *context);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
