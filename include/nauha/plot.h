@@ -10,6 +10,7 @@ extern "C" {
 #endif
 
 struct nauha_plot {
+    const char *series; /* name of files and of the metric column; NULL: the topic's name */
     const char *title;  /* "Norm of layer_gradients (p = 2)" */
     const char *xlabel; /* "step"; histograms: the step axis as well */
     const char *ylabel; /* quantity with its unit where it has one */
