@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+# nauha. `make demo` and `make test` need nothing else; `make help` lists the rest.
+#
+#   CONFIG=release|asan|tsan   what to build (objects under build/CONFIG/)
+#   CC= CXX= CFLAGS_EXTRA=     compilers, further flags (CI adds -Werror)
+#   LIBTORCH=DIR|python        another libtorch than the distribution's
+
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+
+CONFIG ?= release
+LIBTORCH ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
+PYTHON ?= $(or $(wildcard /usr/bin/python3),python3)
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+
+VERSION := $(shell cat VERSION)
+B := build/$(CONFIG)
+# The release program stands at build/nauha, where README.md says it is.
+OUT := $(if $(filter release,$(CONFIG)),build,$(B))
+
+# ---- what is built ----
+
+CORE_SRC := $(wildcard recorder/core/*.c)
+RECORDER_SRC := $(wildcard recorder/*.c)
+REPLAY_SRC := $(wildcard replay/*.c)
+ANALYZERS_SRC := $(wildcard analyzers/*.c)
+TOOLS_SRC := $(wildcard tools/*.c)
+TRAIN_SRC := $(wildcard tools/train/*.cpp)
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT_TORCH_SRC := $(wildcard tests/unit/test_*.cpp)
+TEST_TOOLS_SRC := $(wildcard tests/tools/*.c)
+BENCH_SRC := $(wildcard tests/bench/*.c)
+
+obj = $(patsubst %,$(B)/%.o,$(1))
+CORE_OBJ := $(call obj,$(CORE_SRC))
+RECORDER_OBJ := $(call obj,$(RECORDER_SRC))
+REPLAY_OBJ := $(call obj,$(REPLAY_SRC))
+ANALYZERS_OBJ := $(call obj,$(ANALYZERS_SRC))
+TOOLS_OBJ := $(call obj,$(TOOLS_SRC))
+TRAIN_OBJ := $(call obj,$(TRAIN_SRC))
+LIBRARY_OBJ := $(CORE_OBJ) $(RECORDER_OBJ) $(REPLAY_OBJ) $(ANALYZERS_OBJ)
+
+UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT_SRC))
+UNIT_TORCH_BIN := $(patsubst %.cpp,$(B)/%,$(UNIT_TORCH_SRC))
+TEST_TOOLS_BIN := $(patsubst %.c,$(B)/%,$(TEST_TOOLS_SRC))
+BENCH_BIN := $(patsubst %.c,$(B)/%,$(BENCH_SRC))
+
+PROGRAM := $(OUT)/nauha
+TRAIN := $(OUT)/nauha_train.so
+RECORDER_LIB := $(OUT)/libnauha-recorder.so
+REPLAY_LIB := $(OUT)/libnauha-replay.so
+H5_PLUGIN := $(OUT)/plugins/libnauha_h5z_zstd.so
+
+# ---- flags ----
+
+PACKAGES := hdf5 libzstd liblz4 libxxhash libcjson
+ifneq ($(shell command -v pkg-config),)
+PKG_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
+PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+endif
+
+WARNINGS := -Wall -Wextra -Wconversion -Wshadow
+SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+SANITIZE_tsan := -fsanitize=thread
+SANITIZE := $(SANITIZE_$(CONFIG))
+OPTIMISE := $(if $(filter release,$(CONFIG)),-O3,-O1)
+
+CPPFLAGS := -Iinclude -I. -D_GNU_SOURCE -DNAUHA_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
+COMMON := -g $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(SANITIZE) $(CFLAGS_EXTRA)
+CFLAGS := -std=c11 $(COMMON)
+CXXFLAGS = $(TORCH_CXXFLAGS) $(filter-out -Wconversion -Wshadow,$(COMMON))
+LDFLAGS := -pthread $(SANITIZE)
+LDLIBS := $(PKG_LIBS) -ldl -lm
+
+# libtorch is looked for once and remembered (a change of LIBTORCH looks again).
+TORCH_MK := build/torch-$(or $(subst /,_,$(LIBTORCH)),default).mk
+ifeq ($(filter deps help clean check-layers check-headers check-format,$(MAKECMDGOALS)),)
+-include $(TORCH_MK)
+endif
+$(TORCH_MK): tools/find-libtorch.sh $(wildcard /usr/include/torch/csrc/api/include/torch/torch.h)
+	@mkdir -p $(@D)
+	@tools/find-libtorch.sh $(LIBTORCH) >$@
+
+# Changed flags rebuild: the file changes only when its text does.
+FLAGS_FILE := $(B)/flags
+FLAGS_TEXT = $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(LDLIBS)
+$(FLAGS_FILE): force
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))' >$@
+
+# ---- targets for people ----
+
+.PHONY: all demo test bench deps install man clean help force check check-layers check-headers \
+    check-format check-size
+
+all: $(PROGRAM) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGIN) $(if $(TORCH_FOUND),$(TRAIN)) ## build everything
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+deps: ## install what is missing (Debian, Ubuntu)
+	@tools/install-deps.sh
+
+demo: deps ## train on Fashion-MNIST, replay the trace, draw the pictures
+	@$(MAKE) --no-print-directory -j2 all
+	@tools/demo.sh build/nauha build/demo
+
+test: deps ## all tests; T=codec runs one module, F='*full*' one case
+	@$(MAKE) --no-print-directory -j2 run-test
+
+.PHONY: run-test
+run-test: all $(UNIT_BIN) $(TEST_TOOLS_BIN) $(if $(TORCH_FOUND),$(UNIT_TORCH_BIN))
+	@NAUHA=$(abspath $(PROGRAM)) NAUHA_BUILD=$(abspath $(B)) HDF5_PLUGIN_PATH=$(abspath $(OUT)/plugins) \
+	    $(PYTHON) tests/run.py --build $(B) $(if $(T),--only '$(T)') $(if $(F),--case '$(F)')
+
+bench: deps ## measure: codec, recorder, training
+	@$(MAKE) --no-print-directory -j2 run-bench
+
+.PHONY: run-bench
+run-bench: all $(BENCH_BIN)
+	@for bench in $(BENCH_BIN); do echo "== $${bench##*/}"; $$bench || exit 1; done
+
+check: check-layers check-headers check-format check-size ## the style checks
+
+check-layers: ## includes follow the arrows of docs/architecture.md
+	@tools/check-layers.sh
+
+check-headers: ## each public header compiles alone, as C11 and as C++
+	@for header in $(wildcard include/nauha/*.h); do \
+	    printf '#include "%s"\n' "$${header#include/}" | \
+	        $(CC) -std=c11 $(WARNINGS) -Werror -fsyntax-only -Iinclude -x c - || exit 1; \
+	    printf '#include "%s"\n' "$${header#include/}" | \
+	        $(CXX) -std=c++17 $(WARNINGS) -Werror -fsyntax-only -Iinclude -x c++ - || exit 1; \
+	done
+
+check-format: ## clang-format has nothing to change
+	@clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h' '*.hpp' '*.cpp')
+
+check-size: ## functions under 100 lines, files under 650
+	@tools/check-size.sh
+
+man: $(PROGRAM) ## regenerate docs/man from the command tables
+	@mkdir -p docs/man
+	@$(PROGRAM) help --man >docs/man/nauha.1
+	@for command in $$($(PROGRAM) help --commands); do \
+	    $(PROGRAM) help --man $$command >docs/man/nauha-$$command.1 || exit 1; done
+
+install: all ## DESTDIR= PREFIX=
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/nauha $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+	    $(DESTDIR)$(PREFIX)/include/nauha $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/lib/nauha/hdf5-plugins
+	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/nauha
+	install -m 644 $(RECORDER_LIB) $(REPLAY_LIB) $(DESTDIR)$(PREFIX)/lib
+	$(if $(TORCH_FOUND),install -m 644 $(TRAIN) $(DESTDIR)$(PREFIX)/lib/nauha)
+	install -m 644 $(H5_PLUGIN) $(DESTDIR)$(PREFIX)/lib/nauha/hdf5-plugins
+	install -m 644 $(wildcard include/nauha/*.h include/nauha/*.hpp) $(DESTDIR)$(PREFIX)/include/nauha
+	install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tools/nauha-recorder.pc.in \
+	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/nauha-recorder.pc
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tools/nauha-replay.pc.in \
+	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/nauha-replay.pc
+
+clean: ## remove build/
+	rm -rf build
+
+# ---- rules ----
+
+$(B)/%.c.o: %.c $(FLAGS_FILE)
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/%.cpp.o: %.cpp $(FLAGS_FILE)
+	@mkdir -p $(@D)
+	@echo "  CXX  $<"
+	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c $< -o $@
+
+# The program exports the public API to the training module and to plugins.
+$(PROGRAM): $(TOOLS_OBJ) $(LIBRARY_OBJ)
+	@echo "  LINK $@"
+	@$(CC) $(LDFLAGS) -rdynamic $^ -o $@ $(LDLIBS)
+
+$(TRAIN): $(TRAIN_OBJ)
+	@echo "  LINK $@"
+	@$(CXX) $(LDFLAGS) -shared $^ -o $@ $(TORCH_LIBS) -lz
+
+$(RECORDER_LIB): $(CORE_OBJ) $(RECORDER_OBJ)
+	@echo "  LINK $@"
+	@$(CC) $(LDFLAGS) -shared -Wl,-soname,$(@F) $^ -o $@ $(LDLIBS)
+
+$(REPLAY_LIB): $(CORE_OBJ) $(REPLAY_OBJ) $(ANALYZERS_OBJ)
+	@echo "  LINK $@"
+	@$(CC) $(LDFLAGS) -shared -Wl,-soname,$(@F) $^ -o $@ $(LDLIBS)
+
+$(H5_PLUGIN): $(call obj,$(wildcard tools/hdf5-plugin/*.c))
+	@mkdir -p $(@D)
+	@echo "  LINK $@"
+	@$(CC) $(LDFLAGS) -shared $^ -o $@ $(PKG_LIBS)
+
+$(B)/libnauha.a: $(LIBRARY_OBJ)
+	@rm -f $@
+	@ar rcs $@ $^
+
+# Unit tests see everything, the program's tables too, but not its main().
+UNIT_LINK := $(filter-out $(B)/tools/nauha.c.o,$(TOOLS_OBJ))
+$(UNIT_BIN): $(B)/%: $(B)/%.c.o $(UNIT_LINK) $(B)/libnauha.a
+	@$(CC) $(LDFLAGS) -rdynamic $^ -o $@ -lcmocka $(LDLIBS)
+
+$(UNIT_TORCH_BIN): $(B)/%: $(B)/%.cpp.o $(filter-out %/train.cpp.o,$(TRAIN_OBJ)) $(B)/libnauha.a
+	@$(CXX) $(LDFLAGS) $^ -o $@ -lcmocka $(LDLIBS) $(TORCH_LIBS) -lz
+
+$(TEST_TOOLS_BIN) $(BENCH_BIN): $(B)/%: $(B)/%.c.o $(B)/libnauha.a
+	@$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
