@@ -116,7 +116,11 @@ demo: deps ## train on Fashion-MNIST, replay the trace, draw the pictures
 test: deps ## all tests; T=codec runs one module, F='*full*' one case
 	@$(MAKE) --no-print-directory -j2 run-test
 
-.PHONY: run-test
+.PHONY: run-test run-unit
+run-unit: $(UNIT_BIN) $(H5_PLUGIN) $(TEST_TOOLS_BIN) # what sanitizer runs take: no libtorch, no Python
+	@NAUHA_BUILD=$(abspath $(B)) HDF5_PLUGIN_PATH=$(abspath $(OUT)/plugins) \
+	    $(PYTHON) tests/run.py --build $(B) --units $(if $(T),--only '$(T)')
+
 run-test: all $(UNIT_BIN) $(TEST_TOOLS_BIN) $(if $(TORCH_FOUND),$(UNIT_TORCH_BIN))
 	@NAUHA=$(abspath $(PROGRAM)) NAUHA_BUILD=$(abspath $(B)) HDF5_PLUGIN_PATH=$(abspath $(OUT)/plugins) \
 	    $(PYTHON) tests/run.py --build $(B) $(if $(T),--only '$(T)') $(if $(F),--case '$(F)')
@@ -214,7 +218,7 @@ UNIT_LINK := $(filter-out $(B)/tools/nauha.c.o,$(TOOLS_OBJ))
 $(UNIT_BIN): $(B)/%: $(B)/%.c.o $(UNIT_LINK) $(B)/libnauha.a
 	@$(CC) $(LDFLAGS) -rdynamic $^ -o $@ -lcmocka $(LDLIBS)
 
-$(UNIT_TORCH_BIN): $(B)/%: $(B)/%.cpp.o $(filter-out %/train.cpp.o,$(TRAIN_OBJ)) $(B)/libnauha.a
+$(UNIT_TORCH_BIN): $(B)/%: $(B)/%.cpp.o $(TRAIN_OBJ) $(UNIT_LINK) $(B)/libnauha.a
 	@$(CXX) $(LDFLAGS) $^ -o $@ -lcmocka $(LDLIBS) $(TORCH_LIBS) -lz
 
 $(TEST_TOOLS_BIN) $(BENCH_BIN): $(B)/%: $(B)/%.c.o $(B)/libnauha.a

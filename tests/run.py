@@ -19,15 +19,15 @@ ROOT = pathlib.Path(__file__).resolve().parent
 TIMEOUT_S = 900
 
 
-def commands(build, only):
-    """(name, argv) of every test program chosen by `only`, a module name such as 'codec'."""
-    units = sorted(p for p in (build / "tests/unit").glob("test_*") if not p.suffix and os.access(p, os.X_OK))
-    sources = {p.stem for p in (ROOT / "unit").glob("test_*.c*")}
+def commands(build, only, units_only):
+    """(name, argv) of every test program chosen by `only`, module names such as 'codec names'."""
+    units = sorted(p for p in (build / "tests/unit").glob("test_*") if not p.suffix)
+    sources = {p.stem for p in (ROOT / "unit").glob("test_*.c" if units_only else "test_*.c*")}
     rows = [(p.name, [str(p)]) for p in units if p.name in sources]
-    for path in sorted((ROOT / "integration").glob("test_*.py")):
+    for path in [] if units_only else sorted((ROOT / "integration").glob("test_*.py")):
         rows.append((path.stem, [sys.executable, "-m", "unittest", "-v", f"tests.integration.{path.stem}"]))
     if only:
-        rows = [row for row in rows if fnmatch.fnmatch(row[0], f"test_{only}")]
+        rows = [row for row in rows if any(fnmatch.fnmatch(row[0], f"test_{name}") for name in only.split())]
     return rows
 
 
@@ -74,10 +74,11 @@ def run(row, case):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=pathlib.Path, required=True)
-    parser.add_argument("--only", help="one module: 'codec' runs test_codec")
+    parser.add_argument("--only", help="modules: 'codec names' runs test_codec and test_names")
+    parser.add_argument("--units", action="store_true", help="the cmocka programs only")
     parser.add_argument("--case", help="a pattern of test cases")
     options = parser.parse_args()
-    rows = commands(options.build.resolve(), options.only)
+    rows = commands(options.build.resolve(), options.only, options.units)
     if not rows:
         sys.exit(f"no test is called test_{options.only}")
     totals = [0, 0, 0]

@@ -15,8 +15,6 @@ print_tree() { # include directory, library directory
     fi
     version=$(sed -n 's/^#define TORCH_VERSION "\(.*\)"$/\1/p' "$1/torch/csrc/api/include/torch/version.h" \
         "$1/torch/headeronly/version.h" 2>/dev/null | head -n 1)
-    # From 2.12 on the headers need C++20.
-    standard=$(printf '%s\n' "$version" | awk -F. '{ print ($1 > 2 || ($1 == 2 && $2 >= 12)) ? "c++20" : "c++17" }')
     echo "TORCH_FOUND := $1"
     echo "TORCH_VERSION := $version"
     include="-isystem $1 -isystem $1/torch/csrc/api/include"
@@ -25,8 +23,8 @@ print_tree() { # include directory, library directory
         include="-isystem $1/torch/csrc/api/include"
         search=
     fi
-    echo "TORCH_CXXFLAGS := -std=$standard -D_GLIBCXX_USE_CXX11_ABI=$abi $include"
-    echo "TORCH_LIBS := $search -Wl,--no-as-needed -ltorch_cpu -lc10 -Wl,--as-needed"
+    echo "TORCH_CXXFLAGS := -std=c++17 -D_GLIBCXX_USE_CXX11_ABI=$abi $include"
+    echo "TORCH_LIBS := $search -Wl,--no-as-needed -ltorch -ltorch_cpu -lc10 -Wl,--as-needed"
 }
 
 python_torch() {
