@@ -13,10 +13,8 @@ print_tree() { # include directory, library directory
         ! nm -DC "$2/libc10.so" 2>/dev/null | grep -q 'c10::Error.*__cxx11'; then
         abi=0
     fi
-    version=$(sed -n 's/^#define TORCH_VERSION "\(.*\)"$/\1/p' "$1/torch/csrc/api/include/torch/version.h" \
         "$1/torch/headeronly/version.h" 2>/dev/null | head -n 1)
     echo "TORCH_FOUND := $1"
-    echo "TORCH_VERSION := $version"
     include="-isystem $1 -isystem $1/torch/csrc/api/include"
     search="-L$2 -Wl,-rpath,$2"
     if [ "$1" = /usr/include ]; then # the compiler's own directories must not be named again

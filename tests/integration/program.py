@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""Running the program and its test tools, and reading what they write."""
+import csv
+import os
+import pathlib
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NAUHA = os.environ.get("NAUHA", str(ROOT / "build/nauha"))
+BUILD = pathlib.Path(os.environ.get("NAUHA_BUILD", ROOT / "build/release"))
+
+
+def has_training():
+    """Whether this build has the libtorch part."""
+    return (pathlib.Path(NAUHA).parent / "nauha_train.so").exists()
+
+
+def nauha(*arguments, code=0, **options):
+    """Runs the program, checks its exit code, and returns the finished process (text streams)."""
+    done = subprocess.run([NAUHA, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          stdin=subprocess.DEVNULL, text=True, timeout=600, **options)
+    if code is not None and done.returncode != code:
+        raise AssertionError(f"nauha {' '.join(map(str, arguments))}: exit {done.returncode}, expected {code}\n"
+                             f"stdout: {done.stdout[-2000:]}\nstderr: {done.stderr[-2000:]}")
+    return done
+
+
+def make_trace(path, *arguments):
+    """The deterministic synthetic trace of tests/tools/make_trace.c."""
+    subprocess.run([str(BUILD / "tests/tools/make_trace"), *map(str, arguments), str(path)], check=True, timeout=600)
+    return path
+
+
+def read_csv(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
