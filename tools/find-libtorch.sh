@@ -13,7 +13,6 @@ print_tree() { # include directory, library directory
         ! nm -DC "$2/libc10.so" 2>/dev/null | grep -q 'c10::Error.*__cxx11'; then
         abi=0
     fi
-        "$1/torch/headeronly/version.h" 2>/dev/null | head -n 1)
     echo "TORCH_FOUND := $1"
     include="-isystem $1 -isystem $1/torch/csrc/api/include"
     search="-L$2 -Wl,-rpath,$2"
