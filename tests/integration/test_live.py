@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""A real training: live and replayed metrics are the same bytes, recording changes nothing, and
+the messages come in the order and with the stamps that docs/messages.md promises."""
+import filecmp
+import json
+import pathlib
+import tempfile
+import unittest
+
+import numpy as np
+
+from tests.integration import h5trace
+from tests.integration.program import has_training, nauha
+
+METRICS = ["loss", "train_accuracy", "ratio:weight_updates,weights", "ratio:bias_updates,biases", "norm:layer_gradients",
+           "norm:weight_gradients:order=1", "norm:biases:order=inf", "mean:activations", "sum:weight_gradients",
+           "variance:weights", "histogram:weights:bins=16", "histogram:layer_gradients:subsample=5",
+           "message_mean:weight_updates_weights_ratio", "message_mean:activations_mean"]
+TRAINING = ["--model", "alexnetmini", "--dataset", "fashion-mnist", "--batch-size", "32", "--max-steps", "12", "--seed", "3"]
+
+
+def metric_arguments():
+    return [word for spec in METRICS for word in ("--metric", spec)]
+
+
+@unittest.skipUnless(has_training(), "skipped: this build has no libtorch")
+class Live(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.dir = pathlib.Path(cls.folder.name)
+        cls.run = cls.dir / "run.h5"
+        nauha("train", "-o", cls.run, *TRAINING, *metric_arguments(), "--live", cls.dir / "live", "--sink", "csv")
+        nauha("replay", cls.run, *metric_arguments(), "-o", cls.dir / "replayed", "--sink", "csv")
+        cls.trace = h5trace.Trace(cls.run)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.trace.file.close()
+        cls.folder.cleanup()
+
+    def test_live_and_replayed_are_the_same_bytes_for_every_metric(self):
+        live = sorted(p.name for p in (self.dir / "live").iterdir())
+        self.assertEqual(live, sorted(p.name for p in (self.dir / "replayed").iterdir()))
+        self.assertEqual(len(live), len(METRICS))
+        for name in live:
+            with self.subTest(name):
+                self.assertTrue(filecmp.cmp(self.dir / "live" / name, self.dir / "replayed" / name, shallow=False))
+                self.assertGreater(len((self.dir / "live" / name).read_text().splitlines()), 2)
+
+    def test_recording_does_not_change_the_training(self):
+        again = self.dir / "again.h5"
+        nauha("train", "-o", again, *TRAINING, "--codec", "lz4")
+        second = h5trace.Trace(again)
+        for kind in ("loss", "weights", "weight_updates"):
+            mine, theirs = self.trace.of(kind), second.of(kind)
+            self.assertEqual(len(mine), len(theirs))
+            for a, b in zip(mine, theirs):
+                np.testing.assert_array_equal(a.values, b.values)
+        second.file.close()
+
+    def test_order_inside_a_step(self):
+        rank = {kind: i for i, kinds in enumerate((
+            ["epoch_started"], ["batch_started"], ["input_data"], ["activations"], ["network_output"], ["input_labels"],
+            ["loss"], ["layer_gradients", "weight_gradients", "bias_gradients"], ["buffers"], ["weights", "biases"],
+            ["weight_updates", "bias_updates"], ["batch_finished"], ["epoch_finished"])) for kind in kinds}
+        self.assertEqual([m.seq for m in self.trace.messages], list(range(len(self.trace.messages))))
+        for step in range(12):
+            kinds = [m.kind for m in self.trace.messages if m.step == step]
+            order = [rank[k] for k in kinds]
+            self.assertEqual(order, sorted(order), f"step {step}: {kinds}")
+            self.assertIn("batch_finished", kinds)
+        self.assertEqual({m.train_step for m in self.trace.messages if m.step == 7}, {7})
+
+    def test_all_kinds_are_there_in_every_step(self):
+        for step in (0, 5, 11):
+            kinds = {m.kind for m in self.trace.messages if m.step == step}
+            self.assertLessEqual({"weights", "biases", "weight_gradients", "bias_gradients", "weight_updates", "bias_updates",
+                                  "activations", "layer_gradients", "network_output", "input_data", "input_labels", "loss"}, kinds)
+
+    def test_gradients_follow_from_the_recorded_tensors(self):
+        """d loss/d weight of a linear layer is its output gradient, transposed, times its input."""
+        def one(kind, module, step):
+            found = [m for m in self.trace.messages if (m.kind, m.module, m.step) == (kind, module, step)]
+            self.assertEqual(len(found), 1)
+            return found[0].values.astype(np.float64)
+
+        last = [m.module for m in self.trace.of("weights")][-1]
+        modules = [m.module for m in self.trace.of("activations") if m.step == 4]
+        before = modules[modules.index(last) - 1]
+        gradient = one("layer_gradients", last, 4).T @ one("activations", before, 4)
+        np.testing.assert_allclose(one("weight_gradients", last, 4), gradient, rtol=1e-4, atol=1e-7)
+
+    def test_info_counts(self):
+        info = json.loads(nauha("info", self.run, "--json").stdout)
+        self.assertEqual(info["messages"], len(self.trace.messages))
+        self.assertEqual(info["steps"], 12)
+        self.assertEqual(info["lost"], 0)
+        self.assertIs(info["complete"], True)
+        published = sum(m.values.nbytes for m in self.trace.messages if m.has_data)
+        self.assertEqual(info["bytes_published"], published)
+        self.assertEqual(info["bytes_stored"], self.run.stat().st_size)
+
+    def test_every_model_records_and_replays(self):
+        for model in ("fc", "vgg", "resnet", "densenet"):
+            with self.subTest(model):
+                run = self.dir / f"{model}.h5"
+                nauha("train", "-o", run, "--model", model, "--dataset", "fashion-mnist", "--batch-size", "8", "--max-steps", "2")
+                nauha("replay", run, "--metric", "norm:layer_gradients", "--metric", "ratio:weight_updates,weights",
+                      "-o", self.dir / model, "--sink", "csv", "--strict")
+                rows = (self.dir / model / "layer_gradients_norm2.csv").read_text().splitlines()
+                self.assertGreater(len(rows), 8)
+
+
+if __name__ == "__main__":
+    unittest.main()
