@@ -14,6 +14,7 @@
 struct nauha__h5_quiet {
     H5E_auto2_t function;
     void *data;
+    bool is_v1; /* the host's handler is an H5E_auto1_t */
 };
 void nauha__h5_quiet_begin(struct nauha__h5_quiet *quiet);
 void nauha__h5_quiet_end(const struct nauha__h5_quiet *quiet);

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* Small floats to float and back, branch-free so that loops over them vectorise.
+ *
+ * Encoding rounds to nearest even and treats NaN and overflow as PyTorch does (c10/util/Half.h,
+ * BFloat16.h, Float8_*.h); decoding is exact.
+ */
+#ifndef NAUHA_INTERNAL_CONVERT_H
+#define NAUHA_INTERNAL_CONVERT_H
+
+#include <string.h>
+
+#include "nauha/tensor.h"
+
+static inline uint32_t nauha__float_bits(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+static inline float nauha__float_of_bits(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* `bits` with a sign bit, exponent bits of this bias and `mantissa` bits below, without regard
+ * to what its largest exponent stands for. A subnormal is mantissa * 2^(1 - bias - mantissa bits),
+ * multiplied out, so that a processor set to flush subnormals to zero does not matter. */
+static inline float nauha__widen_finite(uint32_t magnitude, unsigned mantissa, unsigned bias) {
+    float normal = nauha__float_of_bits((magnitude << (23 - mantissa)) + ((127 - bias) << 23));
+    float unit = nauha__float_of_bits((127 + 1 - bias - mantissa) << 23);
+    float subnormal = (float)(int32_t)magnitude * unit;
+    return magnitude >> mantissa ? normal : subnormal;
+}
+
+static inline float nauha__with_sign(float magnitude, uint32_t sign) {
+    return nauha__float_of_bits(nauha__float_bits(magnitude) | sign);
+}
+
+static inline float nauha__f16_to_float(uint16_t bits) {
+    uint32_t magnitude = bits & 0x7FFFu;
+    float finite = nauha__widen_finite(magnitude, 10, 15);
+    float special = nauha__float_of_bits(magnitude << 13 | 0x7F800000u);
+    return nauha__with_sign(magnitude >= 0x7C00u ? special : finite, (bits & 0x8000u) << 16);
+}
+
+static inline float nauha__bf16_to_float(uint16_t bits) {
+    return nauha__float_of_bits((uint32_t)bits << 16);
+}
+
+static inline float nauha__f8_e4m3fn_to_float(uint8_t bits) {
+    uint32_t magnitude = bits & 0x7Fu;
+    float finite = nauha__widen_finite(magnitude, 3, 7);
+    float special = nauha__float_of_bits(0x7FF00000u);
+    return nauha__with_sign(magnitude == 0x7Fu ? special : finite, (bits & 0x80u) << 24);
+}
+
+static inline float nauha__f8_e5m2_to_float(uint8_t bits) {
+    return nauha__f16_to_float((uint16_t)(bits << 8));
+}
+
+/* The fnuz types have one zero and one NaN, the pattern 0x80. */
+static inline float nauha__f8_fnuz_to_float(uint8_t bits, unsigned mantissa, unsigned bias) {
+    float finite = nauha__widen_finite(bits & 0x7Fu, mantissa, bias);
+    float special = nauha__float_of_bits(0x7FC00000u);
+    return bits == 0x80u ? special : nauha__with_sign(finite, (bits & 0x80u) << 24);
+}
+static inline float nauha__f8_e4m3fnuz_to_float(uint8_t bits) {
+    return nauha__f8_fnuz_to_float(bits, 3, 8);
+}
+static inline float nauha__f8_e5m2fnuz_to_float(uint8_t bits) {
+    return nauha__f8_fnuz_to_float(bits, 2, 16);
+}
+
+/* Rounds a finite magnitude (float bits, no sign) to `mantissa` bits. Below the smallest normal
+ * number, adding a power of two whose last bit has the weight of the smallest subnormal lets the
+ * addition do the rounding. */
+static inline uint32_t nauha__narrow_finite(uint32_t magnitude, unsigned mantissa, unsigned bias) {
+    unsigned shift = 23 - mantissa;
+    uint32_t magic = (127 + 1 - bias + shift) << 23;
+    uint32_t subnormal =
+        nauha__float_bits(nauha__float_of_bits(magnitude) + nauha__float_of_bits(magic)) - magic;
+    uint32_t odd = magnitude >> shift & 1u;
+    uint32_t half = (1u << (shift - 1)) - 1u;
+    uint32_t normal = (magnitude - ((127 - bias) << 23) + half + odd) >> shift;
+    return magnitude < (127 + 1 - bias) << 23 ? subnormal : normal;
+}
+
+/* A NaN keeps its sign and the upper part of its payload, quieted: what F16C does. */
+static inline uint16_t nauha__float_to_f16(float value) {
+    uint32_t bits = nauha__float_bits(value);
+    uint32_t magnitude = bits & 0x7FFFFFFFu;
+    uint32_t finite = nauha__narrow_finite(magnitude, 10, 15);
+    uint32_t nan = 0x7E00u | (magnitude >> 13 & 0x3FFu);
+    uint32_t result = magnitude >= 0x47800000u ? 0x7C00u : finite; /* 65536 */
+    result = magnitude > 0x7F800000u ? nan : result;
+    return (uint16_t)(result | (bits >> 16 & 0x8000u));
+}
+
+/* Every NaN becomes 0x7FC0. */
+static inline uint16_t nauha__float_to_bf16(float value) {
+    uint32_t bits = nauha__float_bits(value);
+    uint32_t rounded = (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16;
+    return (uint16_t)((bits & 0x7FFFFFFFu) > 0x7F800000u ? 0x7FC0u : rounded);
+}
+
+/* No infinity: what rounds past 448 becomes NaN. */
+static inline uint8_t nauha__float_to_f8_e4m3fn(float value) {
+    uint32_t bits = nauha__float_bits(value);
+    uint32_t magnitude = bits & 0x7FFFFFFFu;
+    uint32_t finite = nauha__narrow_finite(magnitude, 3, 7);
+    uint32_t result = magnitude >= 0x43F00000u ? 0x7Fu : finite; /* 480 */
+    return (uint8_t)(result | bits >> 31 << 7);
+}
+
+static inline uint8_t nauha__float_to_f8_e5m2(float value) {
+    uint32_t bits = nauha__float_bits(value);
+    uint32_t magnitude = bits & 0x7FFFFFFFu;
+    uint32_t finite = nauha__narrow_finite(magnitude, 2, 15);
+    uint32_t result = magnitude >= 0x47800000u ? 0x7Cu : finite; /* 65536 */
+    result = magnitude > 0x7F800000u ? 0x7Fu : result;
+    return (uint8_t)(result | bits >> 31 << 7);
+}
+
+/* `limit`: float bits of the first power of two past the type. Overflow and NaN become 0x80,
+ * what rounds to zero loses its sign. */
+static inline uint8_t nauha__float_to_f8_fnuz(float value, unsigned mantissa, unsigned bias,
+                                              uint32_t limit) {
+    uint32_t bits = nauha__float_bits(value);
+    uint32_t magnitude = bits & 0x7FFFFFFFu;
+    uint32_t finite = nauha__narrow_finite(magnitude, mantissa, bias);
+    uint32_t sign = finite ? bits >> 31 << 7 : 0u;
+    return (uint8_t)(magnitude >= limit ? 0x80u : finite | sign);
+}
+static inline uint8_t nauha__float_to_f8_e4m3fnuz(float value) {
+    return nauha__float_to_f8_fnuz(value, 3, 8, 0x43800000u); /* 256 */
+}
+static inline uint8_t nauha__float_to_f8_e5m2fnuz(float value) {
+    return nauha__float_to_f8_fnuz(value, 2, 16, 0x47800000u); /* 65536 */
+}
+
+/* Whether values of the type are computed on as float: f16, bf16 and the fp8 types. */
+bool nauha__is_small_float(enum nauha_dtype dtype);
+
+/* n elements of a small float as floats, and back. */
+void nauha__small_to_float(enum nauha_dtype dtype, const void *elements, size_t n, float *out);
+void nauha__float_to_small(enum nauha_dtype dtype, const float *values, size_t n, void *out);
+
+#endif

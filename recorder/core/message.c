@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/* Messages: their elements on demand, and copies that outlive a callback.
+ *
+ * Threads: one at a time.
+ */
+#include "nauha/internal/message.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nauha/internal/arithmetic.h"
+
+const struct nauha_message_info *nauha_message_info(const struct nauha_message *message) {
+    return &message->info;
+}
+
+static const char *text_or_empty(const char *text) {
+    return text ? text : "";
+}
+
+static enum nauha_status wrap_reading(const struct nauha_message_info *info,
+                                      enum nauha_status status, struct nauha_error *err) {
+    const char *kind = text_or_empty(info->kind_name);
+    if (info->module == NAUHA_NONE)
+        return nauha_error_wrap(err, status, "reading \"%s\" of step %" PRIu64, kind,
+                                info->global_step);
+    return nauha_error_wrap(err, status, "reading \"%s\" of module \"%s\" of step %" PRIu64, kind,
+                            text_or_empty(info->module_name), info->global_step);
+}
+
+enum nauha_status nauha_message_tensor(struct nauha_message *message, struct nauha_tensor *tensor,
+                                       struct nauha_error *err) {
+    const struct nauha_message_info *info = &message->info;
+    if (!info->has_tensor)
+        return nauha_error_set(err, NAUHA_INVALID, "message \"%s\" is an event and has no tensor",
+                               text_or_empty(info->kind_name));
+    if (!message->data && info->bytes > 0) {
+        if (!message->source)
+            return nauha_error_set(err, NAUHA_STATE, "message \"%s\" has lost its elements",
+                                   text_or_empty(info->kind_name));
+        void *data = NULL;
+        enum nauha_status status =
+            message->source->load(message->source->context, info, message->row, &data, err);
+        if (status != NAUHA_OK)
+            return wrap_reading(info, status, err);
+        message->owned = data;
+        message->data = data;
+    }
+    *tensor = (struct nauha_tensor){
+        .data = message->data,
+        .dtype = info->dtype,
+        .ndim = info->ndim,
+        .shape = info->shape,
+        .strides = NULL,
+    };
+    return NAUHA_OK;
+}
+
+void nauha__message_fini(struct nauha_message *message) {
+    free(message->owned);
+    free(message->stats);
+    memset(message, 0, sizeof *message);
+}
+
+/* Gives copy a block of its own that holds the elements and, behind them, the shape, which for a
+ * live message may be the publisher's memory as well. */
+static enum nauha_status copy_elements(struct nauha_message *copy, struct nauha_error *err) {
+    const struct nauha_message_info *info = &copy->info;
+    size_t shape_bytes = info->ndim * sizeof *info->shape;
+    size_t data_bytes = 0;
+    size_t total = 0;
+    bool fits = info->bytes <= SIZE_MAX && nauha__add_size((size_t)info->bytes, 7, &data_bytes) &&
+                nauha__add_size(data_bytes &= ~(size_t)7, shape_bytes, &total);
+    char *block = fits ? malloc(total ? total : 1) : NULL;
+    if (!block)
+        return nauha_error_set(err, NAUHA_NOMEM,
+                               "no memory to keep \"%s\" (%" PRIu64 " bytes) for a bundle",
+                               text_or_empty(info->kind_name), info->bytes);
+    if (info->bytes > 0)
+        memcpy(block, copy->data, (size_t)info->bytes);
+    if (shape_bytes > 0)
+        memcpy(block + data_bytes, info->shape, shape_bytes);
+    copy->data = copy->owned = block;
+    copy->info.shape = (const int64_t *)(const void *)(block + data_bytes);
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha__message_retain(const struct nauha_message *message,
+                                        struct nauha_message *copy, struct nauha_error *err) {
+    *copy = *message;
+    copy->owned = NULL;
+    copy->stats = NULL;
+    if (message->source) {
+        copy->data = NULL;
+    } else if (message->info.has_tensor) {
+        enum nauha_status status =
+            message->data || message->info.bytes == 0
+                ? copy_elements(copy, err)
+                : nauha_error_set(err, NAUHA_STATE, "message \"%s\" has lost its elements",
+                                  text_or_empty(message->info.kind_name));
+        if (status != NAUHA_OK) {
+            memset(copy, 0, sizeof *copy);
+            return status;
+        }
+    }
+    if (message->stats) {
+        /* Worth keeping, not worth failing for: they are computed again where missing. */
+        copy->stats = malloc(sizeof *copy->stats);
+        if (copy->stats)
+            *copy->stats = *message->stats;
+    }
+    return NAUHA_OK;
+}
+
+void nauha__message_resolve(struct nauha_message_info *info, const struct nauha_names *names,
+                            uint32_t shape) {
+    info->kind_name = nauha_names_kind(names, info->kind);
+    info->tag_name = nauha_names_tag(names, info->tag);
+    info->module_name = nauha_names_module(names, info->module);
+    info->module_class = nauha_names_module_class(names, info->module);
+    info->slot_name = nauha_names_slot(names, info->slot);
+    info->ndim = 0;
+    info->shape = info->has_tensor ? nauha_names_shape(names, shape, &info->ndim) : NULL;
+}

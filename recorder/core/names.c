@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+/* The names of a run, interned: five lists of entries that only grow.
+ *
+ * Threads: any thread. A list's hash table is read and changed under the mutex. By number, an
+ * entry is read without it: the count is stored (release) after everything it covers, and
+ * entries and blocks never move.
+ */
+#include "nauha/names.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+#define HASH_NONFATAL_OOM 1
+#define HASH_FUNCTION(key, length, value) ((value) = (unsigned)XXH3_64bits(key, length))
+#include <uthash.h>
+
+#include "nauha/internal/arithmetic.h"
+#include "nauha/internal/names.h"
+
+struct entry {
+    UT_hash_handle hh;
+    uint32_t id;
+    uint32_t ndim;
+    enum nauha_scope scope;
+    enum nauha_form form;
+    const char *class_name; /* modules: in the same allocation */
+    int64_t key[];          /* the shape, or the name with its terminating zero */
+};
+
+/* Block b holds FIRST_BLOCK << b entries, so that numbers find their entry by a shift. */
+#define FIRST_BLOCK_BITS 6
+#define FIRST_BLOCK (1u << FIRST_BLOCK_BITS)
+#define BLOCKS (32 - FIRST_BLOCK_BITS)
+
+struct list {
+    struct entry *table; /* by key; lock: names->mutex */
+    struct entry **blocks[BLOCKS];
+    _Atomic uint32_t count;
+};
+
+enum list_id { KINDS, MODULES, SLOTS, TAGS, SHAPES, LISTS };
+
+/* How the entries of each list are called and limited. Kinds and tags are 16 bits in a trace,
+ * the last of them reserved. */
+static const struct {
+    const char *noun;
+    uint32_t name_max;
+    bool may_be_empty;
+    bool file_name;
+    uint32_t count_max;
+} rules[LISTS] = {
+    [KINDS] = {"kind", NAUHA_NAME_MAX, false, true, UINT16_MAX},
+    [MODULES] = {"module", NAUHA_MODULE_NAME_MAX, true, false, UINT32_MAX - FIRST_BLOCK},
+    [SLOTS] = {"slot", NAUHA_NAME_MAX, true, false, UINT32_MAX - FIRST_BLOCK},
+    [TAGS] = {"tag", NAUHA_NAME_MAX, false, false, UINT16_MAX},
+    [SHAPES] = {"shape", 0, false, false, UINT32_MAX - FIRST_BLOCK},
+};
+
+struct nauha_names {
+    pthread_mutex_t mutex;
+    uint64_t stamp;
+    struct list lists[LISTS];
+};
+
+/* ---- entries by number ---- */
+
+static struct entry **place(const struct list *list, uint32_t id, uint32_t *block) {
+    uint32_t position = id + FIRST_BLOCK;
+    uint32_t top = 31 - (uint32_t)__builtin_clz(position);
+    *block = top - FIRST_BLOCK_BITS;
+    struct entry **entries = list->blocks[*block];
+    return entries ? &entries[position - (1u << top)] : NULL;
+}
+
+static const struct entry *get(const struct nauha_names *names, enum list_id which, uint32_t id) {
+    const struct list *list = &names->lists[which];
+    if (id >= atomic_load_explicit(&list->count, memory_order_acquire))
+        return NULL;
+    uint32_t block;
+    return *place(list, id, &block);
+}
+
+static uint32_t count_of(const struct nauha_names *names, enum list_id which) {
+    return atomic_load_explicit(&names->lists[which].count, memory_order_acquire);
+}
+
+static const char *name_of(const struct entry *entry) {
+    return entry ? (const char *)entry->key : "";
+}
+
+/* ---- adding; the mutex is held ---- */
+
+static struct entry *find(const struct list *list, const void *key, size_t bytes) {
+    struct entry *entry = NULL;
+    HASH_FIND(hh, list->table, key, bytes, entry);
+    return entry;
+}
+
+/* Takes over entry; false when out of memory or numbers, and entry is still the caller's. */
+static bool append(struct list *list, struct entry *entry, size_t key_bytes) {
+    uint32_t count = atomic_load_explicit(&list->count, memory_order_relaxed);
+    uint32_t block;
+    struct entry **at = place(list, count, &block);
+    if (!at) {
+        list->blocks[block] = calloc((size_t)FIRST_BLOCK << block, sizeof(struct entry *));
+        at = place(list, count, &block);
+        if (!at)
+            return false;
+    }
+    HASH_ADD_KEYPTR(hh, list->table, entry->key, key_bytes, entry);
+    if (!entry->hh.tbl)
+        return false;
+    entry->id = count;
+    *at = entry;
+    atomic_store_explicit(&list->count, count + 1, memory_order_release);
+    return true;
+}
+
+/* The entry of a key, added with a copy of it and the attributes of `model` where it is new; NULL
+ * when out of memory or of numbers, which *status then says. */
+static const struct entry *intern(struct nauha_names *names, enum list_id which, const void *key,
+                                  size_t key_bytes, const struct entry *model,
+                                  enum nauha_status *status) {
+    struct list *list = &names->lists[which];
+    struct entry *entry = find(list, key, key_bytes);
+    if (entry)
+        return entry;
+    if (atomic_load_explicit(&list->count, memory_order_relaxed) >= rules[which].count_max) {
+        *status = NAUHA_LIMIT;
+        return NULL;
+    }
+    *status = NAUHA_NOMEM;
+    const char *class_name = model->class_name ? model->class_name : "";
+    size_t class_bytes = strlen(class_name) + 1;
+    entry = malloc(sizeof *entry + key_bytes + 1 + class_bytes);
+    if (!entry)
+        return NULL;
+    memset(entry, 0, sizeof *entry);
+    entry->ndim = model->ndim;
+    entry->scope = model->scope;
+    entry->form = model->form;
+    char *bytes = (char *)entry->key;
+    memcpy(bytes, key, key_bytes);
+    bytes[key_bytes] = '\0';
+    memcpy(bytes + key_bytes + 1, class_name, class_bytes);
+    entry->class_name = bytes + key_bytes + 1;
+    if (append(list, entry, key_bytes))
+        return entry;
+    free(entry);
+    return NULL;
+}
+
+/* ---- what a name may be ---- */
+
+/* Length in bytes of the UTF-8 character at text; 0: not one, or a control character. */
+static size_t character(const unsigned char *text) {
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    unsigned first = text[0];
+    if (first < 0x80)
+        return first >= 0x20 && first != 0x7F;
+    size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    if (first < 0xC2 || first > 0xF4)
+        return 0;
+    uint32_t code = first & (0x7Fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        if ((text[i] & 0xC0) != 0x80)
+            return 0;
+        code = code << 6 | (text[i] & 0x3Fu);
+    }
+    bool surrogate = code >= 0xD800 && code <= 0xDFFF;
+    bool control = code < 0xA0;
+    return code < smallest[length] || code > 0x10FFFF || surrogate || control ? 0 : length;
+}
+
+static bool in_file_name(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-';
+}
+
+/* noun: what to call it in the message. */
+static enum nauha_status check_text(const char *noun, const char *name, uint32_t max,
+                                    struct nauha_error *err) {
+    if (!name)
+        return nauha_error_set(err, NAUHA_INVALID, "%s name is missing", noun);
+    size_t length = strnlen(name, (size_t)max + 1);
+    size_t good = 0;
+    while (good < length) {
+        size_t step = character((const unsigned char *)name + good);
+        if (step == 0)
+            break;
+        good += step;
+    }
+    /* What is quoted is never more than was checked. */
+    int shown = good > 80 ? 80 : (int)good;
+    if (length > max)
+        return nauha_error_set(err, NAUHA_INVALID, "%s name \"%.*s...\" is longer than %u bytes",
+                               noun, shown, name, max);
+    if (good < length)
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "%s name \"%.*s...\" holds a control character or is not UTF-8 at "
+                               "byte %zu",
+                               noun, shown, name, good);
+    return NAUHA_OK;
+}
+
+static enum nauha_status check_name(enum list_id which, const char *name, struct nauha_error *err) {
+    enum nauha_status status = check_text(rules[which].noun, name, rules[which].name_max, err);
+    if (status != NAUHA_OK)
+        return status;
+    if (!name[0] && !rules[which].may_be_empty)
+        return nauha_error_set(err, NAUHA_INVALID, "%s name is empty", rules[which].noun);
+    if (!rules[which].file_name)
+        return NAUHA_OK;
+    /* Kinds name the files of their series: no hidden file, nothing that looks like an option. */
+    bool good = name[0] != '.' && name[0] != '-';
+    for (const char *c = name; *c; c++)
+        good = good && in_file_name(*c);
+    if (good)
+        return NAUHA_OK;
+    return nauha_error_set(err, NAUHA_INVALID,
+                           "%s name \"%s\" is not valid: letters, digits, \"_\", \".\" and \"-\" "
+                           "are, \".\" and \"-\" not in front",
+                           rules[which].noun, name);
+}
+
+/* ---- the public side ---- */
+
+static enum nauha_status refuse(enum list_id which, const char *name, enum nauha_status status,
+                                struct nauha_error *err) {
+    const char *noun = rules[which].noun;
+    if (status == NAUHA_LIMIT)
+        return nauha_error_set(err, status, "%s \"%s\" is one more than the %u there can be", noun,
+                               name, rules[which].count_max);
+    return nauha_error_set(err, status, "no memory for %s \"%s\"", noun, name);
+}
+
+/* Adds a name with the attributes of model, or finds it; *known is its entry. */
+static enum nauha_status add_name(struct nauha_names *names, enum list_id which, const char *name,
+                                  const struct entry *model, const struct entry **known,
+                                  struct nauha_error *err) {
+    enum nauha_status status = check_name(which, name, err);
+    if (status != NAUHA_OK)
+        return status;
+    pthread_mutex_lock(&names->mutex);
+    *known = intern(names, which, name, strlen(name), model, &status);
+    pthread_mutex_unlock(&names->mutex);
+    return *known ? NAUHA_OK : refuse(which, name, status, err);
+}
+
+enum nauha_status nauha_names_add_kind(struct nauha_names *names, const char *name,
+                                       enum nauha_scope scope, enum nauha_form form, uint32_t *id,
+                                       struct nauha_error *err) {
+    static const char *const scopes[] = {"network", "module"};
+    static const char *const forms[] = {"event", "tensor", "scalar", "histogram"};
+    if ((unsigned)scope > NAUHA_SCOPE_MODULE || (unsigned)form > NAUHA_FORM_HISTOGRAM)
+        return nauha_error_set(err, NAUHA_INVALID, "a kind of scope %d and form %d is not possible",
+                               (int)scope, (int)form);
+    struct entry model = {.scope = scope, .form = form};
+    const struct entry *known = NULL;
+    enum nauha_status status = add_name(names, KINDS, name, &model, &known, err);
+    if (status != NAUHA_OK)
+        return status;
+    if (known->scope != scope || known->form != form)
+        return nauha_error_set(
+            err, NAUHA_INVALID, "kind \"%s\" is known as a %s %s and cannot be a %s %s as well",
+            name, scopes[known->scope], forms[known->form], scopes[scope], forms[form]);
+    *id = known->id;
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha_names_add_module(struct nauha_names *names, const char *name,
+                                         const char *class_name, uint32_t *id,
+                                         struct nauha_error *err) {
+    struct entry model = {.class_name = class_name ? class_name : ""};
+    const struct entry *known = NULL;
+    enum nauha_status status = check_text("class", model.class_name, NAUHA_CLASS_NAME_MAX, err);
+    if (status == NAUHA_OK)
+        status = add_name(names, MODULES, name, &model, &known, err);
+    if (status != NAUHA_OK)
+        return status;
+    if (strcmp(known->class_name, model.class_name) != 0)
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "module \"%s\" is known with the class \"%s\", not \"%s\"", name,
+                               known->class_name, model.class_name);
+    *id = known->id;
+    return NAUHA_OK;
+}
+
+static enum nauha_status add_plain(struct nauha_names *names, enum list_id which, const char *name,
+                                   uint32_t *id, struct nauha_error *err) {
+    struct entry model = {.id = 0};
+    const struct entry *known = NULL;
+    enum nauha_status status = add_name(names, which, name, &model, &known, err);
+    if (status == NAUHA_OK)
+        *id = known->id;
+    return status;
+}
+
+enum nauha_status nauha_names_add_slot(struct nauha_names *names, const char *name, uint32_t *id,
+                                       struct nauha_error *err) {
+    return add_plain(names, SLOTS, name, id, err);
+}
+
+enum nauha_status nauha_names_add_tag(struct nauha_names *names, const char *name, uint32_t *id,
+                                      struct nauha_error *err) {
+    return add_plain(names, TAGS, name, id, err);
+}
+
+static const int64_t no_dims[1];
+
+enum nauha_status nauha_names_add_shape(struct nauha_names *names, const int64_t *shape,
+                                        uint32_t ndim, uint32_t *id, struct nauha_error *err) {
+    if (ndim > NAUHA_MAX_NDIM)
+        return nauha_error_set(err, NAUHA_INVALID, "shape has %u dimensions, %u are possible", ndim,
+                               NAUHA_MAX_NDIM);
+    for (uint32_t i = 0; i < ndim; i++)
+        if (shape[i] < 0)
+            return nauha_error_set(err, NAUHA_INVALID, "shape has a negative dimension: %lld",
+                                   (long long)shape[i]);
+    struct entry model = {.ndim = ndim};
+    enum nauha_status status = NAUHA_OK;
+    pthread_mutex_lock(&names->mutex);
+    const struct entry *known =
+        intern(names, SHAPES, ndim ? shape : no_dims, ndim * sizeof *shape, &model, &status);
+    pthread_mutex_unlock(&names->mutex);
+    if (!known)
+        return refuse(SHAPES, "", status, err);
+    *id = known->id;
+    return NAUHA_OK;
+}
+
+static uint32_t find_name(const struct nauha_names *names, enum list_id which, const char *name) {
+    /* The mutex is the one part that finding changes. */
+    pthread_mutex_t *mutex = (pthread_mutex_t *)&names->mutex;
+    pthread_mutex_lock(mutex);
+    const struct entry *entry = find(&names->lists[which], name, strlen(name));
+    pthread_mutex_unlock(mutex);
+    return entry ? entry->id : NAUHA_NONE;
+}
+
+uint32_t nauha_names_find_kind(const struct nauha_names *names, const char *name) {
+    return find_name(names, KINDS, name);
+}
+uint32_t nauha_names_find_module(const struct nauha_names *names, const char *name) {
+    return find_name(names, MODULES, name);
+}
+uint32_t nauha_names_find_tag(const struct nauha_names *names, const char *name) {
+    return find_name(names, TAGS, name);
+}
+
+uint32_t nauha_names_kinds(const struct nauha_names *names) {
+    return count_of(names, KINDS);
+}
+uint32_t nauha_names_modules(const struct nauha_names *names) {
+    return count_of(names, MODULES);
+}
+uint32_t nauha_names_slots(const struct nauha_names *names) {
+    return count_of(names, SLOTS);
+}
+uint32_t nauha_names_tags(const struct nauha_names *names) {
+    return count_of(names, TAGS);
+}
+uint32_t nauha_names_shapes(const struct nauha_names *names) {
+    return count_of(names, SHAPES);
+}
+
+const char *nauha_names_kind(const struct nauha_names *names, uint32_t id) {
+    return name_of(get(names, KINDS, id));
+}
+enum nauha_scope nauha_names_kind_scope(const struct nauha_names *names, uint32_t id) {
+    const struct entry *entry = get(names, KINDS, id);
+    return entry ? entry->scope : NAUHA_SCOPE_NETWORK;
+}
+enum nauha_form nauha_names_kind_form(const struct nauha_names *names, uint32_t id) {
+    const struct entry *entry = get(names, KINDS, id);
+    return entry ? entry->form : NAUHA_FORM_EVENT;
+}
+const char *nauha_names_module(const struct nauha_names *names, uint32_t id) {
+    return name_of(get(names, MODULES, id));
+}
+const char *nauha_names_module_class(const struct nauha_names *names, uint32_t id) {
+    const struct entry *entry = get(names, MODULES, id);
+    return entry ? entry->class_name : "";
+}
+const char *nauha_names_slot(const struct nauha_names *names, uint32_t id) {
+    return name_of(get(names, SLOTS, id));
+}
+const char *nauha_names_tag(const struct nauha_names *names, uint32_t id) {
+    return name_of(get(names, TAGS, id));
+}
+const int64_t *nauha_names_shape(const struct nauha_names *names, uint32_t id, uint32_t *ndim) {
+    const struct entry *entry = get(names, SHAPES, id);
+    *ndim = entry ? entry->ndim : 0;
+    return entry ? entry->key : no_dims;
+}
+
+uint64_t nauha__names_stamp(const struct nauha_names *names) {
+    return names->stamp;
+}
+
+/* ---- life ---- */
+
+static bool add_builtins(struct nauha_names *names) {
+    static const struct {
+        const char *name;
+        enum nauha_scope scope;
+        enum nauha_form form;
+    } kinds[] = {
+#define KIND_ROW(id, name, scope, form) {name, NAUHA_SCOPE_##scope, NAUHA_FORM_##form},
+        NAUHA_KINDS(KIND_ROW)
+#undef KIND_ROW
+    };
+    uint32_t id;
+    for (size_t i = 0; i < NAUHA_KIND_BUILTIN_COUNT; i++)
+        if (nauha_names_add_kind(names, kinds[i].name, kinds[i].scope, kinds[i].form, &id, NULL) !=
+            NAUHA_OK)
+            return false;
+    return nauha_names_add_tag(names, "default", &id, NULL) == NAUHA_OK &&
+           nauha_names_add_slot(names, "", &id, NULL) == NAUHA_OK;
+}
+
+struct nauha_names *nauha_names_new(void) {
+    struct nauha_names *names = calloc(1, sizeof *names);
+    if (!names)
+        return NULL;
+    if (pthread_mutex_init(&names->mutex, NULL) != 0) {
+        free(names);
+        return NULL;
+    }
+    if (!add_builtins(names)) {
+        nauha_names_free(names);
+        return NULL;
+    }
+    /* Two objects at one address are made at different times, and making one takes longer than
+     * the clock's nanosecond. */
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    names->stamp = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return names;
+}
+
+void nauha_names_free(struct nauha_names *names) {
+    if (!names)
+        return;
+    for (size_t i = 0; i < LISTS; i++) {
+        struct list *list = &names->lists[i];
+        uint32_t count = atomic_load_explicit(&list->count, memory_order_relaxed);
+        HASH_CLEAR(hh, list->table);
+        for (uint32_t id = 0; id < count; id++) {
+            uint32_t block;
+            free(*place(list, id, &block));
+        }
+        for (size_t block = 0; block < BLOCKS; block++)
+            free(list->blocks[block]);
+    }
+    pthread_mutex_destroy(&names->mutex);
+    free(names);
+}
