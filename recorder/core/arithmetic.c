@@ -42,8 +42,8 @@ static void subtract_small(enum nauha_dtype dtype, const char *a, const char *b,
     }
 }
 
-void nauha__subtract(enum nauha_dtype dtype, const void *restrict a, const void *restrict b,
-                     size_t count, void *restrict out) {
+void nauha__subtract(enum nauha_dtype dtype, const void *a, const void *b, size_t count,
+                     void *out) {
     switch (dtype) {
     case NAUHA_DTYPE_F32:
         SUBTRACT(float, x - y)

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+/* Choosing messages by kind, module, step, epoch, tag and rank.
+ *
+ * Threads: one at a time.
+ */
+#include "nauha/selector.h"
+
+#include <fnmatch.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nauha/internal/arithmetic.h"
+#include "nauha/internal/names.h"
+
+static const char root_name[] = "(root)";
+
+static const struct nauha_option options[] = {
+    {"kinds", 0, "KIND,...", NULL, "only messages of these kinds"},
+    {"modules", 0, "GLOB,...", NULL,
+     "only modules whose name matches one of these shell patterns; (root) is the model itself"},
+    {"exclude", 0, "GLOB,...", NULL, "no modules whose name matches one of these shell patterns"},
+    {"steps", 0, "A:B[:EVERY]", NULL,
+     "only global steps from A up to but not including B, and of those every EVERY-th"},
+    {"epochs", 0, "A:B", NULL, "only epochs from A up to but not including B"},
+    {"tag", 0, "TAG", NULL, "only messages with this tag"},
+    {"rank", 0, "RANK", NULL, "only messages of this data-parallel rank"},
+};
+
+/* Words one behind the other, each with its terminating zero. */
+struct words {
+    char *text; /* owned */
+    size_t bytes;
+    size_t count; /* 0: no restriction */
+};
+
+/* Half-open; last is UINT64_MAX where there is no end. */
+struct range {
+    uint64_t first, last, every;
+};
+
+/* The answers of a slow test for the numbers below count, one byte each. */
+struct answers {
+    uint8_t *known; /* owned */
+    uint32_t count, room;
+};
+
+enum tested { KIND, MODULE, TAG, TESTED };
+
+struct nauha_selector {
+    struct words kinds, modules, exclude, tag;
+    struct range steps, epochs;
+    bool has_rank;
+    uint32_t rank;
+
+    /* Answers hold for these names. */
+    const struct nauha_names *names;
+    uint64_t stamp;
+    struct answers answers[TESTED];
+};
+
+/* ---- words ---- */
+
+static void words_free(struct words *words) {
+    free(words->text);
+    *words = (struct words){NULL, 0, 0};
+}
+
+static bool words_copy(struct words *to, const struct words *from) {
+    *to = *from;
+    to->text = malloc(from->bytes ? from->bytes : 1);
+    if (!to->text)
+        return false;
+    if (from->bytes > 0)
+        memcpy(to->text, from->text, from->bytes);
+    return true;
+}
+
+static const char *words_next(const char *word) {
+    return word + strlen(word) + 1;
+}
+
+/* Splits at commas. An empty word is taken only where it is the whole text and may_be_empty: a
+ * stray comma must not select the root module. */
+static enum nauha_status words_parse(struct words *words, const char *key, const char *text,
+                                     bool may_be_empty, struct nauha_error *err) {
+    bool whole = text[0] == '\0' && may_be_empty;
+    bool hole =
+        text[0] == ',' || text[0] == '\0' || strstr(text, ",,") || text[strlen(text) - 1] == ',';
+    if (hole && !whole)
+        return nauha_error_set(err, NAUHA_INVALID, "%s \"%s\" has an empty item%s", key, text,
+                               may_be_empty ? "; the root module is \"(root)\"" : "");
+    struct words fresh = {strdup(text), strlen(text) + 1, 1};
+    if (!fresh.text)
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory for %s \"%s\"", key, text);
+    for (char *c = fresh.text; *c; c++)
+        if (*c == ',') {
+            *c = '\0';
+            fresh.count++;
+        }
+    words_free(words);
+    *words = fresh;
+    return NAUHA_OK;
+}
+
+static bool words_contain(const struct words *words, const char *name) {
+    const char *word = words->text;
+    for (size_t i = 0; i < words->count; i++, word = words_next(word))
+        if (strcmp(word, name) == 0)
+            return true;
+    return false;
+}
+
+static bool pattern_matches(const char *pattern, const char *name) {
+    if (strcmp(pattern, root_name) == 0)
+        pattern = "";
+    return fnmatch(pattern, name, 0) == 0;
+}
+
+static bool words_match(const struct words *words, const char *name) {
+    const char *word = words->text;
+    for (size_t i = 0; i < words->count; i++, word = words_next(word))
+        if (pattern_matches(word, name))
+            return true;
+    return false;
+}
+
+/* ---- ranges ---- */
+
+static bool range_has(const struct range *range, uint64_t number) {
+    if (number < range->first || (number >= range->last && range->last != UINT64_MAX))
+        return false;
+    return range->every == 1 || (number - range->first) % range->every == 0;
+}
+
+/* One number of a range, [text, end); *number is kept where it is empty. */
+static bool range_number(const char *text, const char *end, uint64_t most, uint64_t *number) {
+    char digits[24];
+    size_t length = (size_t)(end - text);
+    if (length == 0)
+        return true;
+    if (length >= sizeof digits)
+        return false;
+    memcpy(digits, text, length);
+    digits[length] = '\0';
+    return nauha__parse_u64(digits, number, NULL) == NAUHA_OK && *number <= most;
+}
+
+/* A:B, or A:B:EVERY where has_every; a single N is N:N+1. Numbers go up to `most`. */
+static enum nauha_status range_parse(struct range *range, const char *key, const char *text,
+                                     bool has_every, uint64_t most, struct nauha_error *err) {
+    struct range fresh = {0, UINT64_MAX, 1};
+    const char *first_end = text + strcspn(text, ":");
+    bool good = text[0] != '\0' && range_number(text, first_end, most, &fresh.first);
+    if (good && !*first_end) {
+        fresh.last = fresh.first + 1;
+    } else if (good) {
+        const char *last = first_end + 1;
+        const char *last_end = last + strcspn(last, ":");
+        const char *every = last_end + 1;
+        good = range_number(last, last_end, most, &fresh.last);
+        if (good && *last_end)
+            good =
+                has_every && *every && range_number(every, text + strlen(text), most, &fresh.every);
+    }
+    if (!good)
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "%s \"%s\" is not of the form %s with whole numbers up to %" PRIu64,
+                               key, text, has_every ? "A:B[:EVERY]" : "A:B", most);
+    if (fresh.every == 0)
+        return nauha_error_set(err, NAUHA_INVALID, "%s \"%s\" takes every 0th; EVERY is 1 or more",
+                               key, text);
+    if (fresh.first >= fresh.last)
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "%s \"%s\" is empty: the range ends before its second number", key,
+                               text);
+    *range = fresh;
+    return NAUHA_OK;
+}
+
+/* ---- life ---- */
+
+struct nauha_selector *nauha_selector_new(void) {
+    struct nauha_selector *selector = calloc(1, sizeof *selector);
+    if (!selector)
+        return NULL;
+    selector->steps = selector->epochs = (struct range){0, UINT64_MAX, 1};
+    return selector;
+}
+
+/* Must follow every change of what is selected. */
+static void forget_answers(struct nauha_selector *selector) {
+    for (size_t i = 0; i < TESTED; i++)
+        selector->answers[i].count = 0;
+}
+
+void nauha_selector_free(struct nauha_selector *selector) {
+    if (!selector)
+        return;
+    words_free(&selector->kinds);
+    words_free(&selector->modules);
+    words_free(&selector->exclude);
+    words_free(&selector->tag);
+    for (size_t i = 0; i < TESTED; i++)
+        free(selector->answers[i].known);
+    free(selector);
+}
+
+struct nauha_selector *nauha_selector_copy(const struct nauha_selector *selector) {
+    struct nauha_selector *copy = nauha_selector_new();
+    if (!copy)
+        return NULL;
+    copy->steps = selector->steps;
+    copy->epochs = selector->epochs;
+    copy->has_rank = selector->has_rank;
+    copy->rank = selector->rank;
+    if (words_copy(&copy->kinds, &selector->kinds) &&
+        words_copy(&copy->modules, &selector->modules) &&
+        words_copy(&copy->exclude, &selector->exclude) && words_copy(&copy->tag, &selector->tag))
+        return copy;
+    nauha_selector_free(copy);
+    return NULL;
+}
+
+const struct nauha_option *nauha_selector_options(size_t *count) {
+    *count = sizeof options / sizeof *options;
+    return options;
+}
+
+static enum nauha_status set_tag(struct nauha_selector *selector, const char *value,
+                                 struct nauha_error *err) {
+    if (!value[0])
+        return nauha_error_set(err, NAUHA_INVALID, "tag is empty");
+    struct words tag = {strdup(value), strlen(value) + 1, 1};
+    if (!tag.text)
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory for tag \"%s\"", value);
+    words_free(&selector->tag);
+    selector->tag = tag;
+    return NAUHA_OK;
+}
+
+static enum nauha_status set_rank(struct nauha_selector *selector, const char *value,
+                                  struct nauha_error *err) {
+    uint64_t rank = 0;
+    if (nauha__parse_u64(value, &rank, NULL) != NAUHA_OK || rank > UINT32_MAX)
+        return nauha_error_set(err, NAUHA_INVALID, "rank \"%s\" is not a whole number up to %u",
+                               value, UINT32_MAX);
+    selector->has_rank = true;
+    selector->rank = (uint32_t)rank;
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha_selector_set(struct nauha_selector *selector, const char *key,
+                                     const char *value, struct nauha_error *err) {
+    if (!value)
+        return nauha_error_set(err, NAUHA_INVALID, "selection \"%s\" has no value", key);
+    forget_answers(selector);
+    if (strcmp(key, "kinds") == 0)
+        return words_parse(&selector->kinds, key, value, false, err);
+    if (strcmp(key, "modules") == 0)
+        return words_parse(&selector->modules, key, value, true, err);
+    if (strcmp(key, "exclude") == 0)
+        return words_parse(&selector->exclude, key, value, true, err);
+    if (strcmp(key, "steps") == 0)
+        return range_parse(&selector->steps, key, value, true, UINT64_MAX - 1, err);
+    if (strcmp(key, "epochs") == 0)
+        return range_parse(&selector->epochs, key, value, false, UINT32_MAX, err);
+    if (strcmp(key, "tag") == 0)
+        return set_tag(selector, value, err);
+    if (strcmp(key, "rank") == 0)
+        return set_rank(selector, value, err);
+    return nauha_error_set(err, NAUHA_UNKNOWN,
+                           "selection \"%s\" is unknown; there are kinds, modules, exclude, steps, "
+                           "epochs, tag and rank",
+                           key);
+}
+
+/* ---- checking against names ---- */
+
+enum { LISTED_MAX = 20 }; /* of modules; kinds and tags are named as far as they fit */
+
+/* Lists names in text, with commas, in the order of their numbers. */
+static void list_names(char *text, size_t size, const struct nauha_names *names, uint32_t count,
+                       uint32_t most,
+                       const char *(*name_of)(const struct nauha_names *, uint32_t)) {
+    size_t used = 0;
+    uint32_t listed = 0;
+    text[0] = '\0';
+    for (; listed < count && listed < most; listed++) {
+        const char *name = name_of(names, listed);
+        name = name[0] ? name : root_name;
+        const char *comma = listed > 0 ? ", " : "";
+        /* Room for the words at the end. */
+        if (used + strlen(comma) + strlen(name) + sizeof " and 4294967295 more" > size)
+            break;
+        used += (size_t)snprintf(text + used, size - used, "%s%s", comma, name);
+    }
+    if (count == 0)
+        snprintf(text, size, "none");
+    else if (listed < count)
+        snprintf(text + used, size - used, "%s%u%s", listed > 0 ? " and " : "", count - listed,
+                 listed > 0 ? " more" : "");
+}
+
+static enum nauha_status check_patterns(const struct words *patterns,
+                                        const struct nauha_names *names, struct nauha_error *err) {
+    uint32_t modules = nauha_names_modules(names);
+    const char *pattern = patterns->text;
+    for (size_t i = 0; i < patterns->count; i++, pattern = words_next(pattern)) {
+        uint32_t module = 0;
+        while (module < modules && !pattern_matches(pattern, nauha_names_module(names, module)))
+            module++;
+        if (module < modules)
+            continue;
+        char list[700];
+        list_names(list, sizeof list, names, modules, LISTED_MAX, nauha_names_module);
+        return nauha_error_set(err, NAUHA_UNKNOWN, "no module matches \"%s\"; there are %s",
+                               pattern[0] ? pattern : root_name, list);
+    }
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha_selector_check(const struct nauha_selector *selector,
+                                       const struct nauha_names *names, struct nauha_error *err) {
+    char list[700];
+    const char *kind = selector->kinds.text;
+    for (size_t i = 0; i < selector->kinds.count; i++, kind = words_next(kind))
+        if (nauha_names_find_kind(names, kind) == NAUHA_NONE) {
+            list_names(list, sizeof list, names, nauha_names_kinds(names), UINT32_MAX,
+                       nauha_names_kind);
+            return nauha_error_set(err, NAUHA_UNKNOWN, "kind \"%s\" is unknown; there are %s", kind,
+                                   list);
+        }
+    if (selector->tag.count > 0 && nauha_names_find_tag(names, selector->tag.text) == NAUHA_NONE) {
+        list_names(list, sizeof list, names, nauha_names_tags(names), UINT32_MAX, nauha_names_tag);
+        return nauha_error_set(err, NAUHA_UNKNOWN, "tag \"%s\" is unknown; there are %s",
+                               selector->tag.text, list);
+    }
+    enum nauha_status status = check_patterns(&selector->modules, names, err);
+    return status == NAUHA_OK ? check_patterns(&selector->exclude, names, err) : status;
+}
+
+/* ---- choosing ---- */
+
+static bool test(const struct nauha_selector *selector, const struct nauha_names *names,
+                 enum tested what, uint32_t id) {
+    if (what == KIND)
+        return words_contain(&selector->kinds, nauha_names_kind(names, id));
+    if (what == TAG)
+        return words_contain(&selector->tag, nauha_names_tag(names, id));
+    const char *module = nauha_names_module(names, id);
+    return (selector->modules.count == 0 || words_match(&selector->modules, module)) &&
+           !words_match(&selector->exclude, module);
+}
+
+static uint32_t count_names(const struct nauha_names *names, enum tested what) {
+    return what == KIND     ? nauha_names_kinds(names)
+           : what == MODULE ? nauha_names_modules(names)
+                            : nauha_names_tags(names);
+}
+
+/* Extends the answers to all names there are now; names never change, so old answers hold. */
+static bool learn(struct nauha_selector *selector, const struct nauha_names *names,
+                  enum tested what) {
+    struct answers *answers = &selector->answers[what];
+    uint32_t count = count_names(names, what);
+    if (count > answers->room) {
+        uint32_t room = count > UINT32_MAX / 2 ? UINT32_MAX : count * 2;
+        uint8_t *known = realloc(answers->known, room);
+        if (!known)
+            return false;
+        answers->known = known;
+        answers->room = room;
+    }
+    for (uint32_t id = answers->count; id < count; id++)
+        answers->known[id] = test(selector, names, what, id);
+    if (count > answers->count)
+        answers->count = count;
+    return true;
+}
+
+/* The stamp as well as the address: a later names object may lie where a freed one did. */
+static void follow_names(struct nauha_selector *selector, const struct nauha_names *names) {
+    uint64_t stamp = nauha__names_stamp(names);
+    if (selector->names == names && selector->stamp == stamp)
+        return;
+    selector->names = names;
+    selector->stamp = stamp;
+    forget_answers(selector);
+}
+
+static bool answer(struct nauha_selector *selector, const struct nauha_names *names,
+                   enum tested what, uint32_t id) {
+    struct answers *answers = &selector->answers[what];
+    if (id < answers->count)
+        return answers->known[id];
+    if (learn(selector, names, what) && id < answers->count)
+        return answers->known[id];
+    /* Out of memory, or a number not given yet, for which nothing is remembered. */
+    return test(selector, names, what, id);
+}
+
+static bool accepts_kind(struct nauha_selector *selector, const struct nauha_names *names,
+                         uint32_t kind) {
+    return selector->kinds.count == 0 || answer(selector, names, KIND, kind);
+}
+
+static bool accepts_module(struct nauha_selector *selector, const struct nauha_names *names,
+                           uint32_t module) {
+    return module == NAUHA_NONE || (selector->modules.count == 0 && selector->exclude.count == 0) ||
+           answer(selector, names, MODULE, module);
+}
+
+bool nauha_selector_accepts(struct nauha_selector *selector, const struct nauha_names *names,
+                            uint32_t kind, uint32_t module, uint32_t tag, uint64_t global_step,
+                            uint32_t epoch, uint32_t rank) {
+    if (!range_has(&selector->steps, global_step) || !range_has(&selector->epochs, epoch) ||
+        (selector->has_rank && rank != selector->rank))
+        return false;
+    follow_names(selector, names);
+    return accepts_kind(selector, names, kind) && accepts_module(selector, names, module) &&
+           (selector->tag.count == 0 || answer(selector, names, TAG, tag));
+}
+
+bool nauha_selector_accepts_kind(struct nauha_selector *selector, const struct nauha_names *names,
+                                 uint32_t kind) {
+    follow_names(selector, names);
+    return accepts_kind(selector, names, kind);
+}
+
+bool nauha_selector_accepts_module(struct nauha_selector *selector, const struct nauha_names *names,
+                                   uint32_t module) {
+    follow_names(selector, names);
+    return accepts_module(selector, names, module);
+}
+
+bool nauha_selector_accepts_step(const struct nauha_selector *selector, uint64_t global_step) {
+    return range_has(&selector->steps, global_step);
+}
