@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+/* Behind nauha/torch.hpp: how a module's runs are seen. libtorch has no module hooks, so either
+ * the module's class is extended (Observed) or its entry in a Sequential is (Tapped). Not for
+ * direct use.
+ */
+#ifndef NAUHA_TORCH_MODULES_HPP
+#define NAUHA_TORCH_MODULES_HPP
+
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "nauha/torch_publisher.hpp"
+
+namespace nauha {
+namespace detail {
+
+/* libtorch's own optional, until it took the standard's. */
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+template <class T> using Optional = std::optional<T>;
+#else
+template <class T> using Optional = c10::optional<T>;
+#endif
+
+/* ---- the tensors in what modules take and give ---- */
+
+/* Calls fn(path, tensor) for each tensor in a value: path "" for a lone tensor, "0", "1.0" in
+ * tuples and lists, the key in dictionaries. Values of other types hold none. */
+template <class F>
+void each_tensor(const torch::Tensor &tensor, const std::string &path, const F &fn) {
+    if (tensor.defined())
+        fn(path, tensor);
+}
+template <class T, class F>
+void each_tensor(const std::vector<T> &list, const std::string &path, const F &fn);
+template <class T, size_t N, class F>
+void each_tensor(const std::array<T, N> &list, const std::string &path, const F &fn);
+template <class T, class F>
+void each_tensor(const Optional<T> &value, const std::string &path, const F &fn);
+template <class A, class B, class F>
+void each_tensor(const std::pair<A, B> &pair, const std::string &path, const F &fn);
+template <class... T, class F>
+void each_tensor(const std::tuple<T...> &tuple, const std::string &path, const F &fn);
+template <class T, class F>
+void each_tensor(const std::map<std::string, T> &map, const std::string &path, const F &fn);
+template <class T, class F>
+void each_tensor(const torch::OrderedDict<std::string, T> &map, const std::string &path,
+                 const F &fn);
+template <class T, class F> void each_tensor(const T &, const std::string &, const F &) {
+}
+
+inline std::string join(const std::string &path, const std::string &key) {
+    return path.empty() ? key : path + "." + key;
+}
+
+template <class T, class F>
+void each_tensor(const std::vector<T> &list, const std::string &path, const F &fn) {
+    for (size_t i = 0; i < list.size(); i++)
+        each_tensor(list[i], join(path, std::to_string(i)), fn);
+}
+template <class T, size_t N, class F>
+void each_tensor(const std::array<T, N> &list, const std::string &path, const F &fn) {
+    for (size_t i = 0; i < N; i++)
+        each_tensor(list[i], join(path, std::to_string(i)), fn);
+}
+template <class T, class F>
+void each_tensor(const Optional<T> &value, const std::string &path, const F &fn) {
+    if (value)
+        each_tensor(*value, path, fn);
+}
+template <class A, class B, class F>
+void each_tensor(const std::pair<A, B> &pair, const std::string &path, const F &fn) {
+    each_tensor(pair.first, join(path, "0"), fn);
+    each_tensor(pair.second, join(path, "1"), fn);
+}
+template <class Tuple, class F, size_t... I>
+void each_element(const Tuple &tuple, const std::string &path, const F &fn,
+                  std::index_sequence<I...>) {
+    (each_tensor(std::get<I>(tuple), join(path, std::to_string(I)), fn), ...);
+}
+template <class... T, class F>
+void each_tensor(const std::tuple<T...> &tuple, const std::string &path, const F &fn) {
+    each_element(tuple, path, fn, std::index_sequence_for<T...>{});
+}
+template <class T, class F>
+void each_tensor(const std::map<std::string, T> &map, const std::string &path, const F &fn) {
+    for (const auto &item : map)
+        each_tensor(item.second, join(path, item.first), fn);
+}
+template <class T, class F>
+void each_tensor(const torch::OrderedDict<std::string, T> &map, const std::string &path,
+                 const F &fn) {
+    for (const auto &item : map)
+        each_tensor(item.value(), join(path, item.key()), fn);
+}
+
+/* The same for a module's arguments: a lone one has the path "". */
+template <class F, class... A> void each_argument(const F &fn, const A &...arguments) {
+    if constexpr (sizeof...(A) == 1)
+        (each_tensor(arguments, "", fn), ...);
+    else
+        each_tensor(std::tie(arguments...), "", fn);
+}
+
+template <class T, class F> bool each_tensor_if(torch::nn::AnyValue &value, const F &fn) {
+    T *held = value.try_get<T>();
+    if (held)
+        each_tensor(*held, "", fn);
+    return held != nullptr;
+}
+
+/* The same where the type is known only at run time; false for a type not foreseen here. */
+template <class F> bool each_tensor_in(torch::nn::AnyValue &value, const F &fn) {
+    using T = torch::Tensor;
+    return each_tensor_if<T>(value, fn) || each_tensor_if<std::tuple<T, T>>(value, fn) ||
+           each_tensor_if<std::tuple<T, std::tuple<T, T>>>(value, fn) ||
+           each_tensor_if<std::tuple<T, T, T>>(value, fn) ||
+           each_tensor_if<std::tuple<T, T, T, T>>(value, fn) ||
+           each_tensor_if<std::vector<T>>(value, fn) ||
+           each_tensor_if<std::tuple<T, std::vector<T>>>(value, fn) ||
+           each_tensor_if<std::pair<T, T>>(value, fn) || each_tensor_if<Optional<T>>(value, fn) ||
+           each_tensor_if<std::map<std::string, T>>(value, fn) ||
+           each_tensor_if<torch::OrderedDict<std::string, T>>(value, fn);
+}
+
+/* ---- one run ---- */
+
+struct PublishActivation {
+    Publisher &publisher;
+    Record &record;
+    const Moment &moment;
+
+    void operator()(const std::string &path, const torch::Tensor &tensor) const {
+        publisher.publish(NAUHA_KIND_ACTIVATIONS, record.id, path, moment, tensor);
+        publisher.publish_gradient_of(tensor, record, path, moment);
+    }
+};
+
+struct PublishInput {
+    Publisher &publisher;
+    uint32_t kind;
+    uint32_t module;
+    const Moment &moment;
+
+    void operator()(const std::string &path, const torch::Tensor &tensor) const {
+        publisher.publish(kind, module, path, moment, tensor);
+    }
+};
+
+/* ---- modules whose class is extended ---- */
+
+class ObservedBase {
+  public:
+    virtual ~ObservedBase() = default;
+    virtual std::string observed_class() const = 0;
+    /* The publisher it reports to; empty in a clone. */
+    std::weak_ptr<Publisher> publisher;
+};
+
+inline std::string class_name(const torch::nn::Module &module) {
+    if (const auto *observed = dynamic_cast<const ObservedBase *>(&module))
+        return observed->observed_class();
+    return class_name(typeid(module));
+}
+
+/* The type of &T::forward without const and noexcept. */
+template <class F> struct plain_signature;
+template <class C, class R, class... A> struct plain_signature<R (C::*)(A...)> {
+    using type = R (C::*)(A...);
+};
+template <class C, class R, class... A> struct plain_signature<R (C::*)(A...) const> {
+    using type = R (C::*)(A...);
+};
+template <class C, class R, class... A> struct plain_signature<R (C::*)(A...) noexcept> {
+    using type = R (C::*)(A...);
+};
+template <class C, class R, class... A> struct plain_signature<R (C::*)(A...) const noexcept> {
+    using type = R (C::*)(A...);
+};
+template <class T> using signature_of = typename plain_signature<decltype(&T::forward)>::type;
+
+template <class T, class Signature = signature_of<T>> class ObservedImpl;
+
+/* T itself, except that forward() reports. Copying T shares its parameters, buffers and
+ * submodules, as copying a module always does. */
+template <class T, class C, class R, class... A>
+class ObservedImpl<T, R (C::*)(A...)> : public T, public ObservedBase {
+  public:
+    static_assert(std::is_copy_constructible<T>::value,
+                  "exporter(module) extends a copy of the module, which needs a copy constructor");
+
+    explicit ObservedImpl(const T &module) : T(module) {
+    }
+
+    R forward(A... arguments) {
+        return observe(std::forward<A>(arguments)...);
+    }
+
+    /* As forward(), with the default arguments that T's has. */
+    template <class... B> R observe(B &&...arguments) {
+        const auto to = publisher.lock();
+        Record *record = to ? to->find(this) : nullptr;
+        if (!record)
+            return T::forward(std::forward<B>(arguments)...);
+        const Moment moment = to->enter(*record, *this);
+        if (to->wants(NAUHA_KIND_INPUTS, record->id, moment))
+            each_argument(PublishInput{*to, NAUHA_KIND_INPUTS, record->id, moment}, arguments...);
+        R result = T::forward(std::forward<B>(arguments)...);
+        if (moment.on)
+            each_tensor(result, "", PublishActivation{*to, *record, moment});
+        return result;
+    }
+
+    std::string observed_class() const override {
+        return class_name(typeid(T));
+    }
+
+    /* A clone is another module: it reports nothing. */
+    std::shared_ptr<torch::nn::Module>
+    clone(const Optional<torch::Device> &device = {}) const override {
+        const auto copy = std::dynamic_pointer_cast<T>(T::clone(device));
+        TORCH_CHECK(copy, "clone() of a module gave a module of another class");
+        return std::make_shared<ObservedImpl>(*copy);
+    }
+};
+
+template <class T> class ObservedHolder : public torch::nn::ModuleHolder<ObservedImpl<T>> {
+  public:
+    using torch::nn::ModuleHolder<ObservedImpl<T>>::ModuleHolder;
+
+    template <class... A> auto operator()(A &&...arguments) {
+        return this->get()->observe(std::forward<A>(arguments)...);
+    }
+};
+
+template <class M, class = void> struct module_of { using type = M; };
+template <class M> struct module_of<M, std::void_t<typename M::ContainedType>> {
+    using type = typename M::ContainedType;
+};
+
+/* ---- entries of Sequentials ---- */
+
+template <size_t... I>
+torch::nn::AnyValue call_with(torch::nn::AnyModule &module,
+                              std::vector<torch::nn::AnyValue> &arguments,
+                              std::index_sequence<I...>) {
+    return module.any_forward(std::move(arguments[I])...);
+}
+
+inline torch::nn::AnyValue call_any(torch::nn::AnyModule &module,
+                                    std::vector<torch::nn::AnyValue> &&arguments) {
+    switch (arguments.size()) {
+    case 0:
+        return module.any_forward();
+    case 1:
+        return call_with(module, arguments, std::make_index_sequence<1>{});
+    case 2:
+        return call_with(module, arguments, std::make_index_sequence<2>{});
+    case 3:
+        return call_with(module, arguments, std::make_index_sequence<3>{});
+    case 4:
+        return call_with(module, arguments, std::make_index_sequence<4>{});
+    case 5:
+        return call_with(module, arguments, std::make_index_sequence<5>{});
+    case 6:
+        return call_with(module, arguments, std::make_index_sequence<6>{});
+    case 7:
+        return call_with(module, arguments, std::make_index_sequence<7>{});
+    case 8:
+        return call_with(module, arguments, std::make_index_sequence<8>{});
+    default:
+        TORCH_CHECK(false, "an observed module takes ", arguments.size(),
+                    " arguments, nauha passes on 8 at most");
+    }
+}
+
+/* What stands between a Sequential and one of its entries. */
+class Tap {
+  public:
+    Tap(std::weak_ptr<Publisher> publisher, torch::nn::AnyModule inner,
+        const std::shared_ptr<torch::nn::SequentialImpl> &sequence, size_t position)
+        : publisher_(std::move(publisher)), inner_(std::move(inner)), sequence_(sequence),
+          position_(position) {
+    }
+
+    std::shared_ptr<torch::nn::Module> module() const {
+        return inner_.ptr();
+    }
+
+    /* Around a deep copy of the entry, which is another module: it reports nothing. */
+    Tap clone(Optional<torch::Device> device) const {
+        return Tap({}, inner_.clone(device), nullptr, 0);
+    }
+
+    torch::nn::AnyValue run(std::vector<torch::nn::AnyValue> &&arguments) {
+        const auto to = publisher_.lock();
+        if (!to || !to->recorder())
+            return call_any(inner_, std::move(arguments));
+        const auto module = inner_.ptr();
+        /* An observed module reports its runs itself. */
+        Record *record =
+            dynamic_cast<const ObservedBase *>(module.get()) ? nullptr : to->find(module.get());
+        Moment moment;
+        if (record) {
+            moment = to->enter(*record, *module);
+            if (to->wants(NAUHA_KIND_INPUTS, record->id, moment))
+                inputs(*to, *record, moment, arguments);
+        }
+        torch::nn::AnyValue output = call_any(inner_, std::move(arguments));
+        if (record)
+            report(*to, *record, moment, output);
+        report_sequence(*to, output);
+        return output;
+    }
+
+  private:
+    static void inputs(Publisher &to, const Record &record, const Moment &moment,
+                       std::vector<torch::nn::AnyValue> &arguments) {
+        const PublishInput publish{to, NAUHA_KIND_INPUTS, record.id, moment};
+        for (size_t i = 0; i < arguments.size(); i++) {
+            const std::string prefix = arguments.size() == 1 ? "" : std::to_string(i);
+            each_tensor_in(arguments[i], [&](const std::string &path, const torch::Tensor &tensor) {
+                publish(prefix.empty() || path.empty() ? prefix + path : prefix + "." + path,
+                        tensor);
+            });
+        }
+    }
+
+    static void report(Publisher &to, Record &record, const Moment &moment,
+                       torch::nn::AnyValue &output) {
+        if (moment.on && !each_tensor_in(output, PublishActivation{to, record, moment}))
+            to.tell("the activations of \"" + record.name + "\" (" + record.class_name +
+                    ") are not recorded: it returns " +
+                    std::string(c10::demangle(output.type_info().name())));
+    }
+
+    /* The output of a Sequential is that of its last entry. Not so for classes derived from it,
+     * which may do more, nor for the model itself, which is observed where it is called. */
+    void report_sequence(Publisher &to, torch::nn::AnyValue &output) {
+        const auto sequence = sequence_.lock();
+        if (!sequence || position_ + 1 != sequence->size() || to.is_root(sequence.get()) ||
+            typeid(*sequence) != typeid(torch::nn::SequentialImpl))
+            return;
+        if (Record *record = to.find(sequence.get()))
+            report(to, *record, to.enter(*record, *sequence), output);
+    }
+
+    std::weak_ptr<Publisher> publisher_;
+    torch::nn::AnyModule inner_;
+    std::weak_ptr<torch::nn::SequentialImpl> sequence_;
+    size_t position_;
+};
+
+/* What AnyModule is given to make an entry that taps. It never becomes part of a model: the
+ * holders below answer ptr() with the module behind it, so the names in a state_dict, train(),
+ * to() and optimizers see the model as it was. */
+template <class T, class Signature = signature_of<T>> class Tapped;
+
+template <class T, class C, class R, class... A>
+class Tapped<T, R (C::*)(A...)> : public torch::nn::Module {
+  public:
+    Tapped(std::shared_ptr<T> module_, Tap tap_) : module(std::move(module_)), tap(tap_) {
+    }
+    R forward(A... arguments) {
+        return module->forward(std::forward<A>(arguments)...);
+    }
+    std::shared_ptr<T> module;
+    Tap tap;
+};
+
+/* For modules whose class is not known here. */
+class TappedAny : public torch::nn::Module {
+  public:
+    explicit TappedAny(Tap tap_) : tap(std::move(tap_)) {
+    }
+    torch::Tensor forward(torch::Tensor input) {
+        return input;
+    }
+    Tap tap;
+};
+
+} // namespace detail
+} // namespace nauha
+
+namespace torch {
+namespace nn {
+
+/* A true AnyModuleHolder<T>, so that Sequential::at<T>() works as before. */
+template <class T, class Signature, class... A>
+struct AnyModuleHolder<nauha::detail::Tapped<T, Signature>, A...> : AnyModuleHolder<T, A...> {
+    using Base = AnyModuleHolder<T, A...>;
+
+    explicit AnyModuleHolder(std::shared_ptr<nauha::detail::Tapped<T, Signature>> &&tapped)
+        : Base(std::shared_ptr<T>(tapped->module)), tap(tapped->tap) {
+    }
+    AnyValue forward(std::vector<AnyValue> &&arguments) override {
+        return tap.run(std::move(arguments));
+    }
+    std::unique_ptr<AnyModulePlaceholder> copy() const override {
+        return std::make_unique<AnyModuleHolder>(*this);
+    }
+
+    nauha::detail::Tap tap;
+};
+
+template <> struct AnyModuleHolder<nauha::detail::TappedAny, Tensor> : public AnyModulePlaceholder {
+    explicit AnyModuleHolder(std::shared_ptr<nauha::detail::TappedAny> &&tapped)
+        : AnyModulePlaceholder(typeid(nauha::detail::TappedAny)), tap(tapped->tap) {
+    }
+    AnyValue forward(std::vector<AnyValue> &&arguments) override {
+        return tap.run(std::move(arguments));
+    }
+    std::shared_ptr<Module> ptr() override {
+        return tap.module();
+    }
+    std::unique_ptr<AnyModulePlaceholder> copy() const override {
+        return std::make_unique<AnyModuleHolder>(*this);
+    }
+    std::unique_ptr<AnyModulePlaceholder>
+    clone_module(nauha::detail::Optional<Device> device) const override {
+        return std::make_unique<AnyModuleHolder>(
+            std::make_shared<nauha::detail::TappedAny>(tap.clone(device)));
+    }
+
+    nauha::detail::Tap tap;
+};
+
+} // namespace nn
+} // namespace torch
+#endif

@@ -1,0 +1,712 @@
+/* SPDX-License-Identifier: MIT */
+/* Behind nauha/torch.hpp: which modules are published under which names, and the steps, calls and
+ * tags their tensors are stamped with. Not for direct use.
+ *
+ * Threads: any thread; a mutex guards everything. It is recursive and held while a message is
+ * published, because the recorder's tag belongs to the message; so a tap may use the exporter.
+ */
+#ifndef NAUHA_TORCH_PUBLISHER_HPP
+#define NAUHA_TORCH_PUBLISHER_HPP
+
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <typeinfo>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <torch/torch.h>
+#include <torch/version.h>
+
+#include "nauha/recorder.h"
+
+namespace nauha {
+
+/* Receives what a person should know: what cannot be observed, that recording has stopped. */
+using Notice = std::function<void(const std::string &)>;
+
+namespace detail {
+
+/* "Conv2d" for torch::nn::Conv2dImpl. */
+inline std::string class_name(const std::type_info &type) {
+    std::string name = c10::demangle(type.name());
+    name = name.substr(0, name.find('<'));
+    const auto scope = name.rfind("::");
+    if (scope != std::string::npos)
+        name = name.substr(scope + 2);
+    const std::string suffix = "Impl";
+    if (name.size() > suffix.size() &&
+        name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0)
+        name.resize(name.size() - suffix.size());
+    return name.substr(0, NAUHA_CLASS_NAME_MAX);
+}
+
+/* false for types a trace cannot hold (complex, quantised). */
+inline bool to_dtype(torch::ScalarType type, nauha_dtype &dtype) {
+    switch (type) {
+    case torch::kFloat:
+        dtype = NAUHA_DTYPE_F32;
+        return true;
+    case torch::kDouble:
+        dtype = NAUHA_DTYPE_F64;
+        return true;
+    case torch::kHalf:
+        dtype = NAUHA_DTYPE_F16;
+        return true;
+    case torch::kBFloat16:
+        dtype = NAUHA_DTYPE_BF16;
+        return true;
+    case torch::kByte:
+        dtype = NAUHA_DTYPE_U8;
+        return true;
+    case torch::kChar:
+        dtype = NAUHA_DTYPE_I8;
+        return true;
+    case torch::kShort:
+        dtype = NAUHA_DTYPE_I16;
+        return true;
+    case torch::kInt:
+        dtype = NAUHA_DTYPE_I32;
+        return true;
+    case torch::kLong:
+        dtype = NAUHA_DTYPE_I64;
+        return true;
+    case torch::kBool:
+        dtype = NAUHA_DTYPE_BOOL;
+        return true;
+    default:
+        break;
+    }
+    /* The enumerators of the fp8 types are missing in older libtorch, their names tell. */
+    static const std::map<std::string, nauha_dtype> fp8 = {
+        {"Float8_e4m3fn", NAUHA_DTYPE_F8_E4M3FN},
+        {"Float8_e5m2", NAUHA_DTYPE_F8_E5M2},
+        {"Float8_e4m3fnuz", NAUHA_DTYPE_F8_E4M3FNUZ},
+        {"Float8_e5m2fnuz", NAUHA_DTYPE_F8_E5M2FNUZ}};
+    const auto found = fp8.find(c10::toString(type));
+    if (found == fp8.end())
+        return false;
+    dtype = found->second;
+    return true;
+}
+
+inline const void *const_data(const torch::Tensor &tensor) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 2)
+    return tensor.const_data_ptr();
+#else
+    return tensor.data_ptr();
+#endif
+}
+
+/* A tensor as the recorder takes it: in the CPU's memory, dense and real. `held` keeps it. */
+struct View {
+    torch::Tensor held;
+    nauha_tensor tensor{};
+
+    /* false, with the reason, where a trace cannot hold it. */
+    bool set(const torch::Tensor &source, std::string &reason) {
+        torch::NoGradGuard no_grad;
+        held = source.detach();
+        if (held.layout() != torch::kStrided)
+            held = held.to_dense();
+        if (!held.device().is_cpu())
+            held = held.to(torch::kCPU);
+        if (held.is_neg())
+            held = held.resolve_neg();
+        if (!to_dtype(held.scalar_type(), tensor.dtype)) {
+            reason = std::string("tensors of type ") + c10::toString(held.scalar_type()) +
+                     " cannot be recorded";
+            return false;
+        }
+        tensor.data = const_data(held);
+        tensor.ndim = static_cast<uint32_t>(held.dim());
+        tensor.shape = held.sizes().data();
+        tensor.strides = held.is_contiguous() ? nullptr : held.strides().data();
+        return true;
+    }
+};
+
+/* How often something happened in the open step, by tag. */
+class Counter {
+  public:
+    uint32_t next(uint64_t serial, uint32_t tag) {
+        if (serial != serial_)
+            counts_.clear();
+        serial_ = serial;
+        return counts_[tag]++;
+    }
+
+  private:
+    uint64_t serial_ = 0;
+    std::map<uint32_t, uint32_t> counts_;
+};
+
+/* A module that is published. */
+struct Record {
+    std::weak_ptr<torch::nn::Module> module;
+    const torch::nn::Module *address = nullptr;
+    std::string fallback; /* its name where it is not part of the model */
+    std::string class_name;
+    std::string name;
+    std::vector<uint32_t> other_ids; /* the same module under its further names */
+    uint32_t id = NAUHA_NONE;
+    bool named = false;
+    Counter calls;
+};
+
+struct Parameter {
+    torch::Tensor tensor;
+    uint32_t module = NAUHA_NONE;
+    uint32_t slot = 0;
+    bool bias = false;
+    bool hooked = false;
+    unsigned hook = 0;
+    uint64_t seen = 0; /* the walk that saw it last */
+    Counter calls;
+    std::set<std::pair<uint32_t, uint32_t>> aliases;
+};
+
+/* Whether and how one run of something is published. */
+struct Moment {
+    bool on = false;
+    uint32_t tag = 0;
+    uint32_t call = 0;
+    uint64_t serial = 0;
+};
+
+class Publisher : public std::enable_shared_from_this<Publisher> {
+  public:
+    using Lock = std::lock_guard<std::recursive_mutex>;
+
+    Publisher(nauha_recorder *recorder, bool owned) : recorder_(recorder), owned_(owned) {
+    }
+    Publisher(const Publisher &) = delete;
+    Publisher &operator=(const Publisher &) = delete;
+
+    nauha_recorder *recorder() const {
+        return recorder_;
+    }
+
+    void on_notice(Notice notice) {
+        Lock lock(mutex_);
+        notice_ = std::move(notice);
+    }
+
+    /* Tells each text once. */
+    void tell(const std::string &text) {
+        Lock lock(mutex_);
+        if (!told_.insert(text).second)
+            return;
+        if (notice_)
+            notice_(text);
+        else
+            std::fprintf(stderr, "nauha: %s\n", text.c_str());
+    }
+
+    /* ---- modules ---- */
+
+    Record &add(const std::shared_ptr<torch::nn::Module> &module, const std::string &fallback,
+                const std::string &class_name) {
+        Lock lock(mutex_);
+        if (Record *known = find(module.get()))
+            return *known;
+        auto record = std::make_unique<Record>();
+        record->module = module;
+        record->address = module.get();
+        record->fallback = fallback;
+        record->class_name = class_name;
+        by_address_[module.get()] = record.get();
+        records_.push_back(std::move(record));
+        unnamed_ = true;
+        return *records_.back();
+    }
+
+    Record *find(const torch::nn::Module *address) {
+        Lock lock(mutex_);
+        const auto found = by_address_.find(address);
+        if (found == by_address_.end() || found->second->module.expired())
+            return nullptr;
+        return found->second;
+    }
+
+    void set_root(const std::shared_ptr<torch::nn::Module> &root) {
+        Lock lock(mutex_);
+        root_ = root;
+        unnamed_ = true;
+    }
+
+    bool is_root(const torch::nn::Module *module) const {
+        return root_.get() == module;
+    }
+
+    const std::shared_ptr<torch::nn::Module> &root() const {
+        return root_;
+    }
+
+    /* ---- steps ---- */
+
+    void step_by_hand() {
+        Lock lock(mutex_);
+        by_hand_ = true;
+    }
+
+    void end_step() {
+        Lock lock(mutex_);
+        if (!recorder_ || !step_open_)
+            return;
+        step_open_ = false;
+        use_tag(0);
+        publish_buffers();
+        const auto &values = collect();
+        nauha_error error = NAUHA_ERROR_INIT;
+        check(nauha_recorder_end_step(recorder_, values.data(), values.size(), &error), error);
+        error = NAUHA_ERROR_INIT;
+        if (nauha_recorder_failure(recorder_, &error) != NAUHA_OK)
+            tell(std::string("recording has stopped: ") + error.message);
+    }
+
+    void epoch_finished() {
+        Lock lock(mutex_);
+        end_step();
+        if (!recorder_)
+            return;
+        use_tag(0);
+        nauha_error error = NAUHA_ERROR_INIT;
+        check(nauha_recorder_epoch_finished(recorder_, &error), error);
+    }
+
+    /* One run of the model begins: in training mode without a tag, with a step of its own. */
+    Moment begin_pass(bool training) {
+        Lock lock(mutex_);
+        Moment pass;
+        if (recorder_) {
+            name_modules();
+            pass.tag = tag_;
+            pass.on = tag_ != 0 || training;
+            if (tag_ == 0 && training && !(step_open_ && by_hand_)) {
+                end_step();
+                begin_step();
+            }
+            pass.serial = serial_;
+            if (pass.on)
+                pass.call = runs_.next(serial_, pass.tag);
+        }
+        pass_ = pass;
+        ++depth_;
+        return pass;
+    }
+
+    void end_pass() {
+        Lock lock(mutex_);
+        --depth_;
+    }
+
+    /* One run of a module begins. */
+    Moment enter(Record &record, const torch::nn::Module &module) {
+        Lock lock(mutex_);
+        Moment moment;
+        if (!recorder_)
+            return moment;
+        if (unnamed_)
+            name_modules();
+        if (depth_ > 0) {
+            moment.on = pass_.on;
+            moment.tag = pass_.tag;
+        } else {
+            moment.tag = tag_;
+            moment.on = tag_ != 0 || (step_open_ && module.is_training());
+            if (!moment.on && module.is_training())
+                tell("a module ran in training mode outside any step and was not recorded; call "
+                     "the model through what set_model() returned");
+        }
+        if (record.id == NAUHA_NONE || (results_only_ && moment.tag != 0))
+            moment.on = false;
+        moment.serial = serial_;
+        if (moment.on)
+            moment.call = record.calls.next(serial_, moment.tag);
+        return moment;
+    }
+
+    /* The loss function has run: how to publish what it was given. */
+    Moment loss_ran() {
+        Lock lock(mutex_);
+        Moment moment = latest();
+        if (moment.on)
+            moment.call = losses_.next(serial_, moment.tag);
+        return moment;
+    }
+
+    /* ---- tags ---- */
+
+    /* The number of a tag by name; 0 ("default") where the name cannot be one. */
+    uint32_t tag_number(const std::string &name) {
+        Lock lock(mutex_);
+        uint32_t id = 0;
+        nauha_error error = NAUHA_ERROR_INIT;
+        if (recorder_)
+            check(nauha_names_add_tag(nauha_recorder_names(recorder_), name.c_str(), &id, &error),
+                  error);
+        return id;
+    }
+
+    /* Returns what was set before. */
+    std::pair<uint32_t, bool> set_tag(uint32_t tag, bool results_only) {
+        Lock lock(mutex_);
+        const auto before = std::make_pair(tag_, results_only_);
+        tag_ = tag;
+        results_only_ = results_only;
+        return before;
+    }
+
+    bool results_only() const {
+        return results_only_ && tag_ != 0;
+    }
+
+    /* ---- publishing ---- */
+
+    bool wants(uint32_t kind, uint32_t module, const Moment &moment) {
+        Lock lock(mutex_);
+        if (!recorder_ || !moment.on)
+            return false;
+        use_tag(moment.tag);
+        return nauha_recorder_wants(recorder_, kind, module);
+    }
+
+    void publish(uint32_t kind, uint32_t module, const std::string &slot, const Moment &moment,
+                 const torch::Tensor &tensor) {
+        Lock lock(mutex_);
+        if (tensor.defined() && wants(kind, module, moment))
+            send(kind, module, slot_number(slot), moment, tensor);
+    }
+
+    /* Publishes layer_gradients when backward produces the gradient of this output. A hook on
+     * the node, not on the tensor: an in-place operation after this one gives the tensor another
+     * node, and libtorch 1.x would keep a second tensor hook at the first node. */
+    void publish_gradient_of(const torch::Tensor &output, Record &record, const std::string &slot,
+                             const Moment &moment) {
+        if (!output.defined() || !output.requires_grad() ||
+            !wants(NAUHA_KIND_LAYER_GRADIENTS, record.id, moment))
+            return;
+        std::weak_ptr<Publisher> weak = shared_from_this();
+        const uint32_t module = record.id;
+        auto send_it = [weak, module, slot, moment](const torch::Tensor &gradient) {
+            if (const auto publisher = weak.lock())
+                publisher->layer_gradient(module, slot, moment, gradient);
+        };
+        if (const auto node = output.grad_fn())
+            node->add_pre_hook(std::make_unique<OutputHook>(send_it, output.output_nr()));
+        else
+            output.register_hook([send_it](torch::Tensor gradient) { send_it(gradient); });
+    }
+
+    /* Ends the open step and lets go of the recorder; closes it where it is owned. */
+    bool close() {
+        Lock lock(mutex_);
+        if (!recorder_)
+            return true;
+        end_step();
+        for (auto &entry : parameters_)
+            if (entry.second->hooked)
+                entry.second->tensor.remove_hook(entry.second->hook);
+        parameters_.clear();
+        nauha_recorder *recorder = recorder_;
+        recorder_ = nullptr;
+        nauha_error error = NAUHA_ERROR_INIT;
+        if (owned_ && nauha_recorder_close(recorder, &error) != NAUHA_OK) {
+            tell(std::string("the recording is incomplete: ") + error.message);
+            return false;
+        }
+        return true;
+    }
+
+  private:
+    struct OutputHook : torch::autograd::FunctionPreHook {
+        std::function<void(const torch::Tensor &)> send_it;
+        size_t position;
+
+        OutputHook(std::function<void(const torch::Tensor &)> function, int64_t output_nr)
+            : send_it(std::move(function)), position(static_cast<size_t>(output_nr)) {
+        }
+        torch::autograd::variable_list
+        operator()(const torch::autograd::variable_list &gradients) override {
+            if (position < gradients.size() && gradients[position].defined())
+                send_it(gradients[position]);
+            return gradients;
+        }
+    };
+
+    void check(nauha_status status, const nauha_error &error) {
+        if (status != NAUHA_OK)
+            tell(error.message);
+    }
+
+    void use_tag(uint32_t tag) {
+        if (tag == recorder_tag_)
+            return;
+        nauha_error error = NAUHA_ERROR_INIT;
+        check(nauha_recorder_set_tag(recorder_, tag, &error), error);
+        recorder_tag_ = tag;
+    }
+
+    uint32_t slot_number(const std::string &slot) {
+        if (slot.empty())
+            return 0;
+        const auto known = slots_.find(slot);
+        if (known != slots_.end())
+            return known->second;
+        uint32_t id = 0;
+        nauha_error error = NAUHA_ERROR_INIT;
+        check(nauha_names_add_slot(nauha_recorder_names(recorder_), slot.c_str(), &id, &error),
+              error);
+        return slots_[slot] = id;
+    }
+
+    void send(uint32_t kind, uint32_t module, uint32_t slot, const Moment &moment,
+              const torch::Tensor &tensor) {
+        View view;
+        std::string reason;
+        if (!view.set(tensor, reason)) {
+            tell(reason);
+            return;
+        }
+        use_tag(moment.tag);
+        nauha_error error = NAUHA_ERROR_INIT;
+        check(nauha_recorder_publish(recorder_, kind, module, slot, moment.call, &view.tensor,
+                                     &error),
+              error);
+    }
+
+    void layer_gradient(uint32_t module, const std::string &slot, const Moment &moment,
+                        const torch::Tensor &gradient) {
+        Lock lock(mutex_);
+        if (!recorder_)
+            return;
+        if (moment.serial != serial_) {
+            tell("gradients of an earlier step's outputs were not recorded");
+            return;
+        }
+        publish(NAUHA_KIND_LAYER_GRADIENTS, module, slot, moment, gradient);
+    }
+
+    void parameter_gradient(Parameter &parameter, const torch::Tensor &gradient) {
+        Lock lock(mutex_);
+        if (!recorder_ || !gradient.defined())
+            return;
+        Moment moment = latest();
+        if (!moment.on || (results_only_ && moment.tag != 0))
+            return;
+        moment.call = parameter.calls.next(serial_, moment.tag);
+        const uint32_t kind =
+            parameter.bias ? NAUHA_KIND_BIAS_GRADIENTS : NAUHA_KIND_WEIGHT_GRADIENTS;
+        if (wants(kind, parameter.module, moment))
+            send(kind, parameter.module, parameter.slot, moment, gradient);
+    }
+
+    /* What belongs to no module's run, the loss and the parameters' gradients, goes with the
+     * training, or in evaluation mode with the latest run of the model. */
+    Moment latest() const {
+        Moment moment;
+        if (tag_ != 0) {
+            moment.on = true;
+            moment.tag = tag_;
+        } else if (!root_ || root_->is_training()) {
+            moment.on = step_open_;
+        } else {
+            moment.on = pass_.on && (pass_.tag != 0 || step_open_);
+            moment.tag = pass_.tag;
+        }
+        moment.on = moment.on && recorder_;
+        moment.serial = serial_;
+        return moment;
+    }
+
+    /* Gives every module added since the last call its name and number. */
+    void name_modules() {
+        if (!unnamed_)
+            return;
+        unnamed_ = false;
+        std::unordered_map<const torch::nn::Module *, std::vector<std::string>> paths;
+        if (root_)
+            for (const auto &item : root_->named_modules())
+                paths[item.value().get()].push_back(item.key());
+        for (auto &record : records_) {
+            if (record->named)
+                continue;
+            record->named = true;
+            const auto found = paths.find(record->address);
+            if (found == paths.end()) {
+                record->name = record->fallback;
+                record->id = module_number(record->name, *record);
+                continue;
+            }
+            record->name = found->second.front();
+            record->id = module_number(record->name, *record);
+            for (size_t i = 1; i < found->second.size(); i++)
+                record->other_ids.push_back(module_number(found->second[i], *record));
+        }
+    }
+
+    uint32_t module_number(std::string &name, const Record &record) {
+        const std::string wanted = name;
+        for (unsigned n = 2; !names_.emplace(name, record.address).second; n++)
+            name = wanted + "~" + std::to_string(n);
+        if (name != wanted)
+            tell("two modules are called \"" + wanted + "\"; the second is recorded as \"" + name +
+                 "\"");
+        uint32_t id = NAUHA_NONE;
+        nauha_error error = NAUHA_ERROR_INIT;
+        if (nauha_names_add_module(nauha_recorder_names(recorder_), name.c_str(),
+                                   record.class_name.c_str(), &id, &error) == NAUHA_OK)
+            return id;
+        tell(std::string("a module is not recorded: ") + error.message);
+        return NAUHA_NONE;
+    }
+
+    void begin_step() {
+        use_tag(0);
+        serial_++;
+        const auto &values = collect();
+        nauha_error error = NAUHA_ERROR_INIT;
+        check(nauha_recorder_begin_step(recorder_, values.data(), values.size(), &error), error);
+        step_open_ = true;
+        hook_parameters();
+    }
+
+    /* The parameters as they are now, each under its first name. Walked anew every time: a
+     * program may replace parameters, or freeze them, between any two steps. */
+    const std::vector<nauha_parameter> &collect() {
+        name_modules();
+        walk_++;
+        values_.clear();
+        views_.clear();
+        for (auto &record : records_) {
+            const auto module = record->module.lock();
+            if (!module || record->id == NAUHA_NONE)
+                continue;
+            for (const auto &item : module->named_parameters(/*recurse=*/false))
+                if (item.value().defined())
+                    collect_one(*record, item.key(), item.value());
+        }
+        for (auto entry = parameters_.begin(); entry != parameters_.end();)
+            entry = entry->second->seen == walk_ ? std::next(entry) : parameters_.erase(entry);
+        for (size_t i = 0; i < values_.size(); i++)
+            values_[i].tensor = views_[i].tensor;
+        return values_;
+    }
+
+    void collect_one(const Record &record, const std::string &key, const torch::Tensor &tensor) {
+        auto &known = parameters_[tensor.unsafeGetTensorImpl()];
+        const uint32_t slot = slot_number(key);
+        if (!known) {
+            known = std::make_shared<Parameter>();
+            known->tensor = tensor;
+            known->module = record.id;
+            known->slot = slot;
+            known->bias = key.find("bias") != std::string::npos;
+        }
+        if (known->module != record.id || known->slot != slot)
+            alias(*known, record.id, slot);
+        for (const uint32_t other : record.other_ids)
+            alias(*known, other, slot);
+        if (known->seen == walk_)
+            return;
+        known->seen = walk_;
+        std::string reason;
+        views_.emplace_back();
+        if (!views_.back().set(tensor, reason)) {
+            views_.pop_back();
+            tell(reason);
+            return;
+        }
+        nauha_parameter value{};
+        value.module = known->module;
+        value.slot = known->slot;
+        value.bias = known->bias;
+        values_.push_back(value);
+    }
+
+    void alias(Parameter &parameter, uint32_t module, uint32_t slot) {
+        if (module == NAUHA_NONE || !parameter.aliases.emplace(module, slot).second)
+            return;
+        nauha_error error = NAUHA_ERROR_INIT;
+        check(
+            nauha_recorder_alias(recorder_, parameter.module, parameter.slot, module, slot, &error),
+            error);
+    }
+
+    void hook_parameters() {
+        Moment now;
+        now.on = true;
+        for (auto &entry : parameters_) {
+            Parameter &parameter = *entry.second;
+            const uint32_t kind =
+                parameter.bias ? NAUHA_KIND_BIAS_GRADIENTS : NAUHA_KIND_WEIGHT_GRADIENTS;
+            if (parameter.hooked || !parameter.tensor.requires_grad() ||
+                !wants(kind, parameter.module, now))
+                continue;
+            std::weak_ptr<Publisher> weak = shared_from_this();
+            std::weak_ptr<Parameter> weak_parameter = entry.second;
+            parameter.hooked = true;
+            parameter.hook =
+                parameter.tensor.register_hook([weak, weak_parameter](torch::Tensor gradient) {
+                    const auto publisher = weak.lock();
+                    const auto held = weak_parameter.lock();
+                    if (publisher && held)
+                        publisher->parameter_gradient(*held, gradient);
+                });
+        }
+    }
+
+    void publish_buffers() {
+        Moment moment;
+        moment.on = true;
+        moment.serial = serial_;
+        for (auto &record : records_) {
+            const auto module = record->module.lock();
+            if (!module || record->id == NAUHA_NONE ||
+                !wants(NAUHA_KIND_BUFFERS, record->id, moment))
+                continue;
+            for (const auto &item : module->named_buffers(/*recurse=*/false))
+                publish(NAUHA_KIND_BUFFERS, record->id, item.key(), moment, item.value());
+        }
+    }
+
+    mutable std::recursive_mutex mutex_;
+    nauha_recorder *recorder_;
+    bool owned_;
+    Notice notice_;
+    std::set<std::string> told_;
+
+    std::shared_ptr<torch::nn::Module> root_;
+    std::vector<std::unique_ptr<Record>> records_;
+    std::unordered_map<const torch::nn::Module *, Record *> by_address_;
+    std::map<std::string, const torch::nn::Module *> names_;
+    std::unordered_map<std::string, uint32_t> slots_;
+    bool unnamed_ = false;
+
+    std::map<const c10::TensorImpl *, std::shared_ptr<Parameter>> parameters_;
+    std::vector<nauha_parameter> values_;
+    std::vector<View> views_;
+    uint64_t walk_ = 0;
+
+    bool by_hand_ = false;
+    bool step_open_ = false;
+    uint64_t serial_ = 0; /* counts the steps begun */
+    int depth_ = 0;       /* runs of the model that are going on */
+    Moment pass_;         /* the latest run of the model */
+    Counter runs_;
+    Counter losses_;
+    uint32_t tag_ = 0;
+    uint32_t recorder_tag_ = 0;
+    bool results_only_ = false;
+};
+
+} // namespace detail
+} // namespace nauha
+#endif
