@@ -14,7 +14,9 @@ static inline bool nauha__mul_size(size_t a, size_t b, size_t *product) {
 }
 
 /* out[i] = a[i] - b[i] in the dtype's own arithmetic, bit for bit as PyTorch does it: f16, bf16
- * and fp8 through float with one rounding to nearest even, integers wrapping, bool as xor. */
+ * and fp8 through float with one rounding to nearest even, integers wrapping, bool as xor. Only
+ * the bits inside a NaN are free: in PyTorch they change with the processor and the length. out
+ * may be a or b. */
 void nauha__subtract(enum nauha_dtype dtype, const void *a, const void *b, size_t count, void *out);
 
 /* Gathers a strided tensor into contiguous memory, row-major; elements [first, first + n). */

@@ -96,19 +96,21 @@ static inline uint16_t nauha__float_to_f16(float value) {
     return (uint16_t)(result | (bits >> 16 & 0x8000u));
 }
 
-/* Every NaN becomes 0x7FC0. */
+/* Every NaN becomes 0x7FC0, as in PyTorch's scalar code; its vector code makes 0xFFFF of them. */
 static inline uint16_t nauha__float_to_bf16(float value) {
     uint32_t bits = nauha__float_bits(value);
     uint32_t rounded = (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16;
     return (uint16_t)((bits & 0x7FFFFFFFu) > 0x7F800000u ? 0x7FC0u : rounded);
 }
 
-/* No infinity: what rounds past 448 becomes NaN. */
+/* No infinity: what lies past the largest number, 448, becomes it. (PyTorch does so from 2.13 on;
+ * before, it made a NaN of it.) */
 static inline uint8_t nauha__float_to_f8_e4m3fn(float value) {
     uint32_t bits = nauha__float_bits(value);
     uint32_t magnitude = bits & 0x7FFFFFFFu;
     uint32_t finite = nauha__narrow_finite(magnitude, 3, 7);
-    uint32_t result = magnitude >= 0x43F00000u ? 0x7Fu : finite; /* 480 */
+    uint32_t result = magnitude >= 0x43E80000u ? 0x7Eu : finite; /* 464: rounds down at most */
+    result = magnitude > 0x7F800000u ? 0x7Fu : result;
     return (uint8_t)(result | bits >> 31 << 7);
 }
 

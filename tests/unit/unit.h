@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* What every unit test starts with: cmocka and its main. */
+#ifndef NAUHA_TESTS_UNIT_H
+#define NAUHA_TESTS_UNIT_H
+
+/* clang-format off: cmocka wants these before it */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+/* clang-format on */
+
+/* The program runs `tests`, or those that CMOCKA_TEST_FILTER (`make test F=`) matches. */
+#define UNIT_MAIN(tests)                                                                           \
+    int main(void) {                                                                               \
+        const char *filter = getenv("CMOCKA_TEST_FILTER");                                         \
+        if (filter)                                                                                \
+            cmocka_set_test_filter(filter);                                                        \
+        return cmocka_run_group_tests(tests, NULL, NULL);                                          \
+    }
+
+#endif
