@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* The streams of a trace: elements out of stored chunks, through a cache of decoded ones.
+ *
+ * Threads: one at a time.
+ */
+#ifndef NAUHA_REPLAY_CHUNKS_H
+#define NAUHA_REPLAY_CHUNKS_H
+
+#include "nauha/internal/codec.h"
+#include "nauha/internal/h5.h"
+
+/* Decoded chunks kept by default, in bytes. */
+#define NAUHA__CHUNK_CACHE_BYTES ((size_t)64 << 20)
+
+/* What /chunks says of one chunk, and what is known of it here. */
+struct nauha__chunk {
+    uint64_t number;
+    uint64_t hash;
+    uint32_t stored;
+    uint32_t filter_mask;
+    uint32_t order; /* of its row in the table */
+    uint32_t slot;  /* of the cache, plus one; 0: not cached */
+    uint16_t stream;
+    bool damaged; /* nauha__chunks_check found so */
+};
+
+/* What reading has cost so far. */
+struct nauha__chunk_counts {
+    uint64_t decoded;     /* chunks read and decoded */
+    uint64_t reused;      /* taken from the cache instead */
+    uint64_t cache_bytes; /* memory of the cache */
+};
+
+/* Elements [offset, offset + count) of a stream; derived: minus those at base. */
+struct nauha__range {
+    uint16_t stream;
+    enum nauha_dtype dtype;
+    bool derived;
+    uint64_t offset, base, count;
+};
+
+struct nauha__chunks;
+
+/* file and path are borrowed until nauha__chunks_free; chunk_bytes is a multiple of 8. NULL when
+ * out of memory. Caller owns, release with nauha__chunks_free. */
+struct nauha__chunks *nauha__chunks_new(hid_t file, const char *path, size_t chunk_bytes,
+                                        size_t cache_bytes);
+void nauha__chunks_free(struct nauha__chunks *chunks);
+
+/* Takes a row of /streams_used. FORMAT: an impossible item size. */
+enum nauha_status nauha__chunks_add_stream(struct nauha__chunks *chunks,
+                                           const struct nauha__stream_row *row,
+                                           struct nauha_error *err);
+/* Takes a row of /chunks; `capacity` is how many there will be at most. */
+enum nauha_status nauha__chunks_add(struct nauha__chunks *chunks,
+                                    const struct nauha__chunk_row *row, uint64_t capacity,
+                                    struct nauha_error *err);
+/* Rows of /chunks are damaged, so that the ends of the streams are not known. */
+void nauha__chunks_set_incomplete(struct nauha__chunks *chunks);
+/* After the last row: makes the chunks ready to be found. */
+void nauha__chunks_seal(struct nauha__chunks *chunks);
+
+/* Bytes of one element of a stream, 0 where the stream is not in use. */
+size_t nauha__chunks_item_size(const struct nauha__chunks *chunks, uint16_t stream);
+/* Elements that the known chunks of a stream reach to; UINT64_MAX where that is not known. */
+uint64_t nauha__chunks_extent(const struct nauha__chunks *chunks, uint16_t stream);
+
+/* Reads a range into memory from malloc, caller owns. DAMAGED: a chunk is missing, or is not what
+ * was stored. */
+enum nauha_status nauha__chunks_load(struct nauha__chunks *chunks, const struct nauha__range *range,
+                                     void **data, struct nauha_error *err);
+
+/* The chunks in order of stream and number; NULL past the end. */
+struct nauha__chunk *nauha__chunks_at(struct nauha__chunks *chunks, size_t position);
+/* One chunk of a stream; NULL where the table has none. */
+struct nauha__chunk *nauha__chunks_find(struct nauha__chunks *chunks, uint16_t stream,
+                                        uint64_t number);
+/* Elements of one chunk of a stream in use. */
+uint64_t nauha__chunks_elements(const struct nauha__chunks *chunks, uint16_t stream);
+/* Reads, checks and decodes one chunk, and notes in it whether that failed. */
+enum nauha_status nauha__chunks_check(struct nauha__chunks *chunks, struct nauha__chunk *chunk,
+                                      struct nauha_error *err);
+/* Opens the dataset of a stream and checks that it is what /streams_used says. */
+enum nauha_status nauha__chunks_check_stream(struct nauha__chunks *chunks, uint16_t stream,
+                                             struct nauha_error *err);
+
+void nauha__chunks_get_counts(const struct nauha__chunks *chunks,
+                              struct nauha__chunk_counts *counts);
+
+#endif
