@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/* The training itself, and the C entry of the module. No exception leaves it. */
+#include <chrono>
+#include <cmath>
+#include <exception>
+#include <limits>
+#include <memory>
+#include <optional>
+
+#include "nauha/torch.hpp"
+#include "tools/train/datasets.hpp"
+#include "tools/train/models.hpp"
+#include "tools/train/train.h"
+
+namespace nauha {
+namespace train {
+
+namespace {
+
+using torch::Tensor;
+
+constexpr double none = std::numeric_limits<double>::quiet_NaN();
+
+/* A part of a dataset in memory, and batches of it as a network takes them. */
+class Batches {
+  public:
+    Batches(const nauha_train_options &options, Part part)
+        : images_(load_images(options.dataset, nauha_train_data_dir(&options), part)) {
+        const DatasetInfo &info = dataset_info(options.dataset);
+        const auto count = static_cast<int64_t>(images_.count);
+        const auto channels = static_cast<int64_t>(images_.channels);
+        pixels_ = torch::from_blob(images_.pixels.data(),
+                                   {count, channels, static_cast<int64_t>(images_.height),
+                                    static_cast<int64_t>(images_.width)},
+                                   torch::kByte);
+        labels_ = torch::from_blob(images_.labels.data(), {count}, torch::kByte).to(torch::kLong);
+        mean_ = torch::tensor(info.mean).view({1, channels, 1, 1});
+        deviation_ = torch::tensor(info.deviation).view({1, channels, 1, 1});
+    }
+    Batches(const Batches &) = delete;
+    Batches &operator=(const Batches &) = delete;
+
+    size_t count() const {
+        return images_.count;
+    }
+    const Images &images() const {
+        return images_;
+    }
+
+    /* The images at order[first, first + n), scaled to 0..1 and normalised, and their labels. */
+    std::pair<Tensor, Tensor> get(const std::vector<int64_t> &order, size_t first, size_t n) const {
+        const Tensor index =
+            torch::tensor(c10::ArrayRef<int64_t>(order.data() + first, n), torch::kLong);
+        Tensor input = pixels_.index_select(0, index).to(torch::kFloat);
+        input.div_(255).sub_(mean_).div_(deviation_);
+        return {input, labels_.index_select(0, index)};
+    }
+
+  private:
+    Images images_;
+    Tensor pixels_, labels_, mean_, deviation_;
+};
+
+std::unique_ptr<torch::optim::Optimizer> make_optimizer(const nauha_train_options &options,
+                                                        std::vector<Tensor> parameters) {
+    using namespace torch::optim;
+    const double rate = options.learning_rate;
+    switch (options.optimizer) {
+    case NAUHA_TRAIN_SGD:
+        return std::make_unique<SGD>(std::move(parameters), SGDOptions(rate));
+    case NAUHA_TRAIN_ADAMW:
+        return std::make_unique<AdamW>(std::move(parameters), AdamWOptions(rate));
+    case NAUHA_TRAIN_RMSPROP:
+        return std::make_unique<RMSprop>(std::move(parameters), RMSpropOptions(rate));
+    default:
+        return std::make_unique<Adam>(std::move(parameters), AdamOptions(rate));
+    }
+}
+
+Tensor cross_entropy(const Tensor &output, const Tensor &target) {
+    return torch::nn::functional::cross_entropy(output, target);
+}
+
+int64_t count_correct(const Tensor &output, const Tensor &target) {
+    return output.argmax(1).eq(target).sum().item<int64_t>();
+}
+
+class Training {
+  public:
+    Training(const nauha_train_options &options, nauha_train_result &result)
+        : options_(options), result_(result), training_set_(options, Part::training) {
+        if (options.test_every)
+            test_set_ = std::make_unique<Batches>(options, Part::test);
+        torch::manual_seed(options.seed);
+        const Images &images = training_set_.images();
+        const auto side = static_cast<int64_t>(images.height);
+        if (images.height != images.width || side < 28)
+            throw Failure(NAUHA_INVALID, "images of " + std::to_string(images.height) + "x" +
+                                             std::to_string(images.width) +
+                                             " do not fit the models: square ones of at least "
+                                             "28x28 are expected");
+        model_ = make_model(options.model, static_cast<int64_t>(images.channels), side,
+                            static_cast<int64_t>(dataset_info(options.dataset).classes));
+        optimizer_ = make_optimizer(options, model_->parameters());
+        if (options.recorder)
+            attach();
+    }
+
+    void run() {
+        const uint64_t per_epoch =
+            (training_set_.count() + options_.batch_size - 1) / options_.batch_size;
+        steps_ =
+            options_.epochs > UINT64_MAX / per_epoch ? UINT64_MAX : options_.epochs * per_epoch;
+        if (options_.max_steps && options_.max_steps < steps_)
+            steps_ = options_.max_steps;
+        start_ = last_report_ = Clock::now();
+        for (uint64_t epoch = 0; epoch < options_.epochs && !ended(); epoch++)
+            run_epoch(epoch);
+        if (exporter_)
+            exporter_->close();
+        report(/*always=*/true);
+        if (latest_loss_.defined())
+            result_.loss = latest_loss_.item<double>();
+        result_.seconds = seconds();
+    }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+
+    void attach() {
+        exporter_ = std::make_unique<Exporter>(options_.recorder);
+        exporter_->on_notice([this](const std::string &text) {
+            if (options_.notice)
+                options_.notice(options_.context, text.c_str());
+        });
+        net_.emplace(exporter_->set_model(model_));
+        exporter_->add_modules(model_);
+        loss_.emplace(exporter_->set_loss(&cross_entropy));
+    }
+
+    Tensor forward(const Tensor &input) {
+        return net_ ? net_->forward(input) : model_->forward(input);
+    }
+
+    Tensor loss(const Tensor &output, const Tensor &target) {
+        return loss_ ? (*loss_)(output, target) : cross_entropy(output, target);
+    }
+
+    bool ended() {
+        result_.stopped = result_.stopped || (options_.stop && *options_.stop);
+        return result_.stopped || result_.steps >= steps_;
+    }
+
+    void run_epoch(uint64_t epoch) {
+        const auto order = shuffled(training_set_.count(), options_.seed, epoch);
+        model_->train();
+        int64_t correct = 0;
+        size_t first = 0;
+        while (first < order.size() && !ended()) {
+            const size_t n = std::min<size_t>(options_.batch_size, order.size() - first);
+            correct += run_step(order, first, n);
+            first += n;
+        }
+        if (first < order.size())
+            return;
+        if (exporter_)
+            exporter_->epoch_finished();
+        result_.epochs = epoch + 1;
+        result_.accuracy = static_cast<double>(correct) / static_cast<double>(order.size());
+        for (auto &group : optimizer_->param_groups())
+            group.options().set_lr(group.options().get_lr() * options_.exponential_decay);
+        if (test_set_ && (epoch + 1) % options_.test_every == 0)
+            test();
+    }
+
+    int64_t run_step(const std::vector<int64_t> &order, size_t first, size_t n) {
+        const auto [input, target] = training_set_.get(order, first, n);
+        optimizer_->zero_grad();
+        const Tensor output = forward(input);
+        const Tensor value = loss(output, target);
+        value.backward();
+        optimizer_->step();
+        latest_loss_ = value.detach();
+        const int64_t correct = count_correct(output.detach(), target);
+        latest_accuracy_ = static_cast<double>(correct) / static_cast<double>(n);
+        result_.steps++;
+        report(/*always=*/false);
+        return correct;
+    }
+
+    /* The outputs, labels and losses go out under the tag "testing"; the activations of a whole
+     * test set would be more than those of many training steps. */
+    void test() {
+        torch::NoGradGuard no_grad;
+        if (exporter_)
+            exporter_->set_tag("testing", /*results_only=*/true);
+        model_->eval();
+        std::vector<int64_t> order(test_set_->count());
+        for (size_t i = 0; i < order.size(); i++)
+            order[i] = static_cast<int64_t>(i);
+        int64_t correct = 0;
+        size_t first = 0;
+        while (first < order.size() && !(options_.stop && *options_.stop)) {
+            const size_t n = std::min<size_t>(options_.batch_size, order.size() - first);
+            const auto [input, target] = test_set_->get(order, first, n);
+            const Tensor output = forward(input);
+            loss(output, target);
+            correct += count_correct(output, target);
+            first += n;
+        }
+        model_->train();
+        if (exporter_)
+            exporter_->set_tag("default");
+        if (first == order.size())
+            result_.test_accuracy =
+                static_cast<double>(correct) / static_cast<double>(order.size());
+    }
+
+    double seconds() const {
+        return std::chrono::duration<double>(Clock::now() - start_).count();
+    }
+
+    void report(bool always) {
+        const auto now = Clock::now();
+        if (!options_.progress || !latest_loss_.defined() ||
+            (!always && now - last_report_ < std::chrono::milliseconds(100)))
+            return;
+        last_report_ = now;
+        nauha_train_progress progress{};
+        progress.step = result_.steps;
+        progress.steps = steps_;
+        progress.epoch = static_cast<uint32_t>((result_.steps - 1) * options_.batch_size /
+                                               training_set_.count());
+        progress.epochs = static_cast<uint32_t>(options_.epochs);
+        progress.loss = latest_loss_.item<double>();
+        progress.accuracy = latest_accuracy_;
+        progress.test_accuracy = result_.test_accuracy;
+        progress.seconds = seconds();
+        options_.progress(options_.context, &progress);
+    }
+
+    const nauha_train_options &options_;
+    nauha_train_result &result_;
+    Batches training_set_;
+    std::unique_ptr<Batches> test_set_;
+    std::shared_ptr<Network> model_;
+    std::unique_ptr<torch::optim::Optimizer> optimizer_;
+    std::unique_ptr<Exporter> exporter_;
+    std::optional<Model<Network>> net_;
+    std::optional<Loss<decltype(&cross_entropy)>> loss_;
+    uint64_t steps_ = 0;
+    Tensor latest_loss_;
+    double latest_accuracy_ = none;
+    Clock::time_point start_, last_report_;
+};
+
+/* The first line: libtorch appends where in its sources it was. */
+std::string first_line(const std::string &text) {
+    return text.substr(0, text.find('\n'));
+}
+
+} // namespace
+
+} // namespace train
+} // namespace nauha
+
+nauha_status nauha_train_run(const nauha_train_options *options, nauha_train_result *result,
+                             nauha_error *err) {
+    using namespace nauha::train;
+    *result = nauha_train_result{0, 0, none, none, none, 0, false};
+    try {
+        Training training(*options, *result);
+        training.run();
+        return NAUHA_OK;
+    } catch (const Failure &failure) {
+        return nauha_error_set(err, failure.code, "%s", failure.what());
+    } catch (const std::bad_alloc &) {
+        return nauha_error_set(err, NAUHA_NOMEM, "training failed: out of memory");
+    } catch (const c10::Error &error) {
+        return nauha_error_set(err, NAUHA_STATE, "training failed in libtorch: %s",
+                               first_line(error.what_without_backtrace()).c_str());
+    } catch (const std::exception &error) {
+        return nauha_error_set(err, NAUHA_STATE, "training failed: %s",
+                               first_line(error.what()).c_str());
+    } catch (...) {
+        return nauha_error_set(err, NAUHA_STATE, "training failed for an unknown reason");
+    }
+}
