@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* The pieces that all scripts share: quoting, legends, the head, the axes, the outputs. */
+#include "replay/gnuplot_script.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* More boundaries than this would be a curtain: only every n-th is drawn. */
+#define EPOCHS_MAX 40u
+
+static const char *const key_arguments[NAUHA__KEY_COLUMNS] = {"module", "slot", "call", "tag",
+                                                              "rank"};
+
+void nauha__gnuplot_quote(FILE *out, const char *text) {
+    putc('\'', out);
+    for (; *text; text++) {
+        if (*text == '\'')
+            putc('\'', out);
+        putc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, out);
+    }
+    putc('\'', out);
+}
+
+size_t nauha__gnuplot_drawable(const struct nauha__series_summary *summary) {
+    size_t count = 0;
+    for (size_t i = 0; i < summary->line_count; i++)
+        count += !summary->lines[i].unreadable;
+    return count;
+}
+
+void nauha__gnuplot_legend(const struct nauha__series_summary *summary,
+                           const struct nauha__line *line, char *text, size_t size) {
+    const char *module = line->text[NAUHA__KEY_MODULE];
+    size_t length = 0;
+    text[0] = 0;
+    if (module[0] || summary->varies[NAUHA__KEY_MODULE])
+        length = (size_t)snprintf(text, size, "%s", module[0] ? module : "(root)");
+    static const char *const formats[NAUHA__KEY_COLUMNS] = {
+        [NAUHA__KEY_SLOT] = "%s%s",
+        [NAUHA__KEY_CALL] = "%scall %s",
+        [NAUHA__KEY_TAG] = "%s(%s)",
+        [NAUHA__KEY_RANK] = "%srank %s",
+    };
+    for (size_t k = NAUHA__KEY_SLOT; k < NAUHA__KEY_COLUMNS && length < size; k++) {
+        if (summary->varies[k] && line->text[k][0])
+            length += (size_t)snprintf(text + length, size - length, formats[k], length ? " " : "",
+                                       line->text[k]);
+    }
+}
+
+/* A name that needs quotes in CSV reaches gnuplot 5 cut short, and gnuplot 6 whole. */
+static bool any_cut(const struct nauha__series_summary *summary, size_t key) {
+    for (size_t i = 0; i < summary->line_count; i++) {
+        if (strpbrk(summary->lines[i].text[key], ",\""))
+            return true;
+    }
+    return false;
+}
+
+void nauha__gnuplot_define_is(FILE *out, const struct nauha__series_summary *summary) {
+    bool first = true, cut = false;
+    for (size_t k = 0; k < NAUHA__KEY_COLUMNS; k++)
+        cut = cut || (summary->varies[k] && any_cut(summary, k));
+    if (cut)
+        fputs("# A quoted name may end at its first comma or quote when gnuplot reads it.\n"
+              "same(text, name) = strlen(text) > 0 && strlen(text) <= strlen(name) \\\n"
+              "    && text eq name[1:strlen(text)]\n",
+              out);
+    for (size_t k = 0; k < NAUHA__KEY_COLUMNS; k++) {
+        if (!summary->varies[k])
+            continue;
+        fprintf(out, "%s%s", first ? "is(" : ", ", key_arguments[k]);
+        first = false;
+    }
+    if (first)
+        return;
+    fputs(") =", out);
+    first = true;
+    for (size_t k = 0; k < NAUHA__KEY_COLUMNS; k++) {
+        if (!summary->varies[k])
+            continue;
+        fprintf(out, any_cut(summary, k) ? "%s same(strcol(%d), %s)" : "%s strcol(%d) eq %s",
+                first ? "" : " &&", nauha__key_columns[k], key_arguments[k]);
+        first = false;
+    }
+    putc('\n', out);
+}
+
+void nauha__gnuplot_call_is(FILE *out, const struct nauha__series_summary *summary,
+                            const struct nauha__line *line) {
+    bool first = true;
+    for (size_t k = 0; k < NAUHA__KEY_COLUMNS; k++) {
+        if (!summary->varies[k])
+            continue;
+        fputs(first ? "is(" : ", ", out);
+        nauha__gnuplot_quote(out, line->text[k]);
+        first = false;
+    }
+    fputs(first ? "1" : ")", out);
+}
+
+static void text_line(FILE *out, const char *variable, const char *text, const char *tail) {
+    fprintf(out, "%-10s = ", variable);
+    nauha__gnuplot_quote(out, text ? text : "");
+    fprintf(out, "%s\n", tail);
+}
+
+static void epochs_line(FILE *out, const struct nauha__series_summary *summary) {
+    const size_t every = (summary->epoch_count + EPOCHS_MAX - 1) / EPOCHS_MAX;
+    fputs("epochs     = '", out);
+    for (size_t i = every ? every - 1 : 0; i < summary->epoch_count; i += every)
+        fprintf(out, "%s%" PRIu64, i >= every ? " " : "", summary->epochs[i]);
+    fprintf(out, "' # steps at which %s, drawn as dashed lines\n",
+            every > 1 ? "an epoch starts (not all of them)" : "a new epoch starts");
+}
+
+void nauha__gnuplot_head(FILE *out, const struct nauha__gnuplot_frame *frame) {
+    const struct nauha_plot *plot = frame->plot;
+    /* The name goes into quotes only: in a comment a strange one could do harm. */
+    fputs("# Draws the CSV of the same name. Written by nauha, made to be edited and run here:\n"
+          "#   gnuplot THIS_FILE                      writes the .svg and the .png\n"
+          "#   gnuplot -e \"term='dumb'\" THIS_FILE     draws in the terminal; also svg, png, pdf, "
+          "qt, x11\n\n"
+          "# ---- what you may want to change ----\n",
+          out);
+    text_line(out, "output", frame->name, "");
+    fputs("csv        = output.'.csv'\n", out);
+    text_line(out, "main_title", plot->title ? plot->title : frame->name, "");
+    text_line(out, "x_label", plot->xlabel ? plot->xlabel : "step", "");
+    text_line(out, "y_label", plot->ylabel, "");
+    fprintf(out, "width      = %u\nheight     = %u\n", frame->width, frame->height);
+    epochs_line(out, frame->summary);
+}
+
+/* The y axis as asked for, so that the script can be made anew from the CSV and this line. */
+static void asked_line(FILE *out, const struct nauha_plot *plot) {
+    fputs("# asked for: ylims=", out);
+    if (!isnan(plot->y_low))
+        fprintf(out, "%.17g", plot->y_low);
+    putc(':', out);
+    if (!isnan(plot->y_high))
+        fprintf(out, "%.17g", plot->y_high);
+    fprintf(out, " log=%d\n", plot->log_y);
+}
+
+void nauha__gnuplot_axes(FILE *out, const struct nauha__gnuplot_frame *frame) {
+    const struct nauha__series_summary *summary = frame->summary;
+    fputs("\n# ---- axes ----\n"
+          "set encoding utf8\n"
+          "set xlabel x_label\n"
+          "set grid lc rgb '#e4e4e4' lt 1 lw 0.5\n"
+          "set border lc rgb '#606060'\n"
+          "set tics nomirror\n",
+          out);
+    asked_line(out, frame->plot);
+    if (summary->first_step == summary->last_step)
+        fprintf(out, "set xrange [%" PRIu64 "-0.5:%" PRIu64 "+0.5]\nset xtics (%" PRIu64 ")\n",
+                summary->first_step, summary->first_step, summary->first_step);
+    else
+        fprintf(out, "set xrange [%" PRIu64 ":%" PRIu64 "]\n", summary->first_step,
+                summary->last_step + (summary->histogram ? summary->stride : 0));
+    fputs("do for [step in epochs] {\n"
+          "    set arrow from real(step), graph 0 to real(step), graph 1 nohead back "
+          "dt (6,4) lw 1 lc rgb '#a0a0a0'\n"
+          "}\n",
+          out);
+}
+
+void nauha__gnuplot_begin_picture(FILE *out, const struct nauha__gnuplot_frame *frame) {
+    fprintf(
+        out,
+        "\n# ---- the picture, once per output ----\n"
+        "png = strstrt(GPVAL_TERMINALS, 'pngcairo') > 0 ? 'pngcairo' : 'png'\n"
+        "do for [target in (exists('term') ? term : 'svg png')] {\n"
+        "    if (target eq 'svg') {\n"
+        "        set terminal svg size width,height dynamic noenhanced background rgb 'white' "
+        "font 'DejaVu Sans,Arial,sans-serif,12'\n"
+        "        set output output.'.svg'\n"
+        "    } else { if (target eq 'png') {\n"
+        "        eval 'set terminal '.png.' size width,height noenhanced font \"DejaVu Sans,10\"'\n"
+        "        set output output.'.png'\n"
+        "    } else { if (target eq 'pdf') {\n"
+        "        set terminal pdfcairo size width/96.0,height/96.0 noenhanced "
+        "font 'DejaVu Sans,9'\n"
+        "        set output output.'.pdf'\n"
+        "    } else { if (target eq 'dumb') {\n"
+        "        set terminal dumb size %u,%u noenhanced\n"
+        "        set output\n"
+        "    } else {\n"
+        "        eval 'set terminal '.target.' size width,height noenhanced persist'\n"
+        "        set output\n"
+        "    } } } }\n",
+        frame->columns > 1 ? 40 * frame->columns : 100,
+        frame->rows > 1 ? 14 * frame->rows + 4 : 32);
+}
+
+void nauha__gnuplot_end_picture(FILE *out, const struct nauha__gnuplot_frame *frame) {
+    if (frame->rows * frame->columns > 1)
+        fputs("    unset multiplot\n", out);
+    fputs("    unset output\n}\n", out);
+}

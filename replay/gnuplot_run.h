@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Script files on disk, and running gnuplot over them.
+ *
+ * Threads: one at a time per directory.
+ */
+#ifndef NAUHA_REPLAY_GNUPLOT_RUN_H
+#define NAUHA_REPLAY_GNUPLOT_RUN_H
+
+#include "nauha/plot.h"
+#include "replay/series.h"
+
+/* What stands at a script's path. */
+enum nauha__script_state {
+    NAUHA__SCRIPT_NONE,
+    NAUHA__SCRIPT_OURS,  /* as nauha wrote it */
+    NAUHA__SCRIPT_EDITED /* by somebody since, or never nauha's */
+};
+
+/* What a script was made for, as far as it tells. */
+struct nauha__script_texts {
+    char title[512], xlabel[512], ylabel[512];
+    struct nauha_plot plot; /* points into the texts */
+};
+
+/* Looks at a script; texts is filled for OURS and may be NULL. A file that cannot be read counts
+ * as EDITED. */
+enum nauha__script_state nauha__script_inspect(const char *path, struct nauha__script_texts *texts);
+
+/* Writes the script of a series to path. IO, NOMEM. */
+enum nauha_status nauha__script_write(const char *path, const char *name,
+                                      const struct nauha_plot *plot,
+                                      const struct nauha__series_summary *summary,
+                                      struct nauha_error *err);
+
+/* Runs gnuplot over a script with `directory` as its working directory; script is relative to
+ * that, or absolute. term NULL: svg and png. INVALID: term is no name; UNAVAILABLE: no gnuplot,
+ * or it failed, with its words. */
+enum nauha_status nauha__gnuplot_run(const char *directory, const char *script, const char *term,
+                                     struct nauha_error *err);
+
+#endif

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/* Scripts of scalar series: lines together, a panel each, or the largest before the others. */
+#include "replay/gnuplot_script.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+/* Rows of a line up to which every point is marked, and beyond which means are drawn. */
+#define MARKED_ROWS 60u
+#define RAW_ROWS 400u
+/* Means across the width of a picture, and of a panel. */
+#define MEANS 200u
+#define PANEL_MEANS 80u
+
+/* Okabe and Ito's colours (2008), without the yellow that a white ground swallows. */
+static const char *const colours[] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
+                                      "#E69F00", "#56B4E9", "#000000"};
+#define COLOURS (sizeof colours / sizeof *colours)
+
+struct scalar_plot {
+    struct nauha__gnuplot_frame frame;
+    const struct nauha__line **lines; /* the ones to draw */
+    size_t count;
+    size_t all;          /* lines there are */
+    uint64_t most_rows;  /* of a line */
+    uint64_t window;     /* steps averaged into one point */
+    double low, high;    /* of what is drawn */
+    double low_positive; /* of what is drawn */
+    bool log;
+};
+
+/* The next of 1, 2, 5, 10, 20, ... */
+static uint64_t round_up(uint64_t n) {
+    uint64_t unit = 1;
+    while (unit < n && unit < UINT64_MAX / 10) {
+        if (unit * 2 >= n)
+            return unit * 2;
+        if (unit * 5 >= n)
+            return unit * 5;
+        unit *= 10;
+    }
+    return unit;
+}
+
+static int by_size(const void *a, const void *b) {
+    const struct nauha__line *x = *(const struct nauha__line *const *)a;
+    const struct nauha__line *y = *(const struct nauha__line *const *)b;
+    const double mean_x = x->finite ? x->sum_abs / (double)x->finite : 0;
+    const double mean_y = y->finite ? y->sum_abs / (double)y->finite : 0;
+    if (mean_x != mean_y)
+        return mean_x < mean_y ? 1 : -1;
+    return x < y ? -1 : x > y;
+}
+
+/* Chooses the lines to draw and takes their ranges. */
+static void choose_lines(struct scalar_plot *plot, const struct nauha__series_summary *summary) {
+    plot->low = plot->low_positive = INFINITY;
+    plot->high = -INFINITY;
+    for (size_t i = 0; i < summary->line_count; i++) {
+        if (!summary->lines[i].unreadable)
+            plot->lines[plot->count++] = &summary->lines[i];
+    }
+    plot->all = plot->count;
+    if (plot->count > NAUHA__PANELS_MAX) {
+        qsort(plot->lines, plot->count, sizeof *plot->lines, by_size);
+        plot->count = NAUHA__LINES_TOGETHER;
+    }
+    for (size_t i = 0; i < plot->all; i++) {
+        const struct nauha__line *line = plot->lines[i];
+        plot->low = fmin(plot->low, line->low);
+        plot->high = fmax(plot->high, line->high);
+        plot->low_positive = fmin(plot->low_positive, line->low_positive);
+        if (line->rows > plot->most_rows)
+            plot->most_rows = line->rows;
+    }
+}
+
+static void write_columns(FILE *out, const struct scalar_plot *plot) {
+    fputs(
+        "\n# ---- reading the CSV: 1 global_step, 2 train_step, 3 epoch, 4 rank, 5 tag, 6 module, "
+        "7 slot, 8 call, 9 value ----\n"
+        "set datafile separator comma\n"
+        "set datafile missing NaN\n",
+        out);
+    nauha__gnuplot_define_is(out, plot->frame.summary);
+    fprintf(out, "drawn(v) = %s && v < 1e300 ? v : NaN\n", plot->log ? "v > 0" : "v > -1e300");
+    fputs("mean_step(step) = window > 1 ? window*floor(step/window) + window/2.0 : step\n", out);
+}
+
+static void write_note(FILE *out, const struct scalar_plot *plot) {
+    const struct nauha__series_summary *summary = plot->frame.summary;
+    const uint64_t dropped = plot->log ? summary->not_positive : 0;
+    char text[256];
+    int length = 0;
+    text[0] = 0;
+    if (dropped)
+        length = snprintf(text, sizeof text, "%" PRIu64 " values that are not above 0%s", dropped,
+                          summary->not_finite ? " and " : "");
+    if (summary->not_finite)
+        length += snprintf(text + length, sizeof text - (size_t)length,
+                           "%" PRIu64 " nan or infinite values", summary->not_finite);
+    if (length)
+        fprintf(out,
+                "set label 9 'not drawn: %s' at screen 0.995, screen 0.012 right "
+                "font ',8' tc rgb '#806000'\n",
+                text);
+}
+
+static void write_y_axis(FILE *out, const struct scalar_plot *plot, bool shared) {
+    double low = plot->frame.plot->y_low, high = plot->frame.plot->y_high;
+    const bool any = plot->high >= plot->low;
+    if (plot->log && !(low > 0))
+        low = NAN;
+    if (shared && any) {
+        const double margin = plot->high > plot->low ? 0.05 * (plot->high - plot->low) : 1;
+        if (isnan(low))
+            low = plot->log ? plot->low_positive / 1.3 : plot->low - margin;
+        if (isnan(high))
+            high = plot->log ? plot->high * 1.3 : plot->high + margin;
+    }
+    fputs(plot->log ? "set logscale y\nset format y '%.0e'\n" : "set format y '%g'\n", out);
+    if (plot->log && plot->low_positive > 1e-4 && plot->high < 1e5)
+        fputs("set format y '%g'\n", out);
+    fputs("set yrange [", out);
+    if (!isnan(low))
+        fprintf(out, "%.6g", low);
+    else
+        fputs(any ? "*" : "0", out);
+    putc(':', out);
+    if (!isnan(high))
+        fprintf(out, "%.6g", high);
+    else
+        fputs(any ? "*" : "1", out);
+    fputs("]\n", out);
+}
+
+/* `csv skip 1 using ... ` of one line: its means, or its values themselves. */
+static void write_using(FILE *out, const struct scalar_plot *plot, const struct nauha__line *line,
+                        bool means) {
+    const struct nauha__series_summary *summary = plot->frame.summary;
+    fprintf(out, "csv skip 1 using (%s):(", means ? "mean_step($1)" : "$1");
+    bool filtered = false;
+    for (size_t k = 0; k < NAUHA__KEY_COLUMNS; k++)
+        filtered = filtered || summary->varies[k];
+    if (filtered) {
+        nauha__gnuplot_call_is(out, summary, line);
+        fputs(" ? drawn($9) : NaN)", out);
+    } else {
+        fputs("drawn($9))", out);
+    }
+    fputs(means ? " smooth unique" : "", out);
+}
+
+/* "with lines" of a look, and marks where there are few points. */
+static void write_with(FILE *out, const struct scalar_plot *plot, const char *look,
+                       const char *mark) {
+    if (plot->most_rows <= MARKED_ROWS)
+        fprintf(out, " with linespoints %s %s", look, mark);
+    else
+        fprintf(out, " with lines %s", look);
+}
+
+/* ---- one line ---- */
+
+static void write_single(FILE *out, const struct scalar_plot *plot) {
+    const struct nauha__line *line = plot->lines[0];
+    char legend[512];
+    nauha__gnuplot_legend(plot->frame.summary, line, legend, sizeof legend);
+    fputs("    plot ", out);
+    if (plot->window > 1) {
+        write_using(out, plot, line, false);
+        fputs(" with lines lc rgb '#a6cee3' lw 0.7 title 'every value', \\\n         ", out);
+        write_using(out, plot, line, true);
+        fputs(" with lines lc rgb '#0072B2' lw 2.2 title "
+              "sprintf('mean of %d steps', window)\n",
+              out);
+        return;
+    }
+    write_using(out, plot, line, true);
+    write_with(out, plot, "lc rgb '#0072B2' lw 1.8", "pt 7 ps 0.6");
+    if (legend[0]) {
+        fputs(" title ", out);
+        nauha__gnuplot_quote(out, legend);
+        putc('\n', out);
+    } else {
+        fputs(" notitle\n", out);
+    }
+}
+
+/* ---- lines together ---- */
+
+static void write_styles(FILE *out, const struct scalar_plot *plot) {
+    fputs("\n# Colours that the colour-blind can tell apart; dashes where they come round again.\n",
+          out);
+    for (size_t i = 0; i < plot->count; i++)
+        fprintf(out, "set style line %zu lc rgb '%s' dt %s lw 1.6 pt %zu ps 0.6\n", i + 1,
+                colours[i % COLOURS], i < COLOURS ? "solid" : "(7,3)", i % COLOURS + 4);
+}
+
+static void write_together(FILE *out, const struct scalar_plot *plot) {
+    fputs("    plot ", out);
+    if (plot->all > plot->count)
+        fprintf(out,
+                "csv skip 1 using 1:(drawn($9)) with dots lc rgb '#c8c8c8' title "
+                "'%zu others', \\\n         ",
+                plot->all - plot->count);
+    for (size_t i = 0; i < plot->count; i++) {
+        char legend[512];
+        nauha__gnuplot_legend(plot->frame.summary, plot->lines[i], legend, sizeof legend);
+        if (i)
+            fputs(", \\\n         ", out);
+        write_using(out, plot, plot->lines[i], true);
+        fprintf(out, " with %s ls %zu title ",
+                plot->most_rows <= MARKED_ROWS ? "linespoints" : "lines", i + 1);
+        nauha__gnuplot_quote(out, legend);
+    }
+    putc('\n', out);
+}
+
+/* ---- panels ---- */
+
+/* Panels share their y axis where that leaves something to see in each. */
+static bool share_axis(const struct scalar_plot *plot) {
+    if (plot->log)
+        return true;
+    for (size_t i = 0; i < plot->count; i++) {
+        if (plot->lines[i]->finite &&
+            plot->lines[i]->high - plot->lines[i]->low < 0.05 * (plot->high - plot->low))
+            return false;
+    }
+    return true;
+}
+
+static void write_panels(FILE *out, const struct scalar_plot *plot, bool shared) {
+    const unsigned columns = plot->frame.columns, rows = plot->frame.rows;
+    const double width = plot->frame.width, height = plot->frame.height;
+    fprintf(out,
+            "    set multiplot layout %u,%u title main_title font ',13' "
+            "margins %.4f,%.4f,%.4f,%.4f spacing %.4f,%.4f\n"
+            "    set label 8 y_label at screen %.4f, screen 0.5 rotate center\n"
+            "    unset key\n    set xlabel ''\n",
+            rows, columns, 90 / width, 1 - 25 / width, 62 / height, 1 - 75 / height,
+            (shared ? 18 : 62) / width, 32 / height, 16 / width);
+    for (size_t i = 0; i < plot->count; i++) {
+        char legend[512];
+        nauha__gnuplot_legend(plot->frame.summary, plot->lines[i], legend, sizeof legend);
+        if (i == 1)
+            fputs("    unset label 8; unset label 9\n", out);
+        if (shared && columns > 1)
+            fprintf(out, "    set format y %s\n", i % columns ? "''" : "y_format");
+        const bool bottom = i + columns >= plot->count;
+        fprintf(out, "    set format x %s; set xlabel %s\n", bottom ? "'%g'" : "''",
+                bottom ? "x_label" : "''");
+        fputs("    set title ", out);
+        nauha__gnuplot_quote(out, legend);
+        fputs(" font ',9' offset 0,-0.7\n    plot ", out);
+        if (plot->lines[i]->finite > 0)
+            write_using(out, plot, plot->lines[i], true);
+        else
+            fputs("NaN", out);
+        write_with(out, plot, "lc rgb '#0072B2' lw 1.4", "pt 7 ps 0.3");
+        putc('\n', out);
+    }
+}
+
+/* ---- the whole ---- */
+
+static void lay_out(struct scalar_plot *plot) {
+    struct nauha__gnuplot_frame *frame = &plot->frame;
+    const bool panels = plot->count > NAUHA__LINES_TOGETHER;
+    frame->columns = !panels ? 1 : plot->count <= 16 ? 4 : 5;
+    frame->rows = !panels ? 1 : (unsigned)((plot->count + frame->columns - 1) / frame->columns);
+    frame->width = panels ? 1500 : 1100;
+    frame->height = panels ? 140 + 150 * frame->rows : 560;
+    const struct nauha__series_summary *summary = frame->summary;
+    plot->window = 1;
+    if (plot->most_rows > RAW_ROWS || (panels && plot->most_rows > 2 * PANEL_MEANS))
+        plot->window =
+            round_up((summary->last_step - summary->first_step) / (panels ? PANEL_MEANS : MEANS));
+    plot->log = frame->plot->log_y && plot->low_positive < INFINITY;
+}
+
+static void write_scalars(FILE *out, struct scalar_plot *plot) {
+    const bool panels = plot->frame.rows * plot->frame.columns > 1;
+    const bool shared = panels && share_axis(plot);
+    nauha__gnuplot_head(out, &plot->frame);
+    fprintf(out, "window     = %" PRIu64 " # steps averaged into one point; 1: every value\n",
+            plot->window);
+    write_columns(out, plot);
+    nauha__gnuplot_axes(out, &plot->frame);
+    if (!panels)
+        fputs("set title main_title\nset ylabel y_label\n"
+              "set key outside right top vertical Left reverse samplen 2.5 spacing 1.15\n",
+              out);
+    write_y_axis(out, plot, shared);
+    if (shared)
+        fprintf(out, "y_format = '%s'\n",
+                plot->log && !(plot->low_positive > 1e-4 && plot->high < 1e5) ? "%.0e" : "%g");
+    write_note(out, plot);
+    if (!panels && plot->count > 1)
+        write_styles(out, plot);
+    nauha__gnuplot_begin_picture(out, &plot->frame);
+    if (!(plot->high >= plot->low))
+        fputs("    set label 7 'no finite value' at graph 0.5, graph 0.5 center\n"
+              "    plot NaN notitle\n",
+              out);
+    else if (panels)
+        write_panels(out, plot, shared);
+    else if (plot->count == 1)
+        write_single(out, plot);
+    else
+        write_together(out, plot);
+    nauha__gnuplot_end_picture(out, &plot->frame);
+}
+
+void nauha__gnuplot_script(FILE *out, const char *name, const struct nauha_plot *plot,
+                           const struct nauha__series_summary *summary) {
+    if (summary->histogram) {
+        nauha__gnuplot_heat_map(out, name, plot, summary);
+        return;
+    }
+    struct scalar_plot scalars = {
+        .frame = {.name = name, .plot = plot, .summary = summary},
+        .lines = calloc(summary->line_count + 1, sizeof *scalars.lines),
+    };
+    if (!scalars.lines) {
+        fputs("# out of memory\n", out);
+        return;
+    }
+    choose_lines(&scalars, summary);
+    lay_out(&scalars);
+    write_scalars(out, &scalars);
+    free(scalars.lines);
+}

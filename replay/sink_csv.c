@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/* The csv sink: one file per series, or one stream on standard output.
+ *
+ * In a directory, SERIES.csv has the header
+ *   global_step,train_step,epoch,rank,tag,module,slot,call,value
+ * or, for histograms, one row per bin and
+ *   global_step,train_step,epoch,rank,tag,module,slot,call,bin_low,bin_high,count
+ * On standard output there is one header and one table:
+ *   metric,global_step,train_step,epoch,rank,tag,module,slot,call,value
+ * and, where any metric publishes histograms, bin_low,bin_high,count behind that on every row:
+ * empty for scalars, while `value` is empty for bins.
+ */
+#include "replay/sink.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "replay/csv.h"
+#include "replay/series.h"
+
+#define BUFFER_BYTES (256u * 1024u)
+
+/* One file and where it is bound for. */
+struct csv_file {
+    FILE *file;    /* NULL: not open */
+    char *partial; /* its name while it is written; NULL: standard output */
+    char *path;    /* its name when it is finished */
+};
+
+struct csv_series {
+    char *name;
+    enum nauha_form form;
+    uint64_t messages;
+    uint64_t rows;
+    struct csv_file file; /* unused on standard output */
+};
+
+struct csv_sink {
+    char *directory; /* NULL: standard output */
+    struct csv_series *series;
+    size_t count;
+    bool any_histogram;
+    bool finished;
+    struct csv_file output; /* standard output */
+    locale_t c_locale;
+};
+
+char *nauha__path(const char *directory, const char *name, const char *suffix) {
+    char *path = NULL;
+    return asprintf(&path, "%s/%s%s", directory, name, suffix) < 0 ? NULL : path;
+}
+
+enum nauha_status nauha__make_directory(const char *path, struct nauha_error *err) {
+    char *copy = strdup(path);
+    if (!copy)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    enum nauha_status status = NAUHA_OK;
+    for (char *slash = copy; status == NAUHA_OK && slash;) {
+        slash = strchr(slash + 1, '/');
+        if (slash)
+            *slash = 0;
+        if (copy[0] && mkdir(copy, 0777) != 0 && errno != EEXIST)
+            status = nauha_error_set_errno(err, errno, "cannot make directory \"%s\"", copy);
+        if (slash)
+            *slash = '/';
+    }
+    struct stat info;
+    if (status == NAUHA_OK && (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)))
+        status = nauha_error_set_errno(err, ENOTDIR, "cannot make directory \"%s\"", path);
+    free(copy);
+    return status;
+}
+
+/* ---- files ---- */
+
+static const char *file_name(const struct csv_file *file) {
+    return file->partial ? file->partial : "standard output";
+}
+
+static enum nauha_status write_failed(const struct csv_file *file, int saved_errno,
+                                      struct nauha_error *err) {
+    return nauha_error_set_errno(err, saved_errno, "cannot write \"%s\"", file_name(file));
+}
+
+static enum nauha_status open_file(struct csv_file *file, const char *directory, const char *name,
+                                   struct nauha_error *err) {
+    file->partial = nauha__path(directory, name, ".csv.partial");
+    file->path = nauha__path(directory, name, ".csv");
+    if (!file->partial || !file->path)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    file->file = fopen(file->partial, "we");
+    if (!file->file)
+        return nauha_error_set_errno(err, errno, "cannot create \"%s\"", file->partial);
+    setvbuf(file->file, NULL, _IOFBF, BUFFER_BYTES);
+    return NAUHA_OK;
+}
+
+/* A stream of its own on the same descriptor, so that the program's stdout stays as it is. */
+static enum nauha_status open_output(struct csv_file *file, struct nauha_error *err) {
+    fflush(stdout);
+    const int descriptor = dup(STDOUT_FILENO);
+    file->file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
+    if (!file->file) {
+        const int saved_errno = errno;
+        if (descriptor >= 0)
+            close(descriptor);
+        return nauha_error_set_errno(err, saved_errno, "cannot write \"standard output\"");
+    }
+    setvbuf(file->file, NULL, _IOFBF, BUFFER_BYTES);
+    return NAUHA_OK;
+}
+
+static enum nauha_status finish_file(struct csv_file *file, struct nauha_error *err) {
+    FILE *stream = file->file;
+    file->file = NULL;
+    errno = 0;
+    const bool failed = ferror(stream) != 0;
+    if (fclose(stream) != 0 || failed)
+        return write_failed(file, errno ? errno : EIO, err);
+    if (file->partial && rename(file->partial, file->path) != 0)
+        return nauha_error_set_errno(err, errno, "cannot rename \"%s\" to \"%s\"", file->partial,
+                                     file->path);
+    return NAUHA_OK;
+}
+
+static void close_file(struct csv_file *file) {
+    if (file->file)
+        fclose(file->file);
+    free(file->partial);
+    free(file->path);
+}
+
+/* ---- the sink ---- */
+
+static void csv_free(void *self) {
+    struct csv_sink *sink = self;
+    for (size_t i = 0; i < sink->count; i++) {
+        close_file(&sink->series[i].file);
+        free(sink->series[i].name);
+    }
+    close_file(&sink->output);
+    if (sink->c_locale)
+        freelocale(sink->c_locale);
+    free(sink->series);
+    free(sink->directory);
+    free(sink);
+}
+
+static enum nauha_status csv_create(const char *directory, void **self, struct nauha_error *err) {
+    struct csv_sink *sink = calloc(1, sizeof *sink);
+    if (!sink)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    sink->c_locale = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+    sink->directory = directory ? strdup(directory) : NULL;
+    if (!sink->c_locale || (directory && !sink->directory)) {
+        csv_free(sink);
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    }
+    *self = sink;
+    return NAUHA_OK;
+}
+
+static enum nauha_status csv_add_series(void *self, const struct nauha__series *series,
+                                        struct nauha_error *err) {
+    struct csv_sink *sink = self;
+    struct csv_series *more = realloc(sink->series, (sink->count + 1) * sizeof *more);
+    if (!more)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    sink->series = more;
+    more[sink->count] = (struct csv_series){.name = strdup(series->name), .form = series->form};
+    if (!more[sink->count].name)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    sink->any_histogram |= series->form == NAUHA_FORM_HISTOGRAM;
+    sink->count++;
+    return NAUHA_OK;
+}
+
+static enum nauha_status csv_start(void *self, struct nauha_error *err) {
+    struct csv_sink *sink = self;
+    if (!sink->directory) {
+        enum nauha_status status = open_output(&sink->output, err);
+        if (status == NAUHA_OK)
+            fprintf(sink->output.file, "metric,%s,%s%s\n", NAUHA__CSV_KEY_COLUMNS,
+                    NAUHA__CSV_SCALAR_COLUMNS,
+                    sink->any_histogram ? "," NAUHA__CSV_HISTOGRAM_COLUMNS : "");
+        return status;
+    }
+    enum nauha_status status = nauha__make_directory(sink->directory, err);
+    for (size_t i = 0; i < sink->count && status == NAUHA_OK; i++) {
+        struct csv_series *series = &sink->series[i];
+        status = open_file(&series->file, sink->directory, series->name, err);
+        if (status == NAUHA_OK)
+            fprintf(series->file.file, "%s,%s\n", NAUHA__CSV_KEY_COLUMNS,
+                    series->form == NAUHA_FORM_HISTOGRAM ? NAUHA__CSV_HISTOGRAM_COLUMNS
+                                                         : NAUHA__CSV_SCALAR_COLUMNS);
+    }
+    return status;
+}
+
+/* The fields up to `call`, and the comma behind it. */
+static void write_key(const struct csv_sink *sink, const struct csv_series *series, FILE *file,
+                      const struct nauha_message_info *info) {
+    if (!sink->directory)
+        fprintf(file, "%s,", series->name);
+    fprintf(file, "%" PRIu64 ",%" PRIu32 ",%" PRIu32 ",%" PRIu32 ",", info->global_step,
+            info->train_step, info->epoch, info->rank);
+    nauha__csv_field(file, info->tag_name);
+    putc(',', file);
+    nauha__csv_field(file, info->module_name);
+    putc(',', file);
+    nauha__csv_field(file, info->slot_name);
+    fprintf(file, ",%" PRIu32 ",", info->call);
+}
+
+static void write_double(const struct csv_sink *sink, FILE *file, double value) {
+    char text[NAUHA__DOUBLE_MAX];
+    fwrite(text, 1, nauha__double_text(value, sink->c_locale, text), file);
+}
+
+static void write_message(const struct csv_sink *sink, struct csv_series *series, FILE *file,
+                          const struct nauha_message_info *info, const double *data) {
+    if (series->form != NAUHA_FORM_HISTOGRAM) {
+        write_key(sink, series, file, info);
+        write_double(sink, file, data[0]);
+        fputs(!sink->directory && sink->any_histogram ? ",,,\n" : "\n", file);
+        series->rows++;
+        return;
+    }
+    for (int64_t bin = 0; bin < info->shape[0]; bin++, data += 3) {
+        write_key(sink, series, file, info);
+        if (!sink->directory)
+            putc(',', file);
+        write_double(sink, file, data[0]);
+        putc(',', file);
+        write_double(sink, file, data[1]);
+        putc(',', file);
+        write_double(sink, file, data[2]);
+        putc('\n', file);
+        series->rows++;
+    }
+}
+
+static enum nauha_status csv_take(void *self, size_t position, struct nauha_message *message,
+                                  struct nauha_error *err) {
+    struct csv_sink *sink = self;
+    struct csv_series *series = &sink->series[position];
+    const struct nauha_message_info *info = nauha_message_info(message);
+    struct nauha_tensor tensor;
+    enum nauha_status status = nauha_message_tensor(message, &tensor, err);
+    if (status != NAUHA_OK)
+        return status;
+    const bool fits = series->form == NAUHA_FORM_HISTOGRAM
+                          ? tensor.ndim == 2 && tensor.shape[1] == 3
+                          : tensor.ndim == 0;
+    if (tensor.dtype != NAUHA_DTYPE_F64 || !fits)
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "a message of \"%s\" has not the shape of its topic", series->name);
+    struct csv_file *file = sink->directory ? &series->file : &sink->output;
+    errno = 0;
+    write_message(sink, series, file->file, info, tensor.data);
+    series->messages++;
+    if (ferror(file->file))
+        return write_failed(file, errno ? errno : EIO, err);
+    return NAUHA_OK;
+}
+
+/* Puts every file in place that can be, and reports the first that cannot. */
+static enum nauha_status csv_finish(void *self, struct nauha_error *err) {
+    struct csv_sink *sink = self;
+    if (!sink->directory)
+        return finish_file(&sink->output, err);
+    enum nauha_status first = NAUHA_OK;
+    for (size_t i = 0; i < sink->count; i++) {
+        enum nauha_status status =
+            finish_file(&sink->series[i].file, first == NAUHA_OK ? err : NULL);
+        if (first == NAUHA_OK)
+            first = status;
+    }
+    sink->finished = first == NAUHA_OK;
+    return first;
+}
+
+static void csv_report(const void *self, void (*line)(void *context, const char *text),
+                       void *context) {
+    const struct csv_sink *sink = self;
+    char text[4608];
+    for (size_t i = 0; i < sink->count; i++) {
+        const struct csv_series *series = &sink->series[i];
+        if (sink->finished) {
+            snprintf(text, sizeof text, "%s: %" PRIu64 " rows", series->file.path, series->rows);
+            line(context, text);
+        } else if (series->file.partial) {
+            snprintf(text, sizeof text, "%s: not finished", series->file.partial);
+            line(context, text);
+        }
+        if (series->messages == 0) {
+            snprintf(text, sizeof text, "%s: no messages", series->name);
+            line(context, text);
+        }
+    }
+}
+
+const struct nauha__sink_ops nauha__sink_csv = {
+    .name = "csv",
+    .create = csv_create,
+    .add_series = csv_add_series,
+    .start = csv_start,
+    .take = csv_take,
+    .finish = csv_finish,
+    .report = csv_report,
+    .free = csv_free,
+};

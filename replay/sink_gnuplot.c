@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/* The gnuplot sink: when the csv sink has put its files in place, a script and two pictures of
+ * each. It takes no messages itself. */
+#include "replay/sink.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "replay/gnuplot_run.h"
+#include "replay/gnuplot_script.h"
+
+struct picture {
+    const struct nauha__series *series; /* borrowed */
+    bool drawn;
+    bool empty;      /* no rows */
+    bool kept_edits; /* an edited script was there and has another name now */
+    size_t left_out; /* lines that gnuplot cannot tell from others */
+};
+
+struct gnuplot_sink {
+    char *directory;
+    struct picture *pictures;
+    size_t count;
+};
+
+static void gnuplot_free(void *self) {
+    struct gnuplot_sink *sink = self;
+    free(sink->directory);
+    free(sink->pictures);
+    free(sink);
+}
+
+static enum nauha_status gnuplot_create(const char *directory, void **self,
+                                        struct nauha_error *err) {
+    if (!directory)
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "sink \"gnuplot\" needs a directory to write to");
+    struct gnuplot_sink *sink = calloc(1, sizeof *sink);
+    if (!sink || !(sink->directory = strdup(directory))) {
+        free(sink);
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    }
+    *self = sink;
+    return NAUHA_OK;
+}
+
+static enum nauha_status gnuplot_add_series(void *self, const struct nauha__series *series,
+                                            struct nauha_error *err) {
+    struct gnuplot_sink *sink = self;
+    struct picture *more = realloc(sink->pictures, (sink->count + 1) * sizeof *more);
+    if (!more)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    sink->pictures = more;
+    more[sink->count++] = (struct picture){.series = series};
+    return NAUHA_OK;
+}
+
+static enum nauha_status gnuplot_start(void *self, struct nauha_error *err) {
+    (void)self;
+    (void)err;
+    return NAUHA_OK;
+}
+
+/* Gives an edited script another name, so that nobody's work is written over. */
+static enum nauha_status keep_edits(const struct gnuplot_sink *sink, struct picture *picture,
+                                    const char *path, struct nauha_error *err) {
+    if (nauha__script_inspect(path, NULL) != NAUHA__SCRIPT_EDITED)
+        return NAUHA_OK;
+    char *other = nauha__path(sink->directory, picture->series->name, ".edited.gp");
+    if (!other)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    enum nauha_status status = NAUHA_OK;
+    if (rename(path, other) != 0)
+        status = nauha_error_set_errno(err, errno, "cannot rename \"%s\" to \"%s\"", path, other);
+    free(other);
+    picture->kept_edits = status == NAUHA_OK;
+    return status;
+}
+
+static enum nauha_status write_script(const struct gnuplot_sink *sink, struct picture *picture,
+                                      struct nauha_error *err) {
+    const char *name = picture->series->name;
+    char *csv = nauha__path(sink->directory, name, ".csv");
+    char *script = nauha__path(sink->directory, name, ".gp");
+    struct nauha__series_summary summary;
+    enum nauha_status status = NAUHA_NOMEM;
+    if (!csv || !script)
+        nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    else
+        status = nauha__series_scan(csv, &summary, err);
+    if (status == NAUHA_OK) {
+        picture->empty = summary.rows == 0;
+        picture->left_out = summary.line_count - nauha__gnuplot_drawable(&summary);
+        if (!picture->empty)
+            status = keep_edits(sink, picture, script, err);
+        if (!picture->empty && status == NAUHA_OK)
+            status = nauha__script_write(script, name, &picture->series->plot, &summary, err);
+        nauha__series_fini(&summary);
+    }
+    free(csv);
+    free(script);
+    return status;
+}
+
+/* All scripts first: they are of use even where gnuplot is missing. */
+static enum nauha_status gnuplot_finish(void *self, struct nauha_error *err) {
+    struct gnuplot_sink *sink = self;
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0; i < sink->count && status == NAUHA_OK; i++)
+        status = write_script(sink, &sink->pictures[i], err);
+    for (size_t i = 0; i < sink->count && status == NAUHA_OK; i++) {
+        struct picture *picture = &sink->pictures[i];
+        if (picture->empty)
+            continue;
+        char *script = nauha__path(".", picture->series->name, ".gp");
+        status = script ? nauha__gnuplot_run(sink->directory, script, NULL, err)
+                        : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        picture->drawn = status == NAUHA_OK;
+        free(script);
+    }
+    return status;
+}
+
+static void gnuplot_report(const void *self, void (*line)(void *context, const char *text),
+                           void *context) {
+    const struct gnuplot_sink *sink = self;
+    char text[4608];
+    for (size_t i = 0; i < sink->count; i++) {
+        const struct picture *picture = &sink->pictures[i];
+        const char *name = picture->series->name;
+        if (picture->drawn) {
+            snprintf(text, sizeof text, "%s/%s.svg, .png and .gp", sink->directory, name);
+            line(context, text);
+        }
+        if (picture->empty) {
+            snprintf(text, sizeof text, "%s: nothing to draw", name);
+            line(context, text);
+        }
+        if (picture->kept_edits) {
+            snprintf(text, sizeof text, "%s/%s.edited.gp: the script you had edited",
+                     sink->directory, name);
+            line(context, text);
+        }
+        if (picture->left_out) {
+            snprintf(text, sizeof text,
+                     "%s: %zu modules are not drawn, gnuplot cannot tell their names apart", name,
+                     picture->left_out);
+            line(context, text);
+        }
+    }
+}
+
+const struct nauha__sink_ops nauha__sink_gnuplot = {
+    .name = "gnuplot",
+    .create = gnuplot_create,
+    .add_series = gnuplot_add_series,
+    .start = gnuplot_start,
+    .take = NULL,
+    .finish = gnuplot_finish,
+    .report = gnuplot_report,
+    .free = gnuplot_free,
+};
