@@ -216,12 +216,19 @@ enum nauha_status nauha__parse_size(const char *text, uint64_t *bytes, struct na
     if (end == text || *end)
         return nauha_error_set(err, NAUHA_INVALID, "size \"%s\" is not %s", text, expected);
     /* Whole numbers keep all their digits; fractions of a byte are cut off. */
-    uint64_t whole = strtoull(text, NULL, 10);
-    bool is_whole = text[strspn(text, "0123456789")] != '.' && !strpbrk(text, "eE");
-    double product = value * (double)unit;
-    if (product >= 0x1p64 || (is_whole && whole > UINT64_MAX / unit))
+    bool is_whole = !strpbrk(text, ".eE");
+    bool fits;
+    if (is_whole) {
+        errno = 0;
+        uint64_t whole = strtoull(text, NULL, 10);
+        fits = errno == 0 && whole <= UINT64_MAX / unit;
+        *bytes = fits ? whole * unit : *bytes;
+    } else {
+        fits = value * (double)unit < 0x1p64;
+        *bytes = fits ? (uint64_t)(value * (double)unit) : *bytes;
+    }
+    if (!fits)
         return nauha_error_set(err, NAUHA_INVALID, "size \"%s\" is too large", text);
-    *bytes = is_whole ? whole * unit : (uint64_t)product;
     return NAUHA_OK;
 }
 
