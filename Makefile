@@ -73,7 +73,7 @@ SANITIZE_tsan := -fsanitize=thread
 SANITIZE := $(SANITIZE_$(CONFIG))
 OPTIMISE := $(if $(filter release,$(CONFIG)),-O3,-O1)
 
-CPPFLAGS := -Iinclude -I. -D_GNU_SOURCE -DNAUHA_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
+CPPFLAGS := -Iinclude -I. -D_GNU_SOURCE -DNAUHA_PROGRAM_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 COMMON := -g $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(SANITIZE) $(CFLAGS_EXTRA)
 CFLAGS := -std=c11 $(COMMON)
 CXXFLAGS = $(TORCH_CXXFLAGS) $(filter-out -Wconversion -Wshadow,$(COMMON))
