@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/* What a pipeline offers an analyzer, and the subscription it makes for it. */
+#include "replay/metric.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum nauha_status no_memory(struct nauha_error *err) {
+    return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+}
+
+/* ---- topics ---- */
+
+static void published_free(struct nauha__published *topic) {
+    if (!topic)
+        return;
+    for (size_t i = 0; i < sizeof topic->texts / sizeof *topic->texts; i++)
+        free(topic->texts[i]);
+    free(topic);
+}
+
+/* A copy of what sinks are told; NULL when out of memory. */
+static struct nauha__published *published_new(const char *series, enum nauha_form form,
+                                              const struct nauha_plot *plot) {
+    struct nauha__published *topic = calloc(1, sizeof *topic);
+    if (!topic)
+        return NULL;
+    const char *const texts[4] = {series, plot->title ? plot->title : series,
+                                  plot->xlabel ? plot->xlabel : "step",
+                                  plot->ylabel ? plot->ylabel : ""};
+    for (size_t i = 0; i < 4; i++) {
+        topic->texts[i] = strdup(texts[i]);
+        if (!topic->texts[i]) {
+            published_free(topic);
+            return NULL;
+        }
+    }
+    topic->series = (struct nauha__series){.name = topic->texts[0], .form = form, .plot = *plot};
+    topic->series.plot.series = topic->texts[0];
+    topic->series.plot.title = topic->texts[1];
+    topic->series.plot.xlabel = topic->texts[2];
+    topic->series.plot.ylabel = topic->texts[3];
+    return topic;
+}
+
+/* Series names are file names: of the characters that kinds have, and no hidden file. */
+static enum nauha_status check_series(const struct nauha__metric *metric, const char *series,
+                                      struct nauha_error *err) {
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    if (!series[0] || series[0] == '.' || series[0] == '-' || strlen(series) > NAUHA_NAME_MAX ||
+        series[strspn(series, allowed)])
+        return nauha_error_set(err, NAUHA_INVALID, "\"%s\" cannot be the name of a series", series);
+    for (size_t i = 0; i < metric->all->count; i++) {
+        const struct nauha__metric *other = metric->all->list[i];
+        for (size_t j = 0; j < other->topic_count; j++) {
+            if (strcmp(other->topics[j]->series.name, series) != 0)
+                continue;
+            return nauha_error_set(err, NAUHA_INVALID,
+                                   "metrics \"%s\" and \"%s\" both write the series \"%s\"",
+                                   other->spec->text, metric->spec->text, series);
+        }
+    }
+    return NAUHA_OK;
+}
+
+static struct nauha_plot plot_of(const struct nauha__spec *spec, const struct nauha_plot *given,
+                                 const char *name) {
+    struct nauha_plot plot = {.title = name, .y_low = NAN, .y_high = NAN};
+    if (given)
+        plot = *given;
+    if (spec->has_ylims) {
+        plot.y_low = spec->y_low;
+        plot.y_high = spec->y_high;
+    }
+    if (spec->log >= 0)
+        plot.log_y = spec->log == 1;
+    if (!plot.series)
+        plot.series = name;
+    return plot;
+}
+
+static enum nauha_status host_register_topic(const struct nauha_host *host, const char *name,
+                                             enum nauha_scope scope, enum nauha_form form,
+                                             const struct nauha_plot *given, uint32_t *kind,
+                                             struct nauha_error *err) {
+    struct nauha__metric *metric = host->context;
+    if (form != NAUHA_FORM_SCALAR && form != NAUHA_FORM_HISTOGRAM)
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "topic \"%s\" of a metric holds neither scalars nor histograms",
+                               name);
+    const struct nauha_plot plot = plot_of(metric->spec, given, name);
+    enum nauha_status status = check_series(metric, plot.series, err);
+    if (status != NAUHA_OK)
+        return status;
+    struct nauha__published **more =
+        realloc(metric->topics, (metric->topic_count + 1) * sizeof *more);
+    if (!more)
+        return no_memory(err);
+    metric->topics = more;
+    struct nauha__published *topic = published_new(plot.series, form, &plot);
+    if (!topic)
+        return no_memory(err);
+    status = nauha_bus_register_topic(metric->bus, name, scope, form, &topic->series.plot,
+                                      &topic->kind, err);
+    if (status != NAUHA_OK) {
+        published_free(topic);
+        return status;
+    }
+    more[metric->topic_count++] = topic;
+    *kind = topic->kind;
+    return NAUHA_OK;
+}
+
+/* ---- the rest of the host ---- */
+
+static enum nauha_status host_publish_scalar(const struct nauha_host *host, uint32_t topic,
+                                             const struct nauha_message_info *stamps, double value,
+                                             struct nauha_error *err) {
+    const struct nauha__metric *metric = host->context;
+    return nauha_bus_publish_scalar(metric->bus, topic, stamps, value, err);
+}
+
+static enum nauha_status host_publish_histogram(const struct nauha_host *host, uint32_t topic,
+                                                const struct nauha_message_info *stamps,
+                                                const double *edges, const uint64_t *counts,
+                                                size_t bins, struct nauha_error *err) {
+    const struct nauha__metric *metric = host->context;
+    return nauha_bus_publish_histogram(metric->bus, topic, stamps, edges, counts, bins, err);
+}
+
+static const struct nauha_host host_template = {
+    .abi = NAUHA_ANALYZER_ABI,
+    .size = sizeof(struct nauha_host),
+    .register_topic = host_register_topic,
+    .publish_scalar = host_publish_scalar,
+    .publish_histogram = host_publish_histogram,
+    .bundle_count = nauha_bundle_count,
+    .bundle_message = nauha_bundle_message,
+    .info = nauha_message_info,
+    .tensor = nauha_message_tensor,
+    .stats = nauha_message_stats,
+    .sum_powers = nauha_stats_sum_powers,
+    .to_f64 = nauha_tensor_to_f64,
+    .fail = nauha_error_set,
+};
+
+/* ---- the metric as a subscriber ---- */
+
+static enum nauha_status metric_compute(void *self, struct nauha_bundle *bundle,
+                                        struct nauha_error *err) {
+    struct nauha__metric *metric = self;
+    return metric->spec->analyzer->compute(metric->self, bundle, err);
+}
+
+static enum nauha_status metric_step_finished(void *self, uint64_t global_step,
+                                              struct nauha_error *err) {
+    struct nauha__metric *metric = self;
+    return metric->spec->analyzer->step_finished(metric->self, global_step, err);
+}
+
+static enum nauha_status metric_finish(void *self, struct nauha_error *err) {
+    struct nauha__metric *metric = self;
+    return metric->spec->analyzer->finish(metric->self, err);
+}
+
+static void metric_free(struct nauha__metric *metric) {
+    nauha_subscriber_free(metric->subscriber);
+    if (metric->self && metric->spec->analyzer->destroy)
+        metric->spec->analyzer->destroy(metric->self);
+    for (size_t i = 0; i < metric->topic_count; i++)
+        published_free(metric->topics[i]);
+    free(metric->topics);
+    nauha__spec_free(metric->spec);
+    free(metric);
+}
+
+enum nauha_status nauha__metrics_add(struct nauha__metrics *metrics, struct nauha_bus *bus,
+                                     struct nauha__spec *spec, struct nauha_error *err) {
+    struct nauha__metric **more = realloc(metrics->list, (metrics->count + 1) * sizeof *more);
+    if (more)
+        metrics->list = more;
+    struct nauha__metric *metric = more ? calloc(1, sizeof *metric) : NULL;
+    if (!metric) {
+        nauha__spec_free(spec);
+        return no_memory(err);
+    }
+    metric->host = host_template;
+    metric->host.context = metric;
+    metric->bus = bus;
+    metric->all = metrics;
+    metric->spec = spec;
+    metric->ops = (struct nauha_subscriber_ops){
+        .compute = metric_compute,
+        .step_finished = spec->analyzer->step_finished ? metric_step_finished : NULL,
+        .finish = spec->analyzer->finish ? metric_finish : NULL,
+    };
+    metric->subscriber = nauha_subscriber_new(spec->text, &metric->ops, metric);
+    if (!metric->subscriber) {
+        metric_free(metric);
+        return no_memory(err);
+    }
+    more[metrics->count++] = metric;
+    return NAUHA_OK;
+}
+
+void nauha__metrics_fini(struct nauha__metrics *metrics) {
+    for (size_t i = 0; i < metrics->count; i++)
+        metric_free(metrics->list[i]);
+    free(metrics->list);
+    *metrics = (struct nauha__metrics){0};
+}
+
+enum nauha_status nauha__metric_create(struct nauha__metric *metric, struct nauha_error *err) {
+    const struct nauha__spec *spec = metric->spec;
+    const struct nauha_analyzer_config config = {
+        .kinds = spec->kinds, .kind_count = spec->kind_count, .values = spec->values};
+    enum nauha_status status = spec->analyzer->create(&metric->host, &config, &metric->self, err);
+    if (status != NAUHA_OK)
+        return nauha_error_wrap(err, status, "metric \"%s\"", spec->text);
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha__metric_check(const struct nauha__metric *metric, struct nauha_error *err) {
+    const struct nauha_names *names = nauha_bus_names(metric->bus);
+    const struct nauha__spec *spec = metric->spec;
+    for (size_t i = 0; i < spec->kind_count; i++) {
+        const uint32_t kind = nauha_names_find_kind(names, spec->kinds[i]);
+        if (kind != NAUHA_NONE && nauha_bus_has_topic(metric->bus, kind))
+            continue;
+        struct nauha__list list = NAUHA__LIST_INIT;
+        nauha__list_topics(&list, names);
+        return nauha_error_set(err, NAUHA_UNKNOWN, "metric \"%s\": no kind \"%s\"; kinds: %s",
+                               spec->text, spec->kinds[i], list.text);
+    }
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha__metric_subscribe(struct nauha__metric *metric, struct nauha_error *err) {
+    const struct nauha__spec *spec = metric->spec;
+    struct nauha_subscription *subscription = nauha_subscription_new(spec->kinds, spec->kind_count);
+    if (!subscription)
+        return no_memory(err);
+    nauha_subscription_set_synchronized(subscription,
+                                        spec->analyzer->flags & NAUHA_ANALYZER_SYNCHRONIZED);
+    enum nauha_status status = nauha_subscription_set_tag(subscription, spec->tag, err);
+    if (status == NAUHA_OK)
+        status = nauha_subscription_set_subsample(subscription, spec->subsample, err);
+    if (status != NAUHA_OK)
+        nauha_subscription_free(subscription);
+    else
+        status = nauha_bus_subscribe(metric->bus, subscription, metric->subscriber, err);
+    if (status != NAUHA_OK)
+        return nauha_error_wrap(err, status, "metric \"%s\"", spec->text);
+    return NAUHA_OK;
+}
+
+bool nauha__metric_feeds_on(const struct nauha__metric *metric, const struct nauha__metric *other) {
+    const struct nauha_names *names = nauha_bus_names(metric->bus);
+    for (size_t i = 0; i < metric->spec->kind_count; i++) {
+        for (size_t j = 0; j < other->topic_count; j++) {
+            if (strcmp(metric->spec->kinds[i], nauha_names_kind(names, other->topics[j]->kind)) ==
+                0)
+                return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* One metric of a pipeline: an analyzer's instance, its host, and the topics it publishes.
+ *
+ * Threads: one at a time.
+ */
+#ifndef NAUHA_REPLAY_METRIC_H
+#define NAUHA_REPLAY_METRIC_H
+
+#include "replay/sink.h"
+#include "replay/spec.h"
+
+/* A topic that a metric publishes. */
+struct nauha__published {
+    uint32_t kind;
+    struct nauha__series series; /* its texts are those below */
+    char *texts[4];
+};
+
+struct nauha__metric {
+    struct nauha_host host; /* context: this metric */
+    struct nauha_bus *bus;
+    struct nauha__metrics *all; /* to see who publishes what */
+    struct nauha__spec *spec;
+    void *self; /* the analyzer's instance, NULL before create */
+    struct nauha_subscriber_ops ops;
+    struct nauha_subscriber *subscriber;
+    struct nauha__published **topics;
+    size_t topic_count;
+};
+
+/* The metrics of a pipeline, in the order they were added. */
+struct nauha__metrics {
+    struct nauha__metric **list;
+    size_t count;
+};
+
+/* spec is consumed, also on failure. NOMEM. */
+enum nauha_status nauha__metrics_add(struct nauha__metrics *metrics, struct nauha_bus *bus,
+                                     struct nauha__spec *spec, struct nauha_error *err);
+/* After the bus is freed. */
+void nauha__metrics_fini(struct nauha__metrics *metrics);
+
+/* Makes the instance, which registers the topics it publishes. INVALID: another metric publishes
+ * a series of the same name, naming both. */
+enum nauha_status nauha__metric_create(struct nauha__metric *metric, struct nauha_error *err);
+
+/* UNKNOWN: a kind of the SPEC is no topic, listing those there are. */
+enum nauha_status nauha__metric_check(const struct nauha__metric *metric, struct nauha_error *err);
+/* Makes the metric's subscription. */
+enum nauha_status nauha__metric_subscribe(struct nauha__metric *metric, struct nauha_error *err);
+
+/* Whether `metric` subscribes to a topic that `other` publishes. */
+bool nauha__metric_feeds_on(const struct nauha__metric *metric, const struct nauha__metric *other);
+
+#endif

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+/* A bus, the metrics that SPECs name, and the sinks behind them; see nauha/pipeline.h. */
+#include "nauha/pipeline.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "replay/metric.h"
+#include "replay/sink.h"
+#include "replay/spec.h"
+
+/* Progress is told at most this often. */
+#define PROGRESS_NS 50000000
+
+static const struct nauha__sink_ops *const sink_table[] = {&nauha__sink_csv, &nauha__sink_gnuplot};
+#define SINKS (sizeof sink_table / sizeof *sink_table)
+
+enum state { BUILDING, RUNNING, FAILED, FINISHED };
+
+struct sink {
+    const struct nauha__sink_ops *ops;
+    void *self;
+    char *directory; /* NULL: standard output */
+};
+
+/* A sink's place at one topic. */
+struct port {
+    const struct sink *sink;
+    size_t series;
+    struct nauha_subscriber *subscriber;
+};
+
+struct nauha_pipeline {
+    struct nauha_names *names;
+    struct nauha_bus *bus;
+    struct nauha__metrics metrics;
+    struct sink **sinks;
+    size_t sink_count;
+    struct port *ports;
+    size_t port_count;
+    enum state state;
+};
+
+/* ---- making and freeing ---- */
+
+struct nauha_pipeline *nauha_pipeline_new(struct nauha_names *names) {
+    struct nauha_pipeline *pipeline = calloc(1, sizeof *pipeline);
+    if (!pipeline)
+        return NULL;
+    pipeline->names = names;
+    pipeline->bus = nauha_bus_new(names);
+    if (!pipeline->bus) {
+        free(pipeline);
+        return NULL;
+    }
+    return pipeline;
+}
+
+static void sink_free(struct sink *sink) {
+    if (sink->self)
+        sink->ops->free(sink->self);
+    free(sink->directory);
+    free(sink);
+}
+
+void nauha_pipeline_free(struct nauha_pipeline *pipeline) {
+    if (!pipeline)
+        return;
+    nauha_bus_free(pipeline->bus);
+    for (size_t i = 0; i < pipeline->port_count; i++)
+        nauha_subscriber_free(pipeline->ports[i].subscriber);
+    free(pipeline->ports);
+    for (size_t i = 0; i < pipeline->sink_count; i++)
+        sink_free(pipeline->sinks[i]);
+    free(pipeline->sinks);
+    nauha__metrics_fini(&pipeline->metrics);
+    free(pipeline);
+}
+
+struct nauha_bus *nauha_pipeline_bus(struct nauha_pipeline *pipeline) {
+    return pipeline->bus;
+}
+
+static enum nauha_status check_state(const struct nauha_pipeline *pipeline, enum state state,
+                                     const char *what, struct nauha_error *err) {
+    static const char *const phrases[] = {
+        [BUILDING] = "before the pipeline has started",
+        [RUNNING] = "while the pipeline is running",
+        [FAILED] = "after the pipeline has failed",
+        [FINISHED] = "after the pipeline has finished",
+    };
+    if (pipeline->state == state)
+        return NAUHA_OK;
+    return nauha_error_set(err, NAUHA_STATE, "cannot %s %s", what, phrases[pipeline->state]);
+}
+
+/* ---- metrics and sinks ---- */
+
+const struct nauha_analyzer_parameter *nauha_pipeline_common_keys(size_t *count) {
+    return nauha__spec_common_keys(count);
+}
+
+enum nauha_status nauha_pipeline_add_metric(struct nauha_pipeline *pipeline, const char *text,
+                                            struct nauha_error *err) {
+    enum nauha_status status = check_state(pipeline, BUILDING, "add a metric", err);
+    if (status != NAUHA_OK)
+        return status;
+    size_t count = 0;
+    const struct nauha_analyzer *const *analyzers = nauha_builtin_analyzers(&count);
+    struct nauha__spec *spec = NULL;
+    status = nauha__spec_parse(text, analyzers, count, pipeline->names, &spec, err);
+    if (status != NAUHA_OK)
+        return status;
+    return nauha__metrics_add(&pipeline->metrics, pipeline->bus, spec, err);
+}
+
+const char *const *nauha_pipeline_sinks(void) {
+    static const char *const names[] = {"csv", "gnuplot", NULL};
+    return names;
+}
+
+static bool same_directory(const char *a, const char *b) {
+    return a && b ? strcmp(a, b) == 0 : !a && !b;
+}
+
+static enum nauha_status add_sink(struct nauha_pipeline *pipeline,
+                                  const struct nauha__sink_ops *ops, const char *directory,
+                                  struct nauha_error *err) {
+    for (size_t i = 0; i < pipeline->sink_count; i++) {
+        if (pipeline->sinks[i]->ops == ops &&
+            same_directory(pipeline->sinks[i]->directory, directory))
+            return NAUHA_OK;
+    }
+    struct sink **more = realloc(pipeline->sinks, (pipeline->sink_count + 1) * sizeof *more);
+    if (more)
+        pipeline->sinks = more;
+    struct sink *sink = more ? calloc(1, sizeof *sink) : NULL;
+    if (!sink || (directory && !(sink->directory = strdup(directory)))) {
+        free(sink);
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    }
+    sink->ops = ops;
+    enum nauha_status status = ops->create(directory, &sink->self, err);
+    if (status != NAUHA_OK) {
+        sink_free(sink);
+        return status;
+    }
+    more[pipeline->sink_count++] = sink;
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha_pipeline_add_sink(struct nauha_pipeline *pipeline, const char *name,
+                                          const char *directory, struct nauha_error *err) {
+    enum nauha_status status = check_state(pipeline, BUILDING, "add a sink", err);
+    if (status != NAUHA_OK)
+        return status;
+    struct nauha__list list = NAUHA__LIST_INIT;
+    for (size_t i = 0; i < SINKS; i++) {
+        nauha__list_add(&list, "%s", sink_table[i]->name);
+        if (strcmp(sink_table[i]->name, name) != 0)
+            continue;
+        /* A sink that takes no messages works on the CSV, which must be finished before it. */
+        if (!sink_table[i]->take && directory)
+            status = add_sink(pipeline, &nauha__sink_csv, directory, err);
+        return status == NAUHA_OK ? add_sink(pipeline, sink_table[i], directory, err) : status;
+    }
+    return nauha_error_set(err, NAUHA_UNKNOWN, "no sink \"%s\"; sinks: %s", name, list.text);
+}
+
+/* ---- starting ---- */
+
+/* Kinds that came into the names from a trace or a training are topics too. */
+static enum nauha_status register_kind(struct nauha_pipeline *pipeline, uint32_t kind,
+                                       struct nauha_error *err) {
+    const struct nauha_names *names = pipeline->names;
+    uint32_t topic;
+    return nauha_bus_register_topic(pipeline->bus, nauha_names_kind(names, kind),
+                                    nauha_names_kind_scope(names, kind),
+                                    nauha_names_kind_form(names, kind), NULL, &topic, err);
+}
+
+static enum nauha_status register_kinds(struct nauha_pipeline *pipeline, struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    const uint32_t count = nauha_names_kinds(pipeline->names);
+    for (uint32_t kind = 0; kind < count && status == NAUHA_OK; kind++) {
+        if (!nauha_bus_has_topic(pipeline->bus, kind))
+            status = register_kind(pipeline, kind, err);
+    }
+    return status;
+}
+
+static enum nauha_status port_compute(void *self, struct nauha_bundle *bundle,
+                                      struct nauha_error *err) {
+    const struct port *port = self;
+    return port->sink->ops->take(port->sink->self, port->series, nauha_bundle_message(bundle, 0),
+                                 err);
+}
+
+static const struct nauha_subscriber_ops port_ops = {.compute = port_compute};
+
+/* Every message of a metric carries the tag that the metric subscribed to. */
+static enum nauha_status subscribe_port(struct nauha_pipeline *pipeline, struct port *port,
+                                        const struct nauha__metric *metric,
+                                        const struct nauha__published *topic,
+                                        struct nauha_error *err) {
+    const char *kind = nauha_names_kind(pipeline->names, topic->kind);
+    port->subscriber = nauha_subscriber_new(port->sink->ops->name, &port_ops, port);
+    struct nauha_subscription *subscription = nauha_subscription_new(&kind, 1);
+    if (!port->subscriber || !subscription) {
+        nauha_subscription_free(subscription);
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    }
+    enum nauha_status status = nauha_subscription_set_tag(subscription, metric->spec->tag, err);
+    if (status != NAUHA_OK) {
+        nauha_subscription_free(subscription);
+        return status;
+    }
+    return nauha_bus_subscribe(pipeline->bus, subscription, port->subscriber, err);
+}
+
+static size_t count_topics(const struct nauha_pipeline *pipeline) {
+    size_t count = 0;
+    for (size_t i = 0; i < pipeline->metrics.count; i++)
+        count += pipeline->metrics.list[i]->topic_count;
+    return count;
+}
+
+/* Tells a sink all series, starts it and subscribes it. */
+static enum nauha_status start_sink(struct nauha_pipeline *pipeline, const struct sink *sink,
+                                    struct nauha_error *err) {
+    const struct nauha__metrics *metrics = &pipeline->metrics;
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0; i < metrics->count; i++) {
+        for (size_t j = 0; j < metrics->list[i]->topic_count && status == NAUHA_OK; j++)
+            status = sink->ops->add_series(sink->self, &metrics->list[i]->topics[j]->series, err);
+    }
+    if (status == NAUHA_OK)
+        status = sink->ops->start(sink->self, err);
+    size_t series = 0;
+    for (size_t i = 0; sink->ops->take && i < metrics->count; i++) {
+        const struct nauha__metric *metric = metrics->list[i];
+        for (size_t j = 0; j < metric->topic_count && status == NAUHA_OK; j++) {
+            struct port *port = &pipeline->ports[pipeline->port_count++];
+            *port = (struct port){.sink = sink, .series = series++};
+            status = subscribe_port(pipeline, port, metric, metric->topics[j], err);
+        }
+    }
+    return status;
+}
+
+/* Subscribes the metrics, those that feed others first: so a publisher's step_finished and finish
+ * run before those of its readers, whatever the order of the SPECs. */
+static enum nauha_status subscribe_metrics(struct nauha_pipeline *pipeline,
+                                           struct nauha_error *err) {
+    const struct nauha__metrics *metrics = &pipeline->metrics;
+    bool *placed = calloc(metrics->count + 1, sizeof *placed);
+    if (!placed)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    enum nauha_status status = NAUHA_OK;
+    for (size_t n = 0; n < metrics->count && status == NAUHA_OK; n++) {
+        size_t chosen = metrics->count, waiting = metrics->count;
+        for (size_t i = 0; i < metrics->count && chosen == metrics->count; i++) {
+            bool ready = !placed[i];
+            for (size_t j = 0; ready && j < metrics->count; j++)
+                ready = placed[j] || !nauha__metric_feeds_on(metrics->list[i], metrics->list[j]);
+            if (ready)
+                chosen = i;
+            else if (!placed[i])
+                waiting = i;
+        }
+        if (chosen == metrics->count) {
+            status = nauha_error_set(err, NAUHA_INVALID, "metric \"%s\" feeds on itself",
+                                     metrics->list[waiting]->spec->text);
+            break;
+        }
+        placed[chosen] = true;
+        status = nauha__metric_subscribe(metrics->list[chosen], err);
+    }
+    free(placed);
+    return status;
+}
+
+static enum nauha_status start(struct nauha_pipeline *pipeline, struct nauha_error *err) {
+    enum nauha_status status = register_kinds(pipeline, err);
+    for (size_t i = 0; i < pipeline->metrics.count && status == NAUHA_OK; i++)
+        status = nauha__metric_create(pipeline->metrics.list[i], err);
+    if (status != NAUHA_OK)
+        return status;
+    pipeline->ports =
+        calloc(count_topics(pipeline) * pipeline->sink_count + 1, sizeof *pipeline->ports);
+    if (!pipeline->ports)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    /* Kinds are checked before any file is made. Sinks come before the metrics that feed on the
+     * same topic: what a message sets off is then written behind it. */
+    for (size_t i = 0; i < pipeline->metrics.count && status == NAUHA_OK; i++)
+        status = nauha__metric_check(pipeline->metrics.list[i], err);
+    for (size_t i = 0; i < pipeline->sink_count && status == NAUHA_OK; i++)
+        status = start_sink(pipeline, pipeline->sinks[i], err);
+    return status == NAUHA_OK ? subscribe_metrics(pipeline, err) : status;
+}
+
+enum nauha_status nauha_pipeline_start(struct nauha_pipeline *pipeline, struct nauha_error *err) {
+    enum nauha_status status = check_state(pipeline, BUILDING, "start", err);
+    if (status != NAUHA_OK)
+        return status;
+    status = start(pipeline, err);
+    pipeline->state = status == NAUHA_OK ? RUNNING : FAILED;
+    return status;
+}
+
+/* ---- running ---- */
+
+static bool is_published(const struct nauha_pipeline *pipeline, uint32_t kind) {
+    for (size_t i = 0; i < pipeline->metrics.count; i++) {
+        const struct nauha__metric *metric = pipeline->metrics.list[i];
+        for (size_t j = 0; j < metric->topic_count; j++) {
+            if (metric->topics[j]->kind == kind)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Whether messages of a kind reach the bus: those that a subscription wants, and all events.
+ * Events are where the bus ends a step: without batch_finished, messages of the same step that
+ * follow it (another pass, another tag) would join a step that is over by then. The rule is the
+ * same live and at replay, so the bus sees the same sequence and the sinks write the same bytes. */
+static bool delivers(const struct nauha_pipeline *pipeline, uint32_t kind) {
+    if (!nauha_bus_has_topic(pipeline->bus, kind))
+        return false;
+    if (nauha_names_kind_form(pipeline->names, kind) == NAUHA_FORM_EVENT)
+        return true;
+    return nauha_bus_wants(pipeline->bus, kind) && !is_published(pipeline, kind);
+}
+
+static enum nauha_status publish(struct nauha_pipeline *pipeline, struct nauha_message *message,
+                                 struct nauha_error *err) {
+    if (!delivers(pipeline, nauha_message_info(message)->kind))
+        return NAUHA_OK;
+    enum nauha_status status = nauha_bus_publish(pipeline->bus, message, err);
+    if (status != NAUHA_OK)
+        pipeline->state = FAILED;
+    return status;
+}
+
+enum nauha_status nauha_pipeline_publish(void *context, struct nauha_message *message,
+                                         struct nauha_error *err) {
+    struct nauha_pipeline *pipeline = context;
+    enum nauha_status status = check_state(pipeline, RUNNING, "publish", err);
+    return status == NAUHA_OK ? publish(pipeline, message, err) : status;
+}
+
+/* The kinds to walk over, with commas. Events pass whatever kinds were chosen. */
+static char *wanted_kinds(const struct nauha_pipeline *pipeline, struct nauha_selector *chosen) {
+    char *text = NULL;
+    size_t length = 0;
+    FILE *memory = open_memstream(&text, &length);
+    if (!memory)
+        return NULL;
+    const char *comma = "";
+    for (uint32_t kind = 0; kind < nauha_names_kinds(pipeline->names); kind++) {
+        if (!delivers(pipeline, kind) ||
+            (nauha_names_kind_form(pipeline->names, kind) != NAUHA_FORM_EVENT &&
+             !nauha_selector_accepts_kind(chosen, pipeline->names, kind)))
+            continue;
+        fprintf(memory, "%s%s", comma, nauha_names_kind(pipeline->names, kind));
+        comma = ",";
+    }
+    const bool failed = ferror(memory) != 0;
+    if (fclose(memory) != 0 || failed) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* The selection, narrowed to the kinds that matter. */
+static enum nauha_status narrow(const struct nauha_pipeline *pipeline,
+                                const struct nauha_selector *given, struct nauha_selector **out,
+                                struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    if (given)
+        status = nauha_selector_check(given, pipeline->names, err);
+    if (status != NAUHA_OK)
+        return status;
+    *out = given ? nauha_selector_copy(given) : nauha_selector_new();
+    char *kinds = *out ? wanted_kinds(pipeline, *out) : NULL;
+    if (!kinds)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    status = nauha_selector_set(*out, "kinds", kinds, err);
+    free(kinds);
+    return status;
+}
+
+static int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static enum nauha_status walk(struct nauha_pipeline *pipeline, struct nauha_cursor *cursor,
+                              nauha_progress_fn progress, void *context, struct nauha_error *err) {
+    int64_t told = 0;
+    uint64_t done = 0, total = 0;
+    for (;;) {
+        struct nauha_message *message = NULL;
+        enum nauha_status status = nauha_cursor_next(cursor, &message, err);
+        if (status == NAUHA_OK)
+            status = publish(pipeline, message, err);
+        const int64_t now = progress ? now_ns() : 0;
+        if (progress && (now - told >= PROGRESS_NS || status == NAUHA_END)) {
+            nauha_cursor_progress(cursor, &done, &total);
+            progress(context, done, total);
+            told = now;
+        }
+        if (status != NAUHA_OK)
+            return status == NAUHA_END ? NAUHA_OK : status;
+    }
+}
+
+enum nauha_status nauha_pipeline_replay(struct nauha_pipeline *pipeline, struct nauha_trace *trace,
+                                        const struct nauha_selector *selector,
+                                        nauha_progress_fn progress, void *context,
+                                        struct nauha_error *err) {
+    enum nauha_status status = check_state(pipeline, RUNNING, "replay", err);
+    if (status != NAUHA_OK)
+        return status;
+    struct nauha_selector *narrowed = NULL;
+    struct nauha_cursor *cursor = NULL;
+    status = narrow(pipeline, selector, &narrowed, err);
+    if (status == NAUHA_OK)
+        status = nauha_cursor_new(trace, narrowed, &cursor, err);
+    if (status == NAUHA_OK)
+        status = walk(pipeline, cursor, progress, context, err);
+    if (status != NAUHA_OK)
+        pipeline->state = FAILED;
+    nauha_cursor_free(cursor);
+    nauha_selector_free(narrowed);
+    return status;
+}
+
+/* ---- ending ---- */
+
+enum nauha_status nauha_pipeline_finish(struct nauha_pipeline *pipeline, struct nauha_error *err) {
+    enum nauha_status status = check_state(pipeline, RUNNING, "finish", err);
+    if (status != NAUHA_OK)
+        return status;
+    status = nauha_bus_finish(pipeline->bus, err);
+    for (size_t i = 0; i < pipeline->sink_count && status == NAUHA_OK; i++)
+        status = pipeline->sinks[i]->ops->finish(pipeline->sinks[i]->self, err);
+    pipeline->state = status == NAUHA_OK ? FINISHED : FAILED;
+    return status;
+}
+
+void nauha_pipeline_report(const struct nauha_pipeline *pipeline,
+                           void (*line)(void *context, const char *text), void *context) {
+    for (size_t i = 0; i < pipeline->sink_count; i++)
+        pipeline->sinks[i]->ops->report(pipeline->sinks[i]->self, line, context);
+    nauha_bus_report(pipeline->bus, line, context);
+}
