@@ -194,7 +194,9 @@ class ObservedImpl<T, R (C::*)(A...)> : public T, public ObservedBase {
     static_assert(std::is_copy_constructible<T>::value,
                   "exporter(module) extends a copy of the module, which needs a copy constructor");
 
+    /* Module is a virtual base of libtorch's own modules, which T's copying leaves out. */
     explicit ObservedImpl(const T &module) : T(module) {
+        torch::nn::Module::operator=(module);
     }
 
     R forward(A... arguments) {

@@ -107,10 +107,10 @@ class Training {
     }
 
     void run() {
-        const uint64_t per_epoch =
-            (training_set_.count() + options_.batch_size - 1) / options_.batch_size;
-        steps_ =
-            options_.epochs > UINT64_MAX / per_epoch ? UINT64_MAX : options_.epochs * per_epoch;
+        steps_per_epoch_ = (training_set_.count() + options_.batch_size - 1) / options_.batch_size;
+        steps_ = options_.epochs > UINT64_MAX / steps_per_epoch_
+                     ? UINT64_MAX
+                     : options_.epochs * steps_per_epoch_;
         if (options_.max_steps && options_.max_steps < steps_)
             steps_ = options_.max_steps;
         start_ = last_report_ = Clock::now();
@@ -229,8 +229,7 @@ class Training {
         nauha_train_progress progress{};
         progress.step = result_.steps;
         progress.steps = steps_;
-        progress.epoch = static_cast<uint32_t>((result_.steps - 1) * options_.batch_size /
-                                               training_set_.count());
+        progress.epoch = static_cast<uint32_t>((result_.steps - 1) / steps_per_epoch_);
         progress.epochs = static_cast<uint32_t>(options_.epochs);
         progress.loss = latest_loss_.item<double>();
         progress.accuracy = latest_accuracy_;
@@ -248,6 +247,7 @@ class Training {
     std::unique_ptr<Exporter> exporter_;
     std::optional<Model<Network>> net_;
     std::optional<Loss<decltype(&cross_entropy)>> loss_;
+    uint64_t steps_per_epoch_ = 1;
     uint64_t steps_ = 0;
     Tensor latest_loss_;
     double latest_accuracy_ = none;
