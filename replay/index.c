@@ -27,6 +27,7 @@ struct nauha__index {
     hid_t dataset, row_type;
     uint64_t rows;
     uint64_t clock;
+    uint64_t pages_read;
     struct page pages[PAGES];
 };
 
@@ -78,6 +79,10 @@ void nauha__index_free(struct nauha__index *index) {
 
 uint64_t nauha__index_rows(const struct nauha__index *index) {
     return index->rows;
+}
+
+uint64_t nauha__index_pages_read(const struct nauha__index *index) {
+    return index->pages_read;
 }
 
 static bool known(const struct nauha__number_map *map, uint32_t number) {
@@ -144,6 +149,7 @@ static struct page *page_of(struct nauha__index *index, uint64_t number) {
     oldest->unreadable = nauha__table_read_rows(index->dataset, index->row_type, first, count,
                                                 oldest->rows, NULL) != NAUHA_OK;
     nauha__h5_quiet_end(&quiet);
+    index->pages_read++;
     oldest->first = first;
     oldest->used = index->clock;
     for (size_t i = 0; i < count; i++)

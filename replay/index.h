@@ -44,6 +44,9 @@ void nauha__index_free(struct nauha__index *index);
 /* Rows there were when the trace was opened. */
 uint64_t nauha__index_rows(const struct nauha__index *index);
 
+/* Pages read from the file so far. */
+uint64_t nauha__index_pages_read(const struct nauha__index *index);
+
 /* A row below that number, borrowed until the third call after; checked unless a fault is
  * returned, and NULL where it is UNREADABLE. */
 enum nauha__row_fault nauha__index_get(struct nauha__index *index, uint64_t number,

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/* Elements out of stored chunks: contents, the cache, and chunks that are not what they should be.
+ */
+#include "tests/unit/trace_fixture.h"
+
+#include "replay/trace_parts.h"
+
+#define EACH 64u /* f32 elements of one chunk here */
+#define CHUNK_BYTES (EACH * sizeof(float))
+
+static float value(uint64_t at) {
+    return (float)(at % 1000) * 0.25f;
+}
+
+/* 10 chunks and a half of f32 in stream 2. */
+static const char *write_stream(enum nauha__codec_method method) {
+    const char *path = fixture_path("stream.h5");
+    struct fixture f;
+    fixture_new(&f, path, &(struct fixture_options){.method = method, .chunk_bytes = CHUNK_BYTES});
+    float data[EACH * 10 + EACH / 2];
+    for (size_t i = 0; i < sizeof data / sizeof *data; i++)
+        data[i] = value(i);
+    fixture_put(&f, 2, data, sizeof data);
+    fixture_close(&f, "");
+    return path;
+}
+
+struct opened {
+    struct nauha_names *names;
+    struct nauha_trace *trace;
+};
+
+static struct opened open_trace(const char *path) {
+    struct opened opened = {.names = nauha_names_new()};
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    if (nauha_trace_open(path, opened.names, &opened.trace, &err) != NAUHA_OK)
+        fail_msg("%s", err.message);
+    return opened;
+}
+
+static void close_trace(struct opened opened) {
+    nauha_trace_close(opened.trace);
+    nauha_names_free(opened.names);
+}
+
+static struct nauha__chunk_counts counts_of(struct opened opened) {
+    struct nauha__chunk_counts counts;
+    nauha__chunks_get_counts(opened.trace->chunks, &counts);
+    return counts;
+}
+
+static void load_and_compare(struct nauha__chunks *chunks, uint64_t offset, uint64_t count) {
+    const struct nauha__range range = {
+        .stream = 2, .dtype = NAUHA_DTYPE_F32, .offset = offset, .count = count};
+    float *data = NULL;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    if (nauha__chunks_load(chunks, &range, (void **)&data, &err) != NAUHA_OK)
+        fail_msg("%s", err.message);
+    for (uint64_t i = 0; i < count; i++)
+        assert_true(data[i] == value(offset + i));
+    free(data);
+}
+
+static void must_fail(struct nauha__chunks *chunks, const struct nauha__range *range,
+                      enum nauha_status code, const char *text) {
+    void *data = NULL;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    assert_int_equal(nauha__chunks_load(chunks, range, &data, &err), code);
+    assert_null(data);
+    if (!strstr(err.message, text))
+        fail_msg("\"%s\" is not in: %s", text, err.message);
+}
+
+static void test_every_range_with_every_codec(void **state) {
+    (void)state;
+    static const enum nauha__codec_method methods[] = {NAUHA__CODEC_NONE, NAUHA__CODEC_LZ4,
+                                                       NAUHA__CODEC_ZSTD};
+    for (size_t m = 0; m < sizeof methods / sizeof *methods; m++) {
+        struct opened opened = open_trace(write_stream(methods[m]));
+        struct nauha__chunks *chunks = opened.trace->chunks;
+        assert_int_equal(nauha__chunks_item_size(chunks, 2), 4);
+        assert_int_equal(nauha__chunks_item_size(chunks, 3), 0);
+        assert_int_equal(nauha__chunks_item_size(chunks, NAUHA__NO_STREAM), 0);
+        assert_int_equal(nauha__chunks_extent(chunks, 2), EACH * 11);
+        assert_int_equal(nauha__chunks_extent(chunks, 3), 0);
+        assert_int_equal(nauha__chunks_elements(chunks, 2), EACH);
+        load_and_compare(chunks, 0, 0);
+        load_and_compare(chunks, 0, 1);
+        load_and_compare(chunks, EACH - 1, 2);
+        load_and_compare(chunks, EACH, EACH);
+        load_and_compare(chunks, EACH * 3 + 7, EACH * 4);
+        load_and_compare(chunks, 0, EACH * 10 + EACH / 2);
+        close_trace(opened);
+    }
+}
+
+static void test_a_chunk_is_decoded_once(void **state) {
+    (void)state;
+    struct opened opened = open_trace(write_stream(NAUHA__CODEC_ZSTD));
+    struct nauha__chunks *chunks = opened.trace->chunks;
+    for (uint64_t i = 0; i < EACH; i += 8)
+        load_and_compare(chunks, i, 8);
+    assert_int_equal(counts_of(opened).decoded, 1);
+    assert_int_equal(counts_of(opened).reused, EACH / 8 - 1);
+    /* Whole chunks go straight into the message, the ends through the cache. */
+    load_and_compare(chunks, EACH + 1, EACH * 3);
+    assert_int_equal(counts_of(opened).decoded, 1 + 4);
+    assert_int_equal(counts_of(opened).cache_bytes, 3 * CHUNK_BYTES);
+    close_trace(opened);
+}
+
+static void test_the_cache_keeps_its_budget(void **state) {
+    (void)state;
+    struct opened opened = open_trace(write_stream(NAUHA__CODEC_ZSTD));
+    struct nauha_trace *trace = opened.trace;
+    struct nauha__chunks *chunks =
+        nauha__chunks_new(trace->file, trace->path, CHUNK_BYTES, 3 * CHUNK_BYTES + 5);
+    struct nauha__stream_row stream = {.stream = 2, .item_size = 4};
+    assert_int_equal(nauha__chunks_add_stream(chunks, &stream, NULL), NAUHA_OK);
+    for (size_t i = 0; i < 11; i++) {
+        const struct nauha__chunk *chunk = nauha__chunks_at(trace->chunks, i);
+        const struct nauha__chunk_row row = {.number = chunk->number,
+                                             .hash = chunk->hash,
+                                             .stored = chunk->stored,
+                                             .filter_mask = chunk->filter_mask,
+                                             .stream = 2};
+        assert_int_equal(nauha__chunks_add(chunks, &row, 11, NULL), NAUHA_OK);
+    }
+    nauha__chunks_seal(chunks);
+    /* Part of each of 0 1 2, then 0 again, then 3: 1 is the longest unused and goes. */
+    static const struct {
+        uint64_t chunk, decoded;
+    } steps[] = {{0, 1}, {1, 2}, {2, 3}, {0, 3}, {3, 4}, {0, 4}, {2, 4}, {1, 5}, {3, 6}, {1, 6}};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        load_and_compare(chunks, steps[i].chunk * EACH + 3, 5);
+        struct nauha__chunk_counts counts;
+        nauha__chunks_get_counts(chunks, &counts);
+        assert_int_equal(counts.decoded, steps[i].decoded);
+        assert_true(counts.cache_bytes <= 3 * CHUNK_BYTES);
+    }
+    nauha__chunks_free(chunks);
+    close_trace(opened);
+}
+
+/* In a stream that differences are read from, whole chunks stay as well. */
+static void test_differences(void **state) {
+    (void)state;
+    struct opened opened = open_trace(write_stream(NAUHA__CODEC_ZSTD));
+    struct nauha__chunks *chunks = opened.trace->chunks;
+    const struct nauha__range range = {.stream = 2,
+                                       .dtype = NAUHA_DTYPE_F32,
+                                       .derived = true,
+                                       .offset = EACH * 2 + 5,
+                                       .base = 17,
+                                       .count = EACH * 2};
+    float *data = NULL;
+    assert_int_equal(nauha__chunks_load(chunks, &range, (void **)&data, NULL), NAUHA_OK);
+    for (uint64_t i = 0; i < range.count; i++)
+        assert_true(data[i] == value(range.offset + i) - value(range.base + i));
+    free(data);
+    assert_int_equal(counts_of(opened).decoded, 5);
+    load_and_compare(chunks, 0, EACH * 5);
+    assert_int_equal(counts_of(opened).decoded, 5);
+    close_trace(opened);
+}
+
+static void test_what_is_not_there(void **state) {
+    (void)state;
+    struct opened opened = open_trace(write_stream(NAUHA__CODEC_ZSTD));
+    struct nauha__chunks *chunks = opened.trace->chunks;
+    struct nauha__range range = {
+        .stream = 2, .dtype = NAUHA_DTYPE_F32, .offset = EACH * 11 - 1, .count = 2};
+    must_fail(chunks, &range, NAUHA_DAMAGED, "chunk 11 of stream \"0002\"");
+    must_fail(chunks, &range, NAUHA_DAMAGED, "is not in /chunks");
+    range.count = UINT64_MAX - 5;
+    must_fail(chunks, &range, NAUHA_DAMAGED, "is not in use");
+    range.offset = UINT64_MAX / 2;
+    range.count = 1;
+    must_fail(chunks, &range, NAUHA_DAMAGED, "is not in /chunks");
+    range = (struct nauha__range){.stream = 1, .dtype = NAUHA_DTYPE_F16, .count = 1};
+    must_fail(chunks, &range, NAUHA_DAMAGED, "stream \"0001\"");
+    range = (struct nauha__range){
+        .stream = 2, .dtype = NAUHA_DTYPE_F32, .derived = true, .base = EACH * 11, .count = 1};
+    must_fail(chunks, &range, NAUHA_DAMAGED, "is not in /chunks");
+    assert_int_equal(counts_of(opened).decoded, 0);
+    close_trace(opened);
+}
+
+/* The last row of a chunk counts; rows may come in any order and with holes. */
+static void test_table_in_any_order(void **state) {
+    (void)state;
+    struct nauha__chunks *chunks = nauha__chunks_new(H5I_INVALID_HID, "x", CHUNK_BYTES, 0);
+    struct nauha__stream_row stream = {.stream = 7, .item_size = 4};
+    assert_int_equal(nauha__chunks_add_stream(chunks, &stream, NULL), NAUHA_OK);
+    stream.stream = 2;
+    assert_int_equal(nauha__chunks_add_stream(chunks, &stream, NULL), NAUHA_OK);
+    static const uint64_t numbers[] = {5, 0, 9, 5, 1};
+    for (uint32_t i = 0; i < 5; i++) {
+        const struct nauha__chunk_row row = {.number = numbers[i], .stored = 100 + i, .stream = 7};
+        assert_int_equal(nauha__chunks_add(chunks, &row, 5, NULL), NAUHA_OK);
+    }
+    const struct nauha__chunk_row more = {.number = 0};
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    assert_int_equal(nauha__chunks_add(chunks, &more, 5, &err), NAUHA_LIMIT);
+    assert_non_null(strstr(err.message, "too many chunks"));
+    nauha__chunks_seal(chunks);
+    assert_int_equal(nauha__chunks_find(chunks, 7, 5)->stored, 103);
+    assert_int_equal(nauha__chunks_find(chunks, 7, 0)->stored, 101);
+    assert_int_equal(nauha__chunks_find(chunks, 7, 1)->stored, 104);
+    assert_int_equal(nauha__chunks_find(chunks, 7, 9)->stored, 102);
+    assert_null(nauha__chunks_find(chunks, 7, 2));
+    assert_null(nauha__chunks_find(chunks, 7, 10));
+    assert_null(nauha__chunks_find(chunks, 2, 0));
+    assert_null(nauha__chunks_find(chunks, 1, 0));
+    assert_null(nauha__chunks_at(chunks, 4));
+    assert_int_equal(nauha__chunks_extent(chunks, 7), 10 * EACH);
+    nauha__chunks_set_incomplete(chunks);
+    assert_true(nauha__chunks_extent(chunks, 7) == UINT64_MAX);
+    stream.item_size = 3;
+    assert_int_equal(nauha__chunks_add_stream(chunks, &stream, &err), NAUHA_FORMAT);
+    stream = (struct nauha__stream_row){.stream = NAUHA__NO_STREAM, .item_size = 4};
+    assert_int_equal(nauha__chunks_add_stream(chunks, &stream, &err), NAUHA_FORMAT);
+    nauha__chunks_free(chunks);
+}
+
+/* A table row with one thing changed, behind the right one. */
+static void damage_row(struct nauha__chunk_row change, const char *text) {
+    const char *path = fixture_path("row.h5");
+    struct fixture f;
+    fixture_new(&f, path,
+                &(struct fixture_options){.method = NAUHA__CODEC_ZSTD, .chunk_bytes = CHUNK_BYTES});
+    float data[EACH];
+    for (size_t i = 0; i < EACH; i++)
+        data[i] = value(i);
+    fixture_put(&f, 2, data, sizeof data);
+    fixture_close(&f, "");
+    struct opened opened = open_trace(path);
+    struct nauha__chunk *chunk = nauha__chunks_find(opened.trace->chunks, 2, 0);
+    chunk->stored += change.stored;
+    chunk->hash += change.hash;
+    chunk->filter_mask ^= change.filter_mask;
+    const struct nauha__range range = {.stream = 2, .dtype = NAUHA_DTYPE_F32, .count = 3};
+    must_fail(opened.trace->chunks, &range, NAUHA_DAMAGED, text);
+    chunk->stored -= change.stored;
+    chunk->hash -= change.hash;
+    chunk->filter_mask ^= change.filter_mask;
+    load_and_compare(opened.trace->chunks, 0, 3);
+    close_trace(opened);
+}
+
+static void test_table_that_disagrees(void **state) {
+    (void)state;
+    damage_row((struct nauha__chunk_row){.stored = 1}, "has another size than /chunks says");
+    damage_row((struct nauha__chunk_row){.hash = 1}, "does not match its checksum");
+    damage_row((struct nauha__chunk_row){.filter_mask = 1}, "has another filter mask");
+}
+
+/* Bytes that match their checksum and are no frame of the codec. */
+static void test_chunk_that_does_not_decode(void **state) {
+    (void)state;
+    const char *path = fixture_path("frame.h5");
+    struct fixture f;
+    fixture_new(&f, path,
+                &(struct fixture_options){.method = NAUHA__CODEC_ZSTD, .chunk_bytes = CHUNK_BYTES});
+    unsigned char junk[40] = {1, 2, 3};
+    hsize_t offset = 0, extent = EACH;
+    assert_true(H5Dset_extent(f.streams[2].dataset, &extent) >= 0);
+    assert_true(H5Dwrite_chunk(f.streams[2].dataset, H5P_DEFAULT, 0, &offset, sizeof junk, junk) >=
+                0);
+    struct nauha__chunk_row row = {
+        .hash = XXH3_64bits(junk, sizeof junk), .stored = sizeof junk, .stream = 2};
+    fixture_row(&f, NAUHA__TABLE_CHUNKS, &row);
+    row.number = 1; /* in the table only */
+    fixture_row(&f, NAUHA__TABLE_CHUNKS, &row);
+    struct nauha__stream_row stream = {.stream = 2, .item_size = 4};
+    fixture_row(&f, NAUHA__TABLE_STREAMS_USED, &stream);
+    stream = (struct nauha__stream_row){.stream = 3, .item_size = 4}; /* 8 in truth */
+    fixture_row(&f, NAUHA__TABLE_STREAMS_USED, &stream);
+    row = (struct nauha__chunk_row){.stream = 3};
+    fixture_row(&f, NAUHA__TABLE_CHUNKS, &row);
+    stream = (struct nauha__stream_row){.stream = 9, .item_size = 4}; /* no such dataset */
+    fixture_row(&f, NAUHA__TABLE_STREAMS_USED, &stream);
+    row.stream = 9;
+    fixture_row(&f, NAUHA__TABLE_CHUNKS, &row);
+    fixture_close(&f, "");
+    struct opened opened = open_trace(path);
+    struct nauha__range range = {.stream = 2, .dtype = NAUHA_DTYPE_F32, .count = 3};
+    must_fail(opened.trace->chunks, &range, NAUHA_DAMAGED, "chunk 0 of stream \"0002\"");
+    range.offset = EACH;
+    must_fail(opened.trace->chunks, &range, NAUHA_DAMAGED, "is missing");
+    range.offset = 0;
+    range.stream = 3;
+    must_fail(opened.trace->chunks, &range, NAUHA_FORMAT, "has elements of another size");
+    range.stream = 9;
+    must_fail(opened.trace->chunks, &range, NAUHA_FORMAT, "cannot open \"/streams/0009\"");
+    close_trace(opened);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_range_with_every_codec),
+        cmocka_unit_test(test_a_chunk_is_decoded_once),
+        cmocka_unit_test(test_the_cache_keeps_its_budget),
+        cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_what_is_not_there),
+        cmocka_unit_test(test_table_in_any_order),
+        cmocka_unit_test(test_table_that_disagrees),
+        cmocka_unit_test(test_chunk_that_does_not_decode),
+    };
+    const char *filter = getenv("CMOCKA_TEST_FILTER");
+    if (filter)
+        cmocka_set_test_filter(filter);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    fixture_clean();
+    return failed;
+}
