@@ -22,25 +22,29 @@ static inline float nauha__float_of_bits(uint32_t bits) {
     return value;
 }
 
-/* `bits` with a sign bit, exponent bits of this bias and `mantissa` bits below, without regard
- * to what its largest exponent stands for. A subnormal is mantissa * 2^(1 - bias - mantissa bits),
- * multiplied out, so that a processor set to flush subnormals to zero does not matter. */
-static inline float nauha__widen_finite(uint32_t magnitude, unsigned mantissa, unsigned bias) {
-    float normal = nauha__float_of_bits((magnitude << (23 - mantissa)) + ((127 - bias) << 23));
-    float unit = nauha__float_of_bits((127 + 1 - bias - mantissa) << 23);
-    float subnormal = (float)(int32_t)magnitude * unit;
-    return magnitude >> mantissa ? normal : subnormal;
+/* condition ? yes : no, with masks: the compiler cannot move a float operation behind a branch
+ * here, which would keep the loop from being vectorised. */
+static inline uint32_t nauha__select(bool condition, uint32_t yes, uint32_t no) {
+    uint32_t mask = 0u - (uint32_t)condition;
+    return (yes & mask) | (no & ~mask);
 }
 
-static inline float nauha__with_sign(float magnitude, uint32_t sign) {
-    return nauha__float_of_bits(nauha__float_bits(magnitude) | sign);
+/* The float bits of a magnitude with `mantissa` bits below an exponent of this bias, without
+ * regard to what its largest exponent stands for. A subnormal is an integer times a power of two,
+ * multiplied out, so that a processor set to flush float subnormals to zero does not matter. */
+static inline uint32_t nauha__widen_finite(uint32_t magnitude, unsigned mantissa, unsigned bias) {
+    uint32_t normal = (magnitude << (23 - mantissa)) + ((127 - bias) << 23);
+    float unit = nauha__float_of_bits((127 + 1 - bias - mantissa) << 23);
+    uint32_t subnormal = nauha__float_bits((float)(int32_t)magnitude * unit);
+    return nauha__select(magnitude >> mantissa != 0, normal, subnormal);
 }
 
 static inline float nauha__f16_to_float(uint16_t bits) {
     uint32_t magnitude = bits & 0x7FFFu;
-    float finite = nauha__widen_finite(magnitude, 10, 15);
-    float special = nauha__float_of_bits(magnitude << 13 | 0x7F800000u);
-    return nauha__with_sign(magnitude >= 0x7C00u ? special : finite, (bits & 0x8000u) << 16);
+    uint32_t special = magnitude << 13 | 0x7F800000u;
+    uint32_t wide =
+        nauha__select(magnitude >= 0x7C00u, special, nauha__widen_finite(magnitude, 10, 15));
+    return nauha__float_of_bits(wide | (bits & 0x8000u) << 16);
 }
 
 static inline float nauha__bf16_to_float(uint16_t bits) {
@@ -49,9 +53,9 @@ static inline float nauha__bf16_to_float(uint16_t bits) {
 
 static inline float nauha__f8_e4m3fn_to_float(uint8_t bits) {
     uint32_t magnitude = bits & 0x7Fu;
-    float finite = nauha__widen_finite(magnitude, 3, 7);
-    float special = nauha__float_of_bits(0x7FF00000u);
-    return nauha__with_sign(magnitude == 0x7Fu ? special : finite, (bits & 0x80u) << 24);
+    uint32_t wide =
+        nauha__select(magnitude == 0x7Fu, 0x7FF00000u, nauha__widen_finite(magnitude, 3, 7));
+    return nauha__float_of_bits(wide | (bits & 0x80u) << 24);
 }
 
 static inline float nauha__f8_e5m2_to_float(uint8_t bits) {
@@ -60,9 +64,8 @@ static inline float nauha__f8_e5m2_to_float(uint8_t bits) {
 
 /* The fnuz types have one zero and one NaN, the pattern 0x80. */
 static inline float nauha__f8_fnuz_to_float(uint8_t bits, unsigned mantissa, unsigned bias) {
-    float finite = nauha__widen_finite(bits & 0x7Fu, mantissa, bias);
-    float special = nauha__float_of_bits(0x7FC00000u);
-    return bits == 0x80u ? special : nauha__with_sign(finite, (bits & 0x80u) << 24);
+    uint32_t finite = nauha__widen_finite(bits & 0x7Fu, mantissa, bias) | (bits & 0x80u) << 24;
+    return nauha__float_of_bits(nauha__select(bits == 0x80u, 0x7FC00000u, finite));
 }
 static inline float nauha__f8_e4m3fnuz_to_float(uint8_t bits) {
     return nauha__f8_fnuz_to_float(bits, 3, 8);
@@ -76,23 +79,24 @@ static inline float nauha__f8_e5m2fnuz_to_float(uint8_t bits) {
  * addition do the rounding. */
 static inline uint32_t nauha__narrow_finite(uint32_t magnitude, unsigned mantissa, unsigned bias) {
     unsigned shift = 23 - mantissa;
-    uint32_t magic = (127 + 1 - bias + shift) << 23;
+    uint32_t least = (127 + 1 - bias) << 23;
+    uint32_t magic = least + (shift << 23);
     uint32_t subnormal =
         nauha__float_bits(nauha__float_of_bits(magnitude) + nauha__float_of_bits(magic)) - magic;
     uint32_t odd = magnitude >> shift & 1u;
     uint32_t half = (1u << (shift - 1)) - 1u;
     uint32_t normal = (magnitude - ((127 - bias) << 23) + half + odd) >> shift;
-    return magnitude < (127 + 1 - bias) << 23 ? subnormal : normal;
+    return nauha__select(magnitude < least, subnormal, normal);
 }
 
 /* A NaN keeps its sign and the upper part of its payload, quieted: what F16C does. */
 static inline uint16_t nauha__float_to_f16(float value) {
     uint32_t bits = nauha__float_bits(value);
     uint32_t magnitude = bits & 0x7FFFFFFFu;
-    uint32_t finite = nauha__narrow_finite(magnitude, 10, 15);
     uint32_t nan = 0x7E00u | (magnitude >> 13 & 0x3FFu);
-    uint32_t result = magnitude >= 0x47800000u ? 0x7C00u : finite; /* 65536 */
-    result = magnitude > 0x7F800000u ? nan : result;
+    uint32_t result = nauha__narrow_finite(magnitude, 10, 15);
+    result = nauha__select(magnitude >= 0x47800000u, 0x7C00u, result); /* 65536 */
+    result = nauha__select(magnitude > 0x7F800000u, nan, result);
     return (uint16_t)(result | (bits >> 16 & 0x8000u));
 }
 
@@ -100,7 +104,7 @@ static inline uint16_t nauha__float_to_f16(float value) {
 static inline uint16_t nauha__float_to_bf16(float value) {
     uint32_t bits = nauha__float_bits(value);
     uint32_t rounded = (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16;
-    return (uint16_t)((bits & 0x7FFFFFFFu) > 0x7F800000u ? 0x7FC0u : rounded);
+    return (uint16_t)nauha__select((bits & 0x7FFFFFFFu) > 0x7F800000u, 0x7FC0u, rounded);
 }
 
 /* No infinity: what lies past the largest number, 448, becomes it. (PyTorch does so from 2.13 on;
@@ -108,18 +112,18 @@ static inline uint16_t nauha__float_to_bf16(float value) {
 static inline uint8_t nauha__float_to_f8_e4m3fn(float value) {
     uint32_t bits = nauha__float_bits(value);
     uint32_t magnitude = bits & 0x7FFFFFFFu;
-    uint32_t finite = nauha__narrow_finite(magnitude, 3, 7);
-    uint32_t result = magnitude >= 0x43E80000u ? 0x7Eu : finite; /* 464: rounds down at most */
-    result = magnitude > 0x7F800000u ? 0x7Fu : result;
+    uint32_t result = nauha__narrow_finite(magnitude, 3, 7);
+    result = nauha__select(magnitude >= 0x43E80000u, 0x7Eu, result); /* 464 */
+    result = nauha__select(magnitude > 0x7F800000u, 0x7Fu, result);
     return (uint8_t)(result | bits >> 31 << 7);
 }
 
 static inline uint8_t nauha__float_to_f8_e5m2(float value) {
     uint32_t bits = nauha__float_bits(value);
     uint32_t magnitude = bits & 0x7FFFFFFFu;
-    uint32_t finite = nauha__narrow_finite(magnitude, 2, 15);
-    uint32_t result = magnitude >= 0x47800000u ? 0x7Cu : finite; /* 65536 */
-    result = magnitude > 0x7F800000u ? 0x7Fu : result;
+    uint32_t result = nauha__narrow_finite(magnitude, 2, 15);
+    result = nauha__select(magnitude >= 0x47800000u, 0x7Cu, result); /* 65536 */
+    result = nauha__select(magnitude > 0x7F800000u, 0x7Fu, result);
     return (uint8_t)(result | bits >> 31 << 7);
 }
 
@@ -130,8 +134,8 @@ static inline uint8_t nauha__float_to_f8_fnuz(float value, unsigned mantissa, un
     uint32_t bits = nauha__float_bits(value);
     uint32_t magnitude = bits & 0x7FFFFFFFu;
     uint32_t finite = nauha__narrow_finite(magnitude, mantissa, bias);
-    uint32_t sign = finite ? bits >> 31 << 7 : 0u;
-    return (uint8_t)(magnitude >= limit ? 0x80u : finite | sign);
+    uint32_t sign = nauha__select(finite != 0, bits >> 31 << 7, 0u);
+    return (uint8_t)nauha__select(magnitude >= limit, 0x80u, finite | sign);
 }
 static inline uint8_t nauha__float_to_f8_e4m3fnuz(float value) {
     return nauha__float_to_f8_fnuz(value, 3, 8, 0x43800000u); /* 256 */
