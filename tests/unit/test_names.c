@@ -83,6 +83,41 @@ static void test_adding(void **state) {
     assert_string_equal(nauha_names_module(names, id), "w\xC3\xA4rme \xF0\x9F\x94\xA5");
 }
 
+/* The ends of every range of characters that is allowed. */
+static void test_what_names_may_be(void **state) {
+    struct nauha_names *names = *state;
+    static const char *const texts[] = {
+        "in_proj/1.hidden key, \"x\"",
+        " ",
+        "~",
+        "\xC2\xA0",
+        "\xDF\xBF",
+        "\xE0\xA0\x80",
+        "\xED\x9F\xBF",
+        "\xEE\x80\x80",
+        "\xEF\xBF\xBF",
+        "\xF0\x90\x80\x80",
+        "\xF4\x8F\xBF\xBF",
+    };
+    uint32_t id;
+    for (uint32_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        assert_int_equal(nauha_names_add_slot(names, texts[i], &id, NULL), NAUHA_OK);
+        assert_int_equal(id, 1 + i);
+        assert_int_equal(nauha_names_add_tag(names, texts[i], &id, NULL), NAUHA_OK);
+        assert_int_equal(id, 1 + i);
+        assert_int_equal(nauha_names_add_module(names, texts[i], texts[i], &id, NULL), NAUHA_OK);
+        assert_int_equal(id, i);
+        assert_string_equal(nauha_names_module_class(names, i), texts[i]);
+    }
+    static const char *const kinds[] = {"AZaz09_.-", "_", "0", "9", "A", "Z", "a", "z"};
+    for (uint32_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        assert_int_equal(nauha_names_add_kind(names, kinds[i], NAUHA_SCOPE_NETWORK,
+                                              NAUHA_FORM_HISTOGRAM, &id, NULL),
+                         NAUHA_OK);
+        assert_int_equal(id, 18 + i);
+    }
+}
+
 static void test_unknown_numbers(void **state) {
     struct nauha_names *names = *state;
     static const uint32_t unknown[] = {18, 64, 1000000, UINT32_MAX - 1, NAUHA_NONE};
@@ -151,6 +186,12 @@ static void test_bad_kinds(void **state) {
     assert_bad_kind(names, "a/b", "kind name \"a/b\" is not valid: " RULE);
     assert_bad_kind(names, "a b", "kind name \"a b\" is not valid: " RULE);
     assert_bad_kind(names, "..", "kind name \"..\" is not valid: " RULE);
+    static const char *const beside[] = {"a@", "a[", "a`", "a{", "a/", "a:", "a,", "a^"};
+    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
+        char expected[200];
+        snprintf(expected, sizeof expected, "kind name \"%s\" is not valid: " RULE, beside[i]);
+        assert_bad_kind(names, beside[i], expected);
+    }
     assert_bad_kind(names, "-rf", "kind name \"-rf\" is not valid: " RULE);
     assert_bad_kind(names, "\xC3\xA4", "kind name \"\xC3\xA4\" is not valid: " RULE);
     assert_bad_kind(names, "loss",
@@ -357,6 +398,7 @@ static void test_threads_agree(void **state) {
 static const struct CMUnitTest tests[] = {
     CASE(test_built_in),
     CASE(test_adding),
+    CASE(test_what_names_may_be),
     CASE(test_unknown_numbers),
     CASE(test_shapes),
     CASE(test_bad_kinds),
