@@ -130,6 +130,48 @@ static void copy_run(const char *restrict from, ptrdiff_t stride, size_t size, s
     }
 }
 
+enum { TILE = 16 };
+
+/* How many whole rows to copy as tiles: several where going down the rows stays closer in memory
+ * than going along one (a transposed matrix, channels last), else 0. */
+static size_t tile_rows(const struct walk *walk, const size_t *at, size_t n) {
+    uint32_t inner = walk->ndim - 1;
+    if (inner == 0 || at[inner] != 0 ||
+        llabs(walk->stride[inner - 1]) >= llabs(walk->stride[inner]))
+        return 0;
+    size_t rows = walk->shape[inner - 1] - at[inner - 1];
+    rows = rows < n / walk->shape[inner] ? rows : n / walk->shape[inner];
+    return rows < TILE ? rows : TILE;
+}
+
+/* Copies rows x columns in squares, so that what a cache line holds is used while it is there. */
+static void copy_tiles(const char *from, const struct walk *walk, size_t size, size_t rows,
+                       char *to) {
+    uint32_t inner = walk->ndim - 1;
+    size_t columns = walk->shape[inner];
+    for (size_t column = 0; column < columns; column += TILE) {
+        size_t n = columns - column < TILE ? columns - column : TILE;
+        const char *corner = from + (ptrdiff_t)column * walk->stride[inner];
+        for (size_t row = 0; row < rows; row++)
+            copy_run(corner + (ptrdiff_t)row * walk->stride[inner - 1], walk->stride[inner], size,
+                     n, to + (row * columns + column) * size);
+    }
+}
+
+/* Goes on by `rows` rows, which do not reach past the end of their dimension; returns the new
+ * element's address. */
+static const char *next_row(const struct walk *walk, size_t *at, size_t rows, const char *from) {
+    for (uint32_t i = walk->ndim - 1; i-- > 0; rows = 1) {
+        from += (ptrdiff_t)rows * walk->stride[i];
+        at[i] += rows;
+        if (at[i] < walk->shape[i])
+            break;
+        from -= (ptrdiff_t)walk->shape[i] * walk->stride[i];
+        at[i] = 0;
+    }
+    return from;
+}
+
 void nauha__gather(const struct nauha_tensor *tensor, size_t first, size_t n, void *out) {
     size_t size = nauha_dtype_size(tensor->dtype);
     if (n == 0)
@@ -141,6 +183,7 @@ void nauha__gather(const struct nauha_tensor *tensor, size_t first, size_t n, vo
     }
     struct walk walk;
     simplify(tensor, size, &walk);
+    uint32_t inner = walk.ndim - 1;
 
     size_t at[NAUHA_MAX_NDIM]; /* the position of element `first` */
     size_t rest = first;
@@ -150,26 +193,24 @@ void nauha__gather(const struct nauha_tensor *tensor, size_t first, size_t n, vo
         from += (ptrdiff_t)at[i] * walk.stride[i];
     }
 
-    uint32_t inner = walk.ndim - 1;
-    char *to = out;
-    while (n > 0) {
-        size_t run = walk.shape[inner] - at[inner];
-        run = run < n ? run : n;
-        copy_run(from, walk.stride[inner], size, run, to);
-        to += run * size;
-        n -= run;
-        if (n == 0)
-            return;
-        /* The run ended its row: back to the row's start, then on to the next row. */
-        from -= (ptrdiff_t)at[inner] * walk.stride[inner];
-        at[inner] = 0;
-        for (uint32_t i = inner; i-- > 0;) {
-            from += walk.stride[i];
-            if (++at[i] < walk.shape[i])
-                break;
-            from -= (ptrdiff_t)walk.shape[i] * walk.stride[i];
-            at[i] = 0;
+    for (char *to = out; n > 0;) {
+        size_t rows = tile_rows(&walk, at, n);
+        size_t copied;
+        if (rows > 1) {
+            copied = rows * walk.shape[inner];
+            copy_tiles(from, &walk, size, rows, to);
+        } else {
+            rows = 1;
+            copied = walk.shape[inner] - at[inner];
+            copied = copied < n ? copied : n;
+            copy_run(from, walk.stride[inner], size, copied, to);
+            from -= (ptrdiff_t)at[inner] * walk.stride[inner];
+            at[inner] = 0;
         }
+        to += copied * size;
+        n -= copied;
+        if (n > 0)
+            from = next_row(&walk, at, rows, from);
     }
 }
 

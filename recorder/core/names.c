@@ -329,8 +329,11 @@ enum nauha_status nauha_names_add_shape(struct nauha_names *names, const int64_t
     const struct entry *known =
         intern(names, SHAPES, ndim ? shape : no_dims, ndim * sizeof *shape, &model, &status);
     pthread_mutex_unlock(&names->mutex);
+    if (!known && status == NAUHA_NOMEM)
+        return nauha_error_set(err, status, "no memory for a shape of %u dimensions", ndim);
     if (!known)
-        return refuse(SHAPES, "", status, err);
+        return nauha_error_set(err, status, "there can be no more than %u shapes",
+                               rules[SHAPES].count_max);
     *id = known->id;
     return NAUHA_OK;
 }

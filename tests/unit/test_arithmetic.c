@@ -195,6 +195,11 @@ static void test_gather(void **state) {
         assert_gathered(dtype, 1, DIMS(11), DIMS(-1)); /* flipped */
         assert_gathered(dtype, 3, DIMS(3, 4, 5), DIMS(-40, 8, -1));
         assert_gathered(dtype, 4, DIMS(2, 3, 4, 5), DIMS(60, 1, 15, 3)); /* channels last */
+        /* more rows and columns than a tile holds, and no multiple of them */
+        assert_gathered(dtype, 2, DIMS(35, 37), DIMS(1, 35));
+        assert_gathered(dtype, 2, DIMS(35, 37), DIMS(-1, 50));
+        assert_gathered(dtype, 3, DIMS(2, 19, 18), DIMS(19 * 18, 1, 19));
+        assert_gathered(dtype, 3, DIMS(3, 17, 2), DIMS(700, 2, 40));
         assert_gathered(dtype, 4, DIMS(3, 1, 4, 1), DIMS(4, 999, 1, -77));
         assert_gathered(dtype, 3, DIMS(1, 1, 1), DIMS(5, 6, 7));
         assert_gathered(dtype, 0, NULL, DIMS(0));
