@@ -26,8 +26,8 @@ NAUHA_API struct nauha_selector *nauha_selector_copy(const struct nauha_selector
 NAUHA_API const struct nauha_option *nauha_selector_options(size_t *count);
 
 /* Sets one key from text. "kinds": names with commas; "modules", "exclude": shell patterns with
- * commas, matched against the whole qualified name, where "" or "(root)" means the root module
- * and network messages are never excluded; "steps": A:B[:EVERY] of global steps, half-open,
+ * commas, matched against the whole qualified name, where "(root)", or "" alone, means the root
+ * module and network messages are never excluded; "steps": A:B[:EVERY] of global steps, half-open,
  * either end may be missing, a single N is N:N+1; "epochs": A:B; "tag": one tag, "rank": one
  * number. UNKNOWN: no such key. INVALID: a value that does not parse, saying what is expected. */
 NAUHA_API enum nauha_status nauha_selector_set(struct nauha_selector *selector, const char *key,
