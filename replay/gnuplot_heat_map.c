@@ -15,7 +15,6 @@
 struct heat_map {
     struct nauha__gnuplot_frame frame;
     size_t count;     /* panels */
-    uint64_t every;   /* steps from one slice drawn to the next */
     double share_max; /* of the fullest bin */
     double share_min; /* where the colours end */
     bool log;
@@ -50,7 +49,7 @@ static void lay_out(struct heat_map *map) {
     slices = fmin(fmax(slices, SLICES_MIN), SLICES_MAX);
     const uint64_t unit = summary->stride ? summary->stride : 1;
     const uint64_t units = (summary->last_step - summary->first_step) / unit + 1;
-    map->every = unit * (uint64_t)ceil((double)units / slices);
+    map->frame.slice = unit * (uint64_t)ceil((double)units / slices);
     map->share_max = fullest;
     map->log = fullest * (double)bins > LOG_ABOVE && fullest > 100 * smallest;
     map->share_min = map->log ? fmax(smallest, fullest * 1e-4) : 0;
@@ -58,7 +57,8 @@ static void lay_out(struct heat_map *map) {
 
 static void write_definitions(FILE *out, const struct heat_map *map) {
     const struct nauha__series_summary *summary = map->frame.summary;
-    fprintf(out, "every      = %" PRIu64 " # steps from one slice drawn to the next\n", map->every);
+    fprintf(out, "every      = %" PRIu64 " # steps from one slice drawn to the next\n",
+            map->frame.slice);
     fputs(
         "\n# ---- reading the CSV: 1 global_step, 2 train_step, 3 epoch, 4 rank, 5 tag, 6 module, "
         "7 slot, 8 call, 9 bin_low, 10 bin_high, 11 count ----\n"
@@ -69,39 +69,42 @@ static void write_definitions(FILE *out, const struct heat_map *map) {
     fprintf(out,
             "first      = %" PRIu64 "\n"
             "slice(step) = (step - first) / every == floor((step - first) / every)\n"
-            "# The step where a bin is drawn; NaN, and so nothing, for empty bins and other "
-            "steps.\n"
-            "drawn(mine) = mine && $11 > 0 && slice($1) ? $1 + every/2.0 : NaN\n"
+            "# The step where a bin is drawn; NaN, and so nothing, for empty bins.\n"
+            "drawn(mine) = mine && $11 > 0 ? $1 + every/2.0 : NaN\n"
             "# Boxes reach a little into the next, which covers that, so that no seams show.\n"
             "overlap(low, high) = high + 0.1*(high - low)\n",
             summary->first_step);
+    fputs("# The slices to draw, read once.\n"
+          "set table $slices separator comma\n"
+          "all(n) = n > 1 ? all(n - 1).','.strcol(n) : strcol(1)\n"
+          "plot csv skip 1 using (all(11)) \\\n"
+          "    with table if slice($1)\n"
+          "unset table\n",
+          out);
 }
 
 static void write_colours(FILE *out, const struct heat_map *map) {
-    fputs("set palette defined (0 '#ffffd9', 1 '#edf8b1', 2 '#c7e9b4', 3 '#7fcdbb', 4 '#41b6c4', "
-          "5 '#1d91c0', 6 '#225ea8', 7 '#253494', 8 '#081d58')\n",
-          out);
+    nauha__gnuplot_palette(out);
     fprintf(out, "set cblabel 'share of elements' offset 1\nset cbrange [%.6g:%.6g]\n",
             map->share_min, map->share_max > 0 ? map->share_max : 1);
     if (map->log)
         fputs("set logscale cb\n", out);
     fputs("set format cb '%g'\nset style fill solid noborder\n", out);
     fputs("unset key\n", out);
-    fputs("set yrange [", out);
-    isnan(map->frame.plot->y_low) ? fputs("*", out) : fprintf(out, "%.6g", map->frame.plot->y_low);
-    putc(':', out);
-    isnan(map->frame.plot->y_high) ? fputs("*", out)
-                                   : fprintf(out, "%.6g", map->frame.plot->y_high);
-    fputs("]\n", out);
 }
 
 static void write_panel(FILE *out, const struct heat_map *map, const struct nauha__line *line) {
     const struct nauha__series_summary *summary = map->frame.summary;
+    const struct nauha_plot *plot = map->frame.plot;
     if (line->elements == 0 || line->finite == 0) {
-        fputs("    set yrange [0:1]\n    plot NaN\n    set yrange [*:*]\n", out);
+        fputs("    set yrange [0:1]\n    plot NaN\n", out);
         return;
     }
-    fputs("    plot csv skip 1 using (drawn(", out);
+    const double margin = line->high > line->low ? 0.02 * (line->high - line->low) : 1;
+    fprintf(out, "    set yrange [%.6g:%.6g]\n",
+            isnan(plot->y_low) ? line->low - margin : plot->y_low,
+            isnan(plot->y_high) ? line->high + margin : plot->y_high);
+    fputs("    plot $slices using (drawn(", out);
     nauha__gnuplot_call_is(out, summary, line);
     fprintf(out,
             ")):9:1:($1+1.05*every):9:(overlap($9,$10)):($11/%" PRIu64 ".0) \\\n"
@@ -118,7 +121,7 @@ static void write_panels(FILE *out, const struct heat_map *map) {
             "margins %.4f,%.4f,%.4f,%.4f spacing %.4f,%.4f\n"
             "    set colorbox user origin %.4f,0.15 size %.4f,0.7\n"
             "    set label 8 y_label at screen %.4f, screen 0.5 rotate center\n"
-            "    set xlabel ''\n",
+            "    set xlabel ''; set tics font ',9'\n",
             rows, columns, 90 / width, 1 - 120 / width, 62 / height, 1 - 75 / height, 62 / width,
             34 / height, 1 - 100 / width, 14 / width, 16 / width);
     size_t i = 0;

@@ -22,6 +22,12 @@ void nauha__gnuplot_quote(FILE *out, const char *text) {
     putc('\'', out);
 }
 
+void nauha__gnuplot_palette(FILE *out) {
+    fputs("set palette defined (0 '#ffffd9', 1 '#edf8b1', 2 '#c7e9b4', 3 '#7fcdbb', 4 '#41b6c4', "
+          "5 '#1d91c0', 6 '#225ea8', 7 '#253494', 8 '#081d58')\n",
+          out);
+}
+
 size_t nauha__gnuplot_drawable(const struct nauha__series_summary *summary) {
     size_t count = 0;
     for (size_t i = 0; i < summary->line_count; i++)
@@ -64,8 +70,8 @@ void nauha__gnuplot_define_is(FILE *out, const struct nauha__series_summary *sum
         cut = cut || (summary->varies[k] && any_cut(summary, k));
     if (cut)
         fputs("# A quoted name may end at its first comma or quote when gnuplot reads it.\n"
-              "same(text, name) = strlen(text) > 0 && strlen(text) <= strlen(name) \\\n"
-              "    && text eq name[1:strlen(text)]\n",
+              "same(text, name) = text eq name || (strlen(text) > 0 \\\n"
+              "    && strlen(text) < strlen(name) && text eq name[1:strlen(text)])\n",
               out);
     for (size_t k = 0; k < NAUHA__KEY_COLUMNS; k++) {
         if (!summary->varies[k])
@@ -154,12 +160,18 @@ void nauha__gnuplot_axes(FILE *out, const struct nauha__gnuplot_frame *frame) {
           "set tics nomirror\n",
           out);
     asked_line(out, frame->plot);
-    if (summary->first_step == summary->last_step)
+    if (frame->slice && summary->first_step == summary->last_step)
+        fprintf(out, "set xtics (%" PRIu64 ")\n", summary->first_step);
+    if (frame->slice)
+        fprintf(out, "set xrange [%" PRIu64 ":%" PRIu64 "+every]\n", summary->first_step,
+                summary->first_step +
+                    (summary->last_step - summary->first_step) / frame->slice * frame->slice);
+    else if (summary->first_step == summary->last_step)
         fprintf(out, "set xrange [%" PRIu64 "-0.5:%" PRIu64 "+0.5]\nset xtics (%" PRIu64 ")\n",
                 summary->first_step, summary->first_step, summary->first_step);
     else
         fprintf(out, "set xrange [%" PRIu64 ":%" PRIu64 "]\n", summary->first_step,
-                summary->last_step + (summary->histogram ? summary->stride : 0));
+                summary->last_step);
     fputs("do for [step in epochs] {\n"
           "    set arrow from real(step), graph 0 to real(step), graph 1 nohead back "
           "dt (6,4) lw 1 lc rgb '#a0a0a0'\n"

@@ -84,6 +84,11 @@ static void write_columns(FILE *out, const struct scalar_plot *plot) {
         "set datafile missing NaN\n",
         out);
     nauha__gnuplot_define_is(out, plot->frame.summary);
+    if (plot->frame.summary->regular && plot->frame.summary->line_count > 1)
+        fputs(
+            "# Every step has the same rows in the same order: \"every\" below makes gnuplot pass "
+            "over\n# those of other lines quickly, and may be left out.\n",
+            out);
     fprintf(out, "drawn(v) = %s && v < 1e300 ? v : NaN\n", plot->log ? "v > 0" : "v > -1e300");
     fputs("mean_step(step) = window > 1 ? window*floor(step/window) + window/2.0 : step\n", out);
 }
@@ -99,7 +104,7 @@ static void write_note(FILE *out, const struct scalar_plot *plot) {
                           summary->not_finite ? " and " : "");
     if (summary->not_finite)
         length += snprintf(text + length, sizeof text - (size_t)length,
-                           "%" PRIu64 " nan or infinite values", summary->not_finite);
+                           "%" PRIu64 " nan, infinite or huge values", summary->not_finite);
     if (length)
         fprintf(out,
                 "set label 9 'not drawn: %s' at screen 0.995, screen 0.012 right "
@@ -139,7 +144,10 @@ static void write_y_axis(FILE *out, const struct scalar_plot *plot, bool shared)
 static void write_using(FILE *out, const struct scalar_plot *plot, const struct nauha__line *line,
                         bool means) {
     const struct nauha__series_summary *summary = plot->frame.summary;
-    fprintf(out, "csv skip 1 using (%s):(", means ? "mean_step($1)" : "$1");
+    fputs("csv skip 1 ", out);
+    if (summary->regular && summary->line_count > 1)
+        fprintf(out, "every %zu::%zu ", summary->line_count, (size_t)(line - summary->lines));
+    fprintf(out, "using (%s):(", means ? "mean_step($1)" : "$1");
     bool filtered = false;
     for (size_t k = 0; k < NAUHA__KEY_COLUMNS; k++)
         filtered = filtered || summary->varies[k];
@@ -202,7 +210,7 @@ static void write_together(FILE *out, const struct scalar_plot *plot) {
     fputs("    plot ", out);
     if (plot->all > plot->count)
         fprintf(out,
-                "csv skip 1 using 1:(drawn($9)) with dots lc rgb '#c8c8c8' title "
+                "csv skip 1 using 1:(drawn($9)) with dots lc rgb '#a0a0a0' title "
                 "'%zu others', \\\n         ",
                 plot->all - plot->count);
     for (size_t i = 0; i < plot->count; i++) {
@@ -232,6 +240,10 @@ static bool share_axis(const struct scalar_plot *plot) {
     return true;
 }
 
+static bool has_drawn(const struct scalar_plot *plot, const struct nauha__line *line) {
+    return plot->log ? line->positive > 0 : line->finite > 0;
+}
+
 static void write_panels(FILE *out, const struct scalar_plot *plot, bool shared) {
     const unsigned columns = plot->frame.columns, rows = plot->frame.rows;
     const double width = plot->frame.width, height = plot->frame.height;
@@ -239,7 +251,7 @@ static void write_panels(FILE *out, const struct scalar_plot *plot, bool shared)
             "    set multiplot layout %u,%u title main_title font ',13' "
             "margins %.4f,%.4f,%.4f,%.4f spacing %.4f,%.4f\n"
             "    set label 8 y_label at screen %.4f, screen 0.5 rotate center\n"
-            "    unset key\n    set xlabel ''\n",
+            "    unset key\n    set xlabel ''; set tics font ',9'\n",
             rows, columns, 90 / width, 1 - 25 / width, 62 / height, 1 - 75 / height,
             (shared ? 18 : 62) / width, 32 / height, 16 / width);
     for (size_t i = 0; i < plot->count; i++) {
@@ -254,11 +266,13 @@ static void write_panels(FILE *out, const struct scalar_plot *plot, bool shared)
                 bottom ? "x_label" : "''");
         fputs("    set title ", out);
         nauha__gnuplot_quote(out, legend);
-        fputs(" font ',9' offset 0,-0.7\n    plot ", out);
-        if (plot->lines[i]->finite > 0)
-            write_using(out, plot, plot->lines[i], true);
-        else
-            fputs("NaN", out);
+        fprintf(out, "%s font ',9' offset 0,-0.7\n    plot ",
+                has_drawn(plot, plot->lines[i]) ? "" : ".': nothing to draw'");
+        if (!has_drawn(plot, plot->lines[i])) {
+            fputs("[][0.5:1] NaN notitle\n", out);
+            continue;
+        }
+        write_using(out, plot, plot->lines[i], true);
         write_with(out, plot, "lc rgb '#0072B2' lw 1.4", "pt 7 ps 0.3");
         putc('\n', out);
     }
@@ -329,6 +343,11 @@ void nauha__gnuplot_script(FILE *out, const char *name, const struct nauha_plot 
         return;
     }
     choose_lines(&scalars, summary);
+    if (scalars.all > NAUHA__PANELS_MAX && summary->regular) {
+        nauha__gnuplot_matrix(out, name, plot, summary);
+        free(scalars.lines);
+        return;
+    }
     lay_out(&scalars);
     write_scalars(out, &scalars);
     free(scalars.lines);

@@ -11,8 +11,8 @@
 #include "nauha/plot.h"
 #include "replay/series.h"
 
-/* More lines than this go into panels, one each; more than the second number and only the
- * largest are drawn, before a background of the others. */
+/* More lines than this go into panels, one each; more than the second number become the rows of
+ * one heat map or, where the CSV is not regular, only the largest are drawn before the others. */
 #define NAUHA__LINES_TOGETHER 12u
 #define NAUHA__PANELS_MAX 60u
 
@@ -42,14 +42,19 @@ struct nauha__gnuplot_frame {
     const struct nauha__series_summary *summary;
     unsigned rows, columns;
     unsigned width, height;
+    uint64_t slice; /* heat maps: steps from one slice drawn to the next, `every` in the script */
 };
 void nauha__gnuplot_head(FILE *out, const struct nauha__gnuplot_frame *frame);
 void nauha__gnuplot_axes(FILE *out, const struct nauha__gnuplot_frame *frame);
 void nauha__gnuplot_begin_picture(FILE *out, const struct nauha__gnuplot_frame *frame);
 void nauha__gnuplot_end_picture(FILE *out, const struct nauha__gnuplot_frame *frame);
 
-/* Scripts of histograms; called by nauha__gnuplot_script. */
+/* Scripts of histograms, and of many lines in a regular CSV; called by nauha__gnuplot_script. */
 void nauha__gnuplot_heat_map(FILE *out, const char *name, const struct nauha_plot *plot,
                              const struct nauha__series_summary *summary);
+void nauha__gnuplot_matrix(FILE *out, const char *name, const struct nauha_plot *plot,
+                           const struct nauha__series_summary *summary);
+/* `set palette` of both: light for little, dark for much. */
+void nauha__gnuplot_palette(FILE *out);
 
 #endif

@@ -30,6 +30,8 @@ struct scan {
     struct nauha__series_summary *summary;
     struct line_entry *table;
     size_t line_room, epoch_room;
+    size_t period; /* rows until the first line came again; 0: it has not */
+    bool irregular;
     uint64_t epoch; /* the highest so far */
     char key[NAUHA__CSV_ROW_MAX];
 };
@@ -142,17 +144,25 @@ static enum nauha_status take_steps(struct scan *scan, uint64_t step, uint64_t e
     return NAUHA_OK;
 }
 
+/* A number as the csv sink writes them; NaN stands for everything that has no place in a
+ * picture: nan, the infinities, and what is so large that axes overflow. */
+static bool parse_number(const char *text, double *value) {
+    if (strcmp(text, "nan") == 0 || strcmp(text, "inf") == 0 || strcmp(text, "-inf") == 0)
+        *value = NAN;
+    else if (nauha__parse_real(text, value, NULL) != NAUHA_OK)
+        return false;
+    else if (!(fabs(*value) < NAUHA__DRAWN_MAX))
+        *value = NAN;
+    return true;
+}
+
 static enum nauha_status take_value(struct scan *scan, struct nauha__line *line,
                                     struct nauha_error *err) {
     double value;
-    if (nauha__parse_real(scan->reader.fields[NAUHA__COLUMN_VALUE - 1], &value, NULL) != NAUHA_OK) {
-        const char *text = scan->reader.fields[NAUHA__COLUMN_VALUE - 1];
-        if (strcmp(text, "nan") != 0 && strcmp(text, "inf") != 0 && strcmp(text, "-inf") != 0)
-            return bad_row(scan, "has no number as its value", err);
-        value = NAN;
-    }
+    if (!parse_number(scan->reader.fields[NAUHA__COLUMN_VALUE - 1], &value))
+        return bad_row(scan, "has no number as its value", err);
     line->rows++;
-    if (!isfinite(value)) {
+    if (isnan(value)) {
         scan->summary->not_finite++;
         return NAUHA_OK;
     }
@@ -174,8 +184,8 @@ static enum nauha_status take_bin(struct scan *scan, struct nauha__line *line, u
     double low, high;
     uint64_t count;
     const char *const *fields = scan->reader.fields;
-    if (nauha__parse_real(fields[NAUHA__COLUMN_BIN_LOW - 1], &low, NULL) != NAUHA_OK ||
-        nauha__parse_real(fields[NAUHA__COLUMN_BIN_HIGH - 1], &high, NULL) != NAUHA_OK ||
+    if (!parse_number(fields[NAUHA__COLUMN_BIN_LOW - 1], &low) ||
+        !parse_number(fields[NAUHA__COLUMN_BIN_HIGH - 1], &high) ||
         nauha__parse_u64(fields[NAUHA__COLUMN_COUNT - 1], &count, NULL) != NAUHA_OK)
         return bad_row(scan, "is not a bin: two numbers and a count", err);
     if (line->rows == 0 || step != line->open_step) {
@@ -188,12 +198,22 @@ static enum nauha_status take_bin(struct scan *scan, struct nauha__line *line, u
         line->elements = line->open;
     if (count > line->fullest)
         line->fullest = count;
-    if (isfinite(low) && isfinite(high)) {
+    if (!isnan(low) && !isnan(high)) {
         line->finite++;
         line->low = fmin(line->low, low);
         line->high = fmax(line->high, high);
     }
     return NAUHA_OK;
+}
+
+static void take_order(struct scan *scan, const struct nauha__line *line) {
+    const struct nauha__series_summary *summary = scan->summary;
+    const uint64_t row = summary->rows - 1;
+    const size_t position = (size_t)(line - summary->lines);
+    if (scan->period == 0 && position == 0 && row > 0)
+        scan->period = summary->line_count;
+    if (position != (scan->period ? row % scan->period : row))
+        scan->irregular = true;
 }
 
 static enum nauha_status take_row(struct scan *scan, struct nauha_error *err) {
@@ -211,6 +231,7 @@ static enum nauha_status take_row(struct scan *scan, struct nauha_error *err) {
     struct nauha__line *line = find_line(scan);
     if (!line)
         return no_memory(err);
+    take_order(scan, line);
     return scan->summary->histogram ? take_bin(scan, line, step, err) : take_value(scan, line, err);
 }
 
@@ -276,8 +297,10 @@ static void mark_lines(struct nauha__series_summary *summary) {
         for (size_t k = 0; k < NAUHA__KEY_COLUMNS; k++) {
             if (strcmp(line->text[k], summary->lines[0].text[k]) != 0)
                 summary->varies[k] = true;
-            if (has_control(line->text[k]))
+            if (has_control(line->text[k])) {
                 line->unreadable = true;
+                summary->regular = false; /* its rows may take several lines of the file */
+            }
         }
         for (size_t j = 0; is_cut(line) && j < summary->line_count; j++) {
             if (j != i && look_alike(line, &summary->lines[j]))
@@ -308,6 +331,7 @@ enum nauha_status nauha__series_scan(const char *path, struct nauha__series_summ
             status = take_row(scan, err);
     }
     if (status == NAUHA_END) {
+        summary->regular = !summary->histogram && !scan->irregular;
         mark_lines(summary);
         status = NAUHA_OK;
     }

@@ -37,11 +37,14 @@ enum nauha__csv_column {
 extern const int nauha__key_columns[NAUHA__KEY_COLUMNS];
 enum { NAUHA__KEY_MODULE, NAUHA__KEY_SLOT, NAUHA__KEY_CALL, NAUHA__KEY_TAG, NAUHA__KEY_RANK };
 
+/* Values from here on are not drawn; the scripts have the same number. */
+#define NAUHA__DRAWN_MAX 1e300
+
 /* One line of the picture: the rows with these texts in the key columns. */
 struct nauha__line {
     char *text[NAUHA__KEY_COLUMNS];
     uint64_t rows;     /* scalars: rows; histograms: messages */
-    uint64_t finite;   /* rows with a finite value */
+    uint64_t finite;   /* rows with a value that can be drawn */
     uint64_t positive; /* of those, above 0 */
     double low, high;  /* of the finite values, or of all bins */
     double low_positive;
@@ -58,6 +61,7 @@ struct nauha__series_summary {
     uint64_t rows;
     struct nauha__line *lines; /* in order of first appearance */
     size_t line_count;
+    bool regular; /* scalars: row i is of line i modulo line_count, for every i */
     bool varies[NAUHA__KEY_COLUMNS]; /* the key columns in which the lines differ */
     uint64_t first_step, last_step;
     uint64_t stride;  /* greatest common divisor of the distances between steps; 0: one step */
