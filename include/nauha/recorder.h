@@ -36,8 +36,8 @@ struct nauha_recorder_config;
 NAUHA_API struct nauha_recorder_config *nauha_recorder_config_new(void);
 NAUHA_API void nauha_recorder_config_free(struct nauha_recorder_config *config);
 
-/* The keys: the selector's (kinds, modules, exclude, steps, epochs, tag, rank), and depth, codec,
- * buffer, on-full, flush, limit. */
+/* The recorder's own keys: depth, codec, buffer, on-full, flush, limit. Those of a selector
+ * (nauha_selector_options) are taken as well: they choose what is stored. */
 NAUHA_API const struct nauha_option *nauha_recorder_options(size_t *count);
 
 /* Sets one key from text. UNKNOWN: no such key, listing the keys. INVALID: a value that does not
@@ -72,9 +72,9 @@ NAUHA_API int nauha_recorder_depth(const struct nauha_recorder *recorder);
 NAUHA_API struct nauha_names *nauha_recorder_names(struct nauha_recorder *recorder);
 
 /* Hands every published message, before it is copied and whether or not it is selected for the
- * trace, to fn, in the publishing thread. Weights, biases and updates come at the end of their
- * step with the values of the model. Call before the first message. A failure of fn is returned
- * from the publishing call; fn is not called again. */
+ * trace, to fn, in the publishing thread; fn must not call the recorder. Weights, biases and
+ * updates come at the end of their step with the values of the model. Call before the first
+ * message. A failure of fn is returned from the publishing call; fn is not called again. */
 NAUHA_API enum nauha_status nauha_recorder_tap(struct nauha_recorder *recorder, nauha_message_fn fn,
                                                void *context, struct nauha_error *err);
 

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* The recorder's options: one table, parsed from text. */
+#include "recorder/config.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nauha/internal/arithmetic.h"
+
+#define BUFFER_MIN (1u << 20)
+
+/* ---- one setter per option ---- */
+
+typedef enum nauha_status (*set_fn)(struct nauha_recorder_config *config, const char *value,
+                                    struct nauha_error *err);
+
+static enum nauha_status set_depth(struct nauha_recorder_config *config, const char *value,
+                                   struct nauha_error *err) {
+    int64_t depth;
+    if (strcmp(value, "all") == 0) {
+        config->depth = -1;
+        return NAUHA_OK;
+    }
+    enum nauha_status status = nauha__parse_i64(value, &depth, err);
+    if (status != NAUHA_OK)
+        return status;
+    config->depth = depth < 0 ? -1 : depth > INT32_MAX ? INT32_MAX : (int)depth;
+    return NAUHA_OK;
+}
+
+static enum nauha_status set_codec(struct nauha_recorder_config *config, const char *value,
+                                   struct nauha_error *err) {
+    enum nauha_status status = nauha__codec_parse(value, &config->codec, err);
+    if (status == NAUHA_OK)
+        snprintf(config->codec_text, sizeof config->codec_text, "%s", value);
+    return status;
+}
+
+static enum nauha_status set_buffer(struct nauha_recorder_config *config, const char *value,
+                                    struct nauha_error *err) {
+    uint64_t bytes;
+    enum nauha_status status = nauha__parse_size(value, &bytes, err);
+    if (status != NAUHA_OK)
+        return status;
+    if (bytes < BUFFER_MIN || bytes > SIZE_MAX / 2)
+        return nauha_error_set(err, NAUHA_INVALID, "\"%s\" is not a buffer size: at least 1M",
+                               value);
+    config->buffer_bytes = bytes;
+    return NAUHA_OK;
+}
+
+static enum nauha_status set_on_full(struct nauha_recorder_config *config, const char *value,
+                                     struct nauha_error *err) {
+    if (strcmp(value, "block") != 0 && strcmp(value, "drop") != 0)
+        return nauha_error_set(err, NAUHA_INVALID, "\"%s\" is neither block nor drop", value);
+    config->drop = value[0] == 'd';
+    return NAUHA_OK;
+}
+
+static enum nauha_status set_flush(struct nauha_recorder_config *config, const char *value,
+                                   struct nauha_error *err) {
+    char number[64];
+    const char *comma = strchr(value, ',');
+    size_t length = comma ? (size_t)(comma - value) : strlen(value);
+    double seconds = 0;
+    bool sync = comma && strcmp(comma, ",sync") == 0;
+    bool good = length > 0 && length < sizeof number && (!comma || sync);
+    if (good) {
+        memcpy(number, value, length);
+        number[length] = '\0';
+        good = nauha__parse_real(number, &seconds, NULL) == NAUHA_OK && isfinite(seconds) &&
+               seconds > 0 && seconds <= 86400;
+    }
+    if (!good)
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "\"%s\" is not a flush interval: seconds above 0, as in 0.5, or "
+                               "1,sync to survive a power loss",
+                               value);
+    config->flush_seconds = seconds;
+    config->flush_sync = sync;
+    return NAUHA_OK;
+}
+
+static enum nauha_status set_limit(struct nauha_recorder_config *config, const char *value,
+                                   struct nauha_error *err) {
+    return nauha__parse_size(value, &config->limit_bytes, err);
+}
+
+/* Row by row with the setters below. */
+static const struct nauha_option options[] = {
+    {"depth", 0, "N", "all", "how many levels of modules front ends descend into"},
+    {"codec", 0, "CODEC", "zstd", "compression: zstd, zstd:LEVEL, lz4 or none"},
+    {"buffer", 0, "SIZE", "256M", "memory between the training and the file"},
+    {"on-full", 0, "block|drop", "block", "when the buffer is full, wait or lose messages"},
+    {"flush", 0, "SECONDS[,sync]", "1",
+     "how often all messages so far are made readable; sync also forces them to disk"},
+    {"limit", 0, "SIZE", "0", "stop recording when the trace reaches this size; 0 is no limit"},
+};
+static const set_fn setters[] = {set_depth,   set_codec, set_buffer,
+                                 set_on_full, set_flush, set_limit};
+#define OPTIONS (sizeof options / sizeof options[0])
+_Static_assert(OPTIONS == sizeof setters / sizeof setters[0], "a setter for every option");
+
+const struct nauha_option *nauha_recorder_options(size_t *count) {
+    *count = OPTIONS;
+    return options;
+}
+
+static enum nauha_status unknown_key(const char *key, struct nauha_error *err) {
+    char known[512] = "";
+    size_t selector_count;
+    const struct nauha_option *selector = nauha_selector_options(&selector_count);
+    for (size_t i = 0; i < selector_count + OPTIONS; i++) {
+        const char *name = i < selector_count ? selector[i].name : options[i - selector_count].name;
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", name);
+    }
+    return nauha_error_set(err, NAUHA_UNKNOWN, "no recording option \"%s\"; options: %s", key,
+                           known);
+}
+
+enum nauha_status nauha_recorder_config_set(struct nauha_recorder_config *config, const char *key,
+                                            const char *value, struct nauha_error *err) {
+    for (size_t i = 0; i < OPTIONS; i++) {
+        if (strcmp(options[i].name, key) != 0)
+            continue;
+        enum nauha_status status = setters[i](config, value, err);
+        return status == NAUHA_OK ? status : nauha_error_wrap(err, status, "option \"%s\"", key);
+    }
+    size_t count;
+    const struct nauha_option *selector = nauha_selector_options(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(selector[i].name, key) == 0)
+            return nauha_selector_set(config->selector, key, value, err);
+    }
+    return unknown_key(key, err);
+}
+
+/* ---- the object ---- */
+
+struct nauha_recorder_config *nauha_recorder_config_new(void) {
+    struct nauha_recorder_config *config = calloc(1, sizeof *config);
+    if (!config)
+        return NULL;
+    config->world_size = 1;
+    config->selector = nauha_selector_new();
+    bool good = config->selector != NULL;
+    for (size_t i = 0; good && i < OPTIONS; i++)
+        good = setters[i](config, options[i].fallback, NULL) == NAUHA_OK;
+    if (good)
+        return config;
+    nauha_recorder_config_free(config);
+    return NULL;
+}
+
+void nauha_recorder_config_free(struct nauha_recorder_config *config) {
+    if (!config)
+        return;
+    nauha_selector_free(config->selector);
+    for (size_t i = 0; i < config->fact_count; i++) {
+        free(config->facts[i].key);
+        free(config->facts[i].value);
+    }
+    free(config->facts);
+    free(config);
+}
+
+enum nauha_status nauha_recorder_config_describe(struct nauha_recorder_config *config,
+                                                 const char *key, const char *value,
+                                                 struct nauha_error *err) {
+    char *text = strdup(value);
+    for (size_t i = 0; text && i < config->fact_count; i++) {
+        if (strcmp(config->facts[i].key, key) == 0) {
+            free(config->facts[i].value);
+            config->facts[i].value = text;
+            return NAUHA_OK;
+        }
+    }
+    struct nauha__fact *more =
+        text ? realloc(config->facts, (config->fact_count + 1) * sizeof *more) : NULL;
+    if (more)
+        config->facts = more;
+    char *name = more ? strdup(key) : NULL;
+    if (!name) {
+        free(text);
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory for fact \"%s\"", key);
+    }
+    config->facts[config->fact_count++] = (struct nauha__fact){name, text};
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha_recorder_config_set_rank(struct nauha_recorder_config *config,
+                                                 uint32_t rank, uint32_t world_size,
+                                                 struct nauha_error *err) {
+    if (rank >= world_size)
+        return nauha_error_set(err, NAUHA_INVALID, "rank %u is not below the world size %u", rank,
+                               world_size);
+    config->rank = rank;
+    config->world_size = world_size;
+    return NAUHA_OK;
+}
+
+struct nauha_recorder_config *nauha__config_copy(const struct nauha_recorder_config *config) {
+    struct nauha_recorder_config *copy = nauha_recorder_config_new();
+    if (!copy || !config)
+        return copy;
+    nauha_selector_free(copy->selector);
+    *copy = *config;
+    copy->facts = NULL;
+    copy->fact_count = 0;
+    copy->selector = nauha_selector_copy(config->selector);
+    bool good = copy->selector != NULL;
+    for (size_t i = 0; good && i < config->fact_count; i++)
+        good = nauha_recorder_config_describe(copy, config->facts[i].key, config->facts[i].value,
+                                              NULL) == NAUHA_OK;
+    if (good)
+        return copy;
+    nauha_recorder_config_free(copy);
+    return NULL;
+}
+
+char *nauha__config_facts_json(const struct nauha_recorder_config *config) {
+    cJSON *object = cJSON_CreateObject();
+    char *text = NULL;
+    for (size_t i = 0; object && i < config->fact_count; i++) {
+        if (!cJSON_AddStringToObject(object, config->facts[i].key, config->facts[i].value))
+            goto out;
+    }
+    if (object)
+        text = cJSON_PrintUnformatted(object);
+out:
+    cJSON_Delete(object);
+    return text;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* What a recording is configured with, once parsed. */
+#ifndef NAUHA_RECORDER_CONFIG_H
+#define NAUHA_RECORDER_CONFIG_H
+
+#include "nauha/internal/codec.h"
+#include "nauha/recorder.h"
+#include "nauha/selector.h"
+
+struct nauha__fact {
+    char *key;
+    char *value;
+};
+
+struct nauha_recorder_config {
+    struct nauha_selector *selector;
+    int depth; /* negative: all the way */
+    struct nauha__codec_config codec;
+    char codec_text[32];
+    uint64_t buffer_bytes;
+    bool drop; /* on-full drop */
+    double flush_seconds;
+    bool flush_sync;      /* fdatasync at every flush */
+    uint64_t limit_bytes; /* 0: none */
+    uint32_t rank, world_size;
+    struct nauha__fact *facts;
+    size_t fact_count;
+};
+
+/* A deep copy; NULL when out of memory. config NULL: the defaults. */
+struct nauha_recorder_config *nauha__config_copy(const struct nauha_recorder_config *config);
+
+/* The facts as a JSON object of strings; NULL when out of memory. Caller owns, release with
+ * free. */
+char *nauha__config_facts_json(const struct nauha_recorder_config *config);
+
+#endif
