@@ -348,8 +348,8 @@ class Exporter {
     void tell_unseen(const Walk &walk);
 
     std::shared_ptr<detail::Publisher> publisher_;
-    /* entries of Sequentials that are tapped: sequence and position */
-    std::set<std::pair<const void *, size_t>> tapped_;
+    /* entries of Sequentials that are tapped, by sequence and position */
+    std::map<std::pair<const void *, size_t>, std::weak_ptr<torch::nn::SequentialImpl>> tapped_;
 };
 
 /* ---- definitions ---- */
@@ -466,8 +466,10 @@ inline void Exporter::tap_entries(const std::shared_ptr<torch::nn::Module> &modu
         size_t position = 0;
         for (auto &entry : *sequence) {
             const size_t here = position++;
-            if (entry.is_empty() || !tapped_.emplace(sequence.get(), here).second)
+            auto &tapped = tapped_[{sequence.get(), here}];
+            if (entry.is_empty() || !tapped.expired())
                 continue;
+            tapped = sequence;
             const detail::Tap tap(publisher_, entry, sequence, here);
             if (!detail::tap_as_one_of<LinearImpl, BilinearImpl, Conv1dImpl, Conv2dImpl, Conv3dImpl,
                                        ConvTranspose1dImpl, ConvTranspose2dImpl,

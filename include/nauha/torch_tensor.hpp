@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Behind nauha/torch.hpp: libtorch's tensors and classes as the recorder takes them. Not for
+ * direct use.
+ */
+#ifndef NAUHA_TORCH_TENSOR_HPP
+#define NAUHA_TORCH_TENSOR_HPP
+
+#include <map>
+#include <string>
+#include <typeinfo>
+
+#include <torch/torch.h>
+#include <torch/version.h>
+
+#include "nauha/names.h"
+
+namespace nauha {
+namespace detail {
+
+/* "Conv2d" for torch::nn::Conv2dImpl. */
+inline std::string class_name(const std::type_info &type) {
+    std::string name = c10::demangle(type.name());
+    name = name.substr(0, name.find('<'));
+    const auto scope = name.rfind("::");
+    if (scope != std::string::npos)
+        name = name.substr(scope + 2);
+    const std::string suffix = "Impl";
+    if (name.size() > suffix.size() &&
+        name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0)
+        name.resize(name.size() - suffix.size());
+    return name.substr(0, NAUHA_CLASS_NAME_MAX);
+}
+
+/* false for types a trace cannot hold (complex, quantised). */
+inline bool to_dtype(torch::ScalarType type, nauha_dtype &dtype) {
+    switch (type) {
+    case torch::kFloat:
+        dtype = NAUHA_DTYPE_F32;
+        return true;
+    case torch::kDouble:
+        dtype = NAUHA_DTYPE_F64;
+        return true;
+    case torch::kHalf:
+        dtype = NAUHA_DTYPE_F16;
+        return true;
+    case torch::kBFloat16:
+        dtype = NAUHA_DTYPE_BF16;
+        return true;
+    case torch::kByte:
+        dtype = NAUHA_DTYPE_U8;
+        return true;
+    case torch::kChar:
+        dtype = NAUHA_DTYPE_I8;
+        return true;
+    case torch::kShort:
+        dtype = NAUHA_DTYPE_I16;
+        return true;
+    case torch::kInt:
+        dtype = NAUHA_DTYPE_I32;
+        return true;
+    case torch::kLong:
+        dtype = NAUHA_DTYPE_I64;
+        return true;
+    case torch::kBool:
+        dtype = NAUHA_DTYPE_BOOL;
+        return true;
+    default:
+        break;
+    }
+    /* The enumerators of the fp8 types are missing in older libtorch, their names tell. */
+    static const std::map<std::string, nauha_dtype> fp8 = {
+        {"Float8_e4m3fn", NAUHA_DTYPE_F8_E4M3FN},
+        {"Float8_e5m2", NAUHA_DTYPE_F8_E5M2},
+        {"Float8_e4m3fnuz", NAUHA_DTYPE_F8_E4M3FNUZ},
+        {"Float8_e5m2fnuz", NAUHA_DTYPE_F8_E5M2FNUZ}};
+    const auto found = fp8.find(c10::toString(type));
+    if (found == fp8.end())
+        return false;
+    dtype = found->second;
+    return true;
+}
+
+inline const void *const_data(const torch::Tensor &tensor) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 2)
+    return tensor.const_data_ptr();
+#else
+    return tensor.data_ptr();
+#endif
+}
+
+/* A tensor as the recorder takes it: in the CPU's memory, dense and real. `held` keeps it. */
+struct View {
+    torch::Tensor held;
+    nauha_tensor tensor{};
+
+    /* false, with the reason, where a trace cannot hold it. */
+    bool set(const torch::Tensor &source, std::string &reason) {
+        torch::NoGradGuard no_grad;
+        held = source.detach();
+        if (held.layout() != torch::kStrided)
+            held = held.to_dense();
+        if (!held.device().is_cpu())
+            held = held.to(torch::kCPU);
+        if (held.is_neg())
+            held = held.resolve_neg();
+        if (!to_dtype(held.scalar_type(), tensor.dtype)) {
+            reason = std::string("tensors of type ") + c10::toString(held.scalar_type()) +
+                     " cannot be recorded";
+            return false;
+        }
+        tensor.data = const_data(held);
+        tensor.ndim = static_cast<uint32_t>(held.dim());
+        tensor.shape = held.sizes().data();
+        tensor.strides = held.is_contiguous() ? nullptr : held.strides().data();
+        return true;
+    }
+};
+
+} // namespace detail
+} // namespace nauha
+#endif
