@@ -345,8 +345,10 @@ class Tap {
      * which may do more, nor for the model itself, which is observed where it is called. */
     void report_sequence(Publisher &to, torch::nn::AnyValue &output) {
         const auto sequence = sequence_.lock();
-        if (!sequence || position_ + 1 != sequence->size() || to.is_root(sequence.get()) ||
-            typeid(*sequence) != typeid(torch::nn::SequentialImpl))
+        if (!sequence || position_ + 1 != sequence->size() || to.is_root(sequence.get()))
+            return;
+        const torch::nn::SequentialImpl &whole = *sequence;
+        if (typeid(whole) != typeid(torch::nn::SequentialImpl))
             return;
         if (Record *record = to.find(sequence.get()))
             report(to, *record, to.enter(*record, *sequence), output);

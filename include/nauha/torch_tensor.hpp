@@ -5,6 +5,7 @@
 #ifndef NAUHA_TORCH_TENSOR_HPP
 #define NAUHA_TORCH_TENSOR_HPP
 
+#include <exception>
 #include <map>
 #include <string>
 #include <typeinfo>
@@ -95,6 +96,17 @@ struct View {
 
     /* false, with the reason, where a trace cannot hold it. */
     bool set(const torch::Tensor &source, std::string &reason) {
+        try {
+            return take(source, reason);
+        } catch (const std::exception &error) { /* no memory for the copy, a wrapper tensor */
+            const std::string text = error.what();
+            reason = "a tensor could not be read: " + text.substr(0, text.find('\n'));
+            return false;
+        }
+    }
+
+  private:
+    bool take(const torch::Tensor &source, std::string &reason) {
         torch::NoGradGuard no_grad;
         held = source.detach();
         if (held.layout() != torch::kStrided)
