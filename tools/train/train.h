@@ -94,24 +94,25 @@ struct nauha_train_result {
     bool stopped;         /* by the stop flag */
 };
 
-/* ---- options: tools/train_options.c, in the program ---- */
+/* ---- options: tools/train_options.c, in the program; exported for the module ---- */
 
 /* The TRAINING options; keys of nauha_train_options_set. */
-const struct nauha_option *nauha_train_option_table(size_t *count);
+NAUHA_API const struct nauha_option *nauha_train_option_table(size_t *count);
 
 /* The table's defaults, and nothing set by the program. */
-void nauha_train_options_init(struct nauha_train_options *options);
+NAUHA_API void nauha_train_options_init(struct nauha_train_options *options);
 
 /* Sets one key from text. UNKNOWN: no such key, listing the keys. INVALID: a value that does not
  * parse, saying what is expected. */
-enum nauha_status nauha_train_options_set(struct nauha_train_options *options, const char *key,
-                                          const char *value, struct nauha_error *err);
+NAUHA_API enum nauha_status nauha_train_options_set(struct nauha_train_options *options,
+                                                    const char *key, const char *value,
+                                                    struct nauha_error *err);
 
 /* The names as given on the command line, and the directory in use. */
-const char *nauha_train_model_name(enum nauha_train_model model);
-const char *nauha_train_dataset_name(enum nauha_train_dataset dataset);
-const char *nauha_train_optimizer_name(enum nauha_train_optimizer optimizer);
-const char *nauha_train_data_dir(const struct nauha_train_options *options);
+NAUHA_API const char *nauha_train_model_name(enum nauha_train_model model);
+NAUHA_API const char *nauha_train_dataset_name(enum nauha_train_dataset dataset);
+NAUHA_API const char *nauha_train_optimizer_name(enum nauha_train_optimizer optimizer);
+NAUHA_API const char *nauha_train_data_dir(const struct nauha_train_options *options);
 
 /* ---- the training: in the module ---- */
 
