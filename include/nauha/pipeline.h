@@ -33,26 +33,36 @@ NAUHA_API enum nauha_status nauha_pipeline_add_metric(struct nauha_pipeline *pip
 /* The keys every metric takes, for help. */
 NAUHA_API const struct nauha_analyzer_parameter *nauha_pipeline_common_keys(size_t *count);
 
-/* Adds a sink by name: "csv" writes directory/TOPIC.csv; "gnuplot" adds TOPIC.gp, .svg and .png
- * (csv is then implied). directory NULL: csv to standard output with a leading metric column.
- * Files get their final names when the run has finished. UNKNOWN: no such sink, listing them. */
+/* Adds a sink by name: "csv" writes directory/SERIES.csv, one for each topic the metrics publish,
+ * with the columns
+ *   global_step,train_step,epoch,rank,tag,module,slot,call,value
+ * or, for histograms, one row per bin with bin_low,bin_high,count in place of value; "gnuplot"
+ * adds SERIES.gp, .svg and .png (csv is then implied). directory NULL: csv to standard output as
+ * one table, with a leading column metric and, where any metric publishes histograms, value and
+ * the three columns of bins on every row, empty where they do not apply. The directory is made.
+ * Files get their final names when the run has finished; a script SERIES.gp that somebody edited
+ * is kept as SERIES.edited.gp. UNKNOWN: no such sink, listing them. INVALID: gnuplot without a
+ * directory. */
 NAUHA_API enum nauha_status nauha_pipeline_add_sink(struct nauha_pipeline *pipeline,
                                                     const char *name, const char *directory,
                                                     struct nauha_error *err);
 /* NULL-terminated names of the sinks. */
 NAUHA_API const char *const *nauha_pipeline_sinks(void);
 
-/* Makes the subscriptions; nothing can be added afterwards. UNKNOWN: a metric's kind is no topic,
- * naming both and listing the topics. */
+/* Makes the subscriptions and opens the sinks' files; nothing can be added afterwards. Kinds that
+ * are in the names by now, from a trace or a front end, are topics. UNKNOWN: a metric's kind is no
+ * topic, naming both and listing the topics. INVALID: two metrics write the same series. IO. */
 NAUHA_API enum nauha_status nauha_pipeline_start(struct nauha_pipeline *pipeline,
                                                  struct nauha_error *err);
 
-/* One live message; a nauha_message_fn, with the pipeline as its context. */
+/* One live message; a nauha_message_fn, with the pipeline as its context. Only events and kinds
+ * that some subscription wants reach the bus, as at replay. */
 NAUHA_API enum nauha_status nauha_pipeline_publish(void *pipeline, struct nauha_message *message,
                                                    struct nauha_error *err);
 
 /* Feeds the chosen messages of a trace (opened on the pipeline's names) that some subscription
- * wants; the others are not decoded. progress may be NULL. */
+ * wants; the others are not decoded. Events come through whatever kinds are chosen: they end the
+ * steps. progress may be NULL; it is called some twenty times a second. */
 typedef void (*nauha_progress_fn)(void *context, uint64_t done, uint64_t total);
 NAUHA_API enum nauha_status nauha_pipeline_replay(struct nauha_pipeline *pipeline,
                                                   struct nauha_trace *trace,
@@ -60,8 +70,9 @@ NAUHA_API enum nauha_status nauha_pipeline_replay(struct nauha_pipeline *pipelin
                                                   nauha_progress_fn progress, void *context,
                                                   struct nauha_error *err);
 
-/* Ends the run and puts the sinks' files in place. After a failed publish or replay do not call
- * this: free the pipeline, and what was written so far stays under its .partial names. */
+/* Ends the run and puts the sinks' files in place. UNAVAILABLE: gnuplot is not installed or
+ * failed; CSV files and scripts are in place. After a failed publish or replay do not call this:
+ * free the pipeline, and what was written so far stays under its .partial names. */
 NAUHA_API enum nauha_status nauha_pipeline_finish(struct nauha_pipeline *pipeline,
                                                   struct nauha_error *err);
 
