@@ -24,6 +24,7 @@ struct stream {
     size_t first, count; /* its chunks, in chunks->entries */
     hid_t dataset;       /* negative until opened */
     enum nauha__codec_method method;
+    char *fault;     /* why it cannot be opened, so that no message tries again; NULL: it can */
     bool subtracted; /* derived messages were read from it: whole chunks are needed again */
 };
 
@@ -81,6 +82,8 @@ void nauha__chunks_free(struct nauha__chunks *chunks) {
     for (size_t i = 0; i < chunks->stream_bound; i++) {
         if (chunks->streams[i] && chunks->streams[i]->dataset >= 0)
             H5Dclose(chunks->streams[i]->dataset);
+        if (chunks->streams[i])
+            free(chunks->streams[i]->fault);
         free(chunks->streams[i]);
     }
     for (uint32_t i = 0; i < chunks->slot_count; i++)
@@ -287,11 +290,9 @@ static const char *stream_fault(const struct nauha__chunks *chunks, struct strea
     return fault;
 }
 
-static enum nauha_status open_stream(struct nauha__chunks *chunks, uint16_t number,
-                                     struct nauha_error *err) {
+static enum nauha_status open_dataset(struct nauha__chunks *chunks, uint16_t number,
+                                      struct nauha_error *err) {
     struct stream *stream = chunks->streams[number];
-    if (stream->dataset >= 0)
-        return NAUHA_OK;
     char name[32];
     snprintf(name, sizeof name, NAUHA__STREAM_GROUP "/%04u", number);
     /* Chunks are read whole and kept here: HDF5 need not keep them as well. */
@@ -321,6 +322,20 @@ static enum nauha_status open_stream(struct nauha__chunks *chunks, uint16_t numb
     }
     stream->dataset = dataset;
     return NAUHA_OK;
+}
+
+static enum nauha_status open_stream(struct nauha__chunks *chunks, uint16_t number,
+                                     struct nauha_error *err) {
+    struct stream *stream = chunks->streams[number];
+    if (stream->dataset >= 0)
+        return NAUHA_OK;
+    if (stream->fault)
+        return nauha_error_set(err, NAUHA_FORMAT, "%s", stream->fault);
+    struct nauha_error reason = NAUHA_ERROR_INIT;
+    enum nauha_status status = open_dataset(chunks, number, &reason);
+    if (status == NAUHA_FORMAT)
+        stream->fault = strdup(reason.message);
+    return status == NAUHA_OK ? status : nauha_error_set(err, status, "%s", reason.message);
 }
 
 static enum nauha_status damaged(const struct nauha__chunks *chunks,

@@ -35,8 +35,7 @@ static uint64_t get_u64(const unsigned char *bytes) {
 
 /* Looks at the HDF5 superblock (HDF5 file format specification, II.A, versions 2 and 3): the
  * signature, the flags of a file open for writing, and the size the file should have. */
-static enum nauha_status check_superblock(const struct nauha_trace *trace,
-                                          struct nauha_error *err) {
+static enum nauha_status check_superblock(struct nauha_trace *trace, struct nauha_error *err) {
     static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
     enum { VERSION = 8, OFFSET_SIZE = 9, FLAGS = 11, END = 28, BYTES = 48 };
     unsigned char block[BYTES];
@@ -51,6 +50,7 @@ static enum nauha_status check_superblock(const struct nauha_trace *trace,
         return nauha_error_set(err, NAUHA_FORMAT, "trace \"%s\" is cut short after %zd bytes",
                                trace->path, got);
     enum { OPEN_FOR_WRITING = 1, OPEN_FOR_SWMR = 4 };
+    trace->open_for_swmr = block[VERSION] >= 3 && (block[FLAGS] & OPEN_FOR_SWMR);
     bool closed = block[VERSION] < 3 || block[FLAGS] == 0;
     if (!closed && (block[FLAGS] & OPEN_FOR_WRITING) && !(block[FLAGS] & OPEN_FOR_SWMR))
         return nauha_error_set(err, NAUHA_BUSY,
@@ -87,23 +87,28 @@ static enum nauha_status open_hdf5(struct nauha_trace *trace, struct nauha_error
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     if (access < 0 || H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) < 0)
         return nauha__h5_error(err, NAUHA_NOMEM, "cannot open trace \"%s\"", trace->path);
-    /* HDF5 reads metadata again that does not match its checksum, as a writer may be at it, and
-     * doubles its pause from 1 ns on: its own 100 attempts never end where a file is damaged. */
-    H5Pset_metadata_read_attempts(access, READ_ATTEMPTS);
 #if H5_VERSION_GE(1, 10, 7)
     /* Locks keep nobody from writing here, and fail on some file systems. */
     H5Pset_file_locking(access, false, true);
 #endif
     trace->file = H5Fopen(trace->path, H5F_ACC_RDONLY, access);
-    if (trace->file < 0)
+    if (trace->file < 0) {
+        /* HDF5 reads metadata again that does not match its checksum, as a writer may be at it,
+         * and doubles its pause from 1 ns on: its own 100 attempts would never end. */
+        H5Pset_metadata_read_attempts(access, READ_ATTEMPTS);
         trace->file = H5Fopen(trace->path, H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access);
+        H5Pset_metadata_read_attempts(access, 1);
+    }
     enum nauha_status status = NAUHA_OK;
     if (trace->file < 0) {
-        /* The first attempt's reason names what is wrong with a file that no writer has open. */
-        H5Eclear2(H5E_DEFAULT);
-        trace->file = H5Fopen(trace->path, H5F_ACC_RDONLY, access);
-        status =
-            nauha__h5_error(err, NAUHA_FORMAT, "cannot open trace \"%s\" as HDF5", trace->path);
+        /* Once more, for the reason: the last attempt's is that no writer has the file. */
+        if (!trace->open_for_swmr) {
+            H5Eclear2(H5E_DEFAULT);
+            trace->file = H5Fopen(trace->path, H5F_ACC_RDONLY, access);
+        }
+        if (trace->file < 0)
+            status =
+                nauha__h5_error(err, NAUHA_FORMAT, "cannot open trace \"%s\" as HDF5", trace->path);
     }
     H5Pclose(access);
     return status;

@@ -61,7 +61,8 @@ struct nauha__trace_totals {
 
 struct nauha_trace {
     char *path;
-    int fd; /* for the size of the file, which may grow */
+    int fd;             /* for the size of the file, which may grow */
+    bool open_for_swmr; /* by a writer, or left so by one that died */
     hid_t file;
     struct nauha_names *names;
 

@@ -18,8 +18,9 @@ struct nauha_cursor;
 /* Opens a finished trace, one that is being written, or one whose writer died. The trace's names
  * are added to `names`, borrowed until the trace is closed, and its messages carry those
  * numbers; several traces may share one names object. IO: cannot be opened. FORMAT: not a trace,
- * cut short, a table missing. VERSION. DAMAGED: a table does not match its checksums. Caller
- * owns *trace, release with nauha_trace_close. */
+ * cut short, a table missing. VERSION. BUSY: being written in a way that cannot be read at the
+ * same time. INVALID: a name that means something else in names. A damaged row of a table costs
+ * only the messages that need it. Caller owns *trace, release with nauha_trace_close. */
 NAUHA_API enum nauha_status nauha_trace_open(const char *path, struct nauha_names *names,
                                              struct nauha_trace **trace, struct nauha_error *err);
 NAUHA_API void nauha_trace_close(struct nauha_trace *trace);
@@ -69,7 +70,8 @@ NAUHA_API enum nauha_status nauha_cursor_new(struct nauha_trace *trace,
                                              struct nauha_cursor **cursor, struct nauha_error *err);
 NAUHA_API void nauha_cursor_free(struct nauha_cursor *cursor);
 
-/* The next message, borrowed until the next call; NAUHA_END after the last. */
+/* The next message, borrowed until the next call; NAUHA_END after the last. DAMAGED: a row of the
+ * index, named in err, is damaged; the next call goes on behind it. */
 NAUHA_API enum nauha_status nauha_cursor_next(struct nauha_cursor *cursor,
                                               struct nauha_message **message,
                                               struct nauha_error *err);

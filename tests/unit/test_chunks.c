@@ -292,7 +292,8 @@ static void test_chunk_that_does_not_decode(void **state) {
     range.stream = 3;
     must_fail(opened.trace->chunks, &range, NAUHA_FORMAT, "has elements of another size");
     range.stream = 9;
-    must_fail(opened.trace->chunks, &range, NAUHA_FORMAT, "cannot open \"/streams/0009\"");
+    for (int i = 0; i < 2; i++)
+        must_fail(opened.trace->chunks, &range, NAUHA_FORMAT, "cannot open \"/streams/0009\"");
     close_trace(opened);
 }
 

@@ -103,6 +103,7 @@ static struct outcome read_all(const char *path, uint64_t steps) {
         assert_true(is_failure(status));
         assert_true(strlen(outcome.err.message) > 10);
         nauha_names_free(names);
+        assert_int_equal(H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL), 0);
         return outcome;
     }
     outcome.opened = true;
@@ -127,6 +128,7 @@ static struct outcome read_all(const char *path, uint64_t steps) {
     nauha_cursor_free(cursor);
     nauha_trace_close(trace);
     nauha_names_free(names);
+    assert_int_equal(H5Fget_obj_count((hid_t)H5F_OBJ_ALL, H5F_OBJ_ALL), 0);
     return outcome;
 }
 
@@ -345,7 +347,7 @@ static void test_changed_bytes(void **state) {
 
 static void test_changed_bytes_of_a_dead_writers_file(void **state) {
     (void)state;
-    flip_bytes(write_and_die("dead.h5"), 0xD1B54A32D192ED03u, 300);
+    flip_bytes(write_and_die("dead.h5"), 0xD1B54A32D192ED03u, 200);
 }
 
 /* A changed byte in one chunk costs the messages there and no others. */
@@ -369,7 +371,14 @@ static void test_damage_costs_what_it_hits(void **state) {
     assert_int_equal(outcome.good, STEPS);
 }
 
+/* HDF5 leaks where it gives up on damaged metadata, and then cannot close itself at exit. */
+const char *__lsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void) {
+    return "leak:libhdf5";
+}
+
 int main(void) {
+    H5dont_atexit();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sound_to_begin_with),
         cmocka_unit_test(test_writer_was_killed),
