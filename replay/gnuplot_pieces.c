@@ -169,8 +169,11 @@ void nauha__gnuplot_axes(FILE *out, const struct nauha__gnuplot_frame *frame) {
     else if (summary->first_step == summary->last_step)
         fprintf(out, "set xrange [%" PRIu64 "-0.5:%" PRIu64 "+0.5]\nset xtics (%" PRIu64 ")\n",
                 summary->first_step, summary->first_step, summary->first_step);
-    else
-        fprintf(out, "set xrange [%" PRIu64 ":%" PRIu64 "]\n", summary->first_step,
+    else /* from 0 where that takes at most half the width: then pictures of a run line up */
+        fprintf(out, "set xrange [%" PRIu64 ":%" PRIu64 "]\n",
+                summary->first_step <= summary->last_step - summary->first_step
+                    ? 0
+                    : summary->first_step,
                 summary->last_step);
     fputs("do for [step in epochs] {\n"
           "    set arrow from real(step), graph 0 to real(step), graph 1 nohead back "

@@ -203,7 +203,7 @@ static void write_styles(FILE *out, const struct scalar_plot *plot) {
           out);
     for (size_t i = 0; i < plot->count; i++)
         fprintf(out, "set style line %zu lc rgb '%s' dt %s lw 1.6 pt %zu ps 0.6\n", i + 1,
-                colours[i % COLOURS], i < COLOURS ? "solid" : "(7,3)", i % COLOURS + 4);
+                colours[i % COLOURS], i < COLOURS ? "solid" : "(7,3)", i + 4);
 }
 
 static void write_together(FILE *out, const struct scalar_plot *plot) {

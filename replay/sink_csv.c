@@ -291,7 +291,8 @@ static void csv_report(const void *self, void (*line)(void *context, const char 
     for (size_t i = 0; i < sink->count; i++) {
         const struct csv_series *series = &sink->series[i];
         if (sink->finished) {
-            snprintf(text, sizeof text, "%s: %" PRIu64 " rows", series->file.path, series->rows);
+            snprintf(text, sizeof text, "%s: %" PRIu64 " row%s", series->file.path, series->rows,
+                     series->rows == 1 ? "" : "s");
             line(context, text);
         } else if (series->file.partial) {
             snprintf(text, sizeof text, "%s: not finished", series->file.partial);

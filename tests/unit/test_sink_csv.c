@@ -293,7 +293,7 @@ static void test_report(void **state) {
     report[0] = 0;
     nauha__sink_csv.report(sink, collect, report);
     snprintf(expected, sizeof expected,
-             "%s/weights_norm2.csv: 1 rows\n"
+             "%s/weights_norm2.csv: 1 row\n"
              "%s/weights_histogram.csv: 0 rows\nweights_histogram: no messages\n",
              directory, directory);
     assert_string_equal(report, expected);

@@ -143,6 +143,22 @@ static void test_script_of_lines(void **state) {
     assert_has_not(script, "multiplot");
 }
 
+static void test_steps_start_at_zero_where_that_is_near(void **state) {
+    (void)state;
+    FILE *file = create_csv("norm.csv", "value");
+    fputs("10,0,0,0,default,,,0,1\n20,1,0,0,default,,,0,5\n", file);
+    fclose(file);
+    assert_has(script_of("norm.csv", &plain), "set xrange [0:20]\n");
+    file = create_csv("norm.csv", "value");
+    fputs("11,0,0,0,default,,,0,1\n20,1,0,0,default,,,0,5\n", file);
+    fclose(file);
+    assert_has(script_of("norm.csv", &plain), "set xrange [11:20]\n");
+    file = create_csv("norm.csv", "value");
+    fputs("11,0,0,0,default,,,0,1\n", file);
+    fclose(file);
+    assert_has(script_of("norm.csv", &plain), "set xrange [11-0.5:11+0.5]\n");
+}
+
 static void test_script_of_one_long_line(void **state) {
     (void)state;
     write_scalars("norm.csv", 1, 2000);
@@ -491,6 +507,7 @@ static void test_sink(void **state) {
 
 static const struct CMUnitTest tests[] = {
     FILES(test_script_of_lines),
+    FILES(test_steps_start_at_zero_where_that_is_near),
     FILES(test_script_of_one_long_line),
     FILES(test_log_axis_needs_values_above_zero),
     FILES(test_script_of_many_lines),
