@@ -48,8 +48,8 @@ static void lay_out(struct heat_map *map) {
     double slices = BOXES_MAX / ((double)bins * (double)(map->count ? map->count : 1));
     slices = fmin(fmax(slices, SLICES_MIN), SLICES_MAX);
     const uint64_t unit = summary->stride ? summary->stride : 1;
-    const uint64_t units = (summary->last_step - summary->first_step) / unit + 1;
-    map->frame.slice = unit * (uint64_t)ceil((double)units / slices);
+    const double units = (double)((summary->last_step - summary->first_step) / unit) + 1;
+    map->frame.slice = unit * (uint64_t)ceil(units / slices);
     map->share_max = fullest;
     map->log = fullest * (double)bins > LOG_ABOVE && fullest > 100 * smallest;
     map->share_min = map->log ? fmax(smallest, fullest * 1e-4) : 0;

@@ -52,8 +52,8 @@ static void lay_out(struct matrix *matrix) {
     matrix->frame.height = pixels < HEIGHT_MAX ? (unsigned)pixels : HEIGHT_MAX;
     const double slices = fmin(fmax(BOXES_MAX / rows, SLICES_MIN), SLICES_MAX);
     const uint64_t unit = summary->stride ? summary->stride : 1;
-    const uint64_t units = (summary->last_step - summary->first_step) / unit + 1;
-    matrix->frame.slice = unit * (uint64_t)ceil((double)units / slices);
+    const double units = (double)((summary->last_step - summary->first_step) / unit) + 1;
+    matrix->frame.slice = unit * (uint64_t)ceil(units / slices);
 }
 
 static void write_names(FILE *out, const struct nauha__series_summary *summary) {
