@@ -116,14 +116,18 @@ static void write_panels(FILE *out, const struct heat_map *map) {
     const struct nauha__series_summary *summary = map->frame.summary;
     const unsigned columns = map->frame.columns, rows = map->frame.rows;
     const double width = map->frame.width, height = map->frame.height;
+    char more[64] = "";
+    if (map->count < nauha__gnuplot_drawable(summary))
+        snprintf(more, sizeof more, ".' (the first %zu of %zu)'", map->count,
+                 nauha__gnuplot_drawable(summary));
     fprintf(out,
-            "    set multiplot layout %u,%u title main_title font ',13' "
+            "    set multiplot layout %u,%u title main_title%s font ',13' "
             "margins %.4f,%.4f,%.4f,%.4f spacing %.4f,%.4f\n"
             "    set colorbox user origin %.4f,0.15 size %.4f,0.7\n"
             "    set label 8 y_label at screen %.4f, screen 0.5 rotate center\n"
             "    set xlabel ''; set tics font ',9'\n",
-            rows, columns, 90 / width, 1 - 120 / width, 62 / height, 1 - 75 / height, 62 / width,
-            34 / height, 1 - 100 / width, 14 / width, 16 / width);
+            rows, columns, more, 90 / width, 1 - 120 / width, 62 / height, 1 - 75 / height,
+            62 / width, 34 / height, 1 - 100 / width, 14 / width, 16 / width);
     size_t i = 0;
     for (size_t l = 0; l < summary->line_count && i < map->count; l++) {
         const struct nauha__line *line = &summary->lines[l];

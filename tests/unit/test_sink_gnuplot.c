@@ -263,6 +263,11 @@ static void test_script_of_histograms(void **state) {
     script = script_of("norm.csv", &plain);
     assert_has_not(script, "multiplot");
     assert_has(script, "every      = 3 #"); /* 400 steps in at most 150 slices */
+    write_bins("norm.csv", 61, 2);
+    script = script_of("norm.csv", &plain);
+    assert_has(script, "title main_title.' (the first 60 of 61)' font");
+    assert_has(script, "set title 'fc59'");
+    assert_has_not(script, "set title 'fc60'");
 }
 
 /* ---- pictures ---- */
