@@ -28,7 +28,8 @@ static const struct nauha_option table[] = {
     {"dataset", 'd', CHOICES(NAUHA_TRAIN_DATASETS, BAR3), "fashion-mnist",
      "the images to train it on"},
     {"data-dir", 0, "DIR", NULL,
-     "where the dataset's files are, by default where distributions put them"},
+     "directory of the dataset's files; by default Debian's for fashion-mnist, else data/mnist, "
+     "data/cifar-10-batches-bin or data/cifar-100-binary"},
     {"batch-size", 'b', "N", "128", "images per step"},
     {"epochs", 'e', "N", "1", "how often to go through the training set"},
     {"max-steps", 0, "N", "0", "end after this many steps, 0 for no such limit"},
