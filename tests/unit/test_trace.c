@@ -108,6 +108,53 @@ static void test_facts_in_order(void **state) {
     nauha_names_free(names);
 }
 
+/* Texts of variable length, as other writers make them. */
+static void test_texts_of_variable_length(void **state) {
+    (void)state;
+    const char *path = fixture_path("variable.h5");
+    struct fixture f;
+    fixture_new(&f, path, &(struct fixture_options){.without_attribute = "codec"});
+    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
+    assert_true(H5Tset_size(type, H5T_VARIABLE) >= 0);
+    hid_t attribute = H5Acreate2(f.file, "codec", type, space, H5P_DEFAULT, H5P_DEFAULT);
+    const char *text = "zstd";
+    assert_true(H5Awrite(attribute, type, &text) >= 0);
+    H5Aclose(attribute);
+    H5Sclose(space);
+    H5Tclose(type);
+    fixture_close(&f, "");
+    struct nauha_names *names = nauha_names_new();
+    struct nauha_trace *trace = must_open(path, names);
+    struct nauha_trace_info info;
+    nauha_trace_get_info(trace, &info);
+    assert_string_equal(info.codec, "zstd");
+    nauha_trace_close(trace);
+    nauha_names_free(names);
+}
+
+/* Attributes of another class, or of more values than one, are refused before they are read. */
+static void test_attributes_of_another_form(void **state) {
+    (void)state;
+    static const char *const names[] = {"rank", "codec", "created_ns", "facts"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *path = fixture_path("attribute.h5");
+        struct fixture f;
+        fixture_new(&f, path, &(struct fixture_options){.without_attribute = names[i]});
+        hsize_t many = 1000;
+        hid_t space = H5Screate_simple(1, &many, NULL);
+        hid_t attribute = H5Acreate2(f.file, names[i], i % 2 ? H5T_C_S1 : H5T_STD_U64LE, space,
+                                     H5P_DEFAULT, H5P_DEFAULT);
+        assert_true(attribute >= 0);
+        H5Aclose(attribute);
+        H5Sclose(space);
+        fixture_close(&f, "");
+        char text[80];
+        snprintf(text, sizeof text, "attribute \"%s\" of trace", names[i]);
+        must_refuse(path, NAUHA_FORMAT, text);
+        must_refuse(path, NAUHA_FORMAT, i % 2 ? "is not one text" : "is not one whole number");
+    }
+}
+
 static void put_loss(struct fixture *f, enum nauha_kind kind, const char *reason, uint64_t messages,
                      uint64_t bytes) {
     struct nauha__loss_row row = {.kind = (uint16_t)kind, .messages = messages, .bytes = bytes};
@@ -425,6 +472,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_info_of_a_complete_trace),
         cmocka_unit_test(test_facts_in_order),
+        cmocka_unit_test(test_texts_of_variable_length),
+        cmocka_unit_test(test_attributes_of_another_form),
         cmocka_unit_test(test_losses_last_row_counts),
         cmocka_unit_test(test_without_end_it_was_cut_off),
         cmocka_unit_test(test_empty_trace),
