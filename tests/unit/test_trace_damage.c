@@ -248,6 +248,29 @@ static void test_while_it_is_written(void **state) {
     }
 }
 
+/* As when a trace is compared with itself. */
+static void test_open_twice(void **state) {
+    (void)state;
+    for (int dead = 0; dead < 2; dead++) {
+        const char *path = dead ? write_and_die("twice.h5") : write_trace("twice.h5", true);
+        struct nauha_names *names = nauha_names_new();
+        struct nauha_trace *first = NULL;
+        struct nauha_error err = NAUHA_ERROR_INIT;
+        if (nauha_trace_open(path, names, &first, &err) != NAUHA_OK)
+            fail_msg("%s", err.message);
+        struct nauha_trace *second = NULL;
+        if (nauha_trace_open(path, names, &second, &err) != NAUHA_OK)
+            fail_msg("%s", err.message);
+        nauha_trace_close(first);
+        struct nauha_trace_info info;
+        nauha_trace_get_info(second, &info);
+        assert_int_equal(info.messages, STEPS * PER_STEP);
+        nauha_trace_close(second);
+        nauha_names_free(names);
+        assert_string_equal(err.message, "");
+    }
+}
+
 /* A writer that died before readers were let in. */
 static void test_killed_without_swmr(void **state) {
     (void)state;
@@ -383,6 +406,7 @@ int main(void) {
         cmocka_unit_test(test_sound_to_begin_with),
         cmocka_unit_test(test_writer_was_killed),
         cmocka_unit_test(test_while_it_is_written),
+        cmocka_unit_test(test_open_twice),
         cmocka_unit_test(test_killed_without_swmr),
         cmocka_unit_test(test_cut_short),
         cmocka_unit_test(test_changed_bytes),
