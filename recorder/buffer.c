@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/* Blocks, streams and queues; see buffer.h. */
+#include "recorder/buffer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "nauha/internal/arithmetic.h"
+#include "nauha/internal/codec.h"
+
+#define UNASSIGNED UINT16_MAX
+#define BLOCKS_MIN 4u
+/* Entries of by_kind for one kind: two widths of four item sizes. */
+#define PLACES_OF_KIND 8u
+
+/* ---- streams ---- */
+
+static const uint8_t item_sizes[] = {4, 2, 8, 1};
+
+void nauha__stream_shape(uint16_t number, uint8_t *item_size, bool *big) {
+    unsigned rest = number;
+    for (size_t i = 0; i < sizeof item_sizes; i++) {
+        unsigned each = NAUHA__STREAMS_OF_SIZE(item_sizes[i]);
+        if (rest < 2 * each) {
+            *item_size = item_sizes[i];
+            *big = rest >= each;
+            return;
+        }
+        rest -= 2 * each;
+    }
+    *item_size = 0;
+    *big = false;
+}
+
+static bool grow_by_kind(struct nauha__buffer *buffer, uint32_t kind) {
+    size_t wanted = ((size_t)kind + 32) * PLACES_OF_KIND;
+    uint16_t *more = realloc(buffer->by_kind, wanted * sizeof *more);
+    if (!more)
+        return false;
+    for (size_t i = buffer->by_kind_count; i < wanted; i++)
+        more[i] = UNASSIGNED;
+    buffer->by_kind = more;
+    buffer->by_kind_count = wanted;
+    return true;
+}
+
+/* The first free stream of this shape, else the last one, which is shared from then on. */
+static uint16_t assign(struct nauha__buffer *buffer, uint32_t kind, size_t item_size, bool big) {
+    uint16_t last = UNASSIGNED;
+    for (uint16_t i = 0; i < NAUHA__STREAMS; i++) {
+        struct nauha__stream *stream = &buffer->streams[i];
+        if (stream->item_size != item_size || stream->big != big)
+            continue;
+        last = i;
+        if (!stream->used) {
+            stream->used = true;
+            stream->kind = (uint16_t)kind;
+            return i;
+        }
+    }
+    buffer->streams[last].kind = UINT16_MAX;
+    return last;
+}
+
+static uint16_t stream_for(struct nauha__buffer *buffer, uint32_t kind, size_t item_size,
+                           size_t bytes) {
+    bool big = bytes >= NAUHA__BIG_BYTES;
+    size_t place = (size_t)kind * PLACES_OF_KIND + (big ? 4u : 0u) +
+                   (item_size == 1   ? 0u
+                    : item_size == 2 ? 1u
+                    : item_size == 4 ? 2u
+                                     : 3u);
+    if (place >= buffer->by_kind_count && !grow_by_kind(buffer, kind))
+        return UNASSIGNED;
+    if (buffer->by_kind[place] == UNASSIGNED)
+        buffer->by_kind[place] = assign(buffer, kind, item_size, big);
+    return buffer->by_kind[place];
+}
+
+/* ---- blocks ---- */
+
+static void queue_init(struct nauha__queue *queue) {
+    queue->head = NULL;
+    queue->tail = &queue->head;
+}
+
+static void queue_push(struct nauha__queue *queue, struct nauha__block *block) {
+    block->next = NULL;
+    *queue->tail = block;
+    queue->tail = &block->next;
+}
+
+static struct nauha__block *queue_pop(struct nauha__queue *queue) {
+    struct nauha__block *block = queue->head;
+    if (block) {
+        queue->head = block->next;
+        if (!queue->head)
+            queue->tail = &queue->head;
+    }
+    return block;
+}
+
+static struct nauha__block *allocate(struct nauha__buffer *buffer) {
+    struct nauha__block *block = calloc(1, sizeof *block);
+    if (block && posix_memalign((void **)&block->data, 64, buffer->block_bytes) != 0) {
+        free(block);
+        block = NULL;
+    }
+    return block;
+}
+
+static void seal(struct nauha__buffer *buffer, struct nauha__stream *stream) {
+    struct nauha__block *block = stream->open;
+    stream->open = NULL;
+    if (block->used < NAUHA__CHUNK_BYTES)
+        memset(block->data + block->used, 0, NAUHA__CHUNK_BYTES - block->used);
+    pthread_mutex_lock(&buffer->lock);
+    block->ticket = buffer->sealed_count++;
+    queue_push(&buffer->sealed, block);
+    pthread_cond_signal(&buffer->sealed_more);
+    pthread_mutex_unlock(&buffer->lock);
+}
+
+uint64_t nauha__buffer_seal_all(struct nauha__buffer *buffer) {
+    for (size_t i = 0; i < NAUHA__STREAMS; i++) {
+        if (buffer->streams[i].open)
+            seal(buffer, &buffer->streams[i]);
+    }
+    pthread_mutex_lock(&buffer->lock);
+    uint64_t count = buffer->sealed_count;
+    pthread_mutex_unlock(&buffer->lock);
+    return count;
+}
+
+static uint64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* The pool lock is held. Memory is taken as it is first needed. */
+static struct nauha__block *try_take_free(struct nauha__buffer *buffer) {
+    struct nauha__block *block = buffer->free;
+    if (block) {
+        buffer->free = block->next;
+        buffer->free_count--;
+    } else if (buffer->allocated < buffer->max_blocks && (block = allocate(buffer))) {
+        buffer->allocated++;
+    } else if (buffer->allocated > 0) {
+        buffer->max_blocks = buffer->allocated; /* all there is, or all that memory allows */
+    }
+    return block;
+}
+
+/* A block for the training thread, waiting for one if need be. The publish lock is held, so nobody
+ * else can seal what lies half full while this waits: that is done here. NULL: out of memory. */
+static struct nauha__block *take_free(struct nauha__buffer *buffer) {
+    pthread_mutex_lock(&buffer->lock);
+    struct nauha__block *block = try_take_free(buffer);
+    if (!block && buffer->allocated > 0) {
+        uint64_t since = now_ns();
+        pthread_mutex_unlock(&buffer->lock);
+        nauha__buffer_seal_all(buffer);
+        pthread_mutex_lock(&buffer->lock);
+        while (!(block = try_take_free(buffer)))
+            pthread_cond_wait(&buffer->freed, &buffer->lock);
+        buffer->blocked_ns += now_ns() - since;
+    }
+    pthread_mutex_unlock(&buffer->lock);
+    return block;
+}
+
+static bool open_block(struct nauha__buffer *buffer, uint16_t number) {
+    struct nauha__stream *stream = &buffer->streams[number];
+    struct nauha__block *block = take_free(buffer);
+    if (!block)
+        return false;
+    block->used = 0;
+    block->number = stream->next_number++;
+    block->stream = number;
+    block->item_size = stream->item_size;
+    stream->open = block;
+    return true;
+}
+
+/* Whether `bytes` more fit without waiting for anybody. */
+static bool has_room(struct nauha__buffer *buffer, const struct nauha__stream *stream,
+                     size_t bytes) {
+    size_t left = stream->open ? NAUHA__CHUNK_BYTES - stream->open->used : 0;
+    if (bytes <= left)
+        return true;
+    size_t blocks = (bytes - left + NAUHA__CHUNK_BYTES - 1) / NAUHA__CHUNK_BYTES;
+    pthread_mutex_lock(&buffer->lock);
+    size_t free_now = buffer->free_count + (buffer->max_blocks - buffer->allocated);
+    pthread_mutex_unlock(&buffer->lock);
+    return blocks <= free_now;
+}
+
+enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
+                                    const struct nauha_tensor *tensor, size_t bytes, bool wait,
+                                    struct nauha__place *place) {
+    *place = (struct nauha__place){NAUHA__NO_STREAM, 0};
+    if (bytes == 0)
+        return NAUHA_OK;
+    size_t item_size = nauha_dtype_size(tensor->dtype);
+    uint16_t number = stream_for(buffer, kind, item_size, bytes);
+    if (number == UNASSIGNED)
+        return NAUHA_NOMEM;
+    struct nauha__stream *stream = &buffer->streams[number];
+    if (!wait && !has_room(buffer, stream, bytes))
+        return NAUHA_LIMIT;
+    if (!stream->open && !open_block(buffer, number))
+        return NAUHA_NOMEM;
+    place->stream = number;
+    place->offset = (stream->open->number * NAUHA__CHUNK_BYTES + stream->open->used) / item_size;
+
+    size_t done = 0;
+    while (done < bytes) {
+        /* A stream's first block exists, so the pool has blocks: waiting ends. */
+        if (!stream->open && !open_block(buffer, number))
+            return NAUHA_NOMEM;
+        struct nauha__block *block = stream->open;
+        size_t part = NAUHA__CHUNK_BYTES - block->used;
+        if (part > bytes - done)
+            part = bytes - done;
+        if (tensor->strides)
+            nauha__gather(tensor, done / item_size, part / item_size, block->data + block->used);
+        else
+            memcpy(block->data + block->used, (const unsigned char *)tensor->data + done, part);
+        block->used += part;
+        done += part;
+        if (block->used == NAUHA__CHUNK_BYTES)
+            seal(buffer, stream);
+    }
+    return NAUHA_OK;
+}
+
+/* ---- between the threads ---- */
+
+struct nauha__block *nauha__buffer_take_sealed(struct nauha__buffer *buffer) {
+    pthread_mutex_lock(&buffer->lock);
+    struct nauha__block *block;
+    while (!(block = queue_pop(&buffer->sealed)) && !buffer->closing)
+        pthread_cond_wait(&buffer->sealed_more, &buffer->lock);
+    pthread_mutex_unlock(&buffer->lock);
+    return block;
+}
+
+void nauha__buffer_give_encoded(struct nauha__buffer *buffer, struct nauha__block *block) {
+    pthread_mutex_lock(&buffer->lock);
+    queue_push(&buffer->encoded, block);
+    pthread_cond_signal(&buffer->encoded_more);
+    pthread_mutex_unlock(&buffer->lock);
+}
+
+struct nauha__block *nauha__buffer_take_encoded(struct nauha__buffer *buffer,
+                                                const struct timespec *deadline) {
+    pthread_mutex_lock(&buffer->lock);
+    struct nauha__block *block = queue_pop(&buffer->encoded);
+    if (!block) {
+        pthread_cond_timedwait(&buffer->encoded_more, &buffer->lock, deadline);
+        block = queue_pop(&buffer->encoded);
+    }
+    pthread_mutex_unlock(&buffer->lock);
+    return block;
+}
+
+void nauha__buffer_give_free(struct nauha__buffer *buffer, struct nauha__block *block) {
+    pthread_mutex_lock(&buffer->lock);
+    block->next = buffer->free;
+    buffer->free = block;
+    buffer->free_count++;
+    pthread_cond_signal(&buffer->freed);
+    pthread_mutex_unlock(&buffer->lock);
+}
+
+void nauha__buffer_wake_writer(struct nauha__buffer *buffer) {
+    pthread_mutex_lock(&buffer->lock);
+    pthread_cond_signal(&buffer->encoded_more);
+    pthread_mutex_unlock(&buffer->lock);
+}
+
+void nauha__buffer_close(struct nauha__buffer *buffer) {
+    pthread_mutex_lock(&buffer->lock);
+    buffer->closing = true;
+    pthread_cond_broadcast(&buffer->sealed_more);
+    pthread_cond_broadcast(&buffer->encoded_more);
+    pthread_mutex_unlock(&buffer->lock);
+}
+
+/* ---- making and freeing ---- */
+
+enum nauha_status nauha__buffer_init(struct nauha__buffer *buffer, uint64_t bytes,
+                                     struct nauha_error *err) {
+    memset(buffer, 0, sizeof *buffer);
+    buffer->block_bytes = nauha__codec_bound(NAUHA__CHUNK_BYTES);
+    buffer->max_blocks = (size_t)(bytes / NAUHA__CHUNK_BYTES);
+    if (buffer->max_blocks < BLOCKS_MIN)
+        buffer->max_blocks = BLOCKS_MIN;
+    for (uint16_t i = 0; i < NAUHA__STREAMS; i++)
+        nauha__stream_shape(i, &buffer->streams[i].item_size, &buffer->streams[i].big);
+    queue_init(&buffer->sealed);
+    queue_init(&buffer->encoded);
+    pthread_condattr_t monotonic;
+    if (pthread_condattr_init(&monotonic) != 0)
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory for the recorder's buffer");
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&buffer->lock, NULL);
+    pthread_cond_init(&buffer->freed, NULL);
+    pthread_cond_init(&buffer->sealed_more, NULL);
+    pthread_cond_init(&buffer->encoded_more, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return NAUHA_OK;
+}
+
+static void free_blocks(struct nauha__block *block) {
+    while (block) {
+        struct nauha__block *next = block->next;
+        free(block->data);
+        free(block);
+        block = next;
+    }
+}
+
+void nauha__buffer_fini(struct nauha__buffer *buffer) {
+    for (size_t i = 0; i < NAUHA__STREAMS; i++) {
+        if (buffer->streams[i].open)
+            buffer->streams[i].open->next = NULL;
+        free_blocks(buffer->streams[i].open);
+    }
+    free_blocks(buffer->free);
+    free_blocks(buffer->sealed.head);
+    free_blocks(buffer->encoded.head);
+    free(buffer->by_kind);
+    pthread_mutex_destroy(&buffer->lock);
+    pthread_cond_destroy(&buffer->freed);
+    pthread_cond_destroy(&buffer->sealed_more);
+    pthread_cond_destroy(&buffer->encoded_more);
+}

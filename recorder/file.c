@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/* Creating the trace's HDF5 objects and adding to them; see docs/format.md.
+ *
+ * Threads: the writer thread alone.
+ */
+#include "recorder/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The locked byte lies far behind any data, so that locks on the data are not in its way. */
+#define LOCK_BYTE ((off_t)1 << 62)
+
+/* ---- one writer at a time ---- */
+
+/* Where the file system knows no locks, there is no protection and no error. */
+static bool locked_by_another(int fd) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_BYTE, .l_len = 1};
+    return fcntl(fd, F_OFD_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES);
+}
+
+static enum nauha_status busy(const char *path, struct nauha_error *err) {
+    return nauha_error_set(err, NAUHA_BUSY, "trace \"%s\" is being written by another recorder",
+                           path);
+}
+
+/* Removes an older file, which its readers keep, unless a recorder is writing it. */
+static enum nauha_status remove_older(const char *path, struct nauha_error *err) {
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return errno == ENOENT
+                   ? NAUHA_OK
+                   : nauha_error_set_errno(err, errno, "cannot create trace \"%s\"", path);
+    if (!S_ISREG(about.st_mode))
+        return nauha_error_set(err, NAUHA_IO, "cannot create trace \"%s\": %s", path,
+                               S_ISDIR(about.st_mode) ? "it is a directory"
+                                                      : "it is not a regular file");
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return nauha_error_set_errno(err, errno, "cannot replace \"%s\"", path);
+    bool taken = locked_by_another(fd);
+    close(fd);
+    if (taken)
+        return busy(path, err);
+    if (unlink(path) != 0)
+        return nauha_error_set_errno(err, errno, "cannot replace \"%s\"", path);
+    return NAUHA_OK;
+}
+
+/* ---- creating ---- */
+
+static bool put_attribute(hid_t file, const char *name, hid_t stored, hid_t memory,
+                          const void *value) {
+    hid_t space = H5Screate(H5S_SCALAR);
+    hid_t attribute = space < 0 ? H5I_INVALID_HID
+                                : H5Acreate2(file, name, stored, space, H5P_DEFAULT, H5P_DEFAULT);
+    bool good = attribute >= 0 && H5Awrite(attribute, memory, value) >= 0;
+    if (attribute >= 0)
+        H5Aclose(attribute);
+    if (space >= 0)
+        H5Sclose(space);
+    return good;
+}
+
+static bool put_text(hid_t file, const char *name, const char *text) {
+    hid_t type = H5Tcopy(H5T_C_S1);
+    bool good = type >= 0 && H5Tset_size(type, strlen(text) + 1) >= 0 &&
+                H5Tset_cset(type, H5T_CSET_UTF8) >= 0 &&
+                put_attribute(file, name, type, type, text);
+    if (type >= 0)
+        H5Tclose(type);
+    return good;
+}
+
+static bool put_u32(hid_t file, const char *name, uint32_t value) {
+    return put_attribute(file, name, H5T_STD_U32LE, H5T_NATIVE_UINT32, &value);
+}
+
+static bool put_attributes(hid_t file, const struct nauha_recorder_config *config) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t created = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    uint64_t chunk_bytes = NAUHA__CHUNK_BYTES;
+    char *facts = nauha__config_facts_json(config);
+    bool good = facts && put_text(file, "format", NAUHA__FORMAT_NAME) &&
+                put_u32(file, "format_major", NAUHA__FORMAT_MAJOR) &&
+                put_u32(file, "format_minor", NAUHA__FORMAT_MINOR) &&
+                put_u32(file, "rank", config->rank) &&
+                put_u32(file, "world_size", config->world_size) &&
+                put_attribute(file, "created_ns", H5T_STD_I64LE, H5T_NATIVE_INT64, &created) &&
+                put_text(file, "codec", config->codec_text) && put_text(file, "facts", facts) &&
+                put_attribute(file, "chunk_bytes", H5T_STD_U64LE, H5T_NATIVE_UINT64, &chunk_bytes);
+    free(facts);
+    return good;
+}
+
+static bool set_filters(hid_t plist, const struct nauha__codec_config *codec) {
+    unsigned level = 1;
+    switch (codec->method) {
+    case NAUHA__CODEC_NONE:
+        return true;
+    case NAUHA__CODEC_LZ4:
+        return H5Pset_shuffle(plist) >= 0 && H5Pset_filter(plist, (H5Z_filter_t)NAUHA__FILTER_LZ4,
+                                                           H5Z_FLAG_OPTIONAL, 0, NULL) >= 0;
+    case NAUHA__CODEC_ZSTD:
+        return H5Pset_shuffle(plist) >= 0 && H5Pset_filter(plist, (H5Z_filter_t)NAUHA__FILTER_ZSTD,
+                                                           H5Z_FLAG_OPTIONAL, 1, &level) >= 0;
+    }
+    return false;
+}
+
+/* A growing one-dimensional dataset. codec NULL: unfiltered. */
+static hid_t make_dataset(hid_t file, const char *path, hid_t type, hsize_t chunk,
+                          const struct nauha__codec_config *codec) {
+    hsize_t none = 0, unlimited = H5S_UNLIMITED;
+    hid_t dataset = H5I_INVALID_HID;
+    hid_t space = H5Screate_simple(1, &none, &unlimited);
+    hid_t create = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
+    bool good = space >= 0 && create >= 0 && access >= 0 && H5Pset_chunk(create, 1, &chunk) >= 0 &&
+                H5Pset_fill_time(create, H5D_FILL_TIME_NEVER) >= 0;
+    if (good && codec)
+        good = set_filters(create, codec) && H5Pset_chunk_cache(access, 0, 0, 1) >= 0;
+    if (good)
+        dataset = H5Dcreate2(file, path, type, space, H5P_DEFAULT, create, access);
+    if (access >= 0)
+        H5Pclose(access);
+    if (create >= 0)
+        H5Pclose(create);
+    if (space >= 0)
+        H5Sclose(space);
+    return dataset;
+}
+
+static hid_t element_type(uint8_t item_size) {
+    return item_size == 1   ? H5T_STD_U8LE
+           : item_size == 2 ? H5T_STD_U16LE
+           : item_size == 4 ? H5T_STD_U32LE
+                            : H5T_STD_U64LE;
+}
+
+static bool make_streams(struct nauha__file *file, const struct nauha__codec_config *codec) {
+    hid_t group =
+        H5Gcreate2(file->file, NAUHA__STREAM_GROUP, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    bool good = group >= 0;
+    for (uint16_t i = 0; good && i < NAUHA__STREAMS; i++) {
+        char name[8];
+        uint8_t item_size;
+        bool big;
+        nauha__stream_shape(i, &item_size, &big);
+        snprintf(name, sizeof name, "%04u", i);
+        file->streams[i] = make_dataset(group, name, element_type(item_size),
+                                        NAUHA__CHUNK_BYTES / item_size, codec);
+        good = file->streams[i] >= 0;
+    }
+    if (group >= 0)
+        H5Gclose(group);
+    return good;
+}
+
+static bool make_tables(struct nauha__file *file) {
+    for (int id = 0; id < NAUHA__TABLE_COUNT; id++) {
+        const struct nauha__table *table = nauha__table((enum nauha__table_id)id);
+        file->row_types[id] = nauha__h5_row_type(table);
+        if (file->row_types[id] < 0)
+            return false;
+        file->tables[id] =
+            make_dataset(file->file, table->path, file->row_types[id], table->chunk_rows, NULL);
+        if (file->tables[id] < 0)
+            return false;
+    }
+    return true;
+}
+
+static hid_t create_file(const char *path) {
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    hid_t file = H5I_INVALID_HID;
+    if (access >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0)
+        file = H5Fcreate(path, H5F_ACC_EXCL, H5P_DEFAULT, access);
+    if (access >= 0)
+        H5Pclose(access);
+    return file;
+}
+
+/* The compressed chunks come ready made, so the filters themselves are not needed: HDF5 need not
+ * search for them, which would take a millisecond a stream. */
+static bool make_objects(struct nauha__file *file, const struct nauha_recorder_config *config) {
+    unsigned loading = 0;
+    bool known = H5PLget_loading_state(&loading) >= 0 && H5PLset_loading_state(0) >= 0;
+    bool good = put_attributes(file->file, config) && make_streams(file, &config->codec) &&
+                make_tables(file) && H5Fflush(file->file, H5F_SCOPE_GLOBAL) >= 0 &&
+                H5Fstart_swmr_write(file->file) >= 0;
+    if (known)
+        H5PLset_loading_state(loading);
+    return good;
+}
+
+enum nauha_status nauha__file_create(struct nauha__file *file, const char *path,
+                                     const struct nauha_recorder_config *config,
+                                     struct nauha_error *err) {
+    memset(file, 0, sizeof *file);
+    file->file = H5I_INVALID_HID;
+    file->lock_fd = -1;
+    for (size_t i = 0; i < NAUHA__STREAMS; i++)
+        file->streams[i] = H5I_INVALID_HID;
+    for (size_t i = 0; i < NAUHA__TABLE_COUNT; i++)
+        file->tables[i] = file->row_types[i] = H5I_INVALID_HID;
+    file->path = strdup(path);
+    if (!file->path)
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory to create trace \"%s\"", path);
+    enum nauha_status status = remove_older(path, err);
+    if (status != NAUHA_OK)
+        goto out;
+    file->file = create_file(path);
+    if (file->file < 0) {
+        status = nauha__h5_error(err, NAUHA_IO, "cannot create trace \"%s\"", path);
+        goto out;
+    }
+    file->lock_fd = open(path, O_RDWR | O_CLOEXEC);
+    if (file->lock_fd >= 0 && locked_by_another(file->lock_fd))
+        status = busy(path, err);
+    else if (!make_objects(file, config))
+        status = nauha__h5_error(err, NAUHA_IO, "cannot set up trace \"%s\"", path);
+out:
+    if (status != NAUHA_OK) {
+        bool made = file->file >= 0 && status != NAUHA_BUSY;
+        nauha__file_close(file, NULL);
+        if (made)
+            unlink(path);
+    }
+    return status;
+}
+
+/* ---- adding ---- */
+
+enum nauha_status nauha__file_write_chunk(struct nauha__file *file,
+                                          const struct nauha__block *block,
+                                          struct nauha_error *err) {
+    hid_t dataset = file->streams[block->stream];
+    hsize_t each = NAUHA__CHUNK_BYTES / block->item_size;
+    hsize_t offset = block->number * each;
+    if (block->number >= file->chunks[block->stream]) {
+        hsize_t extent = offset + each;
+        if (H5Dset_extent(dataset, &extent) < 0)
+            goto failed;
+        file->chunks[block->stream] = block->number + 1;
+    }
+    file->dirty[block->stream] = true;
+    if (H5Dwrite_chunk(dataset, H5P_DEFAULT, block->filter_mask, &offset, block->stored,
+                       block->data) >= 0)
+        return NAUHA_OK;
+failed:
+    return nauha__h5_error(err, NAUHA_IO, "cannot write to trace \"%s\"", file->path);
+}
+
+enum nauha_status nauha__file_append(struct nauha__file *file, enum nauha__table_id table,
+                                     void *rows, size_t count, struct nauha_error *err) {
+    const struct nauha__table *about = nauha__table(table);
+    for (size_t i = 0; i < count; i++)
+        nauha__row_seal(about, (unsigned char *)rows + i * about->row_size);
+    hsize_t first = file->rows[table], more = count, extent = first + more;
+    if (H5Dset_extent(file->tables[table], &extent) < 0)
+        return nauha__h5_error(err, NAUHA_IO, "cannot write to trace \"%s\"", file->path);
+    hid_t target = H5Dget_space(file->tables[table]);
+    hid_t memory = H5Screate_simple(1, &more, NULL);
+    bool good = target >= 0 && memory >= 0 &&
+                H5Sselect_hyperslab(target, H5S_SELECT_SET, &first, NULL, &more, NULL) >= 0 &&
+                H5Dwrite(file->tables[table], file->row_types[table], memory, target, H5P_DEFAULT,
+                         rows) >= 0;
+    enum nauha_status status =
+        good ? NAUHA_OK
+             : nauha__h5_error(err, NAUHA_IO, "cannot write to trace \"%s\"", file->path);
+    if (target >= 0)
+        H5Sclose(target);
+    if (memory >= 0)
+        H5Sclose(memory);
+    if (good)
+        file->rows[table] = extent;
+    return status;
+}
+
+enum nauha_status nauha__file_flush_streams(struct nauha__file *file, struct nauha_error *err) {
+    for (size_t i = 0; i < NAUHA__STREAMS; i++) {
+        if (file->dirty[i] && H5Dflush(file->streams[i]) < 0)
+            return nauha__h5_error(err, NAUHA_IO, "cannot flush trace \"%s\"", file->path);
+        file->dirty[i] = false;
+    }
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha__file_flush_table(struct nauha__file *file, enum nauha__table_id table,
+                                          struct nauha_error *err) {
+    if (H5Dflush(file->tables[table]) < 0)
+        return nauha__h5_error(err, NAUHA_IO, "cannot flush trace \"%s\"", file->path);
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha__file_flush(struct nauha__file *file, bool sync, struct nauha_error *err) {
+    if (H5Fflush(file->file, H5F_SCOPE_GLOBAL) < 0)
+        return nauha__h5_error(err, NAUHA_IO, "cannot flush trace \"%s\"", file->path);
+    if (sync && file->lock_fd >= 0 && fdatasync(file->lock_fd) != 0)
+        return nauha_error_set_errno(err, errno, "cannot sync trace \"%s\"", file->path);
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha__file_close(struct nauha__file *file, struct nauha_error *err) {
+    bool good = true;
+    for (size_t i = 0; i < NAUHA__STREAMS; i++)
+        good = (file->streams[i] < 0 || H5Dclose(file->streams[i]) >= 0) && good;
+    for (size_t i = 0; i < NAUHA__TABLE_COUNT; i++) {
+        good = (file->tables[i] < 0 || H5Dclose(file->tables[i]) >= 0) && good;
+        if (file->row_types[i] >= 0)
+            H5Tclose(file->row_types[i]);
+    }
+    good = (file->file < 0 || H5Fclose(file->file) >= 0) && good;
+    enum nauha_status status =
+        good ? NAUHA_OK : nauha__h5_error(err, NAUHA_IO, "cannot close trace \"%s\"", file->path);
+    if (file->lock_fd >= 0)
+        close(file->lock_fd);
+    free(file->path);
+    file->path = NULL;
+    return status;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* The trace as an HDF5 file being written: everything created up front, then SWMR, then only
+ * chunks and rows.
+ *
+ * Threads: the writer thread alone.
+ */
+#ifndef NAUHA_RECORDER_FILE_H
+#define NAUHA_RECORDER_FILE_H
+
+#include "nauha/internal/h5.h"
+#include "recorder/buffer.h"
+#include "recorder/config.h"
+
+struct nauha__file {
+    char *path;
+    int lock_fd; /* holds the write lock for as long as the recording lasts */
+    hid_t file;
+    hid_t streams[NAUHA__STREAMS];
+    uint64_t chunks[NAUHA__STREAMS]; /* extent, in chunks */
+    bool dirty[NAUHA__STREAMS];      /* since the last flush */
+    hid_t tables[NAUHA__TABLE_COUNT];
+    hid_t row_types[NAUHA__TABLE_COUNT];
+    uint64_t rows[NAUHA__TABLE_COUNT];
+};
+
+/* Replaces what is at path, unless a recorder is writing it (BUSY). IO, NOMEM. */
+enum nauha_status nauha__file_create(struct nauha__file *file, const char *path,
+                                     const struct nauha_recorder_config *config,
+                                     struct nauha_error *err);
+
+/* Writes an encoded block as its chunk. IO. */
+enum nauha_status nauha__file_write_chunk(struct nauha__file *file,
+                                          const struct nauha__block *block,
+                                          struct nauha_error *err);
+
+/* Appends rows, sealing each with its checksum. IO. */
+enum nauha_status nauha__file_append(struct nauha__file *file, enum nauha__table_id table,
+                                     void *rows, size_t count, struct nauha_error *err);
+
+/* Makes streams, or one table, readable by others; then the file's own metadata. IO. */
+enum nauha_status nauha__file_flush_streams(struct nauha__file *file, struct nauha_error *err);
+enum nauha_status nauha__file_flush_table(struct nauha__file *file, enum nauha__table_id table,
+                                          struct nauha_error *err);
+enum nauha_status nauha__file_flush(struct nauha__file *file, bool sync, struct nauha_error *err);
+
+/* Closes what is open, also after a failure. IO where the last bytes could not be written. */
+enum nauha_status nauha__file_close(struct nauha__file *file, struct nauha_error *err);
+
+#endif

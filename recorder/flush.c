@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+/* Writing tables and rows in an order that can be cut off anywhere; see flush.h.
+ *
+ * Threads: the writer thread.
+ */
+#include "recorder/flush.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows sealed and appended in one go. */
+#define BATCH 256u
+
+static const char *const reasons[NAUHA__LOSS_REASONS] = {
+    [NAUHA__LOSS_BUFFER_FULL] = "buffer full",
+    [NAUHA__LOSS_LIMIT] = "limit reached",
+    [NAUHA__LOSS_WRITE_FAILED] = "write failed",
+    [NAUHA__LOSS_NO_MEMORY] = "out of memory",
+};
+
+/* ---- chunks ---- */
+
+/* Moves the mark below which a stream is whole past chunks that came out of turn. */
+static void absorb_ahead(struct nauha__writer *writer, uint16_t stream) {
+    for (size_t i = 0; i < writer->ahead_count;) {
+        if (writer->ahead[i] == ((uint64_t)stream << 48 | writer->contiguous[stream])) {
+            writer->contiguous[stream]++;
+            writer->ahead[i] = writer->ahead[--writer->ahead_count];
+            i = 0;
+        } else {
+            i++;
+        }
+    }
+}
+
+static bool grow(void **list, size_t *capacity, size_t count, size_t item) {
+    if (count < *capacity)
+        return true;
+    size_t wanted = *capacity ? 2 * *capacity : 64;
+    void *more = realloc(*list, wanted * item);
+    if (!more)
+        return false;
+    *list = more;
+    *capacity = wanted;
+    return true;
+}
+
+enum nauha_status nauha__flush_note_chunk(struct nauha__writer *writer,
+                                          const struct nauha__block *block,
+                                          struct nauha_error *err) {
+    if (!grow((void **)&writer->chunk_rows, &writer->chunk_capacity, writer->chunk_count,
+              sizeof *writer->chunk_rows) ||
+        !grow((void **)&writer->ahead, &writer->ahead_capacity, writer->ahead_count,
+              sizeof *writer->ahead))
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory to write trace \"%s\"", writer->path);
+    writer->chunk_rows[writer->chunk_count++] = (struct nauha__chunk_row){
+        .number = block->number,
+        .hash = block->hash,
+        .stored = (uint32_t)block->stored,
+        .filter_mask = block->filter_mask,
+        .stream = block->stream,
+    };
+    if (block->number == writer->contiguous[block->stream]) {
+        writer->contiguous[block->stream]++;
+        absorb_ahead(writer, block->stream);
+    } else {
+        writer->ahead[writer->ahead_count++] = (uint64_t)block->stream << 48 | block->number;
+    }
+    return NAUHA_OK;
+}
+
+/* ---- beginning ---- */
+
+void nauha__flush_begin(struct nauha__writer *writer) {
+    struct nauha__flush *flush = &writer->flush;
+    flush->active = true;
+    pthread_mutex_lock(&writer->lock);
+    flush->request = writer->requested;
+    pthread_mutex_unlock(&writer->lock);
+    flush->target = nauha__buffer_seal_all(&writer->buffer);
+    flush->written = writer->blocks_written;
+
+    struct nauha__rows rows = flush->rows;
+    flush->rows = writer->rows;
+    writer->rows = rows;
+    writer->rows.count = 0;
+    struct nauha__aliases aliases = flush->aliases;
+    flush->aliases = writer->aliases;
+    writer->aliases = aliases;
+    writer->aliases.count = 0;
+    for (size_t i = 0; i < NAUHA__STREAMS; i++) {
+        flush->stream_kinds[i] = writer->buffer.streams[i].kind;
+        flush->stream_used[i] = writer->buffer.streams[i].used;
+    }
+    pthread_cond_broadcast(&writer->answered);
+}
+
+/* ---- tables ---- */
+
+static enum nauha_status append_flushed(struct nauha__writer *writer, enum nauha__table_id table,
+                                        void *rows, size_t count, struct nauha_error *err) {
+    if (count == 0)
+        return NAUHA_OK;
+    enum nauha_status status = nauha__file_append(&writer->file, table, rows, count, err);
+    return status == NAUHA_OK ? nauha__file_flush_table(&writer->file, table, err) : status;
+}
+
+static enum nauha_status write_streams_used(struct nauha__writer *writer, struct nauha_error *err) {
+    struct nauha__stream_row rows[NAUHA__STREAMS];
+    size_t count = 0;
+    const struct nauha__flush *flush = &writer->flush;
+    for (uint16_t i = 0; i < NAUHA__STREAMS; i++) {
+        if (!flush->stream_used[i] ||
+            (writer->written_used[i] && writer->written_kinds[i] == flush->stream_kinds[i]))
+            continue;
+        uint8_t item_size;
+        bool big;
+        nauha__stream_shape(i, &item_size, &big);
+        rows[count++] = (struct nauha__stream_row){
+            .stream = i, .kind = flush->stream_kinds[i], .item_size = item_size, .big = big};
+        writer->written_used[i] = true;
+        writer->written_kinds[i] = flush->stream_kinds[i];
+    }
+    return append_flushed(writer, NAUHA__TABLE_STREAMS_USED, rows, count, err);
+}
+
+static void put_text(char *field, size_t bytes, const char *text) {
+    memset(field, 0, bytes);
+    memcpy(field, text, strnlen(text, bytes - 1));
+}
+
+/* One row of the table of a list of names. */
+static void name_row(const struct nauha_names *names, enum nauha__table_id table, uint32_t id,
+                     void *row) {
+    switch (table) {
+    case NAUHA__TABLE_KINDS: {
+        struct nauha__kind_row *kind = row;
+        put_text(kind->name, sizeof kind->name, nauha_names_kind(names, id));
+        kind->scope = (uint8_t)nauha_names_kind_scope(names, id);
+        kind->form = (uint8_t)nauha_names_kind_form(names, id);
+        break;
+    }
+    case NAUHA__TABLE_MODULES: {
+        struct nauha__module_row *module = row;
+        put_text(module->name, sizeof module->name, nauha_names_module(names, id));
+        put_text(module->class_name, sizeof module->class_name,
+                 nauha_names_module_class(names, id));
+        break;
+    }
+    case NAUHA__TABLE_SLOTS:
+    case NAUHA__TABLE_TAGS: {
+        struct nauha__text_row *text = row;
+        put_text(text->name, sizeof text->name,
+                 table == NAUHA__TABLE_SLOTS ? nauha_names_slot(names, id)
+                                             : nauha_names_tag(names, id));
+        break;
+    }
+    default: {
+        struct nauha__shape_row *shape = row;
+        const int64_t *dims = nauha_names_shape(names, id, &shape->ndim);
+        for (uint32_t i = 0; i < shape->ndim; i++)
+            shape->dims[i] = dims[i];
+        break;
+    }
+    }
+}
+
+/* Appends the names that are new since the last flush. */
+static enum nauha_status write_names(struct nauha__writer *writer, size_t list,
+                                     struct nauha_error *err) {
+    static const struct {
+        enum nauha__table_id table;
+        uint32_t (*count)(const struct nauha_names *names);
+    } lists[] = {{NAUHA__TABLE_KINDS, nauha_names_kinds},
+                 {NAUHA__TABLE_MODULES, nauha_names_modules},
+                 {NAUHA__TABLE_SLOTS, nauha_names_slots},
+                 {NAUHA__TABLE_TAGS, nauha_names_tags},
+                 {NAUHA__TABLE_SHAPES, nauha_names_shapes}};
+    enum nauha__table_id table = lists[list].table;
+    size_t row_size = nauha__table(table)->row_size;
+    uint32_t *written = &writer->written_names[list];
+    uint32_t count = lists[list].count(writer->names);
+    if (*written == count)
+        return NAUHA_OK;
+    size_t fresh = count - *written;
+    unsigned char *rows = calloc(fresh, row_size);
+    if (!rows)
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory to write trace \"%s\"", writer->path);
+    for (size_t i = 0; i < fresh; i++)
+        name_row(writer->names, table, *written + (uint32_t)i, rows + i * row_size);
+    enum nauha_status status = append_flushed(writer, table, rows, fresh, err);
+    free(rows);
+    if (status == NAUHA_OK)
+        *written = count;
+    return status;
+}
+
+static enum nauha_status write_losses(struct nauha__writer *writer, struct nauha_error *err) {
+    struct nauha__loss_row rows[BATCH];
+    size_t count = 0;
+    pthread_mutex_lock(&writer->lock);
+    for (size_t i = 0; i < writer->loss_count && count < BATCH; i++) {
+        struct nauha__loss *loss = &writer->losses[i];
+        if (!loss->changed)
+            continue;
+        struct nauha__loss_row *row = &rows[count++];
+        *row = (struct nauha__loss_row){
+            .kind = (uint16_t)loss->kind, .messages = loss->messages, .bytes = loss->bytes};
+        put_text(row->reason, sizeof row->reason, reasons[loss->reason]);
+        loss->changed = false;
+    }
+    pthread_mutex_unlock(&writer->lock);
+    return append_flushed(writer, NAUHA__TABLE_LOSSES, rows, count, err);
+}
+
+static enum nauha_status write_tables(struct nauha__writer *writer, struct nauha_error *err) {
+    enum nauha_status status =
+        append_flushed(writer, NAUHA__TABLE_CHUNKS, writer->chunk_rows, writer->chunk_count, err);
+    if (status != NAUHA_OK)
+        return status;
+    writer->chunk_count = 0;
+    status = write_streams_used(writer, err);
+    for (size_t list = 0; list < 5 && status == NAUHA_OK; list++)
+        status = write_names(writer, list, err);
+    if (status == NAUHA_OK)
+        status = append_flushed(writer, NAUHA__TABLE_ALIASES, writer->flush.aliases.list,
+                                writer->flush.aliases.count, err);
+    if (status == NAUHA_OK)
+        status = write_losses(writer, err);
+    return status;
+}
+
+/* ---- rows ---- */
+
+static uint64_t row_bytes(const struct nauha__writer *writer, const struct nauha__index_row *row) {
+    if (!(row->flags & NAUHA__ROW_DATA))
+        return 0;
+    uint32_t ndim;
+    const int64_t *shape = nauha_names_shape(writer->names, row->shape, &ndim);
+    uint64_t bytes = nauha_dtype_size((enum nauha_dtype)row->dtype);
+    for (uint32_t i = 0; i < ndim; i++)
+        bytes *= (uint64_t)shape[i];
+    return bytes;
+}
+
+/* Whether elements up to the end of a range of `bytes` are in the file. */
+static bool is_written(const struct nauha__writer *writer, uint16_t stream, uint64_t offset,
+                       uint64_t bytes) {
+    uint8_t item_size;
+    bool big;
+    nauha__stream_shape(stream, &item_size, &big);
+    return offset * item_size + bytes <= writer->contiguous[stream] * NAUHA__CHUNK_BYTES;
+}
+
+/* After a failure: keeps the rows that are whole, counts the others. */
+static void drop_torn_rows(struct nauha__writer *writer) {
+    struct nauha__rows *rows = &writer->flush.rows;
+    enum nauha__loss_reason reason = nauha__writer_loss_reason(writer);
+    size_t kept = 0;
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct nauha__index_row *row = &rows->list[i];
+        uint64_t bytes = row_bytes(writer, row);
+        bool whole = row->stream == NAUHA__NO_STREAM ||
+                     (is_written(writer, row->stream, row->offset, bytes) &&
+                      (!(row->flags & NAUHA__ROW_DERIVED) ||
+                       is_written(writer, row->stream, row->base, bytes)));
+        if (whole)
+            rows->list[kept++] = *row;
+        else
+            nauha__writer_lose(writer, row->kind, reason, bytes);
+    }
+    rows->count = kept;
+}
+
+static enum nauha_status write_rows(struct nauha__writer *writer, struct nauha_error *err) {
+    struct nauha__rows *rows = &writer->flush.rows;
+    enum nauha_status status = NAUHA_OK;
+    if (rows->count > 0)
+        status = append_flushed(writer, NAUHA__TABLE_INDEX, rows->list, rows->count, err);
+    return status;
+}
+
+/* ---- committing ---- */
+
+static enum nauha_status commit(struct nauha__writer *writer, struct nauha_error *err) {
+    enum nauha_status status = nauha__file_flush_streams(&writer->file, err);
+    if (status == NAUHA_OK)
+        status = write_tables(writer, err);
+    if (status == NAUHA_OK)
+        status = write_rows(writer, err);
+    if (status == NAUHA_OK)
+        status = nauha__file_flush(&writer->file, writer->config->flush_sync, err);
+    return status;
+}
+
+void nauha__flush_commit(struct nauha__writer *writer) {
+    struct nauha__flush *flush = &writer->flush;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    bool broken = atomic_load(&writer->failed);
+    if (broken)
+        drop_torn_rows(writer);
+    /* After a failure to write, what is whole may still find room: nothing is lost by trying. */
+    if (commit(writer, &err) != NAUHA_OK) {
+        enum nauha__loss_reason reason = NAUHA__LOSS_WRITE_FAILED;
+        nauha__writer_fail(writer, &err);
+        for (size_t i = 0; i < flush->rows.count; i++)
+            nauha__writer_lose(writer, flush->rows.list[i].kind, reason,
+                               row_bytes(writer, &flush->rows.list[i]));
+    }
+    flush->rows.count = 0;
+    flush->aliases.count = 0;
+    flush->active = false;
+    pthread_mutex_lock(&writer->lock);
+    writer->done = flush->request;
+    pthread_cond_broadcast(&writer->flushed);
+    pthread_mutex_unlock(&writer->lock);
+}
+
+void nauha__flush_end(struct nauha__writer *writer, uint64_t messages, uint64_t time_ns) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    enum nauha_status status = write_losses(writer, &err);
+    struct nauha__end_row end = {.messages = messages, .time_ns = time_ns};
+    put_text(end.failure, sizeof end.failure, writer->failure.message);
+    if (status == NAUHA_OK)
+        status = append_flushed(writer, NAUHA__TABLE_END, &end, 1, &err);
+    if (status != NAUHA_OK)
+        nauha__writer_fail(writer, &err);
+}

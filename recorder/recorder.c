@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+/* The recorder: opening and closing, stamping, and handing messages to the buffer and the tap.
+ *
+ * Threads: public calls take the publish lock; see recorder.h for what a caller may do.
+ */
+#include "recorder/recorder_parts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "nauha/internal/arithmetic.h"
+
+/* ---- forks ---- */
+
+/* A child of fork has the recorder's memory but not its threads, and must not write to the file.
+ * A page that the kernel wipes in children tells them apart without asking on every message. */
+static bool make_alive(struct nauha_recorder *recorder) {
+    recorder->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = mmap(NULL, recorder->page_bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return false;
+    madvise(page, recorder->page_bytes, MADV_WIPEONFORK);
+    recorder->alive = page;
+    *recorder->alive = 1;
+    return true;
+}
+
+static bool is_child(const struct nauha_recorder *recorder) {
+    return *recorder->alive == 0;
+}
+
+static void lock(struct nauha_recorder *recorder) {
+    pthread_mutex_lock(&recorder->writer.publish);
+}
+
+static void unlock(struct nauha_recorder *recorder) {
+    pthread_mutex_unlock(&recorder->writer.publish);
+}
+
+/* ---- opening and closing ---- */
+
+static uint64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void free_recorder(struct nauha_recorder *recorder) {
+    nauha__held_fini(&recorder->held);
+    nauha__held_fini(&recorder->fresh);
+    if (recorder->alive)
+        munmap(recorder->alive, recorder->page_bytes);
+    nauha_recorder_config_free(recorder->config);
+    nauha_names_free(recorder->names);
+    free(recorder->scratch);
+    free(recorder->path);
+    free(recorder);
+}
+
+enum nauha_status nauha_recorder_open(const char *path, const struct nauha_recorder_config *config,
+                                      struct nauha_recorder **out, struct nauha_error *err) {
+    struct nauha_recorder *recorder = calloc(1, sizeof *recorder);
+    if (!recorder)
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory for a recorder");
+    recorder->config = nauha__config_copy(config);
+    recorder->names = nauha_names_new();
+    recorder->path = path ? strdup(path) : NULL;
+    recorder->started_ns = now_ns();
+    enum nauha_status status = NAUHA_OK;
+    if (!recorder->config || !recorder->names || (path && !recorder->path) || !make_alive(recorder))
+        status = nauha_error_set(err, NAUHA_NOMEM, "no memory for a recorder");
+    else if (path)
+        status = nauha__writer_start(&recorder->writer, recorder->path, recorder->config,
+                                     recorder->names, err);
+    else
+        pthread_mutex_init(&recorder->writer.publish, NULL);
+    if (status != NAUHA_OK) {
+        free_recorder(recorder);
+        return status;
+    }
+    *out = recorder;
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha_recorder_close(struct nauha_recorder *recorder, struct nauha_error *err) {
+    if (!recorder || is_child(recorder))
+        return NAUHA_OK; /* a child leaves its parent's recording alone */
+    enum nauha_status status = NAUHA_OK;
+    if (recorder->path)
+        status = nauha__writer_stop(&recorder->writer, recorder->stored_seq,
+                                    now_ns() - recorder->started_ns, err);
+    else
+        pthread_mutex_destroy(&recorder->writer.publish);
+    free_recorder(recorder);
+    return status;
+}
+
+/* ---- asking ---- */
+
+int nauha_recorder_depth(const struct nauha_recorder *recorder) {
+    return recorder->config->depth;
+}
+
+struct nauha_names *nauha_recorder_names(struct nauha_recorder *recorder) {
+    return recorder->names;
+}
+
+uint64_t nauha_recorder_global_step(const struct nauha_recorder *recorder) {
+    return recorder->global_step;
+}
+
+enum nauha_status nauha_recorder_tap(struct nauha_recorder *recorder, nauha_message_fn fn,
+                                     void *context, struct nauha_error *err) {
+    if (recorder->any_step || recorder->messages)
+        return nauha_error_set(err, NAUHA_STATE, "a tap must be set before the first message");
+    recorder->tap = fn;
+    recorder->tap_context = context;
+    return NAUHA_OK;
+}
+
+bool nauha__stores(struct nauha_recorder *recorder, uint32_t kind, uint32_t module, uint32_t tag,
+                   uint64_t step, uint32_t epoch) {
+    return recorder->path &&
+           nauha_selector_accepts(recorder->config->selector, recorder->names, kind, module, tag,
+                                  step, epoch, recorder->config->rank);
+}
+
+static bool is_tapped(const struct nauha_recorder *recorder) {
+    return recorder->tap && !recorder->tap_failed;
+}
+
+bool nauha_recorder_wants(struct nauha_recorder *recorder, uint32_t kind, uint32_t module) {
+    if (is_child(recorder))
+        return false;
+    lock(recorder);
+    bool wanted = !recorder->paused &&
+                  (is_tapped(recorder) || nauha__stores(recorder, kind, module, recorder->tag,
+                                                        recorder->global_step, recorder->epoch));
+    unlock(recorder);
+    return wanted;
+}
+
+void nauha_recorder_pause(struct nauha_recorder *recorder, bool paused) {
+    if (is_child(recorder))
+        return;
+    lock(recorder);
+    recorder->paused = paused;
+    unlock(recorder);
+}
+
+enum nauha_status nauha_recorder_set_tag(struct nauha_recorder *recorder, uint32_t tag,
+                                         struct nauha_error *err) {
+    if (tag >= nauha_names_tags(recorder->names))
+        return nauha_error_set(err, NAUHA_INVALID, "there is no tag of number %u", tag);
+    if (is_child(recorder))
+        return NAUHA_OK;
+    lock(recorder);
+    recorder->tag = tag;
+    unlock(recorder);
+    return NAUHA_OK;
+}
+
+void nauha_recorder_get_stats(struct nauha_recorder *recorder, struct nauha_recorder_stats *stats) {
+    *stats = (struct nauha_recorder_stats){0};
+    if (is_child(recorder))
+        return;
+    lock(recorder);
+    stats->messages = recorder->messages;
+    stats->bytes_published = recorder->bytes_published;
+    unlock(recorder);
+    if (!recorder->path)
+        return;
+    struct nauha__writer *writer = &recorder->writer;
+    stats->bytes_stored = atomic_load(&writer->bytes_stored);
+    pthread_mutex_lock(&writer->lock);
+    for (size_t i = 0; i < writer->loss_count; i++) {
+        stats->messages_lost += writer->losses[i].messages;
+        stats->bytes_lost += writer->losses[i].bytes;
+    }
+    pthread_mutex_unlock(&writer->lock);
+    pthread_mutex_lock(&writer->buffer.lock);
+    stats->blocked_ns = writer->buffer.blocked_ns;
+    pthread_mutex_unlock(&writer->buffer.lock);
+}
+
+enum nauha_status nauha_recorder_failure(struct nauha_recorder *recorder, struct nauha_error *err) {
+    if (!recorder->path || !atomic_load(&recorder->writer.failed))
+        return NAUHA_OK;
+    pthread_mutex_lock(&recorder->writer.lock);
+    struct nauha_error failure = recorder->writer.failure;
+    pthread_mutex_unlock(&recorder->writer.lock);
+    if (err)
+        *err = failure;
+    return failure.code;
+}
+
+enum nauha_status nauha_recorder_flush(struct nauha_recorder *recorder, struct nauha_error *err) {
+    if (!recorder->path || is_child(recorder))
+        return NAUHA_OK;
+    nauha__writer_flush(&recorder->writer);
+    return nauha_recorder_failure(recorder, err);
+}
+
+/* ---- one message ---- */
+
+void *nauha__scratch(struct nauha_recorder *recorder, size_t bytes) {
+    if (bytes > recorder->scratch_bytes) {
+        void *more = realloc(recorder->scratch, bytes);
+        if (!more)
+            return NULL;
+        recorder->scratch = more;
+        recorder->scratch_bytes = bytes;
+    }
+    return recorder->scratch;
+}
+
+static enum nauha_status tap(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
+                             uint64_t time_ns, struct nauha_error *err) {
+    const struct nauha_tensor *tensor = out->tensor;
+    struct nauha_message message = {.info = {.seq = recorder->tapped_seq++,
+                                             .time_ns = time_ns,
+                                             .global_step = recorder->global_step,
+                                             .train_step = recorder->train_step,
+                                             .epoch = recorder->epoch,
+                                             .rank = recorder->config->rank,
+                                             .call = out->call,
+                                             .kind = out->kind,
+                                             .tag = out->tag,
+                                             .module = out->module,
+                                             .slot = out->slot,
+                                             .has_tensor = tensor != NULL,
+                                             .dtype = tensor ? tensor->dtype : (enum nauha_dtype)0,
+                                             .bytes = out->bytes}};
+    nauha__message_resolve(&message.info, recorder->names, out->shape);
+    if (tensor && tensor->strides && out->bytes) {
+        void *contiguous = nauha__scratch(recorder, out->bytes);
+        if (!contiguous)
+            return nauha_error_set(err, NAUHA_NOMEM, "no memory for a live copy of a tensor");
+        nauha__gather(tensor, 0, out->bytes / nauha_dtype_size(tensor->dtype), contiguous);
+        message.data = contiguous;
+    } else if (tensor) {
+        message.data = tensor->data;
+    }
+    enum nauha_status status = recorder->tap(recorder->tap_context, &message, err);
+    nauha__message_fini(&message);
+    recorder->tap_failed = status != NAUHA_OK;
+    return status;
+}
+
+/* Why a message cannot be kept, by what the buffer said. */
+static void lose(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
+                 enum nauha_status status) {
+    enum nauha__loss_reason reason = status == NAUHA_OK
+                                         ? nauha__writer_loss_reason(&recorder->writer)
+                                     : status == NAUHA_NOMEM ? NAUHA__LOSS_NO_MEMORY
+                                                             : NAUHA__LOSS_BUFFER_FULL;
+    nauha__writer_lose(&recorder->writer, out->kind, reason, out->bytes);
+}
+
+static void store(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
+                  uint64_t time_ns) {
+    struct nauha__writer *writer = &recorder->writer;
+    uint64_t seq = recorder->stored_seq++;
+    if (atomic_load_explicit(&writer->failed, memory_order_relaxed)) {
+        lose(recorder, out, NAUHA_OK);
+        return;
+    }
+    struct nauha__place place = out->place;
+    enum nauha_status status = nauha__writer_reserve_row(writer);
+    if (out->lost)
+        status = NAUHA_LIMIT;
+    else if (status == NAUHA_OK && !out->placed && out->tensor)
+        status = nauha__buffer_put(&writer->buffer, out->kind, out->tensor, out->bytes,
+                                   !recorder->config->drop, &place);
+    if (status != NAUHA_OK) {
+        lose(recorder, out, status);
+        return;
+    }
+    bool data = out->tensor != NULL;
+    struct nauha__index_row row = {
+        .seq = seq,
+        .time_ns = time_ns,
+        .global_step = recorder->global_step,
+        .offset = place.offset,
+        .base = out->base.offset,
+        .train_step = recorder->train_step,
+        .epoch = recorder->epoch,
+        .module = out->module,
+        .slot = out->slot,
+        .call = out->call,
+        .shape = data ? out->shape : 0,
+        .kind = (uint16_t)out->kind,
+        .tag = (uint16_t)out->tag,
+        .stream = data ? place.stream : NAUHA__NO_STREAM,
+        .dtype = data ? (uint8_t)out->tensor->dtype : 0,
+        .flags =
+            (uint8_t)((data ? NAUHA__ROW_DATA : 0u) | (out->derived ? NAUHA__ROW_DERIVED : 0u)),
+    };
+    nauha__writer_add_row(writer, &row);
+    recorder->messages++;
+    recorder->bytes_published += out->bytes;
+}
+
+enum nauha_status nauha__emit(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
+                              struct nauha_error *err) {
+    uint64_t time_ns = now_ns() - recorder->started_ns;
+    if (nauha__stores(recorder, out->kind, out->module, out->tag, recorder->global_step,
+                      recorder->epoch))
+        store(recorder, out, time_ns);
+    if (is_tapped(recorder))
+        return tap(recorder, out, time_ns, err);
+    return NAUHA_OK;
+}
+
+/* Kind, module, slot and tensor fit each other; fills in shape and bytes. */
+static enum nauha_status check_message(const struct nauha_recorder *recorder,
+                                       struct nauha__outgoing *out, struct nauha_error *err) {
+    struct nauha_names *names = recorder->names;
+    if (out->kind >= nauha_names_kinds(names))
+        return nauha_error_set(err, NAUHA_INVALID, "there is no kind of number %u", out->kind);
+    const char *kind = nauha_names_kind(names, out->kind);
+    bool network = nauha_names_kind_scope(names, out->kind) == NAUHA_SCOPE_NETWORK;
+    bool event = nauha_names_kind_form(names, out->kind) == NAUHA_FORM_EVENT;
+    if (network != (out->module == NAUHA_NONE))
+        return nauha_error_set(err, NAUHA_INVALID, "kind \"%s\" %s a module", kind,
+                               network ? "does not belong to" : "needs");
+    if (!network && out->module >= nauha_names_modules(names))
+        return nauha_error_set(err, NAUHA_INVALID, "there is no module of number %u", out->module);
+    if (out->slot >= nauha_names_slots(names))
+        return nauha_error_set(err, NAUHA_INVALID, "there is no slot of number %u", out->slot);
+    if (event != (out->tensor == NULL))
+        return nauha_error_set(err, NAUHA_INVALID, "kind \"%s\" %s a tensor", kind,
+                               event ? "does not take" : "needs");
+    out->shape = NAUHA_NONE;
+    if (event)
+        return NAUHA_OK;
+    size_t count;
+    enum nauha_status status = nauha_tensor_count(out->tensor, &count, err);
+    if (status != NAUHA_OK)
+        return nauha_error_wrap(err, status, "kind \"%s\"", kind);
+    out->bytes = count * nauha_dtype_size(out->tensor->dtype);
+    if (out->bytes && !out->tensor->data)
+        return nauha_error_set(err, NAUHA_INVALID, "the tensor of kind \"%s\" has no data", kind);
+    return nauha_names_add_shape(names, out->tensor->shape, out->tensor->ndim, &out->shape, err);
+}
+
+enum nauha_status nauha_recorder_publish(struct nauha_recorder *recorder, uint32_t kind,
+                                         uint32_t module, uint32_t slot, uint32_t call,
+                                         const struct nauha_tensor *tensor,
+                                         struct nauha_error *err) {
+    if (is_child(recorder))
+        return NAUHA_OK;
+    struct nauha__outgoing out = {
+        .kind = kind, .module = module, .slot = slot, .call = call, .tensor = tensor};
+    enum nauha_status status = check_message(recorder, &out, err);
+    if (status != NAUHA_OK)
+        return status;
+    lock(recorder);
+    out.tag = recorder->tag;
+    if (!recorder->paused)
+        status = nauha__emit(recorder, &out, err);
+    unlock(recorder);
+    return status;
+}
+
+enum nauha_status nauha_recorder_alias(struct nauha_recorder *recorder, uint32_t module,
+                                       uint32_t slot, uint32_t alias_module, uint32_t alias_slot,
+                                       struct nauha_error *err) {
+    uint32_t modules = nauha_names_modules(recorder->names);
+    uint32_t slots = nauha_names_slots(recorder->names);
+    if (module >= modules || alias_module >= modules || slot >= slots || alias_slot >= slots)
+        return nauha_error_set(err, NAUHA_INVALID, "an alias names a module or slot not known");
+    if (!recorder->path || is_child(recorder))
+        return NAUHA_OK;
+    struct nauha__alias_row row = {
+        .module = module, .slot = slot, .alias_module = alias_module, .alias_slot = alias_slot};
+    lock(recorder);
+    enum nauha_status status = nauha__writer_add_alias(&recorder->writer, &row);
+    unlock(recorder);
+    return status == NAUHA_OK ? status
+                              : nauha_error_set(err, status, "no memory for a parameter's alias");
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/* Steps and epochs: when parameters are copied, and what is published when a step ends.
+ *
+ * A parameter's value is copied once a step, at the boundary between two: it is the value after
+ * the one and before the other. Its message comes when the step it was used in ends, and the
+ * update refers to the two copies that it lies between.
+ *
+ * Threads: public calls take the publish lock.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "nauha/internal/arithmetic.h"
+#include "recorder/recorder_parts.h"
+
+void nauha__held_fini(struct nauha__held_list *held) {
+    for (size_t i = 0; i < held->capacity; i++)
+        free(held->list[i].copy);
+    free(held->list);
+}
+
+/* Room for `count` values; what lies in the room's copies stays there to be used again. */
+static bool make_room(struct nauha__held_list *held, size_t count) {
+    if (count <= held->capacity)
+        return true;
+    struct nauha__held *more = realloc(held->list, count * sizeof *more);
+    if (!more)
+        return false;
+    memset(more + held->capacity, 0, (count - held->capacity) * sizeof *more);
+    held->list = more;
+    held->capacity = count;
+    return true;
+}
+
+static uint32_t value_kind(bool bias) {
+    return bias ? NAUHA_KIND_BIASES : NAUHA_KIND_WEIGHTS;
+}
+
+static uint32_t update_kind(bool bias) {
+    return bias ? NAUHA_KIND_BIAS_UPDATES : NAUHA_KIND_WEIGHT_UPDATES;
+}
+
+static bool same_parameter(const struct nauha__held *a, const struct nauha__held *b) {
+    return a->module == b->module && a->slot == b->slot && a->bias == b->bias &&
+           a->dtype == b->dtype && a->shape == b->shape;
+}
+
+/* The value of the same parameter in another list, most likely at the same position. */
+static struct nauha__held *find_same(const struct nauha__held_list *held,
+                                     const struct nauha__held *like, size_t position) {
+    if (position < held->count && same_parameter(&held->list[position], like))
+        return &held->list[position];
+    for (size_t i = 0; i < held->count; i++) {
+        if (same_parameter(&held->list[i], like))
+            return &held->list[i];
+    }
+    return NULL;
+}
+
+/* ---- copying ---- */
+
+/* Whether a step's rows refer to the value that this parameter has in its forward. */
+static bool step_needs(struct nauha_recorder *recorder, const struct nauha__held *held,
+                       uint64_t step, uint32_t epoch) {
+    return !recorder->paused &&
+           (nauha__stores(recorder, value_kind(held->bias), held->module, 0, step, epoch) ||
+            nauha__stores(recorder, update_kind(held->bias), held->module, 0, step, epoch));
+}
+
+static void hash_elements(const struct nauha_tensor *tensor, const void *contiguous, size_t bytes,
+                          uint64_t hash[2]) {
+    XXH128_hash_t value = XXH3_128bits(contiguous ? contiguous : tensor->data, bytes);
+    hash[0] = value.low64;
+    hash[1] = value.high64;
+}
+
+/* The elements in one piece: the tensor's own memory, or gathered into scratch. */
+static const void *in_one_piece(struct nauha_recorder *recorder, const struct nauha_tensor *tensor,
+                                size_t bytes) {
+    if (!tensor->strides || bytes == 0)
+        return tensor->data;
+    void *scratch = nauha__scratch(recorder, bytes);
+    if (scratch)
+        nauha__gather(tensor, 0, bytes / nauha_dtype_size(tensor->dtype), scratch);
+    return scratch;
+}
+
+/* Fills in what a parameter is; its place and copy come later. */
+static enum nauha_status describe(struct nauha_recorder *recorder,
+                                  const struct nauha_parameter *parameter, struct nauha__held *held,
+                                  struct nauha_error *err) {
+    size_t count;
+    const struct nauha_tensor *tensor = &parameter->tensor;
+    enum nauha_status status = nauha_tensor_count(tensor, &count, err);
+    uint32_t shape = 0;
+    if (status == NAUHA_OK)
+        status = nauha_names_add_shape(recorder->names, tensor->shape, tensor->ndim, &shape, err);
+    if (status != NAUHA_OK)
+        return status;
+    if (parameter->module >= nauha_names_modules(recorder->names) ||
+        parameter->slot >= nauha_names_slots(recorder->names))
+        return nauha_error_set(err, NAUHA_INVALID, "a parameter's module or slot is not known");
+    void *copy = held->copy;
+    size_t room = held->copy ? held->bytes : 0;
+    *held = (struct nauha__held){.module = parameter->module,
+                                 .slot = parameter->slot,
+                                 .bias = parameter->bias,
+                                 .dtype = tensor->dtype,
+                                 .shape = shape,
+                                 .bytes = count * nauha_dtype_size(tensor->dtype),
+                                 .place = {.stream = NAUHA__NO_STREAM},
+                                 .copy = copy};
+    if (held->bytes && !tensor->data)
+        return nauha_error_set(err, NAUHA_INVALID, "a parameter has no data");
+    if (copy && room != held->bytes) {
+        free(copy);
+        held->copy = NULL;
+    }
+    return NAUHA_OK;
+}
+
+/* Copies a parameter's elements: into its stream where a row will refer to them, and into memory
+ * for the tap. */
+static enum nauha_status copy_value(struct nauha_recorder *recorder,
+                                    const struct nauha_parameter *parameter,
+                                    struct nauha__held *held, bool store, struct nauha_error *err) {
+    const struct nauha_tensor *tensor = &parameter->tensor;
+    if (store && !held->stored && !atomic_load(&recorder->writer.failed))
+        held->stored =
+            nauha__buffer_put(&recorder->writer.buffer, value_kind(held->bias), tensor, held->bytes,
+                              !recorder->config->drop, &held->place) == NAUHA_OK;
+    if (!recorder->tap || recorder->tap_failed || held->bytes == 0)
+        return NAUHA_OK;
+    if (!held->copy && !(held->copy = malloc(held->bytes)))
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory for a live copy of a parameter");
+    if (tensor->strides)
+        nauha__gather(tensor, 0, held->bytes / nauha_dtype_size(held->dtype), held->copy);
+    else
+        memcpy(held->copy, tensor->data, held->bytes);
+    return NAUHA_OK;
+}
+
+/* ---- publishing what a step held ---- */
+
+static struct nauha_tensor tensor_of(const struct nauha_recorder *recorder,
+                                     const struct nauha__held *held, const void *data) {
+    struct nauha_tensor tensor = {.data = data, .dtype = held->dtype};
+    tensor.shape = nauha_names_shape(recorder->names, held->shape, &tensor.ndim);
+    return tensor;
+}
+
+static enum nauha_status emit_value(struct nauha_recorder *recorder, const struct nauha__held *held,
+                                    struct nauha_error *err) {
+    struct nauha_tensor tensor = tensor_of(recorder, held, held->copy);
+    struct nauha__outgoing out = {.kind = value_kind(held->bias),
+                                  .module = held->module,
+                                  .slot = held->slot,
+                                  .tensor = &tensor,
+                                  .shape = held->shape,
+                                  .bytes = held->bytes,
+                                  .place = held->place,
+                                  .placed = true,
+                                  .lost = !held->stored && held->bytes > 0};
+    return nauha__emit(recorder, &out, err);
+}
+
+static enum nauha_status emit_update(struct nauha_recorder *recorder,
+                                     const struct nauha__held *before,
+                                     const struct nauha__held *after, struct nauha_error *err) {
+    void *difference = NULL;
+    if (before->copy && after->copy && before->bytes) {
+        difference = nauha__scratch(recorder, before->bytes);
+        if (!difference)
+            return nauha_error_set(err, NAUHA_NOMEM, "no memory for an update");
+        nauha__subtract(before->dtype, after->copy, before->copy,
+                        before->bytes / nauha_dtype_size(before->dtype), difference);
+    }
+    struct nauha_tensor tensor = tensor_of(recorder, before, difference);
+    struct nauha__outgoing out = {.kind = update_kind(before->bias),
+                                  .module = before->module,
+                                  .slot = before->slot,
+                                  .tensor = &tensor,
+                                  .shape = before->shape,
+                                  .bytes = before->bytes,
+                                  .derived = true,
+                                  .place = after->place,
+                                  .base = before->place,
+                                  .placed = true,
+                                  .lost = (!before->stored || !after->stored) && before->bytes > 0};
+    return nauha__emit(recorder, &out, err);
+}
+
+static enum nauha_status emit_event(struct nauha_recorder *recorder, uint32_t kind,
+                                    struct nauha_error *err) {
+    struct nauha__outgoing out = {.kind = kind, .module = NAUHA_NONE, .shape = NAUHA_NONE};
+    return recorder->paused ? NAUHA_OK : nauha__emit(recorder, &out, err);
+}
+
+/* Ends the open step; `fresh` holds the values after it. */
+static enum nauha_status publish_end(struct nauha_recorder *recorder, struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    size_t count = recorder->paused || recorder->held_paused ? 0 : recorder->held.count;
+    for (size_t i = 0; i < count && status == NAUHA_OK; i++)
+        status = emit_value(recorder, &recorder->held.list[i], err);
+    for (size_t i = 0; i < count && status == NAUHA_OK; i++) {
+        const struct nauha__held *before = &recorder->held.list[i];
+        const struct nauha__held *after = find_same(&recorder->fresh, before, i);
+        if (after)
+            status = emit_update(recorder, before, after, err);
+    }
+    recorder->step_open = false;
+    return status == NAUHA_OK ? emit_event(recorder, NAUHA_KIND_BATCH_FINISHED, err) : status;
+}
+
+static void swap_held(struct nauha_recorder *recorder) {
+    struct nauha__held_list held = recorder->held;
+    recorder->held = recorder->fresh;
+    recorder->fresh = held;
+}
+
+/* Makes `fresh` out of the parameters' present values. next: the step that will use them, unless
+ * `explicit_end`, when that is not known yet and hashes are kept to tell whether they changed. */
+static enum nauha_status take_values(struct nauha_recorder *recorder,
+                                     const struct nauha_parameter *parameters, size_t count,
+                                     bool explicit_end, struct nauha_error *err) {
+    uint64_t next = recorder->any_step ? recorder->global_step + 1 : 0;
+    uint32_t next_epoch = recorder->epoch + (recorder->epoch_over ? 1 : 0);
+    enum nauha_status status = NAUHA_OK;
+    if (!make_room(&recorder->fresh, count))
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory for the parameters of a step");
+    recorder->fresh.count = 0;
+    for (size_t i = 0; i < count && status == NAUHA_OK; i++) {
+        struct nauha__held *held = &recorder->fresh.list[i];
+        status = describe(recorder, &parameters[i], held, err);
+        if (status != NAUHA_OK)
+            return status;
+        recorder->fresh.count = i + 1;
+        const struct nauha__held *before = find_same(&recorder->held, held, i);
+        bool store = false;
+        if (recorder->step_open && before)
+            store =
+                !recorder->paused && nauha__stores(recorder, update_kind(held->bias), held->module,
+                                                   0, recorder->global_step, recorder->epoch);
+        if (!explicit_end)
+            store = store || step_needs(recorder, held, next, next_epoch);
+        bool compare = (explicit_end || recorder->after_end) && recorder->path && held->bytes;
+        if (compare) {
+            const void *elements = in_one_piece(recorder, &parameters[i].tensor, held->bytes);
+            if (!elements)
+                return nauha_error_set(err, NAUHA_NOMEM, "no memory for a parameter");
+            hash_elements(&parameters[i].tensor, elements, held->bytes, held->hash);
+        }
+        /* Between an explicit end and the next begin values rarely change: then the copy made at
+         * the end is the one the next step refers to. */
+        if (!explicit_end && recorder->after_end && before && before->stored &&
+            memcmp(before->hash, held->hash, sizeof held->hash) == 0) {
+            held->stored = true;
+            held->place = before->place;
+        }
+        status = copy_value(recorder, &parameters[i], held, store, err);
+    }
+    return status;
+}
+
+/* ---- the public calls ---- */
+
+static enum nauha_status begin_step(struct nauha_recorder *recorder,
+                                    const struct nauha_parameter *parameters, size_t count,
+                                    struct nauha_error *err) {
+    enum nauha_status status = take_values(recorder, parameters, count, false, err);
+    if (status == NAUHA_OK && recorder->step_open)
+        status = publish_end(recorder, err);
+    if (status != NAUHA_OK)
+        return status;
+    swap_held(recorder);
+    recorder->after_end = false;
+    recorder->held_paused = recorder->paused;
+    if (recorder->epoch_over)
+        recorder->epoch++;
+    recorder->epoch_over = false;
+    if (recorder->any_step) {
+        recorder->global_step++;
+        recorder->train_step = recorder->epoch_begun ? recorder->train_step + 1 : 0;
+    }
+    bool first = !recorder->epoch_begun;
+    recorder->any_step = recorder->step_open = recorder->epoch_begun = true;
+    if (first)
+        status = emit_event(recorder, NAUHA_KIND_EPOCH_STARTED, err);
+    return status == NAUHA_OK ? emit_event(recorder, NAUHA_KIND_BATCH_STARTED, err) : status;
+}
+
+enum nauha_status nauha_recorder_begin_step(struct nauha_recorder *recorder,
+                                            const struct nauha_parameter *parameters, size_t count,
+                                            struct nauha_error *err) {
+    if (*recorder->alive == 0)
+        return NAUHA_OK;
+    pthread_mutex_lock(&recorder->writer.publish);
+    enum nauha_status status = begin_step(recorder, parameters, count, err);
+    pthread_mutex_unlock(&recorder->writer.publish);
+    return status;
+}
+
+enum nauha_status nauha_recorder_end_step(struct nauha_recorder *recorder,
+                                          const struct nauha_parameter *parameters, size_t count,
+                                          struct nauha_error *err) {
+    if (*recorder->alive == 0)
+        return NAUHA_OK;
+    pthread_mutex_lock(&recorder->writer.publish);
+    enum nauha_status status = NAUHA_OK;
+    if (recorder->step_open) {
+        status = take_values(recorder, parameters, count, true, err);
+        if (status == NAUHA_OK)
+            status = publish_end(recorder, err);
+        if (status == NAUHA_OK) {
+            swap_held(recorder);
+            recorder->after_end = true;
+        }
+    }
+    pthread_mutex_unlock(&recorder->writer.publish);
+    return status;
+}
+
+enum nauha_status nauha_recorder_epoch_finished(struct nauha_recorder *recorder,
+                                                struct nauha_error *err) {
+    if (*recorder->alive == 0)
+        return NAUHA_OK;
+    pthread_mutex_lock(&recorder->writer.publish);
+    enum nauha_status status = NAUHA_OK;
+    if (recorder->step_open) {
+        status = nauha_error_set(err, NAUHA_STATE, "an epoch cannot finish while a step is open");
+    } else if (recorder->epoch_begun) {
+        status = emit_event(recorder, NAUHA_KIND_EPOCH_FINISHED, err);
+        recorder->epoch_begun = false;
+        recorder->epoch_over = true;
+    }
+    pthread_mutex_unlock(&recorder->writer.publish);
+    return status;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* The compress workers.
+ *
+ * Threads: each worker owns its codec and its spare memory; blocks pass through the queues.
+ */
+#include "recorder/workers.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+static void *work(void *context) {
+    struct nauha__worker *worker = context;
+    struct nauha__block *block;
+    while ((block = nauha__buffer_take_sealed(worker->buffer))) {
+        unsigned char *encoded = worker->spare;
+        nauha__codec_encode(worker->codec, block->item_size, block->data, NAUHA__CHUNK_BYTES,
+                            encoded, &block->stored, &block->filter_mask);
+        block->hash = XXH3_64bits(encoded, block->stored);
+        worker->spare = block->data;
+        block->data = encoded;
+        nauha__buffer_give_encoded(worker->buffer, block);
+    }
+    return NULL;
+}
+
+/* A quarter of the processors this process may use, at least one: one keeps up with a training
+ * that fills two. */
+static size_t worker_count(void) {
+    cpu_set_t set;
+    int processors = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    size_t count = (size_t)processors / 4;
+    return count < 1 ? 1 : count > NAUHA__WORKERS_MAX ? NAUHA__WORKERS_MAX : count;
+}
+
+/* Signals are the training's own: our threads take none. */
+static int start_thread(struct nauha__worker *worker) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&worker->thread, NULL, work, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
+enum nauha_status nauha__workers_start(struct nauha__workers *workers, struct nauha__buffer *buffer,
+                                       const struct nauha__codec_config *codec,
+                                       struct nauha_error *err) {
+    size_t wanted = worker_count();
+    while (workers->count < wanted) {
+        struct nauha__worker *worker = &workers->list[workers->count];
+        *worker = (struct nauha__worker){.buffer = buffer};
+        worker->codec = nauha__codec_new(codec, NAUHA__CHUNK_BYTES);
+        if (posix_memalign((void **)&worker->spare, 64, buffer->block_bytes) != 0)
+            worker->spare = NULL;
+        int failed = worker->codec && worker->spare ? start_thread(worker) : ENOMEM;
+        if (failed) {
+            nauha__codec_free(worker->codec);
+            free(worker->spare);
+            return nauha_error_set_errno(err, failed, "cannot start a compress worker");
+        }
+        workers->count++;
+    }
+    return NAUHA_OK;
+}
+
+void nauha__workers_join(struct nauha__workers *workers) {
+    for (size_t i = 0; i < workers->count; i++) {
+        pthread_join(workers->list[i].thread, NULL);
+        nauha__codec_free(workers->list[i].codec);
+        free(workers->list[i].spare);
+    }
+    workers->count = 0;
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/* The writer thread: chunks as they come, and the flush; see writer.h.
+ *
+ * Threads: `run` and what it calls are the writer thread; the rest says its lock in writer.h.
+ */
+#include "recorder/writer.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "recorder/flush.h"
+
+/* How long the writer waits before it tries the publish lock again. */
+#define RETRY_NS 1000000
+
+/* ---- shared with publishers ---- */
+
+void nauha__writer_lose(struct nauha__writer *writer, uint32_t kind, enum nauha__loss_reason reason,
+                        uint64_t bytes) {
+    pthread_mutex_lock(&writer->lock);
+    struct nauha__loss *loss = NULL;
+    for (size_t i = 0; i < writer->loss_count && !loss; i++) {
+        if (writer->losses[i].kind == kind && writer->losses[i].reason == reason)
+            loss = &writer->losses[i];
+    }
+    if (!loss) {
+        struct nauha__loss *more = realloc(writer->losses, (writer->loss_count + 1) * sizeof *more);
+        if (more) {
+            writer->losses = more;
+            loss = &more[writer->loss_count++];
+            *loss = (struct nauha__loss){.kind = kind, .reason = reason};
+        }
+    }
+    if (loss) {
+        loss->messages++;
+        loss->bytes += bytes;
+        loss->changed = true;
+    }
+    pthread_mutex_unlock(&writer->lock);
+}
+
+enum nauha__loss_reason nauha__writer_loss_reason(struct nauha__writer *writer) {
+    pthread_mutex_lock(&writer->lock);
+    enum nauha_status code = writer->failure.code;
+    pthread_mutex_unlock(&writer->lock);
+    return code == NAUHA_LIMIT ? NAUHA__LOSS_LIMIT : NAUHA__LOSS_WRITE_FAILED;
+}
+
+static void request_flush(struct nauha__writer *writer, uint64_t *number) {
+    pthread_mutex_lock(&writer->lock);
+    *number = ++writer->requested;
+    pthread_mutex_unlock(&writer->lock);
+    nauha__buffer_wake_writer(&writer->buffer);
+}
+
+void nauha__writer_flush(struct nauha__writer *writer) {
+    uint64_t number;
+    request_flush(writer, &number);
+    pthread_mutex_lock(&writer->lock);
+    while (writer->done < number)
+        pthread_cond_wait(&writer->flushed, &writer->lock);
+    pthread_mutex_unlock(&writer->lock);
+}
+
+enum nauha_status nauha__writer_reserve_row(struct nauha__writer *writer) {
+    struct nauha__rows *rows = &writer->rows;
+    uint64_t number;
+    if (rows->count == NAUHA__ROWS_FLUSH)
+        request_flush(writer, &number);
+    while (rows->count >= NAUHA__ROWS_MAX)
+        pthread_cond_wait(&writer->answered, &writer->publish);
+    if (rows->count < rows->capacity)
+        return NAUHA_OK;
+    size_t capacity = rows->capacity ? 2 * rows->capacity : 1024;
+    struct nauha__index_row *more = realloc(rows->list, capacity * sizeof *more);
+    if (!more)
+        return NAUHA_NOMEM;
+    rows->list = more;
+    rows->capacity = capacity;
+    return NAUHA_OK;
+}
+
+void nauha__writer_add_row(struct nauha__writer *writer, const struct nauha__index_row *row) {
+    writer->rows.list[writer->rows.count++] = *row;
+}
+
+enum nauha_status nauha__writer_add_alias(struct nauha__writer *writer,
+                                          const struct nauha__alias_row *row) {
+    struct nauha__aliases *aliases = &writer->aliases;
+    if (aliases->count == aliases->capacity) {
+        size_t capacity = aliases->capacity ? 2 * aliases->capacity : 16;
+        struct nauha__alias_row *more = realloc(aliases->list, capacity * sizeof *more);
+        if (!more)
+            return NAUHA_NOMEM;
+        aliases->list = more;
+        aliases->capacity = capacity;
+    }
+    aliases->list[aliases->count++] = *row;
+    return NAUHA_OK;
+}
+
+/* ---- the thread ---- */
+
+static struct timespec after(double seconds) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    time_t whole = (time_t)seconds;
+    long rest = time.tv_nsec + (long)((seconds - (double)whole) * 1e9);
+    time.tv_sec += whole + rest / 1000000000;
+    time.tv_nsec = rest % 1000000000;
+    return time;
+}
+
+static bool is_past(const struct timespec *deadline) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec > deadline->tv_sec ||
+           (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec);
+}
+
+void nauha__writer_fail(struct nauha__writer *writer, const struct nauha_error *err) {
+    pthread_mutex_lock(&writer->lock);
+    if (writer->failure.code == NAUHA_OK)
+        writer->failure = *err;
+    pthread_mutex_unlock(&writer->lock);
+    atomic_store(&writer->failed, true);
+}
+
+static void write_block(struct nauha__writer *writer, struct nauha__block *block) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    if (!atomic_load(&writer->failed)) {
+        enum nauha_status status = nauha__file_write_chunk(&writer->file, block, &err);
+        if (status == NAUHA_OK)
+            status = nauha__flush_note_chunk(writer, block, &err);
+        uint64_t stored = atomic_fetch_add(&writer->bytes_stored, block->stored) + block->stored;
+        uint64_t limit = writer->config->limit_bytes;
+        if (status == NAUHA_OK && limit && stored >= limit)
+            status =
+                nauha_error_set(&err, NAUHA_LIMIT, "recording stopped at its limit of %llu bytes",
+                                (unsigned long long)limit);
+        if (status != NAUHA_OK)
+            nauha__writer_fail(writer, &err);
+    }
+    writer->blocks_written++;
+    if (writer->flush.active && block->ticket < writer->flush.target)
+        writer->flush.written++;
+    nauha__buffer_give_free(&writer->buffer, block);
+}
+
+static bool flush_is_asked_for(struct nauha__writer *writer) {
+    pthread_mutex_lock(&writer->lock);
+    bool asked = writer->requested > writer->done;
+    pthread_mutex_unlock(&writer->lock);
+    return asked;
+}
+
+/* Starts a flush when one is due, ends it when all its chunks are written. Returns until when the
+ * writer may sleep. */
+static struct timespec tend_flush(struct nauha__writer *writer) {
+    struct nauha__flush *flush = &writer->flush;
+    if (!flush->active && (flush_is_asked_for(writer) || is_past(&writer->next_flush))) {
+        if (pthread_mutex_trylock(&writer->publish) != 0)
+            return after(RETRY_NS * 1e-9);
+        nauha__flush_begin(writer);
+        pthread_mutex_unlock(&writer->publish);
+    }
+    if (flush->active && flush->written >= flush->target) {
+        nauha__flush_commit(writer);
+        writer->next_flush = after(writer->config->flush_seconds);
+    }
+    return flush->active ? after(1) : writer->next_flush;
+}
+
+static void *run(void *context) {
+    struct nauha__writer *writer = context;
+    struct nauha__h5_quiet quiet;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    nauha__h5_quiet_begin(&quiet);
+    enum nauha_status status =
+        nauha__file_create(&writer->file, writer->path, writer->config, &err);
+    nauha__h5_quiet_end(&quiet);
+    pthread_mutex_lock(&writer->lock);
+    writer->failure = err;
+    writer->opened = true;
+    pthread_cond_broadcast(&writer->flushed);
+    pthread_mutex_unlock(&writer->lock);
+    if (status != NAUHA_OK)
+        return NULL;
+
+    writer->next_flush = after(writer->config->flush_seconds);
+    struct timespec sleep = writer->next_flush;
+    for (;;) {
+        bool stopping = atomic_load(&writer->stopping);
+        struct nauha__block *block = nauha__buffer_take_encoded(&writer->buffer, &sleep);
+        nauha__h5_quiet_begin(&quiet);
+        if (block)
+            write_block(writer, block);
+        sleep = tend_flush(writer);
+        nauha__h5_quiet_end(&quiet);
+        if (!block && stopping && !writer->flush.active && !flush_is_asked_for(writer))
+            break;
+        if (atomic_load(&writer->stopping))
+            sleep = after(0);
+    }
+    return NULL;
+}
+
+/* ---- starting and stopping ---- */
+
+static int start_thread(struct nauha__writer *writer) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&writer->thread, NULL, run, writer);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    writer->running = failed == 0;
+    return failed;
+}
+
+static void fini(struct nauha__writer *writer) {
+    nauha__buffer_fini(&writer->buffer);
+    free(writer->rows.list);
+    free(writer->aliases.list);
+    free(writer->flush.rows.list);
+    free(writer->flush.aliases.list);
+    free(writer->losses);
+    free(writer->chunk_rows);
+    free(writer->ahead);
+    pthread_mutex_destroy(&writer->publish);
+    pthread_mutex_destroy(&writer->lock);
+    pthread_cond_destroy(&writer->answered);
+    pthread_cond_destroy(&writer->flushed);
+}
+
+enum nauha_status nauha__writer_start(struct nauha__writer *writer, const char *path,
+                                      const struct nauha_recorder_config *config,
+                                      struct nauha_names *names, struct nauha_error *err) {
+    enum nauha_status status = nauha__buffer_init(&writer->buffer, config->buffer_bytes, err);
+    if (status != NAUHA_OK)
+        return status;
+    writer->config = config;
+    writer->names = names;
+    writer->path = path;
+    pthread_mutex_init(&writer->publish, NULL);
+    pthread_mutex_init(&writer->lock, NULL);
+    pthread_cond_init(&writer->answered, NULL);
+    pthread_cond_init(&writer->flushed, NULL);
+    int failed = start_thread(writer);
+    if (failed) {
+        fini(writer);
+        return nauha_error_set_errno(err, failed, "cannot start the writer thread");
+    }
+    pthread_mutex_lock(&writer->lock);
+    while (!writer->opened)
+        pthread_cond_wait(&writer->flushed, &writer->lock);
+    struct nauha_error opened = writer->failure;
+    pthread_mutex_unlock(&writer->lock);
+    if (opened.code != NAUHA_OK) {
+        pthread_join(writer->thread, NULL);
+        fini(writer);
+        if (err)
+            *err = opened;
+        return opened.code;
+    }
+    status = nauha__workers_start(&writer->workers, &writer->buffer, &config->codec, err);
+    if (status != NAUHA_OK)
+        nauha__writer_stop(writer, 0, 0, NULL);
+    return status;
+}
+
+enum nauha_status nauha__writer_stop(struct nauha__writer *writer, uint64_t messages,
+                                     uint64_t time_ns, struct nauha_error *err) {
+    pthread_mutex_lock(&writer->publish);
+    nauha__buffer_seal_all(&writer->buffer);
+    pthread_mutex_unlock(&writer->publish);
+    nauha__buffer_close(&writer->buffer);
+    nauha__workers_join(&writer->workers);
+    /* Everything is encoded now; the writer takes what is left and has one more flush to do. */
+    pthread_mutex_lock(&writer->lock);
+    writer->requested++;
+    pthread_mutex_unlock(&writer->lock);
+    atomic_store(&writer->stopping, true);
+    nauha__buffer_wake_writer(&writer->buffer);
+    pthread_join(writer->thread, NULL);
+
+    struct nauha__h5_quiet quiet;
+    nauha__h5_quiet_begin(&quiet);
+    nauha__flush_end(writer, messages, time_ns);
+    struct nauha_error closing = NAUHA_ERROR_INIT;
+    if (nauha__file_close(&writer->file, &closing) != NAUHA_OK)
+        nauha__writer_fail(writer, &closing);
+    nauha__h5_quiet_end(&quiet);
+    enum nauha_status status = writer->failure.code;
+    if (status != NAUHA_OK && err)
+        *err = writer->failure;
+    fini(writer);
+    return status;
+}
