@@ -16,8 +16,8 @@
 #include "nauha/internal/arithmetic.h"
 #include "replay/trace_parts.h"
 
-/* Some 17 ms in all. */
-#define READ_ATTEMPTS 24u
+/* Some 2 ms in all. */
+#define READ_ATTEMPTS 21u
 
 /* ---- the file ---- */
 
