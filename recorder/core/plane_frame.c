@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* The plane frame; see plane_frame.h. The frame and block layout is RFC 8878, section 3.1.1.
+ *
+ * Threads: one object per thread.
+ */
+#include "recorder/core/plane_frame.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ZSTD_c_literalCompressionMode is experimental: where a later zstd refuses it, frames are only a
+ * little larger. */
+#define ZSTD_STATIC_LINKING_ONLY
+#include <zstd.h>
+
+#include "recorder/core/shuffle.h"
+
+#define MAGIC 0xFD2FB528u
+#define BLOCK_MAX (128u * 1024u)
+#define BLOCK_HEADER 3u
+/* Magic number, descriptor, content size: what this file writes, in 4 + 1 + 4 bytes. */
+#define FRAME_HEADER 9u
+/* A sub-frame's own header, without content size: magic, descriptor, window. */
+#define SUB_HEADER 6u
+/* Planes of this many bits per byte or more are stored as they are. */
+#define NOISE_BITS 7.5
+#define SAMPLE 4096u
+#define SAMPLE_RUNS 16u
+
+enum block_type { BLOCK_RAW = 0, BLOCK_RLE = 1, BLOCK_COMPRESSED = 2 };
+
+struct nauha__plane_frame {
+    ZSTD_CCtx *zstd;
+    unsigned char *planes; /* those that do not go straight into the frame */
+    float *entropy_terms;  /* n log2 n */
+    size_t max_bytes;
+};
+
+struct nauha__plane_frame *nauha__plane_frame_new(size_t max_bytes, int level) {
+    struct nauha__plane_frame *frame = calloc(1, sizeof *frame);
+    if (!frame)
+        return NULL;
+    frame->max_bytes = max_bytes;
+    frame->zstd = ZSTD_createCCtx();
+    frame->planes = malloc(max_bytes + 64);
+    frame->entropy_terms = malloc((SAMPLE + 1) * sizeof *frame->entropy_terms);
+    if (!frame->zstd || !frame->planes || !frame->entropy_terms) {
+        nauha__plane_frame_free(frame);
+        return NULL;
+    }
+    frame->entropy_terms[0] = 0;
+    for (unsigned i = 1; i <= SAMPLE; i++)
+        frame->entropy_terms[i] = (float)(i * log2(i));
+    ZSTD_CCtx_setParameter(frame->zstd, ZSTD_c_compressionLevel, level);
+    ZSTD_CCtx_setParameter(frame->zstd, ZSTD_c_contentSizeFlag, 0);
+    ZSTD_CCtx_setParameter(frame->zstd, ZSTD_c_checksumFlag, 0);
+    ZSTD_CCtx_setParameter(frame->zstd, ZSTD_c_literalCompressionMode, ZSTD_lcm_huffman);
+    return frame;
+}
+
+void nauha__plane_frame_free(struct nauha__plane_frame *frame) {
+    if (!frame)
+        return;
+    ZSTD_freeCCtx(frame->zstd);
+    free(frame->planes);
+    free(frame->entropy_terms);
+    free(frame);
+}
+
+size_t nauha__plane_frame_bound(size_t bytes) {
+    /* Every plane may end in a block of its own. */
+    size_t blocks = bytes / BLOCK_MAX + 2 * NAUHA__ITEM_SIZE_MAX;
+    return FRAME_HEADER + ZSTD_compressBound(bytes) + blocks * BLOCK_HEADER + 64;
+}
+
+/* ---- which planes are worth compressing ---- */
+
+/* Bits per byte of plane k, from a sample of the items, with Miller and Madow's (1955) correction
+ * for its size. */
+static double plane_bits(const struct nauha__plane_frame *frame, const unsigned char *items,
+                         size_t count, size_t item_size, size_t k) {
+    uint32_t histogram[4][256];
+    memset(histogram, 0, sizeof histogram);
+    size_t run = SAMPLE / SAMPLE_RUNS, taken = 0;
+    size_t runs = count <= SAMPLE ? 1 : SAMPLE_RUNS;
+    if (runs == 1)
+        run = count;
+    for (size_t r = 0; r < runs; r++) {
+        size_t first = runs == 1 ? 0 : (count - run) / (runs - 1) * r;
+        for (size_t i = 0; i < run; i++)
+            histogram[i & 3][items[(first + i) * item_size + k]]++;
+        taken += run;
+    }
+    float terms = 0;
+    unsigned distinct = 0;
+    for (size_t i = 0; i < 256; i++) {
+        uint32_t n = histogram[0][i] + histogram[1][i] + histogram[2][i] + histogram[3][i];
+        distinct += n > 0;
+        terms += frame->entropy_terms[n];
+    }
+    double size = (double)taken;
+    return log2(size) - (double)terms / size + (distinct - 1) / (2 * size * M_LN2);
+}
+
+/* ---- writing blocks ---- */
+
+struct output {
+    unsigned char *at;
+    unsigned char *last; /* header of the last block written */
+};
+
+static void put_block_header(struct output *out, size_t size, enum block_type type) {
+    uint32_t value = (uint32_t)size << 3 | (uint32_t)type << 1;
+    out->last = out->at;
+    out->at[0] = (unsigned char)value;
+    out->at[1] = (unsigned char)(value >> 8);
+    out->at[2] = (unsigned char)(value >> 16);
+    out->at += BLOCK_HEADER;
+}
+
+static void put_raw(struct output *out, const unsigned char *bytes, size_t size) {
+    for (size_t done = 0; done < size; done += BLOCK_MAX) {
+        size_t part = size - done < BLOCK_MAX ? size - done : BLOCK_MAX;
+        put_block_header(out, part, BLOCK_RAW);
+        memcpy(out->at, bytes + done, part);
+        out->at += part;
+    }
+}
+
+/* Compresses `size` bytes and appends the blocks alone: the sub-frame is written so that its header
+ * falls on what is there already, which is then put back. Matches in it reach back only within
+ * itself, and raw blocks before it leave the decoder's state as it began. */
+static bool put_compressed(struct nauha__plane_frame *frame, struct output *out,
+                           const unsigned char *bytes, size_t size) {
+    unsigned char *start = out->at - SUB_HEADER;
+    unsigned char kept[SUB_HEADER];
+    memcpy(kept, start, SUB_HEADER);
+    ZSTD_CCtx_reset(frame->zstd, ZSTD_reset_session_only);
+    size_t written =
+        ZSTD_compress2(frame->zstd, start, SUB_HEADER + ZSTD_compressBound(size), bytes, size);
+    /* Descriptor 0: a window byte follows, no content size, no dictionary, no checksum. */
+    bool good = !ZSTD_isError(written) && written > SUB_HEADER && start[4] == 0;
+    memcpy(start, kept, SUB_HEADER);
+    if (!good)
+        return false;
+    unsigned char *end = start + written;
+    bool last = false;
+    while (!last && end - out->at >= (ptrdiff_t)BLOCK_HEADER) {
+        uint32_t header =
+            (uint32_t)out->at[0] | (uint32_t)out->at[1] << 8 | (uint32_t)out->at[2] << 16;
+        last = (header & 1) != 0;
+        size_t body = (header >> 1 & 3) == BLOCK_RLE ? 1 : header >> 3;
+        if ((size_t)(end - out->at) < BLOCK_HEADER + body)
+            return false;
+        out->last = out->at;
+        out->at[0] &= (unsigned char)~1u;
+        out->at += BLOCK_HEADER + body;
+    }
+    return last && out->at == end;
+}
+
+/* ---- the frame ---- */
+
+static void put_frame_header(struct output *out, size_t bytes) {
+    const uint32_t words[2] = {MAGIC, (uint32_t)bytes};
+    unsigned char *at = out->at;
+    for (unsigned i = 0; i < 4; i++) {
+        at[i] = (unsigned char)(words[0] >> 8 * i);
+        at[5 + i] = (unsigned char)(words[1] >> 8 * i);
+    }
+    at[4] = 2u << 6 | 1u << 5; /* content size in 4 bytes, single segment */
+    out->at += FRAME_HEADER;
+}
+
+/* The leading planes of noise go straight into their raw blocks, tile by tile; the others into
+ * frame->planes, one behind the other. A tile fills one block of each plane. */
+static void split_into_place(struct nauha__plane_frame *frame, struct output *out, size_t item_size,
+                             const unsigned char *src, size_t count, size_t leading) {
+    size_t blocks = (count + BLOCK_MAX - 1) / BLOCK_MAX;
+    size_t plane_room = count + blocks * BLOCK_HEADER;
+    unsigned char *begin = out->at;
+    for (size_t tile = 0; tile < blocks; tile++) {
+        size_t first = tile * BLOCK_MAX;
+        size_t items = count - first < BLOCK_MAX ? count - first : BLOCK_MAX;
+        unsigned char *planes[NAUHA__ITEM_SIZE_MAX];
+        for (size_t k = 0; k < item_size; k++) {
+            if (k < leading) {
+                out->at = begin + k * plane_room + tile * (BLOCK_MAX + BLOCK_HEADER);
+                put_block_header(out, items, BLOCK_RAW);
+                planes[k] = out->at;
+            } else {
+                planes[k] = frame->planes + (k - leading) * count + first;
+            }
+        }
+        nauha__split_planes(item_size, src + first * item_size, items, planes);
+    }
+    out->at = begin + leading * plane_room;
+    if (leading && blocks)
+        out->last = out->at - ((count - 1) % BLOCK_MAX + 1) - BLOCK_HEADER;
+}
+
+size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, size_t item_size,
+                                 const void *src, size_t bytes, void *dst) {
+    size_t count = bytes / item_size;
+    size_t first = item_size, end = item_size; /* compressible planes: [first, end) */
+    if (bytes == 0 || bytes > UINT32_MAX || bytes > frame->max_bytes)
+        return 0;
+    for (size_t k = 0; k < item_size; k++) {
+        if (plane_bits(frame, src, count, item_size, k) >= NOISE_BITS)
+            continue;
+        if (first == item_size)
+            first = k;
+        end = k + 1;
+    }
+    struct output out = {.at = dst};
+    put_frame_header(&out, bytes);
+    split_into_place(frame, &out, item_size, src, count, first);
+    size_t middle = first < item_size ? (end - first) * count : 0;
+    if (middle && !put_compressed(frame, &out, frame->planes, middle))
+        return 0;
+    put_raw(&out, frame->planes + middle, (item_size - first) * count - middle);
+    out.last[0] |= 1;
+    return (size_t)(out.at - (unsigned char *)dst);
+}

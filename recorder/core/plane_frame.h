@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* One standard zstd frame of a shuffled chunk, made without spending time on noise.
+ *
+ * Trained floats are mantissa noise under a compressible sign and exponent. Each byte plane's
+ * entropy is estimated from a sample; planes of noise become raw blocks, which the shuffle writes
+ * straight into the frame; the planes between the first and the last compressible one are
+ * compressed together and their blocks put into the same frame. Any zstd decoder reads it.
+ *
+ * Threads: one object per thread.
+ */
+#ifndef NAUHA_CORE_PLANE_FRAME_H
+#define NAUHA_CORE_PLANE_FRAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct nauha__plane_frame;
+
+/* For chunks of at most max_bytes; level is that of zstd's compressor. NULL when out of memory. */
+struct nauha__plane_frame *nauha__plane_frame_new(size_t max_bytes, int level);
+void nauha__plane_frame_free(struct nauha__plane_frame *frame);
+
+/* The level that measured best on trained tensors: literals are entropy coded, matches are hardly
+ * looked for. */
+#define NAUHA__PLANE_FRAME_LEVEL (-1000)
+
+size_t nauha__plane_frame_bound(size_t bytes);
+
+/* Writes the frame of `bytes` bytes of items (a multiple of item_size) to dst, which has room for
+ * the bound. Returns its size; 0 where zstd refused. */
+size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, size_t item_size,
+                                 const void *src, size_t bytes, void *dst);
+
+#endif

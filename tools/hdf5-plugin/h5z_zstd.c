@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* The registered HDF5 filter 32015 (zstd) as a plugin, so that h5dump, h5py and every other
+ * program on HDF5 read traces: point HDF5_PLUGIN_PATH to its folder.
+ *
+ * Threads: any; each call has its own context.
+ */
+#include <hdf5.h>
+#include <H5PLextern.h>
+#include <stdlib.h>
+#include <zstd.h>
+
+#define FILTER_ZSTD 32015
+/* A frame that claims more than this is not believed. */
+#define CONTENT_MAX ((unsigned long long)1 << 32)
+
+__attribute__((visibility("default"))) H5PL_type_t H5PLget_plugin_type(void);
+__attribute__((visibility("default"))) const void *H5PLget_plugin_info(void);
+
+/* Puts `result` in the place of the pipeline's buffer; frees it and returns 0 where it is bad. */
+static size_t replace(void *result, size_t size, size_t room, size_t *buffer_size, void **buffer) {
+    if (ZSTD_isError(size)) {
+        H5free_memory(result);
+        return 0;
+    }
+    H5free_memory(*buffer);
+    *buffer = result;
+    *buffer_size = room;
+    return size;
+}
+
+static size_t decode(size_t bytes, size_t *buffer_size, void **buffer) {
+    unsigned long long content = ZSTD_getFrameContentSize(*buffer, bytes);
+    if (content == ZSTD_CONTENTSIZE_ERROR || content == ZSTD_CONTENTSIZE_UNKNOWN || content == 0 ||
+        content > CONTENT_MAX)
+        return 0;
+    void *result = H5allocate_memory((size_t)content, 0);
+    if (!result)
+        return 0;
+    size_t size = ZSTD_decompress(result, (size_t)content, *buffer, bytes);
+    return replace(result, size, (size_t)content, buffer_size, buffer);
+}
+
+static size_t encode(int level, size_t bytes, size_t *buffer_size, void **buffer) {
+    size_t room = ZSTD_compressBound(bytes);
+    void *result = H5allocate_memory(room, 0);
+    if (!result)
+        return 0;
+    size_t size = ZSTD_compress(result, room, *buffer, bytes, level);
+    return replace(result, size, room, buffer_size, buffer);
+}
+
+static size_t filter(unsigned flags, size_t value_count, const unsigned values[], size_t bytes,
+                     size_t *buffer_size, void **buffer) {
+    if (flags & H5Z_FLAG_REVERSE)
+        return decode(bytes, buffer_size, buffer);
+    int level = value_count > 0 ? (int)values[0] : ZSTD_CLEVEL_DEFAULT;
+    return encode(level, bytes, buffer_size, buffer);
+}
+
+static const H5Z_class2_t filter_class = {
+    .version = H5Z_CLASS_T_VERS,
+    .id = FILTER_ZSTD,
+    .encoder_present = 1,
+    .decoder_present = 1,
+    .name = "zstd",
+    .filter = filter,
+};
+
+H5PL_type_t H5PLget_plugin_type(void) {
+    return H5PL_TYPE_FILTER;
+}
+
+const void *H5PLget_plugin_info(void) {
+    return &filter_class;
+}
