@@ -122,6 +122,17 @@ static enum nauha_status unknown_key(const char *key, struct nauha_error *err) {
                            known);
 }
 
+/* Whether a comma-separated list has this word. */
+static bool lists(const char *list, const char *word) {
+    size_t length = strlen(word);
+    for (const char *at = list; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        at += strspn(at, " ");
+        if (strncmp(at, word, length) == 0 && strchr(", ", at[length]))
+            return true;
+    }
+    return false;
+}
+
 enum nauha_status nauha_recorder_config_set(struct nauha_recorder_config *config, const char *key,
                                             const char *value, struct nauha_error *err) {
     for (size_t i = 0; i < OPTIONS; i++) {
@@ -133,8 +144,12 @@ enum nauha_status nauha_recorder_config_set(struct nauha_recorder_config *config
     size_t count;
     const struct nauha_option *selector = nauha_selector_options(&count);
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(selector[i].name, key) == 0)
-            return nauha_selector_set(config->selector, key, value, err);
+        if (strcmp(selector[i].name, key) != 0)
+            continue;
+        enum nauha_status status = nauha_selector_set(config->selector, key, value, err);
+        if (status == NAUHA_OK && strcmp(key, "kinds") == 0)
+            config->inputs = lists(value, "inputs");
+        return status;
     }
     return unknown_key(key, err);
 }

@@ -14,6 +14,7 @@ struct nauha__fact {
 
 struct nauha_recorder_config {
     struct nauha_selector *selector;
+    bool inputs; /* kind "inputs" is asked for by name; front ends leave it out otherwise */
     int depth; /* negative: all the way */
     struct nauha__codec_config codec;
     char codec_text[32];

@@ -135,7 +135,8 @@ static bool is_tapped(const struct nauha_recorder *recorder) {
 }
 
 bool nauha_recorder_wants(struct nauha_recorder *recorder, uint32_t kind, uint32_t module) {
-    if (is_child(recorder))
+    /* What goes into a module is what came out of another: only on demand. */
+    if (is_child(recorder) || (kind == NAUHA_KIND_INPUTS && !recorder->config->inputs))
         return false;
     lock(recorder);
     bool wanted = !recorder->paused &&

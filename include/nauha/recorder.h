@@ -80,7 +80,7 @@ NAUHA_API enum nauha_status nauha_recorder_tap(struct nauha_recorder *recorder, 
 
 /* Whether a message of this kind and module (NAUHA_NONE for network messages) would be stored or
  * tapped in the step that is open now, so that a front end can skip the work of producing it.
- * False while paused. */
+ * False while paused, and for kind "inputs" unless the option "kinds" names it. */
 NAUHA_API bool nauha_recorder_wants(struct nauha_recorder *recorder, uint32_t kind,
                                     uint32_t module);
 

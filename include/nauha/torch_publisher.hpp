@@ -2,8 +2,8 @@
 /* Behind nauha/torch.hpp: which modules are published under which names, and the steps, calls and
  * tags their tensors are stamped with. Not for direct use.
  *
- * Threads: any thread; a mutex guards everything. It is recursive and held while a message is
- * published, because the recorder's tag belongs to the message; so a tap may use the exporter.
+ * Threads: any thread; a mutex guards everything. It is held while a message is published,
+ * because the recorder's tag belongs to the message, and recursive, because a notice may call back.
  */
 #ifndef NAUHA_TORCH_PUBLISHER_HPP
 #define NAUHA_TORCH_PUBLISHER_HPP

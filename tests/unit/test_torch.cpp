@@ -177,6 +177,25 @@ void test_values(void **) {
                      NAUHA_DTYPE_I64);
 }
 
+void test_inputs_on_demand(void **) {
+    const Tensor x = images();
+    for (const bool asked : {false, true}) {
+        Tapped tapped(asked ? nauha::Options{{"kinds", "loss,inputs"}} : nauha::Options{});
+        Net model;
+        auto net = tapped.exporter.set_model(model);
+        tapped.exporter.add_modules(model);
+        net(x);
+        const Tensor &conv = tapped.one("activations features.0:Conv2d").tensor;
+        if (asked) {
+            assert_true(same(tapped.one("inputs :Net").tensor, x));
+            assert_true(same(tapped.one("inputs features.0:Conv2d").tensor, x));
+            assert_true(same(tapped.one("inputs features.1:BatchNorm2d").tensor, conv));
+        } else {
+            assert_int_equal(tapped.count("inputs features.0:Conv2d"), 0);
+        }
+    }
+}
+
 /* ---- the training is not changed ---- */
 
 std::pair<std::vector<Tensor>, std::vector<Tensor>> train(bool recorded) {
@@ -550,6 +569,7 @@ int main() {
     const CMUnitTest tests[] = {
         cmocka_unit_test(test_order_and_stamps),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_inputs_on_demand),
         cmocka_unit_test(test_training_is_bit_identical),
         cmocka_unit_test(test_graph_is_not_retained),
         cmocka_unit_test(test_module_called_twice),
