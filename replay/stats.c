@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/* One-pass statistics: blocks that fit the first cache, combined pairwise.
+ *
+ * Threads: any thread.
+ */
+#include "nauha/stats.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nauha/internal/message.h"
+
+/* A block is summed in LANES independent sums of 16 elements each, as NumPy's pairwise summation
+ * does at its lowest level (its blocks of 128 have 8), so the error is no larger. */
+#define BLOCK 256u
+#define LANES 16u
+
+/* Partials of 2^i blocks; more than 2^64 elements cannot be. */
+#define LEVELS 64u
+
+/* What blocks and runs of blocks have in common. */
+struct partial {
+    double count;
+    double sum, sum_abs, sum_squares;
+    double deviations;
+};
+
+static size_t element_count(const struct nauha_tensor *tensor) {
+    size_t count = 1;
+    for (uint32_t i = 0; i < tensor->ndim; i++)
+        count *= (size_t)tensor->shape[i];
+    return count;
+}
+
+static double sum_lanes(const double *lanes) {
+    double half[LANES / 2];
+    for (size_t width = LANES / 2, first = 1; width > 0; width /= 2, first = 0) {
+        const double *from = first ? lanes : half;
+        for (size_t i = 0; i < width; i++)
+            half[i] = from[i] + from[i + width];
+    }
+    return half[0];
+}
+
+/* Chan, Golub and LeVeque (1979), "Updating Formulae and a Pairwise Algorithm for Computing
+ * Sample Variances", equation 2.1 in means. */
+static struct partial combine(const struct partial *a, const struct partial *b) {
+    const double count = a->count + b->count;
+    const double apart = b->sum / b->count - a->sum / a->count;
+    return (struct partial){
+        .count = count,
+        .sum = a->sum + b->sum,
+        .sum_abs = a->sum_abs + b->sum_abs,
+        .sum_squares = a->sum_squares + b->sum_squares,
+        .deviations = a->deviations + b->deviations + apart * apart * (a->count * b->count / count),
+    };
+}
+
+/* n elements of a block, n <= BLOCK; past n it is filled with zeros for the sums. */
+static struct partial sum_block(const double *restrict x, size_t n) {
+    double sum[LANES] = {0}, sum_abs[LANES] = {0}, sum_squares[LANES] = {0};
+    for (size_t i = 0; i < BLOCK; i += LANES) {
+        for (size_t j = 0; j < LANES; j++)
+            sum[j] += x[i + j];
+    }
+    for (size_t i = 0; i < BLOCK; i += LANES) {
+        for (size_t j = 0; j < LANES; j++)
+            sum_abs[j] += fabs(x[i + j]);
+    }
+    for (size_t i = 0; i < BLOCK; i += LANES) {
+        for (size_t j = 0; j < LANES; j++)
+            sum_squares[j] += x[i + j] * x[i + j];
+    }
+    struct partial partial = {
+        .count = (double)n,
+        .sum = sum_lanes(sum),
+        .sum_abs = sum_lanes(sum_abs),
+        .sum_squares = sum_lanes(sum_squares),
+    };
+    const double mean = partial.sum / partial.count;
+    double deviations[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t j = 0; j < LANES; j++)
+            deviations[j] += (x[i + j] - mean) * (x[i + j] - mean);
+    }
+    for (size_t j = 0; i + j < n; j++)
+        deviations[j] += (x[i + j] - mean) * (x[i + j] - mean);
+    partial.deviations = sum_lanes(deviations);
+    return partial;
+}
+
+/* NaN compares false, so it leaves the lanes alone. */
+static void range_block(const double *restrict x, size_t n, struct nauha_stats *stats) {
+    double low[LANES], high[LANES];
+    int64_t zeros[LANES] = {0};
+    for (size_t j = 0; j < LANES; j++) {
+        low[j] = (double)INFINITY;
+        high[j] = -(double)INFINITY;
+    }
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t j = 0; j < LANES; j++)
+            low[j] = x[i + j] < low[j] ? x[i + j] : low[j];
+        for (size_t j = 0; j < LANES; j++)
+            high[j] = x[i + j] > high[j] ? x[i + j] : high[j];
+        for (size_t j = 0; j < LANES; j++)
+            zeros[j] += x[i + j] == 0;
+    }
+    for (size_t j = 0; i + j < n; j++) {
+        low[j] = x[i + j] < low[j] ? x[i + j] : low[j];
+        high[j] = x[i + j] > high[j] ? x[i + j] : high[j];
+        zeros[j] += x[i + j] == 0;
+    }
+    for (size_t j = 0; j < LANES; j++) {
+        stats->min = low[j] < stats->min ? low[j] : stats->min;
+        stats->max = high[j] > stats->max ? high[j] : stats->max;
+        stats->zeros += (uint64_t)zeros[j];
+    }
+}
+
+static void count_special(const double *x, size_t n, struct nauha_stats *stats) {
+    for (size_t i = 0; i < n; i++) {
+        stats->nans += (uint64_t)(isnan(x[i]) != 0);
+        stats->infs += (uint64_t)(isinf(x[i]) != 0);
+    }
+}
+
+void nauha_stats_compute(const struct nauha_tensor *tensor, struct nauha_stats *stats) {
+    const size_t count = element_count(tensor);
+    struct partial levels[LEVELS];
+    unsigned depth = 0;
+    double block[BLOCK];
+    *stats =
+        (struct nauha_stats){.count = count, .min = (double)INFINITY, .max = -(double)INFINITY};
+    for (size_t first = 0, blocks = 1; first < count; first += BLOCK, blocks++) {
+        const size_t n = count - first < BLOCK ? count - first : BLOCK;
+        nauha_tensor_to_f64(tensor, first, n, block);
+        if (n < BLOCK)
+            memset(block + n, 0, (BLOCK - n) * sizeof *block);
+        struct partial partial = sum_block(block, n);
+        range_block(block, n, stats);
+        if (!isfinite(partial.sum_abs))
+            count_special(block, n, stats);
+        /* As carries run in a binary counter: equal numbers of blocks are combined. */
+        for (size_t carry = blocks; !(carry & 1); carry >>= 1)
+            partial = combine(&levels[--depth], &partial);
+        levels[depth++] = partial;
+    }
+    struct partial total = {.count = 0};
+    if (depth > 0) {
+        total = levels[--depth];
+        while (depth > 0)
+            total = combine(&levels[--depth], &total);
+    }
+    stats->sum = total.sum;
+    stats->sum_abs = total.sum_abs;
+    stats->sum_squares = total.sum_squares;
+    stats->deviations = total.deviations;
+    stats->mean = count > 0 ? total.sum / (double)count : (double)NAN;
+    if (stats->nans == count)
+        stats->min = stats->max = (double)NAN;
+    stats->abs_max = fabs(stats->min) > fabs(stats->max) ? fabs(stats->min) : fabs(stats->max);
+}
+
+/* ---- powers ---- */
+
+static double power_block(const double *x, size_t n, double p) {
+    double lanes[LANES] = {0};
+    if (p == 1.0) {
+        for (size_t i = 0; i < n; i++)
+            lanes[i % LANES] += fabs(x[i]);
+    } else if (p == 2.0) {
+        for (size_t i = 0; i < n; i++)
+            lanes[i % LANES] += x[i] * x[i];
+    } else if (p == 0.5) {
+        for (size_t i = 0; i < n; i++)
+            lanes[i % LANES] += sqrt(fabs(x[i]));
+    } else {
+        for (size_t i = 0; i < n; i++)
+            lanes[i % LANES] += pow(fabs(x[i]), p);
+    }
+    return sum_lanes(lanes);
+}
+
+double nauha_stats_sum_powers(const struct nauha_tensor *tensor, double p) {
+    const size_t count = element_count(tensor);
+    double levels[LEVELS];
+    unsigned depth = 0;
+    double block[BLOCK];
+    for (size_t first = 0, blocks = 1; first < count; first += BLOCK, blocks++) {
+        const size_t n = count - first < BLOCK ? count - first : BLOCK;
+        nauha_tensor_to_f64(tensor, first, n, block);
+        double partial = power_block(block, n, p);
+        for (size_t carry = blocks; !(carry & 1); carry >>= 1)
+            partial += levels[--depth];
+        levels[depth++] = partial;
+    }
+    double total = 0;
+    while (depth > 0)
+        total += levels[--depth];
+    return total;
+}
+
+/* ---- of messages ---- */
+
+enum nauha_status nauha_message_stats(struct nauha_message *message,
+                                      const struct nauha_stats **stats, struct nauha_error *err) {
+    if (!message->stats) {
+        struct nauha_tensor tensor;
+        enum nauha_status status = nauha_message_tensor(message, &tensor, err);
+        if (status != NAUHA_OK)
+            return status;
+        message->stats = malloc(sizeof *message->stats);
+        if (!message->stats)
+            return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        nauha_stats_compute(&tensor, message->stats);
+    }
+    *stats = message->stats;
+    return NAUHA_OK;
+}
