@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* The loss as a series. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "nauha/analyzer.h"
+
+struct loss {
+    const struct nauha_host *host;
+    uint32_t topic;
+};
+
+static enum nauha_status create(const struct nauha_host *host,
+                                const struct nauha_analyzer_config *config, void **self,
+                                struct nauha_error *err) {
+    (void)config;
+    /* The kind is called loss already. */
+    static const struct nauha_plot plot = {.series = "loss",
+                                           .title = "Loss",
+                                           .xlabel = "step",
+                                           .ylabel = "loss",
+                                           .y_low = (double)NAN,
+                                           .y_high = (double)NAN};
+    struct loss *loss = calloc(1, sizeof *loss);
+    if (!loss)
+        return host->fail(err, NAUHA_NOMEM, "out of memory");
+    loss->host = host;
+    enum nauha_status status = host->register_topic(host, "loss_series", NAUHA_SCOPE_NETWORK,
+                                                    NAUHA_FORM_SCALAR, &plot, &loss->topic, err);
+    if (status != NAUHA_OK) {
+        free(loss);
+        return status;
+    }
+    *self = loss;
+    return NAUHA_OK;
+}
+
+static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
+    const struct loss *loss = self;
+    const struct nauha_host *host = loss->host;
+    struct nauha_message *message = host->bundle_message(bundle, 0);
+    const struct nauha_stats *stats = NULL;
+    struct nauha_tensor tensor;
+    enum nauha_status status = host->stats(message, &stats, err);
+    if (status == NAUHA_OK)
+        status = host->tensor(message, &tensor, err);
+    if (status != NAUHA_OK)
+        return status;
+    if (stats->count != 1)
+        return host->fail(err, NAUHA_INVALID,
+                          "loss has %" PRIu64 " elements and cannot be drawn as one number",
+                          stats->count);
+    double value = 0;
+    host->to_f64(&tensor, 0, 1, &value);
+    return host->publish_scalar(host, loss->topic, host->info(message), value, err);
+}
+
+static const char *const kinds[] = {"loss", NULL};
+
+NAUHA_ANALYZER(loss) = {
+    .abi = NAUHA_ANALYZER_ABI,
+    .size = sizeof(struct nauha_analyzer),
+    .name = "loss",
+    .summary = "loss of each step",
+    .formula = "what the loss function returned",
+    .default_kinds = kinds,
+    .create = create,
+    .compute = compute,
+    .destroy = free,
+};

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* The p-norm of all elements, as one vector. */
+#include <math.h>
+
+#include "analyzers/kinds.h"
+
+struct norm {
+    const struct nauha_host *host;
+    double order;
+    struct kind_topics topics;
+};
+
+static enum nauha_status create(const struct nauha_host *host,
+                                const struct nauha_analyzer_config *config, void **self,
+                                struct nauha_error *err) {
+    struct norm *norm = calloc(1, sizeof *norm);
+    if (!norm)
+        return host->fail(err, NAUHA_NOMEM, "out of memory");
+    norm->host = host;
+    norm->order = config->values[0].real + 0.0; /* -0 becomes 0 */
+    char suffix[48], note[48];
+    snprintf(suffix, sizeof suffix, "_norm%g", norm->order);
+    snprintf(note, sizeof note, " (p = %g)", norm->order);
+    const struct kind_topics_plan plan = {.suffix = suffix,
+                                          .scope = NAUHA_SCOPE_MODULE,
+                                          .form = NAUHA_FORM_SCALAR,
+                                          .title = "Norm",
+                                          .note = note,
+                                          .ylabel = "norm",
+                                          .log_y = true};
+    enum nauha_status status = kind_topics_register(&norm->topics, host, config, &plan, err);
+    if (status != NAUHA_OK) {
+        free(norm);
+        return status;
+    }
+    *self = norm;
+    return NAUHA_OK;
+}
+
+/* A NaN is not zero, and the largest element of a tensor that holds one is NaN. */
+static double norm_of_stats(const struct nauha_stats *stats, double order) {
+    if (order == 0)
+        return (double)(stats->count - stats->zeros);
+    if (order == 1)
+        return stats->sum_abs;
+    if (order == 2)
+        return sqrt(stats->sum_squares);
+    if (stats->nans > 0)
+        return (double)NAN;
+    return stats->count > 0 ? stats->abs_max : 0;
+}
+
+static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
+    struct norm *norm = self;
+    const struct nauha_host *host = norm->host;
+    struct nauha_message *message = host->bundle_message(bundle, 0);
+    const struct nauha_message_info *info = host->info(message);
+    const double order = norm->order;
+    enum nauha_status status = NAUHA_OK;
+    double value = 0;
+    if (order == 0 || order == 1 || order == 2 || isinf(order)) {
+        const struct nauha_stats *stats = NULL;
+        status = host->stats(message, &stats, err);
+        if (status == NAUHA_OK)
+            value = norm_of_stats(stats, order);
+    } else {
+        struct nauha_tensor tensor;
+        status = host->tensor(message, &tensor, err);
+        if (status == NAUHA_OK)
+            value = pow(host->sum_powers(&tensor, order), 1 / order);
+    }
+    if (status != NAUHA_OK)
+        return status;
+    const size_t i = kind_topics_find(&norm->topics, info);
+    return host->publish_scalar(host, norm->topics.rows[i].topic, info, value, err);
+}
+
+static const struct nauha_analyzer_parameter parameters[] = {
+    {"order", NAUHA_PARAMETER_REAL, "2", 0, (double)INFINITY,
+     "p of the norm: 0 counts what is not zero, inf takes the largest magnitude"},
+};
+
+NAUHA_ANALYZER(norm) = {
+    .abi = NAUHA_ANALYZER_ABI,
+    .size = sizeof(struct nauha_analyzer),
+    .name = "norm",
+    .summary = "p-norm of all elements",
+    .formula = "sum(|x|^p)^(1/p); p = 0: elements that are not 0; p = inf: max(|x|)",
+    .flags = NAUHA_ANALYZER_PER_MODULE,
+    .min_kinds = 1,
+    .max_kinds = KINDS_MAX,
+    .parameters = parameters,
+    .parameter_count = sizeof parameters / sizeof *parameters,
+    .create = create,
+    .compute = compute,
+    .destroy = free,
+};
