@@ -15,6 +15,25 @@
  * does at its lowest level (its blocks of 128 have 8), so the error is no larger. */
 #define BLOCK 256u
 #define LANES 16u
+#define RANGE_LANES 32u
+
+/* The loops over blocks are compiled twice and chosen from when the program is loaded, where
+ * that can be done. Lanes are fixed, and multiplications and additions are not fused: results do
+ * not depend on the processor. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__has_attribute) &&                       \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if __has_attribute(target_clones)
+#define WIDE __attribute__((target_clones("avx2", "default")))
+#endif
+#endif
+#if defined(__has_feature) /* clang tells of sanitizers so */
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#undef WIDE
+#endif
+#endif
+#ifndef WIDE
+#define WIDE
+#endif
 
 /* Partials of 2^i blocks; more than 2^64 elements cannot be. */
 #define LEVELS 64u
@@ -58,7 +77,7 @@ static struct partial combine(const struct partial *a, const struct partial *b) 
 }
 
 /* n elements of a block, n <= BLOCK; past n it is filled with zeros for the sums. */
-static struct partial sum_block(const double *restrict x, size_t n) {
+WIDE static struct partial sum_block(const double *restrict x, size_t n) {
     double sum[LANES] = {0}, sum_abs[LANES] = {0}, sum_squares[LANES] = {0};
     for (size_t i = 0; i < BLOCK; i += LANES) {
         for (size_t j = 0; j < LANES; j++)
@@ -91,33 +110,28 @@ static struct partial sum_block(const double *restrict x, size_t n) {
     return partial;
 }
 
-/* NaN compares false, so it leaves the lanes alone. */
-static void range_block(const double *restrict x, size_t n, struct nauha_stats *stats) {
-    double low[LANES], high[LANES];
-    int64_t zeros[LANES] = {0};
-    for (size_t j = 0; j < LANES; j++) {
+/* The block is filled up with NaN, which compares false and so leaves the lanes alone. Lanes in
+ * memory: of comparisons kept in registers compilers make no vectors. */
+WIDE static void range_block(const double *restrict x, struct nauha_stats *restrict stats) {
+    double low[RANGE_LANES], high[RANGE_LANES];
+    uint64_t zeros = 0;
+    for (size_t j = 0; j < RANGE_LANES; j++) {
         low[j] = (double)INFINITY;
         high[j] = -(double)INFINITY;
     }
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        for (size_t j = 0; j < LANES; j++)
+    for (size_t i = 0; i < BLOCK; i += RANGE_LANES) {
+        for (size_t j = 0; j < RANGE_LANES; j++)
             low[j] = x[i + j] < low[j] ? x[i + j] : low[j];
-        for (size_t j = 0; j < LANES; j++)
+        for (size_t j = 0; j < RANGE_LANES; j++)
             high[j] = x[i + j] > high[j] ? x[i + j] : high[j];
-        for (size_t j = 0; j < LANES; j++)
-            zeros[j] += x[i + j] == 0;
     }
-    for (size_t j = 0; i + j < n; j++) {
-        low[j] = x[i + j] < low[j] ? x[i + j] : low[j];
-        high[j] = x[i + j] > high[j] ? x[i + j] : high[j];
-        zeros[j] += x[i + j] == 0;
-    }
-    for (size_t j = 0; j < LANES; j++) {
+    for (size_t i = 0; i < BLOCK; i++)
+        zeros += x[i] == 0;
+    for (size_t j = 0; j < RANGE_LANES; j++) {
         stats->min = low[j] < stats->min ? low[j] : stats->min;
         stats->max = high[j] > stats->max ? high[j] : stats->max;
-        stats->zeros += (uint64_t)zeros[j];
     }
+    stats->zeros += zeros;
 }
 
 static void count_special(const double *x, size_t n, struct nauha_stats *stats) {
@@ -137,10 +151,12 @@ void nauha_stats_compute(const struct nauha_tensor *tensor, struct nauha_stats *
     for (size_t first = 0, blocks = 1; first < count; first += BLOCK, blocks++) {
         const size_t n = count - first < BLOCK ? count - first : BLOCK;
         nauha_tensor_to_f64(tensor, first, n, block);
-        if (n < BLOCK)
-            memset(block + n, 0, (BLOCK - n) * sizeof *block);
+        for (size_t i = n; i < BLOCK; i++)
+            block[i] = (double)NAN;
+        range_block(block, stats);
+        for (size_t i = n; i < BLOCK; i++)
+            block[i] = 0;
         struct partial partial = sum_block(block, n);
-        range_block(block, n, stats);
         if (!isfinite(partial.sum_abs))
             count_special(block, n, stats);
         /* As carries run in a binary counter: equal numbers of blocks are combined. */
