@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* nauha help: help texts and man pages out of the command table. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/command.h"
+#include "tools/terminal.h"
+
+#define WIDTH 92
+#define OPTION_COLUMN 30
+
+static const struct nauha_option help_table[] = {
+    {"man", 0, NULL, NULL, "print the man page, as roff"},
+    {"commands", 0, NULL, NULL, "print the names of the commands alone"},
+};
+OPTION_GROUP(help_options, "Output", help_table);
+
+/* ---- as text ---- */
+
+/* Prints words from column `column`, wrapped, beginning where the cursor is. */
+static void print_wrapped(FILE *stream, const char *text, int column, int cursor) {
+    while (*text) {
+        int length = (int)strcspn(text, " ");
+        if (cursor > column && cursor + 1 + length > WIDTH) {
+            fprintf(stream, "\n%*s", column, "");
+            cursor = column;
+        } else if (cursor > column) {
+            fputc(' ', stream);
+            cursor++;
+        }
+        fprintf(stream, "%.*s", length, text);
+        cursor += length;
+        text += length;
+        text += strspn(text, " ");
+    }
+    fputc('\n', stream);
+}
+
+/* "-o, --output FILE" */
+static void option_form(const struct nauha_option *option, char *text, size_t bytes) {
+    char letter[8] = "    ";
+    if (option->letter)
+        snprintf(letter, sizeof letter, "-%c, ", option->letter);
+    snprintf(text, bytes, "%s--%s%s%s", letter, option->name, option->value ? " " : "",
+             option->value ? option->value : "");
+}
+
+static void option_text(const struct nauha_option *option, char *text, size_t bytes) {
+    if (option->fallback)
+        snprintf(text, bytes, "%s (default %s)", option->help, option->fallback);
+    else
+        snprintf(text, bytes, "%s", option->help);
+}
+
+static void print_group(const struct option_group *group) {
+    size_t count;
+    const struct nauha_option *rows = group->rows(&count);
+    printf("\n%s%s%s\n", nauha__colour(stdout, COLOUR_BOLD), group->title,
+           nauha__colour(stdout, COLOUR_PLAIN));
+    for (size_t i = 0; i < count; i++) {
+        char form[256], text[512];
+        if (!nauha__takes(group, &rows[i]))
+            continue;
+        option_form(&rows[i], form, sizeof form);
+        option_text(&rows[i], text, sizeof text);
+        int used = printf("  %s", form);
+        if (used + 2 > OPTION_COLUMN) {
+            printf("\n");
+            used = 0;
+        }
+        printf("%*s", OPTION_COLUMN - used, "");
+        print_wrapped(stdout, text, OPTION_COLUMN, OPTION_COLUMN);
+    }
+}
+
+static void print_usage_line(FILE *stream, const struct command *command) {
+    fprintf(stream, "usage: nauha %s%s%s [options]\n", command->name,
+            command->arguments[0] ? " " : "", command->arguments);
+}
+
+void nauha__print_command_help(const struct command *command) {
+    print_usage_line(stdout, command);
+    printf("\n");
+    print_wrapped(stdout, command->description, 0, 0);
+    for (size_t i = 0; command->groups[i]; i++)
+        print_group(command->groups[i]);
+    print_group(&nauha__common_options);
+    if (!command->examples)
+        return;
+    printf("\n%sExamples%s\n", nauha__colour(stdout, COLOUR_BOLD),
+           nauha__colour(stdout, COLOUR_PLAIN));
+    for (const char *line = command->examples; *line;) {
+        int length = (int)strcspn(line, "\n");
+        printf("  %.*s\n", length, line);
+        line += length + (line[length] == '\n');
+    }
+}
+
+void nauha__print_help(void *stream) {
+    FILE *out = stream;
+    fprintf(out, "nauha records neural-network trainings and replays them through metrics.\n\n"
+                 "usage: nauha COMMAND [arguments] [options]\n\n");
+    for (const struct command *command = nauha__commands; command->name; command++)
+        fprintf(out, "  %s%-10s%s %s\n", nauha__colour(out, COLOUR_BOLD), command->name,
+                nauha__colour(out, COLOUR_PLAIN), command->summary);
+    fprintf(out, "\n\"nauha help COMMAND\" explains a command.\n");
+}
+
+/* ---- as roff ---- */
+
+/* Prints text with roff's special characters escaped. */
+static void put_roff(const char *text) {
+    bool line_start = true;
+    for (; *text; text++) {
+        if (line_start && (*text == '.' || *text == '\''))
+            fputs("\\&", stdout);
+        if (*text == '\\')
+            fputs("\\e", stdout);
+        else if (*text == '-')
+            fputs("\\-", stdout);
+        else
+            fputc(*text, stdout);
+        line_start = *text == '\n';
+    }
+}
+
+static void put_roff_option(const struct nauha_option *option) {
+    char text[512];
+    printf(".TP\n");
+    if (option->letter)
+        printf("\\fB\\-%c\\fR, ", option->letter);
+    printf("\\fB\\-\\-");
+    put_roff(option->name);
+    printf("\\fR");
+    if (option->value) {
+        printf(" \\fI");
+        put_roff(option->value);
+        printf("\\fR");
+    }
+    printf("\n");
+    option_text(option, text, sizeof text);
+    put_roff(text);
+    printf("\n");
+}
+
+static void put_roff_group(const struct option_group *group) {
+    size_t count;
+    const struct nauha_option *rows = group->rows(&count);
+    printf(".SS %s\n", group->title);
+    for (size_t i = 0; i < count; i++) {
+        if (nauha__takes(group, &rows[i]))
+            put_roff_option(&rows[i]);
+    }
+}
+
+static void print_program_page(void) {
+    printf(".TH NAUHA 1 \"\" \"nauha %s\" \"User Commands\"\n", NAUHA_PROGRAM_VERSION);
+    printf(".SH NAME\nnauha \\- a tape recorder for neural\\-network training\n");
+    printf(".SH SYNOPSIS\n.B nauha\n.I COMMAND\n[arguments] [options]\n");
+    printf(".SH DESCRIPTION\nnauha records the messages of a training (activations, gradients, "
+           "weights, updates, loss, labels) into a compressed HDF5 trace, and replays traces "
+           "through the same metrics that run live.\n.SH COMMANDS\n");
+    for (const struct command *command = nauha__commands; command->name; command++) {
+        printf(".TP\n\\fBnauha\\-%s\\fR(1)\n", command->name);
+        put_roff(command->summary);
+        printf("\n");
+    }
+    printf(".SH EXIT STATUS\n0: fine. 1: a finding, such as damage that verify names. 2: wrong "
+           "usage. 3: failure.\n");
+}
+
+void nauha__print_man_page(const struct command *command) {
+    char title[64];
+    snprintf(title, sizeof title, "NAUHA-%s", command->name);
+    for (char *c = title; *c; c++)
+        *c = *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
+    printf(".TH \"");
+    put_roff(title);
+    printf("\" 1 \"\" \"nauha %s\" \"User Commands\"\n.SH NAME\nnauha\\-%s \\- ",
+           NAUHA_PROGRAM_VERSION, command->name);
+    put_roff(command->summary);
+    printf("\n.SH SYNOPSIS\n.B nauha %s\n", command->name);
+    if (command->arguments[0])
+        printf(".I %s\n", command->arguments);
+    printf("[options]\n.SH DESCRIPTION\n");
+    put_roff(command->description);
+    printf("\n.SH OPTIONS\n");
+    for (size_t i = 0; command->groups[i]; i++)
+        put_roff_group(command->groups[i]);
+    put_roff_group(&nauha__common_options);
+    if (command->examples) {
+        printf(".SH EXAMPLES\n.nf\n");
+        put_roff(command->examples);
+        printf("\n.fi\n");
+    }
+    printf(".SH SEE ALSO\n.BR nauha (1)\n");
+}
+
+/* ---- the command ---- */
+
+int nauha__run_help(const struct invocation *invocation) {
+    if (nauha__has(invocation, "commands")) {
+        for (const struct command *command = nauha__commands; command->name; command++)
+            printf("%s\n", command->name);
+        return EXIT_FINE;
+    }
+    bool man = nauha__has(invocation, "man");
+    if (invocation->argument_count == 0) {
+        if (man)
+            print_program_page();
+        else
+            nauha__print_help(stdout);
+        return EXIT_FINE;
+    }
+    const struct command *command = nauha__command_find(invocation->arguments[0]);
+    if (!command)
+        return nauha__usage(NULL, "there is no command \"%s\"", invocation->arguments[0]);
+    if (man)
+        nauha__print_man_page(command);
+    else
+        nauha__print_command_help(command);
+    return EXIT_FINE;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* nauha replay: a trace through metrics. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/metrics.h"
+#include "tools/opened.h"
+#include "tools/terminal.h"
+
+static const struct nauha_option replay_table[] = {
+    {"metric", 'm', "SPEC", NULL, "a metric to compute; give it once for each"},
+    {"output", 'o', "DIR", NULL, "write the series into this directory"},
+    {"sink", 0, "SINK[,SINK]", NULL,
+     "what to write: csv, gnuplot (default csv,gnuplot with -o, else csv)"},
+    {"strict", 0, NULL, NULL, "fail on a bundle that stays incomplete"},
+};
+OPTION_GROUP(replay_options, "Replay", replay_table);
+
+static void show_progress(void *context, uint64_t done, uint64_t total) {
+    nauha__progress_show(context, done, total, NULL);
+}
+
+static int usage_without_metric(const struct command *command) {
+    size_t count;
+    const struct nauha_analyzer *const *analyzers = nauha_builtin_analyzers(&count);
+    char names[512] = "";
+    for (size_t i = 0; i < count; i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", analyzers[i]->name);
+    }
+    return nauha__usage(command, "replay needs --metric SPEC; metrics: %s", names);
+}
+
+/* What a user should know before trusting the numbers. */
+static void warn(const struct opened *opened, const struct invocation *invocation) {
+    struct nauha_trace_info info;
+    if (invocation->quiet)
+        return;
+    nauha_trace_get_info(opened->trace, &info);
+    if (!info.closed)
+        fprintf(stderr,
+                "nauha: the trace was cut off, or is still being written, after step %" PRIu64 "\n",
+                info.first_step + (info.steps ? info.steps - 1 : 0));
+    if (info.failure[0])
+        fprintf(stderr, "nauha: the recorder had to stop: %s\n", info.failure);
+    if (info.messages_lost)
+        fprintf(stderr, "nauha: %" PRIu64 " messages were lost while recording; see nauha info\n",
+                info.messages_lost);
+}
+
+static int replay(const struct opened *opened, struct nauha_pipeline *pipeline,
+                  const struct invocation *invocation) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct progress progress;
+    nauha_bus_set_strict(nauha_pipeline_bus(pipeline), nauha__has(invocation, "strict"));
+    int code = nauha__metrics_start(pipeline, invocation, nauha__get(invocation, "output", NULL));
+    if (code != EXIT_FINE)
+        return code;
+    nauha__progress_begin(&progress, "replaying", "messages", invocation->quiet);
+    enum nauha_status status = nauha_pipeline_replay(pipeline, opened->trace, opened->selector,
+                                                     show_progress, &progress, &err);
+    nauha__progress_end(&progress);
+    if (status != NAUHA_OK) {
+        nauha__fail(&err);
+        return EXIT_FAILED;
+    }
+    return nauha__metrics_finish(pipeline, invocation);
+}
+
+int nauha__run_replay(const struct invocation *invocation) {
+    struct opened opened;
+    if (!nauha__has(invocation, "metric"))
+        return usage_without_metric(invocation->command);
+    int code = nauha__opened_init(&opened, invocation);
+    struct nauha_pipeline *pipeline = code == EXIT_FINE ? nauha_pipeline_new(opened.names) : NULL;
+    if (code == EXIT_FINE && !pipeline) {
+        fprintf(stderr, "nauha: out of memory\n");
+        code = EXIT_FAILED;
+    }
+    if (code == EXIT_FINE) {
+        warn(&opened, invocation);
+        code = replay(&opened, pipeline, invocation);
+    }
+    nauha_pipeline_free(pipeline);
+    nauha__opened_fini(&opened);
+    return code;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/* nauha train: the built-in training, recorded. libtorch is loaded here and nowhere else. */
+#include <dlfcn.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "nauha/recorder.h"
+#include "nauha/selector.h"
+#include "tools/metrics.h"
+#include "tools/terminal.h"
+#include "tools/train/train.h"
+
+#define MODULE "nauha_train.so"
+
+static const struct nauha_option train_output_table[] = {
+    {"output", 'o', "TRACE", NULL, "record into this file"},
+    {"metric", 0, "SPEC", NULL, "a metric to compute live; give it once for each"},
+    {"live", 0, "DIR", NULL, "write the live series into this directory"},
+    {"sink", 0, "SINK[,SINK]", NULL,
+     "what to write live: csv, gnuplot (default csv,gnuplot with --live, else csv)"},
+};
+OPTION_GROUP(train_output_options, "Output", train_output_table);
+
+/* Set by the signal handler: the one thing that a handler can reach. */
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int number) {
+    stop_signal = number;
+}
+
+struct session {
+    struct nauha_recorder_config *config;
+    struct nauha_recorder *recorder;
+    struct nauha_pipeline *pipeline;
+    struct progress progress;
+    bool told_failure;
+};
+
+/* ---- the module ---- */
+
+/* Beside the program in a build tree, in ../lib/nauha when installed. */
+static void *load_module(void) {
+    char program[4096], path[4200];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length < 0)
+        length = 0;
+    program[length] = '\0';
+    char *slash = strrchr(program, '/');
+    if (slash)
+        *slash = '\0';
+    snprintf(path, sizeof path, "%s/" MODULE, program);
+    if (access(path, R_OK) != 0)
+        snprintf(path, sizeof path, "%s/../lib/nauha/" MODULE, program);
+    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!module)
+        fprintf(stderr,
+                "nauha: train is not available: %s\n"
+                "It needs a build with libtorch (Debian's libtorch-dev, or LIBTORCH=DIR).\n",
+                dlerror());
+    return module;
+}
+
+static nauha_train_run_fn find_training(void *module) {
+    void *symbol = dlsym(module, NAUHA_TRAIN_SYMBOL);
+    nauha_train_run_fn run;
+    memcpy(&run, &symbol, sizeof run);
+    if (!run)
+        fprintf(stderr, "nauha: %s does not belong to this program\n", MODULE);
+    return run;
+}
+
+/* ---- options ---- */
+
+static bool has_row(const struct nauha_option *rows, size_t count, const struct nauha_option *row) {
+    return row >= rows && row < rows + count;
+}
+
+/* Hands each option to the table it comes from. */
+static enum nauha_status take_options(const struct invocation *invocation, struct session *session,
+                                      struct nauha_train_options *options,
+                                      struct nauha_error *err) {
+    size_t training_count, recording_count, select_count;
+    const struct nauha_option *training = nauha_train_option_table(&training_count);
+    const struct nauha_option *recording = nauha_recorder_options(&recording_count);
+    const struct nauha_option *selection = nauha_selector_options(&select_count);
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0; i < invocation->given_count && status == NAUHA_OK; i++) {
+        const struct given *given = &invocation->given[i];
+        const char *name = given->option->name;
+        if (has_row(training, training_count, given->option))
+            status = nauha_train_options_set(options, name, given->value, err);
+        else if (has_row(recording, recording_count, given->option) ||
+                 has_row(selection, select_count, given->option))
+            status = nauha_recorder_config_set(session->config, name, given->value, err);
+    }
+    return status;
+}
+
+static enum nauha_status describe_number(struct nauha_recorder_config *config, const char *key,
+                                         double value, struct nauha_error *err) {
+    char text[32];
+    snprintf(text, sizeof text, "%.15g", value);
+    return nauha_recorder_config_describe(config, key, text, err);
+}
+
+/* What was trained, and how to do it again. */
+static enum nauha_status describe(const struct invocation *invocation, struct session *session,
+                                  const struct nauha_train_options *options,
+                                  struct nauha_error *err) {
+    struct nauha_recorder_config *config = session->config;
+    char command[8192] = "nauha";
+    for (int i = 0; i < invocation->argc; i++) {
+        size_t used = strlen(command);
+        snprintf(command + used, sizeof command - used, " %s", invocation->argv[i]);
+    }
+    enum nauha_status status = nauha_recorder_config_describe(
+        config, "model", nauha_train_model_name(options->model), err);
+    if (status == NAUHA_OK)
+        status = nauha_recorder_config_describe(config, "dataset",
+                                                nauha_train_dataset_name(options->dataset), err);
+    if (status == NAUHA_OK)
+        status = nauha_recorder_config_describe(
+            config, "optimizer", nauha_train_optimizer_name(options->optimizer), err);
+    if (status == NAUHA_OK)
+        status = describe_number(config, "learning rate", options->learning_rate, err);
+    if (status == NAUHA_OK)
+        status = describe_number(config, "batch size", (double)options->batch_size, err);
+    if (status == NAUHA_OK)
+        status = describe_number(config, "seed", (double)options->seed, err);
+    if (status == NAUHA_OK)
+        status = nauha_recorder_config_describe(config, "command", command, err);
+    return status;
+}
+
+/* ---- while it trains ---- */
+
+static void tell_failure(struct session *session) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    if (!session->recorder || session->told_failure ||
+        nauha_recorder_failure(session->recorder, &err) == NAUHA_OK)
+        return;
+    session->told_failure = true;
+    nauha__progress_end(&session->progress);
+    fprintf(stderr, "nauha: recording stopped: %s; the training goes on\n", err.message);
+}
+
+static void on_progress(void *context, const struct nauha_train_progress *now) {
+    struct session *session = context;
+    char extra[128];
+    tell_failure(session);
+    snprintf(extra, sizeof extra, "  loss %.4f, accuracy %.1f %%", now->loss, 100 * now->accuracy);
+    nauha__progress_show(&session->progress, now->step, now->steps, extra);
+}
+
+static void on_notice(void *context, const char *text) {
+    (void)context;
+    fprintf(stderr, "nauha: %s\n", text);
+}
+
+/* ---- the summary ---- */
+
+static void print_summary(const struct nauha_train_result *result, const char *trace,
+                          const struct nauha_recorder_stats *stats) {
+    char a[32], b[32], c[32];
+    fprintf(stderr, "%" PRIu64 " steps in %s, loss %.4f", result->steps,
+            nauha__duration_text(result->seconds, a), result->loss);
+    if (!isnan(result->accuracy))
+        fprintf(stderr, ", training accuracy %.1f %%", 100 * result->accuracy);
+    if (!isnan(result->test_accuracy))
+        fprintf(stderr, ", test accuracy %.1f %%", 100 * result->test_accuracy);
+    fprintf(stderr, "\n");
+    if (trace)
+        fprintf(stderr, "%s: %s messages, %s published, %s stored\n", trace,
+                nauha__count_text(stats->messages, a), nauha__size_text(stats->bytes_published, b),
+                nauha__size_text(stats->bytes_stored, c));
+}
+
+/* ---- putting it together ---- */
+
+static int open_recorder(const struct invocation *invocation, struct session *session) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    const char *trace = nauha__get(invocation, "output", NULL);
+    bool live = nauha__has(invocation, "metric");
+    if (!trace && !live)
+        return EXIT_FINE;
+    if (nauha_recorder_open(trace, session->config, &session->recorder, &err) != NAUHA_OK) {
+        nauha__fail(&err);
+        return EXIT_FAILED;
+    }
+    if (!live)
+        return EXIT_FINE;
+    session->pipeline = nauha_pipeline_new(nauha_recorder_names(session->recorder));
+    if (!session->pipeline) {
+        fprintf(stderr, "nauha: out of memory\n");
+        return EXIT_FAILED;
+    }
+    int code =
+        nauha__metrics_start(session->pipeline, invocation, nauha__get(invocation, "live", NULL));
+    if (code == EXIT_FINE && nauha_recorder_tap(session->recorder, nauha_pipeline_publish,
+                                                session->pipeline, &err) != NAUHA_OK)
+        code = nauha__fail(&err);
+    return code;
+}
+
+/* Closes the recording and, where the training went well, finishes the live metrics. */
+static int close_session(struct session *session, const struct invocation *invocation,
+                         const struct nauha_train_result *result, bool trained) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_recorder_stats stats = {0};
+    const char *trace = nauha__get(invocation, "output", NULL);
+    int code = EXIT_FINE;
+    /* The pipeline borrows the recorder's names, so it ends first. */
+    if (session->pipeline && trained)
+        code = nauha__metrics_finish(session->pipeline, invocation);
+    nauha_pipeline_free(session->pipeline);
+    if (session->recorder) {
+        nauha_recorder_flush(session->recorder, NULL);
+        nauha_recorder_get_stats(session->recorder, &stats);
+        tell_failure(session);
+        if (nauha_recorder_close(session->recorder, &err) != NAUHA_OK) {
+            if (!session->told_failure)
+                fprintf(stderr, "nauha: %s\n", err.message);
+            code = EXIT_FAILED;
+        }
+    }
+    if (trained && !invocation->quiet)
+        print_summary(result, trace, &stats);
+    return code;
+}
+
+static int train(const struct invocation *invocation, struct session *session,
+                 struct nauha_train_options *options, nauha_train_run_fn run) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_train_result result = {0};
+    int code = open_recorder(invocation, session);
+    bool trained = false;
+    if (code == EXIT_FINE) {
+        struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+        options->recorder = session->recorder;
+        nauha__progress_begin(&session->progress, "training", "steps", invocation->quiet);
+        trained = run(options, &result, &err) == NAUHA_OK;
+        nauha__progress_end(&session->progress);
+        if (!trained)
+            code = nauha__fail(&err);
+    }
+    int closed = close_session(session, invocation, &result, trained);
+    code = code != EXIT_FINE ? code : closed;
+    if (stop_signal && code == EXIT_FINE) {
+        fprintf(stderr, "nauha: ended by signal %d; the recording is closed properly\n",
+                (int)stop_signal);
+        code = 128 + stop_signal;
+    }
+    return code;
+}
+
+int nauha__run_train(const struct invocation *invocation) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_train_options options;
+    struct session session = {.config = nauha_recorder_config_new()};
+    nauha_train_options_init(&options);
+    options.stop = &stop_signal;
+    options.progress = on_progress;
+    options.notice = invocation->quiet ? NULL : on_notice;
+    options.context = &session;
+    enum nauha_status status = session.config ? take_options(invocation, &session, &options, &err)
+                                              : nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
+    if (status == NAUHA_OK)
+        status = describe(invocation, &session, &options, &err);
+    int code = status == NAUHA_OK ? EXIT_FINE : nauha__fail(&err);
+    void *module = code == EXIT_FINE ? load_module() : NULL;
+    nauha_train_run_fn run = module ? find_training(module) : NULL;
+    if (code == EXIT_FINE)
+        code = run ? train(invocation, &session, &options, run) : EXIT_FAILED;
+    nauha_recorder_config_free(session.config);
+    return code;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of commands: the one place where each is described.
+ *
+ * Threads: constant.
+ */
+#include <string.h>
+
+#include "nauha/recorder.h"
+#include "tools/command.h"
+#include "tools/train/train.h"
+
+static const struct option_group recording_options = {"Recording", nauha_recorder_options, NULL};
+static const struct option_group training_options = {"Training", nauha_train_option_table, NULL};
+/* --epochs of a training says how long it lasts. */
+static const struct option_group recorded_options = {"Choosing what is recorded",
+                                                     nauha_selector_options, "epochs"};
+
+const struct command nauha__commands[] = {
+    {.name = "train",
+     .summary = "train a built-in network with libtorch, recorded",
+     .arguments = "",
+     .description =
+         "Trains a small network on images and writes every message of the training to a trace "
+         "(-o). Without -o it trains unrecorded: the baseline to compare with. With --metric the "
+         "same metrics are computed live that replay computes from the trace, and written to the "
+         "directory of --live, or to standard output.",
+     .examples = "nauha train -o run.h5 --model resnet --max-steps 200\n"
+                 "nauha train -o run.h5 --metric loss --metric norm:weights --live series",
+     .groups = {&nauha__train_output_options, &training_options, &recording_options,
+                &recorded_options},
+     .run = nauha__run_train},
+    {.name = "replay",
+     .summary = "feed a trace through metrics",
+     .arguments = "TRACE",
+     .description =
+         "Feeds the chosen messages of a trace through the metrics named by SPECs, "
+         "NAME:KIND[,KIND...][:key=value...], in order of publication. Only what a metric needs is "
+         "decompressed. With -o, each topic becomes DIR/TOPIC.csv and, with the gnuplot sink, "
+         "TOPIC.gp, TOPIC.svg and TOPIC.png; without, CSV goes to standard output with a leading "
+         "metric column. \"nauha analyzers\" lists the metrics.",
+     .examples =
+         "nauha replay run.h5 --metric loss --metric ratio:weight_updates,weights -o series\n"
+         "nauha replay run.h5 --metric norm:layer_gradients:order=inf --steps 100:200",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .groups = {&nauha__replay_options, &nauha__select_options},
+     .run = nauha__run_replay},
+    {.name = "info",
+     .summary = "what is in a trace",
+     .arguments = "TRACE",
+     .description = "Says what was recorded: steps, epochs, kinds, messages, bytes published and "
+                    "stored, losses, and whether the recording is complete or was cut off.",
+     .examples = "nauha info run.h5\nnauha info --json run.h5",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .groups = {&nauha__info_options},
+     .run = nauha__run_info},
+    {.name = "ls",
+     .summary = "list the messages of a trace",
+     .arguments = "TRACE",
+     .description = "Lists the chosen messages as replay publishes them, derived updates included, "
+                    "one a line.",
+     .examples = "nauha ls run.h5 --steps 3 --modules 'features.*'",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .groups = {&nauha__ls_options, &nauha__select_options},
+     .run = nauha__run_ls},
+    {.name = "cat",
+     .summary = "print or export recorded tensors",
+     .arguments = "TRACE",
+     .description = "Prints the tensors of the chosen messages as text, or writes the one chosen "
+                    "tensor to a file that NumPy reads.",
+     .examples = "nauha cat run.h5 --kinds biases --modules features.0 --steps 3\n"
+                 "nauha cat run.h5 --kinds loss --steps 3 --npy loss.npy",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .groups = {&nauha__cat_options, &nauha__select_options},
+     .run = nauha__run_cat},
+    {.name = "plot",
+     .summary = "draw replayed series with gnuplot",
+     .arguments = "DIR|FILE.csv",
+     .description = "Draws the series that replay or train wrote: the one of a CSV file, or all of "
+                    "a directory. A script TOPIC.gp that you have edited is run as it is.",
+     .examples = "nauha plot series\nnauha plot series/loss.csv --term dumb",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .groups = {&nauha__plot_options},
+     .run = nauha__run_plot},
+    {.name = "verify",
+     .summary = "check every checksum and bound of a trace",
+     .arguments = "TRACE",
+     .description = "Reads all of a trace and names what is damaged and which messages that costs. "
+                    "Exit code 1 if anything is.",
+     .examples = "nauha verify run.h5",
+     .min_arguments = 1,
+     .max_arguments = 1,
+     .groups = {&nauha__verify_options},
+     .run = nauha__run_verify},
+    {.name = "analyzers",
+     .summary = "the metrics there are, with their parameters",
+     .arguments = "[NAME]",
+     .description = "Lists the metrics; with a name, one metric's kinds, parameters and formula.",
+     .examples = "nauha analyzers\nnauha analyzers norm",
+     .max_arguments = 1,
+     .groups = {&nauha__analyzers_options},
+     .run = nauha__run_analyzers},
+    {.name = "help",
+     .summary = "explain the program or one command",
+     .arguments = "[COMMAND]",
+     .description = "Without a command, lists the commands.",
+     .examples = "nauha help replay",
+     .max_arguments = 1,
+     .groups = {&nauha__help_options},
+     .run = nauha__run_help},
+    {.name = NULL},
+};
+
+const struct command *nauha__command_find(const char *name) {
+    for (const struct command *command = nauha__commands; command->name; command++) {
+        if (strcmp(command->name, name) == 0)
+            return command;
+    }
+    return NULL;
+}

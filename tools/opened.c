@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening the trace that a command line names; see opened.h.
+ *
+ * Threads: the main thread.
+ */
+#include "tools/opened.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
+                                         const struct invocation *invocation,
+                                         struct nauha_error *err) {
+    size_t count;
+    const struct nauha_option *rows = nauha_selector_options(&count);
+    for (size_t i = 0; i < invocation->given_count; i++) {
+        const struct given *given = &invocation->given[i];
+        if (given->option < rows || given->option >= rows + count)
+            continue;
+        enum nauha_status status =
+            nauha_selector_set(selector, given->option->name, given->value, err);
+        if (status != NAUHA_OK)
+            return status;
+    }
+    return NAUHA_OK;
+}
+
+int nauha__opened_init(struct opened *opened, const struct invocation *invocation) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    *opened = (struct opened){nauha_names_new(), NULL, nauha_selector_new()};
+    if (!opened->names || !opened->selector) {
+        nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
+        return nauha__fail(&err);
+    }
+    if (nauha__apply_selection(opened->selector, invocation, &err) != NAUHA_OK)
+        return nauha__fail(&err);
+    if (nauha_trace_open(invocation->arguments[0], opened->names, &opened->trace, &err) !=
+        NAUHA_OK) {
+        nauha__fail(&err);
+        return EXIT_FAILED; /* the file is at fault, not the command line */
+    }
+    if (nauha_selector_check(opened->selector, opened->names, &err) != NAUHA_OK)
+        return nauha__fail(&err);
+    return EXIT_FINE;
+}
+
+void nauha__opened_fini(struct opened *opened) {
+    nauha_trace_close(opened->trace);
+    nauha_selector_free(opened->selector);
+    nauha_names_free(opened->names);
+}
+
+int nauha__walk(const struct opened *opened,
+                bool (*each)(void *context, struct nauha_message *message), void *context) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_cursor *cursor = NULL;
+    if (nauha_cursor_new(opened->trace, opened->selector, &cursor, &err) != NAUHA_OK)
+        return nauha__fail(&err);
+    int code = EXIT_FINE;
+    for (;;) {
+        struct nauha_message *message;
+        enum nauha_status status = nauha_cursor_next(cursor, &message, &err);
+        if (status == NAUHA_END)
+            break;
+        if (status != NAUHA_OK) {
+            code = nauha__fail(&err);
+            if (status == NAUHA_DAMAGED)
+                continue;
+            break;
+        }
+        if (!each(context, message))
+            break;
+    }
+    nauha_cursor_free(cursor);
+    return code;
+}
+
+const char *nauha__shape_text(const struct nauha_message_info *info, char *text, size_t bytes) {
+    size_t used = 0;
+    snprintf(text, bytes, info->has_tensor ? "[" : "-");
+    for (uint32_t i = 0; info->has_tensor && i <= info->ndim; i++) {
+        used = strlen(text);
+        if (i == info->ndim)
+            snprintf(text + used, bytes - used, "]");
+        else
+            snprintf(text + used, bytes - used, "%s%" PRId64, i ? "," : "", info->shape[i]);
+    }
+    return text;
+}

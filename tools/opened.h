@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* A trace opened with the names and the selection that a command line gives.
+ *
+ * Threads: the main thread.
+ */
+#ifndef NAUHA_TOOLS_OPENED_H
+#define NAUHA_TOOLS_OPENED_H
+
+#include "nauha/trace.h"
+#include "tools/command.h"
+
+struct opened {
+    struct nauha_names *names;
+    struct nauha_trace *trace;
+    struct nauha_selector *selector;
+};
+
+/* Opens the first argument. Returns an exit code, having said what went wrong. Release with
+ * nauha__opened_fini in any case. */
+int nauha__opened_init(struct opened *opened, const struct invocation *invocation);
+void nauha__opened_fini(struct opened *opened);
+
+/* Sets the selector's options that were given. */
+enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
+                                         const struct invocation *invocation,
+                                         struct nauha_error *err);
+
+/* Calls each for every chosen message; each returns false to end. Returns an exit code. A damaged
+ * message is said once on standard error, and the walk goes on: EXIT_FAILED in the end. */
+int nauha__walk(const struct opened *opened,
+                bool (*each)(void *context, struct nauha_message *message), void *context);
+
+/* "[4, 3]" into text; returns text. */
+const char *nauha__shape_text(const struct nauha_message_info *info, char *text, size_t bytes);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* What people see: colours, sizes and durations in words, the progress bar.
+ *
+ * Threads: the main thread.
+ */
+#ifndef NAUHA_TOOLS_TERMINAL_H
+#define NAUHA_TOOLS_TERMINAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum colour { COLOUR_PLAIN, COLOUR_BOLD, COLOUR_GOOD, COLOUR_BAD, COLOUR_DIM };
+
+/* The escape sequence of a colour; "" where the stream is no terminal or NO_COLOR is set. */
+const char *nauha__colour(FILE *stream, enum colour colour);
+
+/* "1.5 MB" (powers of 1000), "12 B", into `text`; returns text. */
+const char *nauha__size_text(uint64_t bytes, char text[32]);
+/* "1 234 567"; returns text. */
+const char *nauha__count_text(uint64_t count, char text[32]);
+/* "3.2 s", "4 min 10 s"; returns text. */
+const char *nauha__duration_text(double seconds, char text[32]);
+
+/* A bar on standard error, drawn only on a terminal and at most ten times a second. */
+struct progress {
+    const char *what;
+    const char *unit;
+    bool on;
+    double started, drawn;
+};
+void nauha__progress_begin(struct progress *progress, const char *what, const char *unit,
+                           bool quiet);
+/* extra may be NULL. */
+void nauha__progress_show(struct progress *progress, uint64_t done, uint64_t total,
+                          const char *extra);
+/* Removes the bar. */
+void nauha__progress_end(struct progress *progress);
+
+#endif
