@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "nauha/recorder.h"
+#include "nauha/selector.h"
 #include "tools/command.h"
 #include "tools/train/train.h"
 
