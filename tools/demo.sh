@@ -11,7 +11,7 @@ rm -rf "$out"
 mkdir -p "$out"
 echo "Training AlexNetMini on Fashion-MNIST for $steps steps, recording every message ..."
 "$nauha" train -o "$out/run.h5" --model alexnetmini --dataset fashion-mnist \
-    --batch-size 128 --max-steps "$steps" --optimizer adam --learning-rate 0.001 --seed 1
+    --batch-size 32 --max-steps "$steps" --optimizer adam --learning-rate 0.001 --seed 1
 echo
 "$nauha" info "$out/run.h5"
 echo
@@ -21,7 +21,8 @@ echo "Replaying the trace ..."
     --metric train_accuracy \
     --metric ratio:weight_updates,weights \
     --metric norm:layer_gradients \
-    --metric histogram:weights:subsample=10
+    --metric histogram:weights:subsample=10 \
+    --exclude '(root),features,classifier' # the layers alone
 echo
 echo "The trace is $out/run.h5; the series (CSV), their gnuplot scripts (.gp) and pictures (.svg, .png)"
 echo "are in $out/series/:"

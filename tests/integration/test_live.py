@@ -29,10 +29,10 @@ class Live(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
         cls.dir = pathlib.Path(cls.folder.name)
-        cls.run = cls.dir / "run.h5"
-        nauha("train", "-o", cls.run, *TRAINING, *metric_arguments(), "--live", cls.dir / "live", "--sink", "csv")
-        nauha("replay", cls.run, *metric_arguments(), "-o", cls.dir / "replayed", "--sink", "csv")
-        cls.trace = h5trace.Trace(cls.run)
+        cls.recorded = cls.dir / "run.h5"
+        nauha("train", "-o", cls.recorded, *TRAINING, *metric_arguments(), "--live", cls.dir / "live", "--sink", "csv")
+        nauha("replay", cls.recorded, *metric_arguments(), "-o", cls.dir / "replayed", "--sink", "csv")
+        cls.trace = h5trace.Trace(cls.recorded)
 
     @classmethod
     def tearDownClass(cls):
@@ -92,14 +92,14 @@ class Live(unittest.TestCase):
         np.testing.assert_allclose(one("weight_gradients", last, 4), gradient, rtol=1e-4, atol=1e-7)
 
     def test_info_counts(self):
-        info = json.loads(nauha("info", self.run, "--json").stdout)
+        info = json.loads(nauha("info", self.recorded, "--json").stdout)
         self.assertEqual(info["messages"], len(self.trace.messages))
         self.assertEqual(info["steps"], 12)
         self.assertEqual(info["lost"], 0)
         self.assertIs(info["complete"], True)
         published = sum(m.values.nbytes for m in self.trace.messages if m.has_data)
         self.assertEqual(info["bytes_published"], published)
-        self.assertEqual(info["bytes_stored"], self.run.stat().st_size)
+        self.assertEqual(info["bytes_stored"], self.recorded.stat().st_size)
 
     def test_every_model_records_and_replays(self):
         for model in ("fc", "vgg", "resnet", "densenet"):
