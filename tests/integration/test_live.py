@@ -3,14 +3,16 @@
 the messages come in the order and with the stamps that docs/messages.md promises."""
 import filecmp
 import json
+import os
 import pathlib
+import subprocess
 import tempfile
 import unittest
 
 import numpy as np
 
 from tests.integration import h5trace
-from tests.integration.program import has_training, nauha
+from tests.integration.program import ROOT, has_training, nauha
 
 METRICS = ["loss", "train_accuracy", "ratio:weight_updates,weights", "ratio:bias_updates,biases", "norm:layer_gradients",
            "norm:weight_gradients:order=1", "norm:biases:order=inf", "mean:activations", "sum:weight_gradients",
@@ -110,6 +112,29 @@ class Live(unittest.TestCase):
                       "-o", self.dir / model, "--sink", "csv", "--strict")
                 rows = (self.dir / model / "layer_gradients_norm2.csv").read_text().splitlines()
                 self.assertGreater(len(rows), 8)
+
+
+class Example(unittest.TestCase):
+    def test_readme_shows_the_example_that_is_compiled(self):
+        example = (ROOT / "docs/examples/record.cpp").read_text()
+        self.assertIn("```cpp\n" + example + "```", (ROOT / "README.md").read_text())
+
+    @unittest.skipUnless(has_training(), "skipped: this build has no libtorch")
+    def test_the_example_builds_against_the_installed_library_and_records(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE") and key != "MFLAGS"}
+            subprocess.run(["make", "-s", "install", f"DESTDIR={folder}", "PREFIX=/usr"], cwd=ROOT, check=True,
+                           env=environment, stdout=subprocess.DEVNULL)
+            torch = subprocess.run(["tools/find-libtorch.sh"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+            found = dict(line.split(" := ", 1) for line in torch.splitlines())
+            subprocess.run(["g++", *found["TORCH_CXXFLAGS"].split(), "-O0", "-I", folder / "usr/include", "docs/examples/record.cpp",
+                            "-o", folder / "record", "-L", folder / "usr/lib", "-lnauha-recorder", *found["TORCH_LIBS"].split()],
+                           cwd=ROOT, check=True)
+            subprocess.run([folder / "record"], cwd=folder, check=True, env={**os.environ, "LD_LIBRARY_PATH": str(folder / "usr/lib")})
+            info = json.loads(nauha("info", folder / "run.h5", "--json").stdout)
+            self.assertTrue(info["complete"])
+            self.assertEqual(info["steps"], 100)
 
 
 if __name__ == "__main__":
