@@ -115,15 +115,21 @@ NAUHA_API enum nauha_status nauha_bus_publish_histogram(struct nauha_bus *bus, u
                                                         const double *edges, const uint64_t *counts,
                                                         size_t bins, struct nauha_error *err);
 
-/* Makes incomplete bundles an error. */
+/* Makes incomplete bundles an error (SUBSCRIBER): where messages of every kind have come for the
+ * key, so that the bundle could have been complete. That is known at the end of its step, or when
+ * the kind that was missing comes for the first time, in a later step. A module that never has
+ * one of the kinds (no bias) lacks nothing; but a subscription to which messages came and of which
+ * no bundle was ever complete fails nauha_bus_finish. */
 NAUHA_API void nauha_bus_set_strict(struct nauha_bus *bus, bool strict);
 
 /* Ends the run: the last step, then each subscriber's finish in order of their first
  * subscription. */
 NAUHA_API enum nauha_status nauha_bus_finish(struct nauha_bus *bus, struct nauha_error *err);
 
-/* Calls line once for each thing the user should know after a run: bundles dropped because they
- * were incomplete, with their subscriber, module and the kinds that were missing. */
+/* Calls line once for each thing the user should know after a run: for each subscriber and module
+ * the bundles dropped because they were incomplete, with the kinds that were missing and how often,
+ * where messages of every kind came for the key in some step; and subscriptions to which messages
+ * came and of which no bundle was ever complete. */
 NAUHA_API void nauha_bus_report(const struct nauha_bus *bus,
                                 void (*line)(void *context, const char *text), void *context);
 
