@@ -107,13 +107,13 @@ static void choose_range(const struct histogram *histogram, double *low, double 
 
 /* numpy.linspace(low, high, bins + 1): multiples of the step, but where the step is too small to
  * be a number, the width times the fraction; the last edge is `high` itself. A width past the
- * largest number, which NumPy has no answer to, is taken in halves. */
+ * largest number, which NumPy has no answer to, is never formed. */
 static void make_edges(double low, double high, size_t bins, double *edges) {
     const double width = high - low, count = (double)bins, step = width / count;
     for (size_t i = 0; i < bins; i++) {
         const double position = (double)i;
         if (!isfinite(width))
-            edges[i] = low + (high / 2 - low / 2) * (position / count) * 2;
+            edges[i] = low * (1 - position / count) + high * (position / count);
         else if (step == 0)
             edges[i] = position / count * width + low;
         else
