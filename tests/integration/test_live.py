@@ -6,13 +6,14 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import unittest
 
 import numpy as np
 
 from tests.integration import h5trace
-from tests.integration.program import ROOT, has_training, nauha
+from tests.integration.program import ROOT, has_training, make_trace, nauha
 
 METRICS = ["loss", "train_accuracy", "ratio:weight_updates,weights", "ratio:bias_updates,biases", "norm:layer_gradients",
            "norm:weight_gradients:order=1", "norm:biases:order=inf", "mean:activations", "sum:weight_gradients",
@@ -112,6 +113,19 @@ class Live(unittest.TestCase):
                       "-o", self.dir / model, "--sink", "csv", "--strict")
                 rows = (self.dir / model / "layer_gradients_norm2.csv").read_text().splitlines()
                 self.assertGreater(len(rows), 8)
+
+
+class FormatPage(unittest.TestCase):
+    def test_the_ten_lines_of_the_format_page_read_every_message(self):
+        page = (ROOT / "docs/format.md").read_text()
+        code = page.split("```python\n")[1].split("```")[0]
+        with tempfile.TemporaryDirectory() as folder:
+            make_trace(pathlib.Path(folder) / "run.h5")
+            read = subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
+            trace = h5trace.Trace(pathlib.Path(folder) / "run.h5")
+            self.assertEqual(len(read.stdout.splitlines()), sum(m.has_data for m in trace.messages))
+            self.assertIn("0 weight_updates (5, 3)", read.stdout)
+            trace.file.close()
 
 
 class Example(unittest.TestCase):
