@@ -401,7 +401,10 @@ enum nauha_status nauha_bus_publish_histogram(struct nauha_bus *bus, uint32_t ki
 /* ---- the end ---- */
 
 enum nauha_status nauha_bus_finish(struct nauha_bus *bus, struct nauha_error *err) {
-    if (bus->finished || bus->depth > 0)
+    if (bus->depth > 0)
+        return nauha_error_set(err, NAUHA_STATE,
+                               "cannot finish while a message is being delivered");
+    if (bus->finished)
         return nauha_error_set(err, NAUHA_STATE, "the bus has finished already");
     enum nauha_status status = end_step(bus, err);
     bus->depth++;

@@ -411,6 +411,23 @@ static void test_no_subscribing_inside(void **state) {
     nauha_subscriber_free(mine);
 }
 
+static enum nauha_status finish_inside(void *context, struct nauha_bundle *bundle,
+                                       struct nauha_error *error) {
+    (void)bundle;
+    return nauha_bus_finish(context, error);
+}
+
+static void test_no_finishing_inside(void **state) {
+    (void)state;
+    struct nauha_subscriber *mine = nauha_subscriber_from_function("mine", finish_inside, bus);
+    subscribe("loss", mine);
+    refused(try_send(bus, NAUHA_KIND_LOSS, NULL, 0, 1), NAUHA_STATE,
+            "subscriber \"mine\": cannot finish while a message is being delivered");
+    nauha_bus_free(bus);
+    bus = NULL;
+    nauha_subscriber_free(mine);
+}
+
 /* ---- errors of subscribers ---- */
 
 static void test_errors_name_the_subscriber(void **state) {
@@ -524,6 +541,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_subscribers_feed_subscribers),
     RUN(test_cycles_end),
     RUN(test_no_subscribing_inside),
+    RUN(test_no_finishing_inside),
     RUN(test_errors_name_the_subscriber),
     RUN(test_errors_at_ends),
     RUN(test_statistics_are_computed_once),
