@@ -143,7 +143,8 @@ static enum nauha_status damaged(const char *what, struct nauha_error *err) {
 
 static enum nauha_status decode_zstd(struct nauha__codec *codec, const void *src, size_t stored,
                                      void *dst, size_t bytes, struct nauha_error *err) {
-    if (ZSTD_getFrameContentSize(src, stored) != bytes)
+    /* A skippable frame has content size 0 too; encode makes no frame of nothing. */
+    if (bytes == 0 || ZSTD_getFrameContentSize(src, stored) != bytes)
         return damaged("does not hold a zstd frame of its size", err);
     if (ZSTD_findFrameCompressedSize(src, stored) != stored)
         return damaged("holds more or less than one zstd frame", err);

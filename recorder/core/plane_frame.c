@@ -205,7 +205,7 @@ size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, size_t item_s
                                  const void *src, size_t bytes, void *dst) {
     size_t count = bytes / item_size;
     size_t first = item_size, end = item_size; /* compressible planes: [first, end) */
-    if (bytes == 0 || bytes > UINT32_MAX || bytes > frame->max_bytes)
+    if (bytes == 0 || bytes > UINT32_MAX || bytes > frame->max_bytes || bytes % item_size != 0)
         return 0;
     for (size_t k = 0; k < item_size; k++) {
         if (plane_bits(frame, src, count, item_size, k) >= NOISE_BITS)
@@ -214,11 +214,13 @@ size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, size_t item_s
             first = k;
         end = k + 1;
     }
+    if (first == item_size)
+        return 0; /* headers around noise */
     struct output out = {.at = dst};
     put_frame_header(&out, bytes);
     split_into_place(frame, &out, item_size, src, count, first);
-    size_t middle = first < item_size ? (end - first) * count : 0;
-    if (middle && !put_compressed(frame, &out, frame->planes, middle))
+    size_t middle = (end - first) * count;
+    if (!put_compressed(frame, &out, frame->planes, middle))
         return 0;
     put_raw(&out, frame->planes + middle, (item_size - first) * count - middle);
     out.last[0] |= 1;

@@ -27,7 +27,7 @@ void nauha__plane_frame_free(struct nauha__plane_frame *frame);
 size_t nauha__plane_frame_bound(size_t bytes);
 
 /* Writes the frame of `bytes` bytes of items (a multiple of item_size) to dst, which has room for
- * the bound. Returns its size; 0 where zstd refused. */
+ * the bound. Returns its size; 0 where there is nothing to gain or zstd refused. */
 size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, size_t item_size,
                                  const void *src, size_t bytes, void *dst);
 
