@@ -382,6 +382,31 @@ static void test_message_mean_of_topics(void **state) {
     assert_int_equal(again->info[0].global_step, 0);
 }
 
+static uint32_t late_topic;
+
+static enum nauha_status publish_late(void *self, struct nauha_error *error) {
+    (void)self;
+    const struct nauha_message_info stamps = stamps_of(names, W, "a", 9);
+    return nauha_bus_publish_scalar(nauha_pipeline_bus(pipeline), late_topic, &stamps, 7, error);
+}
+
+/* No step ends behind what is published at the end of the run. */
+static void test_message_mean_at_the_end(void **state) {
+    (void)state;
+    const struct nauha_subscriber_ops ops = {.compute = diary_compute, .finish = publish_late};
+    struct diary diary = {.publishes = NAUHA_NONE};
+    struct nauha_bus *bus = nauha_pipeline_bus(pipeline);
+    ok(nauha_bus_register_topic(bus, "late", NAUHA_SCOPE_MODULE, NAUHA_FORM_SCALAR, NULL,
+                                &late_topic, &err));
+    listeners[listener_count++] = nauha_subscriber_new("late", &ops, &diary);
+    ok(nauha_bus_subscribe(bus, subscription_to("loss"), listeners[0], &err));
+    const struct series *out = run("message_mean:late", "late_message_mean");
+    finish();
+    assert_int_equal(out->count, 1);
+    assert_value(out, 0, 7);
+    assert_int_equal(out->info[0].global_step, 9);
+}
+
 static void test_message_mean_of_tensors(void **state) {
     (void)state;
     run("message_mean:weights", "weights_message_mean");
@@ -410,6 +435,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_message_mean),
     RUN(test_message_mean_by_rank),
     RUN(test_message_mean_of_topics),
+    RUN(test_message_mean_at_the_end),
     RUN(test_message_mean_of_tensors),
 };
 

@@ -275,6 +275,22 @@ static void test_statistics_are_shared_between_bundles(void **state) {
         nauha_subscriber_free(subscribers[i]);
 }
 
+/* Elements that were read for one bundle are not held for another that may wait long. */
+static void test_read_elements_are_not_held(void **state) {
+    (void)state;
+    struct loads loads = {0};
+    const struct nauha__source source = {load_one, &loads};
+    synchronize("weights weight_updates", one);
+    synchronize("weights weight_gradients", two);
+    send_recorded(&source, W, "a", 0, 1);
+    send_recorded(&source, U, "a", 0, 10);
+    assert_int_equal(loads.count, 2);
+    send_recorded(&source, G, "a", 0, 100);
+    assert_int_equal(loads.count, 4);
+    assert_string_equal(first.text, " weights:a=1,weight_updates:a=10");
+    assert_string_equal(second.text, " weights:a=1,weight_gradients:a=100");
+}
+
 /* A bundle may wait for what is published at the end of the step. */
 static enum nauha_status publish_at_end(void *self, uint64_t step, struct nauha_error *error) {
     struct diary *diary = self;
@@ -452,6 +468,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_recorded_tensors_are_read_when_complete),
     RUN(test_damage_found_in_a_bundle),
     RUN(test_statistics_are_shared_between_bundles),
+    RUN(test_read_elements_are_not_held),
     RUN(test_published_at_the_end_of_the_step),
     RUN(test_publishing_into_ones_own_bundle),
     RUN(test_incomplete_bundles_are_dropped_and_named),
