@@ -52,6 +52,7 @@ UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT_SRC))
 UNIT_TORCH_BIN := $(patsubst %.cpp,$(B)/%,$(UNIT_TORCH_SRC))
 TEST_TOOLS_BIN := $(patsubst %.c,$(B)/%,$(TEST_TOOLS_SRC))
 BENCH_BIN := $(patsubst %.c,$(B)/%,$(BENCH_SRC))
+FUZZ_BIN := $(patsubst %.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
 
 PROGRAM := $(OUT)/nauha
 TRAIN := $(OUT)/nauha_train.so
@@ -134,6 +135,17 @@ bench: deps ## measure: codec, recorder, training
 .PHONY: run-bench
 run-bench: all $(BENCH_BIN)
 	@for bench in $(BENCH_BIN); do echo "== $${bench##*/}"; $$bench || exit 1; done
+
+# What a fuzzer finds new goes into its corpus; what it fails on lies in build/fuzz/.
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz
+fuzz: $(FUZZ_BIN) ## fuzz with clang; FUZZ_SECONDS=60 for each of tests/fuzz/*.c
+	@for fuzzer in $(FUZZ_BIN); do \
+	    name=$${fuzzer##*/}; corpus=tests/fuzz/corpus/$$name; mkdir -p $$corpus; \
+	    echo "== $$name"; \
+	    $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 \
+	        -artifact_prefix=build/fuzz/$$name- $$corpus || exit 1; \
+	done
 
 check: check-layers check-headers check-format check-size ## the style checks
 
@@ -231,6 +243,18 @@ $(UNIT_TORCH_BIN): $(B)/%: $(B)/%.cpp.o $(TRAIN_OBJ) $(UNIT_LINK) $(B)/libnauha.
 	@$(CXX) $(LDFLAGS) $^ -o $@ -lcmocka $(LDLIBS) $(TORCH_LIBS) -lz
 
 $(TEST_TOOLS_BIN) $(BENCH_BIN): $(B)/%: $(B)/%.c.o $(B)/libnauha.a
-	@$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+	@$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS) -lz
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+# Fuzzers are clang's, with what they test compiled the same way.
+FUZZ_OBJ := $(patsubst %,build/fuzz/%.o,$(CORE_SRC) $(RECORDER_SRC) $(REPLAY_SRC) $(ANALYZERS_SRC))
+FUZZ_FLAGS := -std=c11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined \
+    -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+build/fuzz/%.c.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  FUZZ $<"
+	@clang $(CPPFLAGS) $(FUZZ_FLAGS) $(WARNINGS) -pthread -MMD -MP -c $< -o $@
+
+$(FUZZ_BIN): %: %.c.o $(FUZZ_OBJ)
+	@clang -pthread -fsanitize=fuzzer,address,undefined $^ -o $@ $(LDLIBS)
+
+-include $(shell find $(B) build/fuzz -name '*.d' 2>/dev/null)

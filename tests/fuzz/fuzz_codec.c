@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* libFuzzer: any bytes decode to the asked size or are refused, and any bytes, taken as items, come
+ * back from every codec; zstd's own decoder agrees.
+ *
+ * Input: method, item size, filter mask, size asked for (2 bytes), then the chunk.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "nauha/internal/codec.h"
+
+enum { HEADER = 5, MAX_BYTES = 1 << 16 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool holds) {
+    if (!holds)
+        abort();
+}
+
+static void *copy_of(const void *bytes, size_t size) {
+    void *copy = malloc(size + (size == 0));
+    require(copy != NULL);
+    if (size)
+        memcpy(copy, bytes, size);
+    return copy;
+}
+
+static void decode(struct nauha__codec *codec, size_t item_size, uint32_t mask, size_t asked,
+                   const uint8_t *data, size_t size) {
+    struct nauha_error err = {0};
+    uint8_t *stored = copy_of(data, size), *plain = calloc(1, asked + (asked == 0));
+    require(plain != NULL);
+    enum nauha_status status =
+        nauha__codec_decode(codec, item_size, mask, stored, size, plain, asked, &err);
+    require(status == NAUHA_OK || (status == NAUHA_DAMAGED && err.message[0] != '\0'));
+    free(stored);
+    free(plain);
+}
+
+static void round_trip(struct nauha__codec *codec, enum nauha__codec_method method,
+                       size_t item_size, const uint8_t *data, size_t size) {
+    size_t bytes = size / item_size * item_size, stored_size = 0;
+    uint32_t mask = 0;
+    uint8_t *plain = copy_of(data, bytes), *stored = malloc(nauha__codec_bound(bytes));
+    uint8_t *back = malloc(bytes + (bytes == 0)), *image = malloc(bytes + (bytes == 0));
+    require(stored && back && image);
+    nauha__codec_encode(codec, item_size, plain, bytes, stored, &stored_size, &mask);
+    require(stored_size <= bytes && (mask == 0 || mask == NAUHA__MASK_RAW));
+    uint8_t *exact = copy_of(stored, stored_size);
+    require(nauha__codec_decode(codec, item_size, mask, exact, stored_size, back, bytes, NULL) ==
+            NAUHA_OK);
+    require(bytes == 0 || memcmp(back, plain, bytes) == 0);
+    if (method == NAUHA__CODEC_ZSTD && mask == 0) {
+        require(ZSTD_decompress(image, bytes, exact, stored_size) == bytes);
+        nauha__unshuffle(item_size, image, bytes, back);
+        require(memcmp(back, plain, bytes) == 0);
+    }
+    free(plain);
+    free(stored);
+    free(back);
+    free(image);
+    free(exact);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (size < HEADER || size > HEADER + MAX_BYTES)
+        return 0;
+    const struct nauha__codec_config config = {(enum nauha__codec_method)(data[0] % 3), 1,
+                                               (data[0] & 0x80) != 0};
+    size_t item_size = (size_t)1 << data[1] % 4;
+    uint32_t mask = data[2] % 8;
+    size_t asked = (size_t)data[3] | (size_t)data[4] << 8;
+    struct nauha__codec *codec = nauha__codec_new(&config, MAX_BYTES);
+    require(codec != NULL);
+    decode(codec, item_size, mask, asked, data + HEADER, size - HEADER);
+    round_trip(codec, config.method, item_size, data + HEADER, size - HEADER);
+    nauha__codec_free(codec);
+    return 0;
+}
