@@ -8,9 +8,9 @@
 
 /* Rows of a line up to which every point is marked, and beyond which means are drawn. */
 #define MARKED_ROWS 60u
-#define RAW_ROWS 400u
+#define RAW_ROWS 150u
 /* Means across the width of a picture, and of a panel. */
-#define MEANS 200u
+#define MEANS 100u
 #define PANEL_MEANS 80u
 
 /* Okabe and Ito's colours (2008), without the yellow that a white ground swallows. */
@@ -301,6 +301,9 @@ static void write_scalars(FILE *out, struct scalar_plot *plot) {
     nauha__gnuplot_head(out, &plot->frame);
     fprintf(out, "window     = %" PRIu64 " # steps averaged into one point; 1: every value\n",
             plot->window);
+    if (plot->count > 1 && plot->window > 1)
+        fputs("if (window > 1) { y_label = sprintf('%s (means of %d steps)', y_label, window) }\n",
+              out);
     write_columns(out, plot);
     nauha__gnuplot_axes(out, &plot->frame);
     if (!panels)

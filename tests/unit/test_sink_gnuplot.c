@@ -163,7 +163,7 @@ static void test_script_of_one_long_line(void **state) {
     (void)state;
     write_scalars("norm.csv", 1, 2000);
     const char *script = script_of("norm.csv", &plain);
-    assert_has(script, "window     = 10 #");
+    assert_has(script, "window     = 20 #");
     assert_has(script, "title 'every value'");
     assert_has(script, "mean of %d steps");
     assert_has_not(script, "is(");
