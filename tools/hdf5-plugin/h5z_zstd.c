@@ -10,13 +10,15 @@
 #include <zstd.h>
 
 #define FILTER_ZSTD 32015
-/* A frame that claims more than this is not believed. */
-#define CONTENT_MAX ((unsigned long long)1 << 32)
+/* A block that holds anything takes 4 bytes and holds 128 KiB at most (RFC 8878, 3.1.1.2): a frame
+ * that claims more than this for each of its bytes is not believed. */
+#define CONTENT_PER_BYTE 32768ull
 
 __attribute__((visibility("default"))) H5PL_type_t H5PLget_plugin_type(void);
 __attribute__((visibility("default"))) const void *H5PLget_plugin_info(void);
 
-/* Puts `result` in the place of the pipeline's buffer; frees it and returns 0 where it is bad. */
+/* Puts `result` in the place of the pipeline's buffer; where it is bad frees it and returns 0,
+ * which HDF5 takes for a failure. */
 static size_t replace(void *result, size_t size, size_t room, size_t *buffer_size, void **buffer) {
     if (ZSTD_isError(size)) {
         H5free_memory(result);
@@ -31,7 +33,7 @@ static size_t replace(void *result, size_t size, size_t room, size_t *buffer_siz
 static size_t decode(size_t bytes, size_t *buffer_size, void **buffer) {
     unsigned long long content = ZSTD_getFrameContentSize(*buffer, bytes);
     if (content == ZSTD_CONTENTSIZE_ERROR || content == ZSTD_CONTENTSIZE_UNKNOWN || content == 0 ||
-        content > CONTENT_MAX)
+        content / CONTENT_PER_BYTE > bytes)
         return 0;
     void *result = H5allocate_memory((size_t)content, 0);
     if (!result)

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* Chunks of the codec under stock HDF5: H5Dread with the filters' plugins, and what the zstd plugin
+ * does with damage. The test runner points HDF5_PLUGIN_PATH to ours. */
+#include "unit.h"
+
+#include <glob.h>
+#include <hdf5.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "codec_data.h"
+#include "nauha/internal/codec.h"
+
+enum { CHUNK_BYTES = 256 * 1024, CHUNKS = 3 };
+
+/* Debian's plugins, where the runner has not named them. */
+static void add_plugin_folders(void) {
+    static const char *const patterns[] = {"/usr/lib/*/hdf5/plugins",
+                                           "/usr/lib/*/hdf5/serial/plugins"};
+    for (size_t p = 0; p < sizeof patterns / sizeof *patterns; p++) {
+        glob_t found = {0};
+        if (glob(patterns[p], 0, NULL, &found) == 0)
+            for (size_t i = 0; i < found.gl_pathc; i++)
+                H5PLappend(found.gl_pathv[i]);
+        globfree(&found);
+    }
+}
+
+static int setup(void **state) {
+    (void)state;
+    add_plugin_folders();
+    return H5Eset_auto2(H5E_DEFAULT, NULL, NULL) < 0;
+}
+
+static void skip_without(unsigned id, const char *name) {
+    if (H5Zfilter_avail((H5Z_filter_t)id) > 0)
+        return;
+    print_message("skipped: no HDF5 plugin of filter %u (%s); HDF5_PLUGIN_PATH names its folder\n",
+                  id, name);
+    skip();
+}
+
+struct dataset {
+    hid_t file, space, plist, id, type;
+    size_t item_size;
+};
+
+/* `chunks` chunks of chunk_bytes in a file in memory, shuffled and compressed by filter `id`. */
+static struct dataset open_dataset(unsigned id, size_t item_size, size_t chunk_bytes,
+                                   size_t chunks) {
+    const hid_t types[] = {0, H5T_NATIVE_UINT8, H5T_NATIVE_UINT16, 0, H5T_NATIVE_UINT32, 0, 0,
+                           0, H5T_NATIVE_UINT64};
+    struct dataset d = {.item_size = item_size, .type = types[item_size]};
+    hsize_t chunk = chunk_bytes / item_size, total = chunk * chunks;
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    assert_true(H5Pset_fapl_core(access, 1 << 20, 0) >= 0);
+    d.file = H5Fcreate("codec-test.h5", H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    d.space = H5Screate_simple(1, &total, NULL);
+    d.plist = H5Pcreate(H5P_DATASET_CREATE);
+    assert_true(H5Pset_chunk(d.plist, 1, &chunk) >= 0);
+    assert_true(H5Pset_shuffle(d.plist) >= 0);
+    assert_true(H5Pset_filter(d.plist, (H5Z_filter_t)id, H5Z_FLAG_OPTIONAL, 0, NULL) >= 0);
+    d.id = H5Dcreate2(d.file, "stream", d.type, d.space, H5P_DEFAULT, d.plist, H5P_DEFAULT);
+    assert_true(d.id >= 0);
+    H5Pclose(access);
+    return d;
+}
+
+static void close_dataset(struct dataset *d) {
+    H5Dclose(d->id);
+    H5Pclose(d->plist);
+    H5Sclose(d->space);
+    assert_true(H5Fclose(d->file) >= 0);
+}
+
+/* A chunk of each of three classes through the codec, back through H5Dread. */
+static void check_read(enum nauha__codec_method method, unsigned id, size_t item_size,
+                       const enum data_class classes[CHUNKS]) {
+    const struct nauha__codec_config config = {.method = method};
+    struct nauha__codec *codec = nauha__codec_new(&config, CHUNK_BYTES);
+    unsigned char *plain = malloc((size_t)CHUNKS * CHUNK_BYTES);
+    unsigned char *back = calloc(CHUNKS, CHUNK_BYTES);
+    unsigned char *stored = malloc(nauha__codec_bound(CHUNK_BYTES));
+    assert_true(codec && plain && back && stored);
+    struct dataset d = open_dataset(id, item_size, CHUNK_BYTES, CHUNKS);
+    for (size_t i = 0; i < CHUNKS; i++) {
+        size_t size = 0;
+        uint32_t mask = 0;
+        hsize_t offset = i * CHUNK_BYTES / item_size;
+        unsigned char *chunk = plain + i * CHUNK_BYTES;
+        data_fill(classes[i], 17 + i, item_size, chunk, CHUNK_BYTES / item_size);
+        nauha__codec_encode(codec, item_size, chunk, CHUNK_BYTES, stored, &size, &mask);
+        assert_int_equal(mask, classes[i] == DATA_RANDOM ? NAUHA__MASK_RAW : 0);
+        assert_true(H5Dwrite_chunk(d.id, H5P_DEFAULT, mask, &offset, size, stored) >= 0);
+    }
+    assert_true(H5Dread(d.id, d.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, back) >= 0);
+    assert_memory_equal(back, plain, (size_t)CHUNKS * CHUNK_BYTES);
+    close_dataset(&d);
+    nauha__codec_free(codec);
+    free(plain);
+    free(back);
+    free(stored);
+}
+
+static void check_method(enum nauha__codec_method method, unsigned id) {
+    static const enum data_class sets[][CHUNKS] = {{DATA_RELU, DATA_RANDOM, DATA_ZEROS},
+                                                   {DATA_LABELS, DATA_RAMP, DATA_RANDOM_HIGH},
+                                                   {DATA_IMAGES, DATA_CONSTANT, DATA_LABELS}};
+    for (size_t item_size = 1; item_size <= 8; item_size *= 2)
+        for (size_t s = 0; s < sizeof sets / sizeof *sets; s++)
+            if (item_size > 1 || s != 1) /* half of a byte is no plane */
+                check_read(method, id, item_size, sets[s]);
+}
+
+static void test_stock_zstd(void **state) {
+    (void)state;
+    skip_without(NAUHA__FILTER_ZSTD, "zstd");
+    check_method(NAUHA__CODEC_ZSTD, NAUHA__FILTER_ZSTD);
+}
+
+static void test_stock_lz4(void **state) {
+    (void)state;
+    skip_without(NAUHA__FILTER_LZ4, "lz4");
+    check_method(NAUHA__CODEC_LZ4, NAUHA__FILTER_LZ4);
+}
+
+/* What the stock filters write, our decoder reads. */
+static void check_written_by_stock(enum nauha__codec_method method, unsigned id) {
+    const struct nauha__codec_config config = {.method = method};
+    struct nauha__codec *codec = nauha__codec_new(&config, CHUNK_BYTES);
+    unsigned char *plain = malloc(CHUNK_BYTES), *back = malloc(CHUNK_BYTES);
+    unsigned char *stored = malloc(2 * CHUNK_BYTES);
+    assert_true(codec && plain && back && stored);
+    struct dataset d = open_dataset(id, 4, CHUNK_BYTES, 1);
+    data_fill(DATA_RELU, 17, 4, plain, CHUNK_BYTES / 4);
+    assert_true(H5Dwrite(d.id, d.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, plain) >= 0);
+    assert_true(H5Dflush(d.id) >= 0);
+    hsize_t size = 0, offset = 0;
+    uint32_t mask = 77;
+    assert_true(H5Dget_chunk_storage_size(d.id, &offset, &size) >= 0);
+    assert_true(size < CHUNK_BYTES);
+    assert_true(H5Dread_chunk(d.id, H5P_DEFAULT, &offset, &mask, stored) >= 0);
+    assert_int_equal(mask, 0);
+    assert_int_equal(nauha__codec_decode(codec, 4, mask, stored, size, back, CHUNK_BYTES, NULL),
+                     NAUHA_OK);
+    assert_memory_equal(back, plain, CHUNK_BYTES);
+    close_dataset(&d);
+    nauha__codec_free(codec);
+    free(plain);
+    free(back);
+    free(stored);
+}
+
+static void test_written_by_stock_zstd(void **state) {
+    (void)state;
+    skip_without(NAUHA__FILTER_ZSTD, "zstd");
+    check_written_by_stock(NAUHA__CODEC_ZSTD, NAUHA__FILTER_ZSTD);
+}
+
+static void test_written_by_stock_lz4(void **state) {
+    (void)state;
+    skip_without(NAUHA__FILTER_LZ4, "lz4");
+    check_written_by_stock(NAUHA__CODEC_LZ4, NAUHA__FILTER_LZ4);
+}
+
+/* ---- damage under the zstd plugin ---- */
+
+enum { SMALL = 4096 };
+
+static void check_refused(const void *stored, size_t size) {
+    unsigned char back[SMALL];
+    hsize_t offset = 0;
+    struct dataset d = open_dataset(NAUHA__FILTER_ZSTD, 4, SMALL, 1);
+    assert_true(H5Dwrite_chunk(d.id, H5P_DEFAULT, 0, &offset, size, stored) >= 0);
+    assert_true(H5Dread(d.id, d.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, back) < 0);
+    assert_true(H5Eget_num(H5E_DEFAULT) > 0);
+    close_dataset(&d);
+}
+
+static void test_plugin_refuses_damage(void **state) {
+    (void)state;
+    skip_without(NAUHA__FILTER_ZSTD, "zstd");
+    unsigned char plain[SMALL], frame[2 * SMALL], bad[2 * SMALL];
+    data_fill(DATA_RELU, 17, 4, plain, SMALL / 4);
+    size_t size = ZSTD_compress(frame, sizeof frame, plain, SMALL, 1);
+    assert_false(ZSTD_isError(size));
+    for (size_t part = 1; part < size; part += 97)
+        check_refused(frame, part);
+    memcpy(bad, frame, size);
+    bad[0] ^= 1; /* the magic number */
+    check_refused(bad, size);
+    memcpy(bad, frame, size);
+    bad[size] = 0; /* something after the frame */
+    check_refused(bad, size + 1);
+    /* Frames that claim 2^40 and 2^31 bytes, no size, none at all (RFC 8878, section 3.1.1.1). */
+    static const unsigned char huge[] = {0x28, 0xB5, 0x2F, 0xFD, 0xE0, 0, 0, 0,
+                                         0,    0,    1,    0,    0,    1, 0, 0};
+    static const unsigned char large[] = {0x28, 0xB5, 0x2F, 0xFD, 0xA0, 0, 0, 0, 0x80, 1, 0, 0};
+    static const unsigned char unsaid[] = {0x28, 0xB5, 0x2F, 0xFD, 0, 0x58, 9, 0, 0, 'x'};
+    static const unsigned char empty[] = {0x28, 0xB5, 0x2F, 0xFD, 0x20, 0, 1, 0, 0};
+    check_refused(huge, sizeof huge);
+    check_refused(large, sizeof large);
+    check_refused(unsaid, sizeof unsaid);
+    check_refused(empty, sizeof empty);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup(test_stock_zstd, setup),
+    cmocka_unit_test_setup(test_stock_lz4, setup),
+    cmocka_unit_test_setup(test_written_by_stock_zstd, setup),
+    cmocka_unit_test_setup(test_written_by_stock_lz4, setup),
+    cmocka_unit_test_setup(test_plugin_refuses_damage, setup),
+};
+
+UNIT_MAIN(tests)
