@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* HDF5's byte shuffle: byte k of every item, then byte k + 1 of every item, ...
  *
- * The portable loops are the definition; on x86 with AVX2 the common item sizes take 128 bytes at
+ * The portable loops are the definition; on x86 with AVX2 items of 2, 4 and 8 bytes go 32 at
  * a time.
  *
  * Threads: any thread.
@@ -118,6 +118,75 @@ AVX2 static size_t join2_avx2(const unsigned char *const planes[], size_t count,
     return i;
 }
 
+/* Sixteen bytes from each of two places. */
+AVX2 static inline __m256i load_two(const unsigned char *low, const unsigned char *high) {
+    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)low);
+    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)high);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
+}
+
+AVX2 static inline void store_two(unsigned char *low, unsigned char *high, __m256i value) {
+    _mm_storeu_si128((__m128i *)(void *)low, _mm256_castsi256_si128(value));
+    _mm_storeu_si128((__m128i *)(void *)high, _mm256_extracti128_si256(value, 1));
+}
+
+/* A lane takes two items and pairs their bytes; transposing the pairs of eight vectors leaves one
+ * plane in each. Low lanes hold items 0 to 15, high lanes 16 to 31. */
+AVX2 static size_t split8_avx2(const unsigned char *items, size_t count,
+                               unsigned char *const planes[]) {
+    const __m256i pair = _mm256_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15, 0,
+                                          8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+    size_t i = 0;
+    for (; i + 32 <= count; i += 32) {
+        const unsigned char *from = items + 8 * i;
+        __m256i v[8], pairs[8], fours[8]; /* of planes, in each lane */
+        for (unsigned k = 0; k < 8; k++)
+            v[k] = _mm256_shuffle_epi8(load_two(from + 16 * k, from + 128 + 16 * k), pair);
+        for (unsigned k = 0; k < 4; k++) {
+            fours[k] = _mm256_unpacklo_epi16(v[2 * k], v[2 * k + 1]);
+            fours[k + 4] = _mm256_unpackhi_epi16(v[2 * k], v[2 * k + 1]);
+        }
+        for (unsigned k = 0; k < 4; k++) {
+            pairs[k] = _mm256_unpacklo_epi32(fours[2 * k], fours[2 * k + 1]);
+            pairs[k + 4] = _mm256_unpackhi_epi32(fours[2 * k], fours[2 * k + 1]);
+        }
+        for (unsigned k = 0; k < 2; k++) { /* k: which half of the planes */
+            __m256i a = pairs[2 * k], b = pairs[2 * k + 1];
+            __m256i c = pairs[2 * k + 4], d = pairs[2 * k + 5];
+            store(planes[4 * k] + i, _mm256_unpacklo_epi64(a, b));
+            store(planes[4 * k + 1] + i, _mm256_unpackhi_epi64(a, b));
+            store(planes[4 * k + 2] + i, _mm256_unpacklo_epi64(c, d));
+            store(planes[4 * k + 3] + i, _mm256_unpackhi_epi64(c, d));
+        }
+    }
+    return i;
+}
+
+AVX2 static size_t join8_avx2(const unsigned char *const planes[], size_t count,
+                              unsigned char *items) {
+    size_t i = 0;
+    for (; i + 32 <= count; i += 32) {
+        unsigned char *to = items + 8 * i;
+        __m256i two[2][4], four[4][2]; /* bytes of an item; [which items][which bytes] */
+        for (unsigned k = 0; k < 4; k++) {
+            __m256i a = load(planes[2 * k] + i), b = load(planes[2 * k + 1] + i);
+            two[0][k] = _mm256_unpacklo_epi8(a, b);
+            two[1][k] = _mm256_unpackhi_epi8(a, b);
+        }
+        for (unsigned k = 0; k < 4; k++) {
+            const __m256i *from = two[k / 2] + k % 2 * 2;
+            four[k / 2 * 2][k % 2] = _mm256_unpacklo_epi16(from[0], from[1]);
+            four[k / 2 * 2 + 1][k % 2] = _mm256_unpackhi_epi16(from[0], from[1]);
+        }
+        for (unsigned k = 0; k < 4; k++) {
+            unsigned char *at = to + 32 * k;
+            store_two(at, at + 128, _mm256_unpacklo_epi32(four[k][0], four[k][1]));
+            store_two(at + 16, at + 144, _mm256_unpackhi_epi32(four[k][0], four[k][1]));
+        }
+    }
+    return i;
+}
+
 static bool has_avx2(void) {
     return __builtin_cpu_supports("avx2");
 }
@@ -133,6 +202,8 @@ void nauha__split_planes(size_t item_size, const void *items, size_t count,
         done = split4_avx2(items, count, planes);
     else if (has_avx2() && item_size == 2)
         done = split2_avx2(items, count, planes);
+    else if (has_avx2() && item_size == 8)
+        done = split8_avx2(items, count, planes);
 #endif
     split_portable(item_size, items, done, count, planes);
 }
@@ -145,6 +216,8 @@ void nauha__join_planes(size_t item_size, const unsigned char *const planes[], s
         done = join4_avx2(planes, count, items);
     else if (has_avx2() && item_size == 2)
         done = join2_avx2(planes, count, items);
+    else if (has_avx2() && item_size == 8)
+        done = join8_avx2(planes, count, items);
 #endif
     join_portable(item_size, planes, done, count, items);
 }
