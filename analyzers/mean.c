@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The mean of all elements. */
-#include "analyzers/kinds.h"
+#include "analyzers/statistic.h"
 
-struct mean {
-    const struct nauha_host *host;
-    struct kind_topics topics;
-};
+static double value(const struct nauha_stats *stats) {
+    return stats->mean;
+}
 
 static enum nauha_status create(const struct nauha_host *host,
                                 const struct nauha_analyzer_config *config, void **self,
@@ -15,31 +14,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                                  .form = NAUHA_FORM_SCALAR,
                                                  .title = "Mean",
                                                  .ylabel = "mean"};
-    struct mean *mean = calloc(1, sizeof *mean);
-    if (!mean)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
-    mean->host = host;
-    enum nauha_status status = kind_topics_register(&mean->topics, host, config, &plan, err);
-    if (status != NAUHA_OK) {
-        free(mean);
-        return status;
-    }
-    *self = mean;
-    return NAUHA_OK;
-}
-
-static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
-    struct mean *mean = self;
-    const struct nauha_host *host = mean->host;
-    struct nauha_message *message = host->bundle_message(bundle, 0);
-    const struct nauha_message_info *info = host->info(message);
-    const struct nauha_stats *stats = NULL;
-    enum nauha_status status = host->stats(message, &stats, err);
-    if (status != NAUHA_OK)
-        return status;
-
-    const size_t i = kind_topics_find(&mean->topics, info);
-    return host->publish_scalar(host, mean->topics.rows[i].topic, info, stats->mean, err);
+    return statistic_create(host, config, &plan, value, self, err);
 }
 
 NAUHA_ANALYZER(mean) = {
@@ -52,6 +27,6 @@ NAUHA_ANALYZER(mean) = {
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .create = create,
-    .compute = compute,
+    .compute = statistic_compute,
     .destroy = free,
 };

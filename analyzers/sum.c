@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The sum of all elements. */
-#include "analyzers/kinds.h"
+#include "analyzers/statistic.h"
 
-struct sum {
-    const struct nauha_host *host;
-    struct kind_topics topics;
-};
+static double value(const struct nauha_stats *stats) {
+    return stats->sum;
+}
 
 static enum nauha_status create(const struct nauha_host *host,
                                 const struct nauha_analyzer_config *config, void **self,
@@ -15,31 +14,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                                  .form = NAUHA_FORM_SCALAR,
                                                  .title = "Sum",
                                                  .ylabel = "sum"};
-    struct sum *sum = calloc(1, sizeof *sum);
-    if (!sum)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
-    sum->host = host;
-    enum nauha_status status = kind_topics_register(&sum->topics, host, config, &plan, err);
-    if (status != NAUHA_OK) {
-        free(sum);
-        return status;
-    }
-    *self = sum;
-    return NAUHA_OK;
-}
-
-static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
-    struct sum *sum = self;
-    const struct nauha_host *host = sum->host;
-    struct nauha_message *message = host->bundle_message(bundle, 0);
-    const struct nauha_message_info *info = host->info(message);
-    const struct nauha_stats *stats = NULL;
-    enum nauha_status status = host->stats(message, &stats, err);
-    if (status != NAUHA_OK)
-        return status;
-
-    const size_t i = kind_topics_find(&sum->topics, info);
-    return host->publish_scalar(host, sum->topics.rows[i].topic, info, stats->sum, err);
+    return statistic_create(host, config, &plan, value, self, err);
 }
 
 NAUHA_ANALYZER(sum) = {
@@ -52,6 +27,6 @@ NAUHA_ANALYZER(sum) = {
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .create = create,
-    .compute = compute,
+    .compute = statistic_compute,
     .destroy = free,
 };
