@@ -15,7 +15,7 @@ struct nauha__fact {
 struct nauha_recorder_config {
     struct nauha_selector *selector;
     bool inputs; /* kind "inputs" is asked for by name; front ends leave it out otherwise */
-    int depth; /* negative: all the way */
+    int depth;   /* negative: all the way */
     struct nauha__codec_config codec;
     char codec_text[32];
     uint64_t buffer_bytes;

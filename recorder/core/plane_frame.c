@@ -26,6 +26,8 @@
 #define SUB_HEADER 6u
 /* Planes of this many bits per byte or more are stored as they are. */
 #define NOISE_BITS 7.5
+/* Planes shorter than this share blocks: a Huffman table each would cost more than it gives. */
+#define SHARED_BLOCK 1024u
 #define SAMPLE 4096u
 #define SAMPLE_RUNS 16u
 
@@ -73,6 +75,10 @@ size_t nauha__plane_frame_bound(size_t bytes) {
     /* Every plane may end in a block of its own. */
     size_t blocks = bytes / BLOCK_MAX + 2 * NAUHA__ITEM_SIZE_MAX;
     return FRAME_HEADER + ZSTD_compressBound(bytes) + blocks * BLOCK_HEADER + 64;
+}
+
+static size_t sub_frame_bound(size_t planes, size_t count) {
+    return SUB_HEADER + ZSTD_compressBound(planes * count) + planes * BLOCK_HEADER;
 }
 
 /* ---- which planes are worth compressing ---- */
@@ -129,36 +135,51 @@ static void put_raw(struct output *out, const unsigned char *bytes, size_t size)
     }
 }
 
-/* Compresses `size` bytes and appends the blocks alone: the sub-frame is written so that its header
- * falls on what is there already, which is then put back. Matches in it reach back only within
- * itself, and raw blocks before it leave the decoder's state as it began. */
-static bool put_compressed(struct nauha__plane_frame *frame, struct output *out,
-                           const unsigned char *bytes, size_t size) {
+/* Compresses the planes one behind the other in frame->planes; each begins a block, so that its
+ * literals get a Huffman table of their own. Returns the end of what was written, NULL where zstd
+ * refused. */
+static unsigned char *compress_planes(struct nauha__plane_frame *frame, unsigned char *dst,
+                                      size_t planes, size_t count) {
+    size_t size = planes * count;
+    size_t step = count < SHARED_BLOCK ? size : count;
+    ZSTD_inBuffer in = {.src = frame->planes};
+    ZSTD_outBuffer out = {.dst = dst, .size = sub_frame_bound(planes, count)};
+    ZSTD_CCtx_reset(frame->zstd, ZSTD_reset_session_only);
+    ZSTD_CCtx_setPledgedSrcSize(frame->zstd, size);
+    while (in.size < size) {
+        in.size += step;
+        ZSTD_EndDirective end = in.size == size ? ZSTD_e_end : ZSTD_e_flush;
+        if (ZSTD_compressStream2(frame->zstd, &out, &in, end) != 0)
+            return NULL;
+    }
+    return dst + out.pos;
+}
+
+/* Compresses `planes` planes of frame->planes and appends the blocks alone: the sub-frame is
+ * written so that its header falls on what is there already, which is then put back. Matches in it
+ * reach back only within itself, and raw and RLE blocks before it leave the decoder's state as it
+ * began. */
+static bool put_compressed(struct nauha__plane_frame *frame, struct output *out, size_t planes,
+                           size_t count) {
     unsigned char *start = out->at - SUB_HEADER;
     unsigned char kept[SUB_HEADER];
     memcpy(kept, start, SUB_HEADER);
-    ZSTD_CCtx_reset(frame->zstd, ZSTD_reset_session_only);
-    size_t written =
-        ZSTD_compress2(frame->zstd, start, SUB_HEADER + ZSTD_compressBound(size), bytes, size);
+    unsigned char *end = compress_planes(frame, start, planes, count);
     /* Descriptor 0: a window byte follows, no content size, no dictionary, no checksum. */
-    bool good = !ZSTD_isError(written) && written > SUB_HEADER && start[4] == 0;
+    bool good = end && end > out->at && start[4] == 0;
     memcpy(start, kept, SUB_HEADER);
-    if (!good)
-        return false;
-    unsigned char *end = start + written;
     bool last = false;
-    while (!last && end - out->at >= (ptrdiff_t)BLOCK_HEADER) {
+    while (good && !last && end - out->at >= (ptrdiff_t)BLOCK_HEADER) {
         uint32_t header =
             (uint32_t)out->at[0] | (uint32_t)out->at[1] << 8 | (uint32_t)out->at[2] << 16;
         last = (header & 1) != 0;
         size_t body = (header >> 1 & 3) == BLOCK_RLE ? 1 : header >> 3;
-        if ((size_t)(end - out->at) < BLOCK_HEADER + body)
-            return false;
+        good = (size_t)(end - out->at) >= BLOCK_HEADER + body;
         out->last = out->at;
         out->at[0] &= (unsigned char)~1u;
         out->at += BLOCK_HEADER + body;
     }
-    return last && out->at == end;
+    return good && last && out->at == end;
 }
 
 /* ---- the frame ---- */
@@ -220,7 +241,7 @@ size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, size_t item_s
     put_frame_header(&out, bytes);
     split_into_place(frame, &out, item_size, src, count, first);
     size_t middle = (end - first) * count;
-    if (!put_compressed(frame, &out, frame->planes, middle))
+    if (!put_compressed(frame, &out, end - first, count))
         return 0;
     put_raw(&out, frame->planes + middle, (item_size - first) * count - middle);
     out.last[0] |= 1;
