@@ -178,14 +178,16 @@ static bool make_tables(struct nauha__file *file) {
     return true;
 }
 
-static hid_t create_file(const char *path) {
+static enum nauha_status create_file(const char *path, hid_t *file, struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    hid_t file = H5I_INVALID_HID;
     if (access >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0)
-        file = H5Fcreate(path, H5F_ACC_EXCL, H5P_DEFAULT, access);
+        *file = H5Fcreate(path, H5F_ACC_EXCL, H5P_DEFAULT, access);
+    if (*file < 0) /* before another call clears the reason */
+        status = nauha__h5_error(err, NAUHA_IO, "cannot create trace \"%s\"", path);
     if (access >= 0)
         H5Pclose(access);
-    return file;
+    return status;
 }
 
 /* The compressed chunks come ready made, so the filters themselves are not needed: HDF5 need not
@@ -217,11 +219,9 @@ enum nauha_status nauha__file_create(struct nauha__file *file, const char *path,
     enum nauha_status status = remove_older(path, err);
     if (status != NAUHA_OK)
         goto out;
-    file->file = create_file(path);
-    if (file->file < 0) {
-        status = nauha__h5_error(err, NAUHA_IO, "cannot create trace \"%s\"", path);
+    status = create_file(path, &file->file, err);
+    if (status != NAUHA_OK)
         goto out;
-    }
     file->lock_fd = open(path, O_RDWR | O_CLOEXEC);
     if (file->lock_fd >= 0 && locked_by_another(file->lock_fd))
         status = busy(path, err);

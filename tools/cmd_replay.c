@@ -54,9 +54,9 @@ static int replay(const struct opened *opened, struct nauha_pipeline *pipeline,
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct progress progress;
     nauha_bus_set_strict(nauha_pipeline_bus(pipeline), nauha__has(invocation, "strict"));
-    int code = nauha__metrics_start(pipeline, invocation, nauha__get(invocation, "output", NULL));
-    if (code != EXIT_FINE)
-        return code;
+    if (nauha__metrics_start(pipeline, invocation, nauha__get(invocation, "output", NULL), &err) !=
+        NAUHA_OK)
+        return nauha__fail(&err);
     nauha__progress_begin(&progress, "replaying", "messages", invocation->quiet);
     enum nauha_status status = nauha_pipeline_replay(pipeline, opened->trace, opened->selector,
                                                      show_progress, &progress, &err);

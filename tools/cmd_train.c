@@ -34,6 +34,7 @@ static void on_signal(int number) {
 }
 
 struct session {
+    const struct invocation *invocation;
     struct nauha_recorder_config *config;
     struct nauha_recorder *recorder;
     struct nauha_pipeline *pipeline;
@@ -182,29 +183,28 @@ static void print_summary(const struct nauha_train_result *result, const char *t
 
 /* ---- putting it together ---- */
 
-static int open_recorder(const struct invocation *invocation, struct session *session) {
-    struct nauha_error err = NAUHA_ERROR_INIT;
+/* Opens the recording and the live metrics once the training is known to be possible. */
+static enum nauha_status begin(void *context, struct nauha_recorder **recorder,
+                               struct nauha_error *err) {
+    struct session *session = context;
+    const struct invocation *invocation = session->invocation;
     const char *trace = nauha__get(invocation, "output", NULL);
     bool live = nauha__has(invocation, "metric");
     if (!trace && !live)
-        return EXIT_FINE;
-    if (nauha_recorder_open(trace, session->config, &session->recorder, &err) != NAUHA_OK) {
-        nauha__fail(&err);
-        return EXIT_FAILED;
-    }
-    if (!live)
-        return EXIT_FINE;
+        return NAUHA_OK;
+    enum nauha_status status = nauha_recorder_open(trace, session->config, &session->recorder, err);
+    *recorder = session->recorder;
+    if (status != NAUHA_OK || !live)
+        return status;
     session->pipeline = nauha_pipeline_new(nauha_recorder_names(session->recorder));
-    if (!session->pipeline) {
-        fprintf(stderr, "nauha: out of memory\n");
-        return EXIT_FAILED;
-    }
-    int code =
-        nauha__metrics_start(session->pipeline, invocation, nauha__get(invocation, "live", NULL));
-    if (code == EXIT_FINE && nauha_recorder_tap(session->recorder, nauha_pipeline_publish,
-                                                session->pipeline, &err) != NAUHA_OK)
-        code = nauha__fail(&err);
-    return code;
+    if (!session->pipeline)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    status = nauha__metrics_start(session->pipeline, invocation,
+                                  nauha__get(invocation, "live", NULL), err);
+    if (status == NAUHA_OK)
+        status =
+            nauha_recorder_tap(session->recorder, nauha_pipeline_publish, session->pipeline, err);
+    return status;
 }
 
 /* Closes the recording and, where the training went well, finishes the live metrics. */
@@ -237,19 +237,13 @@ static int train(const struct invocation *invocation, struct session *session,
                  struct nauha_train_options *options, nauha_train_run_fn run) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct nauha_train_result result = {0};
-    int code = open_recorder(invocation, session);
-    bool trained = false;
-    if (code == EXIT_FINE) {
-        struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-        sigaction(SIGINT, &action, NULL);
-        sigaction(SIGTERM, &action, NULL);
-        options->recorder = session->recorder;
-        nauha__progress_begin(&session->progress, "training", "steps", invocation->quiet);
-        trained = run(options, &result, &err) == NAUHA_OK;
-        nauha__progress_end(&session->progress);
-        if (!trained)
-            code = nauha__fail(&err);
-    }
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    nauha__progress_begin(&session->progress, "training", "steps", invocation->quiet);
+    bool trained = run(options, &result, &err) == NAUHA_OK;
+    nauha__progress_end(&session->progress);
+    int code = trained ? EXIT_FINE : nauha__fail(&err);
     int closed = close_session(session, invocation, &result, trained);
     code = code != EXIT_FINE ? code : closed;
     if (stop_signal && code == EXIT_FINE) {
@@ -263,14 +257,17 @@ static int train(const struct invocation *invocation, struct session *session,
 int nauha__run_train(const struct invocation *invocation) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct nauha_train_options options;
-    struct session session = {.config = nauha_recorder_config_new()};
+    struct session session = {.invocation = invocation, .config = nauha_recorder_config_new()};
     nauha_train_options_init(&options);
+    options.begin = begin;
     options.stop = &stop_signal;
     options.progress = on_progress;
     options.notice = invocation->quiet ? NULL : on_notice;
     options.context = &session;
     enum nauha_status status = session.config ? take_options(invocation, &session, &options, &err)
                                               : nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
+    if (status == NAUHA_OK)
+        status = nauha__metrics_check(invocation, &err);
     if (status == NAUHA_OK)
         status = describe(invocation, &session, &options, &err);
     int code = status == NAUHA_OK ? EXIT_FINE : nauha__fail(&err);

@@ -35,16 +35,27 @@ static enum nauha_status add_sinks(struct nauha_pipeline *pipeline, const char *
     return status;
 }
 
-int nauha__metrics_start(struct nauha_pipeline *pipeline, const struct invocation *invocation,
-                         const char *directory) {
-    struct nauha_error err = NAUHA_ERROR_INIT;
+enum nauha_status nauha__metrics_check(const struct invocation *invocation,
+                                       struct nauha_error *err) {
+    struct nauha_names *names = nauha_names_new();
+    struct nauha_pipeline *pipeline = names ? nauha_pipeline_new(names) : NULL;
+    enum nauha_status status = pipeline ? add_metrics(pipeline, invocation, err)
+                                        : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    if (status == NAUHA_OK)
+        status = nauha_pipeline_start(pipeline, err);
+    nauha_pipeline_free(pipeline);
+    nauha_names_free(names);
+    return status;
+}
+
+enum nauha_status nauha__metrics_start(struct nauha_pipeline *pipeline,
+                                       const struct invocation *invocation, const char *directory,
+                                       struct nauha_error *err) {
     const char *sinks = nauha__get(invocation, "sink", directory ? "csv,gnuplot" : "csv");
-    enum nauha_status status = add_metrics(pipeline, invocation, &err);
+    enum nauha_status status = add_metrics(pipeline, invocation, err);
     if (status == NAUHA_OK)
-        status = add_sinks(pipeline, sinks, directory, &err);
-    if (status == NAUHA_OK)
-        status = nauha_pipeline_start(pipeline, &err);
-    return status == NAUHA_OK ? EXIT_FINE : nauha__fail(&err);
+        status = add_sinks(pipeline, sinks, directory, err);
+    return status == NAUHA_OK ? nauha_pipeline_start(pipeline, err) : status;
 }
 
 static void print_line(void *context, const char *text) {

@@ -9,10 +9,14 @@
 #include "nauha/pipeline.h"
 #include "tools/command.h"
 
-/* Adds the metrics and sinks that were given, and starts. directory NULL: standard output. Returns
- * an exit code, having said what went wrong. */
-int nauha__metrics_start(struct nauha_pipeline *pipeline, const struct invocation *invocation,
-                         const char *directory);
+/* Whether the metrics that were given can be made at all, before anything else is touched. */
+enum nauha_status nauha__metrics_check(const struct invocation *invocation,
+                                       struct nauha_error *err);
+
+/* Adds the metrics and sinks that were given, and starts. directory NULL: standard output. */
+enum nauha_status nauha__metrics_start(struct nauha_pipeline *pipeline,
+                                       const struct invocation *invocation, const char *directory,
+                                       struct nauha_error *err);
 
 /* Ends the run and says what was written. Returns an exit code. */
 int nauha__metrics_finish(struct nauha_pipeline *pipeline, const struct invocation *invocation);

@@ -102,8 +102,12 @@ class Training {
         model_ = make_model(options.model, static_cast<int64_t>(images.channels), side,
                             static_cast<int64_t>(dataset_info(options.dataset).classes));
         optimizer_ = make_optimizer(options, model_->parameters());
-        if (options.recorder)
-            attach();
+        nauha_recorder *recorder = options.recorder;
+        nauha_error error = NAUHA_ERROR_INIT;
+        if (options.begin && options.begin(options.context, &recorder, &error) != NAUHA_OK)
+            throw Failure(error.code, error.message);
+        if (recorder)
+            attach(recorder);
     }
 
     void run() {
@@ -127,8 +131,8 @@ class Training {
   private:
     using Clock = std::chrono::steady_clock;
 
-    void attach() {
-        exporter_ = std::make_unique<Exporter>(options_.recorder);
+    void attach(nauha_recorder *recorder) {
+        exporter_ = std::make_unique<Exporter>(recorder);
         exporter_->on_notice([this](const std::string &text) {
             if (options_.notice)
                 options_.notice(options_.context, text.c_str());

@@ -75,6 +75,10 @@ struct nauha_train_options {
 
     /* Set by the program. */
     struct nauha_recorder *recorder; /* borrowed; NULL: train unrecorded */
+    /* Called when dataset and model are ready, before the first step: the time to open *recorder,
+     * so that a wrong option costs no older trace. A failure ends the training. May be NULL. */
+    enum nauha_status (*begin)(void *context, struct nauha_recorder **recorder,
+                               struct nauha_error *err);
     /* Polled every step; the training ends in good order when it is not 0. May be NULL. */
     const volatile sig_atomic_t *stop;
     /* Called a few times a second and after the last step. May be NULL. */
