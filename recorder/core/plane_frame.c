@@ -135,14 +135,13 @@ static void put_raw(struct output *out, const unsigned char *bytes, size_t size)
     }
 }
 
-/* Compresses the planes one behind the other in frame->planes; each begins a block, so that its
- * literals get a Huffman table of their own. Returns the end of what was written, NULL where zstd
- * refused. */
+/* Compresses planes that lie one behind the other. Each begins a block, so that its literals get a
+ * Huffman table of their own. Returns the end of what was written, NULL where zstd refused. */
 static unsigned char *compress_planes(struct nauha__plane_frame *frame, unsigned char *dst,
-                                      size_t planes, size_t count) {
+                                      const unsigned char *from, size_t planes, size_t count) {
     size_t size = planes * count;
     size_t step = count < SHARED_BLOCK ? size : count;
-    ZSTD_inBuffer in = {.src = frame->planes};
+    ZSTD_inBuffer in = {.src = from};
     ZSTD_outBuffer out = {.dst = dst, .size = sub_frame_bound(planes, count)};
     ZSTD_CCtx_reset(frame->zstd, ZSTD_reset_session_only);
     ZSTD_CCtx_setPledgedSrcSize(frame->zstd, size);
@@ -155,16 +154,15 @@ static unsigned char *compress_planes(struct nauha__plane_frame *frame, unsigned
     return dst + out.pos;
 }
 
-/* Compresses `planes` planes of frame->planes and appends the blocks alone: the sub-frame is
- * written so that its header falls on what is there already, which is then put back. Matches in it
- * reach back only within itself, and raw and RLE blocks before it leave the decoder's state as it
- * began. */
-static bool put_compressed(struct nauha__plane_frame *frame, struct output *out, size_t planes,
-                           size_t count) {
+/* Compresses `planes` planes and appends the blocks alone: the sub-frame is written so that its
+ * header falls on what is there already, which is then put back. Matches in it reach back only
+ * within itself, and raw and RLE blocks before it leave the decoder's state as it began. */
+static bool put_compressed(struct nauha__plane_frame *frame, struct output *out,
+                           const unsigned char *from, size_t planes, size_t count) {
     unsigned char *start = out->at - SUB_HEADER;
     unsigned char kept[SUB_HEADER];
     memcpy(kept, start, SUB_HEADER);
-    unsigned char *end = compress_planes(frame, start, planes, count);
+    unsigned char *end = compress_planes(frame, start, from, planes, count);
     /* Descriptor 0: a window byte follows, no content size, no dictionary, no checksum. */
     bool good = end && end > out->at && start[4] == 0;
     memcpy(start, kept, SUB_HEADER);
@@ -180,6 +178,21 @@ static bool put_compressed(struct nauha__plane_frame *frame, struct output *out,
         out->at += BLOCK_HEADER + body;
     }
     return good && last && out->at == end;
+}
+
+static bool is_constant(const unsigned char *plane, size_t count) {
+    return memcmp(plane, plane + 1, count - 1) == 0;
+}
+
+/* Whole blocks of one byte value; false where the plane is not constant. */
+static bool put_constant(struct output *out, const unsigned char *plane, size_t count) {
+    if (!is_constant(plane, count))
+        return false;
+    for (size_t done = 0; done < count; done += BLOCK_MAX) {
+        put_block_header(out, count - done < BLOCK_MAX ? count - done : BLOCK_MAX, BLOCK_RLE);
+        *out->at++ = plane[0];
+    }
+    return true;
 }
 
 /* ---- the frame ---- */
@@ -240,10 +253,19 @@ size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, size_t item_s
     struct output out = {.at = dst};
     put_frame_header(&out, bytes);
     split_into_place(frame, &out, item_size, src, count, first);
-    size_t middle = (end - first) * count;
-    if (!put_compressed(frame, &out, end - first, count))
+    const unsigned char *plane = frame->planes; /* number `first` */
+    while (first < end && put_constant(&out, plane, count)) {
+        plane += count;
+        first++;
+    }
+    size_t compressed = end;
+    while (compressed > first && is_constant(plane + (compressed - 1 - first) * count, count))
+        compressed--;
+    if (compressed > first && !put_compressed(frame, &out, plane, compressed - first, count))
         return 0;
-    put_raw(&out, frame->planes + middle, (item_size - first) * count - middle);
+    for (size_t k = compressed; k < item_size; k++)
+        if (k >= end || !put_constant(&out, plane + (k - first) * count, count))
+            put_raw(&out, plane + (k - first) * count, count);
     out.last[0] |= 1;
     return (size_t)(out.at - (unsigned char *)dst);
 }

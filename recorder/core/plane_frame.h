@@ -4,7 +4,8 @@
  * Trained floats are mantissa noise under a compressible sign and exponent. Each byte plane's
  * entropy is estimated from a sample; planes of noise become raw blocks, which the shuffle writes
  * straight into the frame; the planes between the first and the last compressible one are
- * compressed together and their blocks put into the same frame. Any zstd decoder reads it.
+ * compressed as one sub-frame, each in blocks of its own, and their blocks put into the same frame;
+ * constant planes at either end of those become RLE blocks. Any zstd decoder reads it.
  *
  * Threads: one object per thread.
  */
