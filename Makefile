@@ -136,7 +136,8 @@ bench: deps ## measure: codec, recorder, training
 run-bench: all $(BENCH_BIN)
 	@for bench in $(BENCH_BIN); do echo "== $${bench##*/}"; $$bench || exit 1; done
 
-# What a fuzzer finds new goes into its corpus; what it fails on lies in build/fuzz/.
+# What a fuzzer finds new goes into its corpus; what it fails on lies in build/fuzz/. Needs clang and
+# its runtime (Debian: clang libclang-rt-dev).
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz
 fuzz: $(FUZZ_BIN) ## fuzz with clang; FUZZ_SECONDS=60 for each of tests/fuzz/*.c
