@@ -178,16 +178,49 @@ static bool make_tables(struct nauha__file *file) {
     return true;
 }
 
-static enum nauha_status create_file(const char *path, hid_t *file, struct nauha_error *err) {
+static enum nauha_status create_file(struct nauha__file *file, const char *path,
+                                     struct nauha_error *err) {
     enum nauha_status status = NAUHA_OK;
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    if (access >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0)
-        *file = H5Fcreate(path, H5F_ACC_EXCL, H5P_DEFAULT, access);
-    if (*file < 0) /* before another call clears the reason */
+    hid_t access = nauha__disk_access(&file->disk, &file->driver);
+    if (access >= 0)
+        file->file = H5Fcreate(path, H5F_ACC_EXCL, H5P_DEFAULT, access);
+    if (file->file < 0 && file->disk.error)
+        status = nauha_error_set_errno(err, file->disk.error, "cannot create trace \"%s\"", path);
+    else if (file->file < 0) /* before another call clears the reason */
         status = nauha__h5_error(err, NAUHA_IO, "cannot create trace \"%s\"", path);
     if (access >= 0)
         H5Pclose(access);
     return status;
+}
+
+/* What went wrong: the disk's own word where it was the disk. */
+static enum nauha_status write_error(const struct nauha__file *file, const char *what,
+                                     struct nauha_error *err) {
+    enum nauha_status status =
+        nauha__h5_error(err, NAUHA_IO, "cannot %s trace \"%s\"", what, file->path);
+    if (!file->disk.error)
+        return status;
+    return nauha_error_set_errno(err, file->disk.error, "cannot %s trace \"%s\"", what, file->path);
+}
+
+/* Whether a call went well, on the disk too. */
+static bool went_well(const struct nauha__file *file, bool good) {
+    return good && file->disk.error == 0;
+}
+
+/* The row of /end stands there from the start, so that it can be overwritten in place. */
+static bool place_end(struct nauha__file *file) {
+    struct nauha__end_row row = {.closed = 0};
+    hsize_t first = 0, bytes;
+    unsigned mask;
+    haddr_t address;
+    hid_t end = file->tables[NAUHA__TABLE_END];
+    if (nauha__file_append(file, NAUHA__TABLE_END, &row, 1, NULL) != NAUHA_OK ||
+        H5Dflush(end) < 0 || H5Dget_chunk_info_by_coord(end, &first, &mask, &address, &bytes) < 0 ||
+        address == HADDR_UNDEF)
+        return false;
+    file->end_address = address;
+    return true;
 }
 
 /* The compressed chunks come ready made, so the filters themselves are not needed: HDF5 need not
@@ -196,19 +229,19 @@ static bool make_objects(struct nauha__file *file, const struct nauha_recorder_c
     unsigned loading = 0;
     bool known = H5PLget_loading_state(&loading) >= 0 && H5PLset_loading_state(0) >= 0;
     bool good = put_attributes(file->file, config) && make_streams(file, &config->codec) &&
-                make_tables(file) && H5Fflush(file->file, H5F_SCOPE_GLOBAL) >= 0 &&
-                H5Fstart_swmr_write(file->file) >= 0;
+                make_tables(file) && place_end(file) &&
+                H5Fflush(file->file, H5F_SCOPE_GLOBAL) >= 0 && H5Fstart_swmr_write(file->file) >= 0;
     if (known)
         H5PLset_loading_state(loading);
-    return good;
+    return went_well(file, good);
 }
 
 enum nauha_status nauha__file_create(struct nauha__file *file, const char *path,
                                      const struct nauha_recorder_config *config,
                                      struct nauha_error *err) {
     memset(file, 0, sizeof *file);
-    file->file = H5I_INVALID_HID;
-    file->lock_fd = -1;
+    file->file = file->driver = H5I_INVALID_HID;
+    file->fd = file->disk.fd = -1;
     for (size_t i = 0; i < NAUHA__STREAMS; i++)
         file->streams[i] = H5I_INVALID_HID;
     for (size_t i = 0; i < NAUHA__TABLE_COUNT; i++)
@@ -219,18 +252,20 @@ enum nauha_status nauha__file_create(struct nauha__file *file, const char *path,
     enum nauha_status status = remove_older(path, err);
     if (status != NAUHA_OK)
         goto out;
-    status = create_file(path, &file->file, err);
+    status = create_file(file, path, err);
     if (status != NAUHA_OK)
         goto out;
-    file->lock_fd = open(path, O_RDWR | O_CLOEXEC);
-    if (file->lock_fd >= 0 && locked_by_another(file->lock_fd))
+    file->fd = fcntl(file->disk.fd, F_DUPFD_CLOEXEC, 0);
+    if (file->fd < 0)
+        status = nauha_error_set_errno(err, errno, "cannot create trace \"%s\"", path);
+    else if (locked_by_another(file->fd))
         status = busy(path, err);
     else if (!make_objects(file, config))
-        status = nauha__h5_error(err, NAUHA_IO, "cannot set up trace \"%s\"", path);
+        status = write_error(file, "set up", err);
 out:
     if (status != NAUHA_OK) {
         bool made = file->file >= 0 && status != NAUHA_BUSY;
-        nauha__file_close(file, NULL);
+        nauha__file_close(file, NULL, NULL);
         if (made)
             unlink(path);
     }
@@ -244,19 +279,16 @@ enum nauha_status nauha__file_write_chunk(struct nauha__file *file,
                                           struct nauha_error *err) {
     hid_t dataset = file->streams[block->stream];
     hsize_t each = NAUHA__CHUNK_BYTES / block->item_size;
-    hsize_t offset = block->number * each;
+    hsize_t offset = block->number * each, extent = offset + each;
+    bool good = true;
     if (block->number >= file->chunks[block->stream]) {
-        hsize_t extent = offset + each;
-        if (H5Dset_extent(dataset, &extent) < 0)
-            goto failed;
+        good = H5Dset_extent(dataset, &extent) >= 0;
         file->chunks[block->stream] = block->number + 1;
     }
     file->dirty[block->stream] = true;
-    if (H5Dwrite_chunk(dataset, H5P_DEFAULT, block->filter_mask, &offset, block->stored,
-                       block->data) >= 0)
-        return NAUHA_OK;
-failed:
-    return nauha__h5_error(err, NAUHA_IO, "cannot write to trace \"%s\"", file->path);
+    good = good && H5Dwrite_chunk(dataset, H5P_DEFAULT, block->filter_mask, &offset, block->stored,
+                                  block->data) >= 0;
+    return went_well(file, good) ? NAUHA_OK : write_error(file, "write to", err);
 }
 
 enum nauha_status nauha__file_append(struct nauha__file *file, enum nauha__table_id table,
@@ -266,7 +298,7 @@ enum nauha_status nauha__file_append(struct nauha__file *file, enum nauha__table
         nauha__row_seal(about, (unsigned char *)rows + i * about->row_size);
     hsize_t first = file->rows[table], more = count, extent = first + more;
     if (H5Dset_extent(file->tables[table], &extent) < 0)
-        return nauha__h5_error(err, NAUHA_IO, "cannot write to trace \"%s\"", file->path);
+        return write_error(file, "write to", err);
     hid_t target = H5Dget_space(file->tables[table]);
     hid_t memory = H5Screate_simple(1, &more, NULL);
     bool good = target >= 0 && memory >= 0 &&
@@ -274,8 +306,7 @@ enum nauha_status nauha__file_append(struct nauha__file *file, enum nauha__table
                 H5Dwrite(file->tables[table], file->row_types[table], memory, target, H5P_DEFAULT,
                          rows) >= 0;
     enum nauha_status status =
-        good ? NAUHA_OK
-             : nauha__h5_error(err, NAUHA_IO, "cannot write to trace \"%s\"", file->path);
+        went_well(file, good) ? NAUHA_OK : write_error(file, "write to", err);
     if (target >= 0)
         H5Sclose(target);
     if (memory >= 0)
@@ -287,8 +318,8 @@ enum nauha_status nauha__file_append(struct nauha__file *file, enum nauha__table
 
 enum nauha_status nauha__file_flush_streams(struct nauha__file *file, struct nauha_error *err) {
     for (size_t i = 0; i < NAUHA__STREAMS; i++) {
-        if (file->dirty[i] && H5Dflush(file->streams[i]) < 0)
-            return nauha__h5_error(err, NAUHA_IO, "cannot flush trace \"%s\"", file->path);
+        if (file->dirty[i] && !went_well(file, H5Dflush(file->streams[i]) >= 0))
+            return write_error(file, "flush", err);
         file->dirty[i] = false;
     }
     return NAUHA_OK;
@@ -296,21 +327,27 @@ enum nauha_status nauha__file_flush_streams(struct nauha__file *file, struct nau
 
 enum nauha_status nauha__file_flush_table(struct nauha__file *file, enum nauha__table_id table,
                                           struct nauha_error *err) {
-    if (H5Dflush(file->tables[table]) < 0)
-        return nauha__h5_error(err, NAUHA_IO, "cannot flush trace \"%s\"", file->path);
-    return NAUHA_OK;
+    bool good = H5Dflush(file->tables[table]) >= 0;
+    return went_well(file, good) ? NAUHA_OK : write_error(file, "flush", err);
 }
 
 enum nauha_status nauha__file_flush(struct nauha__file *file, bool sync, struct nauha_error *err) {
-    if (H5Fflush(file->file, H5F_SCOPE_GLOBAL) < 0)
-        return nauha__h5_error(err, NAUHA_IO, "cannot flush trace \"%s\"", file->path);
-    if (sync && file->lock_fd >= 0 && fdatasync(file->lock_fd) != 0)
+    if (!went_well(file, H5Fflush(file->file, H5F_SCOPE_GLOBAL) >= 0))
+        return write_error(file, "flush", err);
+    if (sync && fdatasync(file->fd) != 0)
         return nauha_error_set_errno(err, errno, "cannot sync trace \"%s\"", file->path);
     return NAUHA_OK;
 }
 
-enum nauha_status nauha__file_close(struct nauha__file *file, struct nauha_error *err) {
+static bool write_end(const struct nauha__file *file, struct nauha__end_row *end) {
+    nauha__row_seal(nauha__table(NAUHA__TABLE_END), end);
+    return pwrite(file->fd, end, sizeof *end, (off_t)file->end_address) == (ssize_t)sizeof *end;
+}
+
+enum nauha_status nauha__file_close(struct nauha__file *file, struct nauha__end_row *end,
+                                    struct nauha_error *err) {
     bool good = true;
+    int failed_before = file->disk.error;
     for (size_t i = 0; i < NAUHA__STREAMS; i++)
         good = (file->streams[i] < 0 || H5Dclose(file->streams[i]) >= 0) && good;
     for (size_t i = 0; i < NAUHA__TABLE_COUNT; i++) {
@@ -319,10 +356,15 @@ enum nauha_status nauha__file_close(struct nauha__file *file, struct nauha_error
             H5Tclose(file->row_types[i]);
     }
     good = (file->file < 0 || H5Fclose(file->file) >= 0) && good;
-    enum nauha_status status =
-        good ? NAUHA_OK : nauha__h5_error(err, NAUHA_IO, "cannot close trace \"%s\"", file->path);
-    if (file->lock_fd >= 0)
-        close(file->lock_fd);
+    if (file->driver >= 0)
+        H5FDunregister(file->driver);
+    /* A failure of the disk from before has been told. */
+    good = good && (failed_before || !file->disk.error);
+    enum nauha_status status = good ? NAUHA_OK : write_error(file, "close", err);
+    if (end && !write_end(file, end) && status == NAUHA_OK)
+        status = nauha_error_set_errno(err, errno, "cannot close trace \"%s\"", file->path);
+    if (file->fd >= 0)
+        close(file->fd);
     free(file->path);
     file->path = NULL;
     return status;

@@ -10,10 +10,14 @@
 #include "nauha/internal/h5.h"
 #include "recorder/buffer.h"
 #include "recorder/config.h"
+#include "recorder/disk.h"
 
 struct nauha__file {
     char *path;
-    int lock_fd; /* holds the write lock for as long as the recording lasts */
+    int fd; /* our own, for as long as the recording lasts: holds the lock, writes the end */
+    uint64_t end_address; /* where the row of /end lies in the file */
+    struct nauha__disk disk;
+    hid_t driver;
     hid_t file;
     hid_t streams[NAUHA__STREAMS];
     uint64_t chunks[NAUHA__STREAMS]; /* extent, in chunks */
@@ -43,7 +47,9 @@ enum nauha_status nauha__file_flush_table(struct nauha__file *file, enum nauha__
                                           struct nauha_error *err);
 enum nauha_status nauha__file_flush(struct nauha__file *file, bool sync, struct nauha_error *err);
 
-/* Closes what is open, also after a failure. IO where the last bytes could not be written. */
-enum nauha_status nauha__file_close(struct nauha__file *file, struct nauha_error *err);
+/* Closes what is open, also after a failure, and then overwrites the row of /end in place, which
+ * works on a full disk; end NULL: leaves it. IO where the last bytes could not be written. */
+enum nauha_status nauha__file_close(struct nauha__file *file, struct nauha__end_row *end,
+                                    struct nauha_error *err);
 
 #endif

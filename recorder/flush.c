@@ -317,13 +317,19 @@ void nauha__flush_commit(struct nauha__writer *writer) {
     pthread_mutex_unlock(&writer->lock);
 }
 
-void nauha__flush_end(struct nauha__writer *writer, uint64_t messages, uint64_t time_ns) {
+void nauha__flush_end(struct nauha__writer *writer) {
     struct nauha_error err = NAUHA_ERROR_INIT;
-    enum nauha_status status = write_losses(writer, &err);
-    struct nauha__end_row end = {.messages = messages, .time_ns = time_ns};
+    if (write_losses(writer, &err) != NAUHA_OK)
+        nauha__writer_fail(writer, &err);
+    struct nauha__end_row end = {
+        .closed = 1, .messages = writer->end_messages, .time_ns = writer->end_time_ns};
+    pthread_mutex_lock(&writer->lock);
     put_text(end.failure, sizeof end.failure, writer->failure.message);
-    if (status == NAUHA_OK)
-        status = append_flushed(writer, NAUHA__TABLE_END, &end, 1, &err);
-    if (status != NAUHA_OK)
+    for (size_t i = 0; i < writer->loss_count; i++) {
+        end.messages_lost += writer->losses[i].messages;
+        end.bytes_lost += writer->losses[i].bytes;
+    }
+    pthread_mutex_unlock(&writer->lock);
+    if (nauha__file_close(&writer->file, &end, &err) != NAUHA_OK)
         nauha__writer_fail(writer, &err);
 }

@@ -21,8 +21,8 @@ void nauha__flush_begin(struct nauha__writer *writer);
  * rows whose data are not in the file are counted as lost. */
 void nauha__flush_commit(struct nauha__writer *writer);
 
-/* The losses and the /end row, after the last flush. */
-void nauha__flush_end(struct nauha__writer *writer, uint64_t messages, uint64_t time_ns);
+/* After the last flush: the losses, then closes the file with its /end row. */
+void nauha__flush_end(struct nauha__writer *writer);
 
 /* Latches the first failure; nothing is stored from then on. */
 void nauha__writer_fail(struct nauha__writer *writer, const struct nauha_error *err);

@@ -204,6 +204,9 @@ static void *run(void *context) {
         if (atomic_load(&writer->stopping))
             sleep = after(0);
     }
+    nauha__h5_quiet_begin(&quiet);
+    nauha__flush_end(writer);
+    nauha__h5_quiet_end(&quiet);
     return NULL;
 }
 
@@ -215,7 +218,6 @@ static int start_thread(struct nauha__writer *writer) {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int failed = pthread_create(&writer->thread, NULL, run, writer);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    writer->running = failed == 0;
     return failed;
 }
 
@@ -281,17 +283,12 @@ enum nauha_status nauha__writer_stop(struct nauha__writer *writer, uint64_t mess
     pthread_mutex_lock(&writer->lock);
     writer->requested++;
     pthread_mutex_unlock(&writer->lock);
+    writer->end_messages = messages;
+    writer->end_time_ns = time_ns;
     atomic_store(&writer->stopping, true);
     nauha__buffer_wake_writer(&writer->buffer);
     pthread_join(writer->thread, NULL);
 
-    struct nauha__h5_quiet quiet;
-    nauha__h5_quiet_begin(&quiet);
-    nauha__flush_end(writer, messages, time_ns);
-    struct nauha_error closing = NAUHA_ERROR_INIT;
-    if (nauha__file_close(&writer->file, &closing) != NAUHA_OK)
-        nauha__writer_fail(writer, &closing);
-    nauha__h5_quiet_end(&quiet);
     enum nauha_status status = writer->failure.code;
     if (status != NAUHA_OK && err)
         *err = writer->failure;

@@ -88,7 +88,7 @@ struct nauha__writer {
     struct nauha__file file;
     struct nauha__workers workers;
     pthread_t thread;
-    bool running;
+    uint64_t end_messages, end_time_ns; /* for /end; set before `stopping` */
     struct nauha__flush flush;
     struct timespec next_flush;
     uint64_t blocks_written;

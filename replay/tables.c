@@ -346,10 +346,12 @@ static enum nauha_status take_end(struct nauha_trace *trace, uint64_t number, ui
     (void)rows;
     (void)err;
     const struct nauha__end_row *row = data;
-    if (!row)
+    if (!row || !row->closed)
         return NAUHA_OK;
     trace->closed = true;
     trace->end_messages = row->messages;
+    trace->end_messages_lost = row->messages_lost;
+    trace->end_bytes_lost = row->bytes_lost;
     memcpy(trace->failure, row->failure, sizeof row->failure);
     return NAUHA_OK;
 }

@@ -296,6 +296,11 @@ void nauha_trace_get_info(const struct nauha_trace *trace, struct nauha_trace_in
         info->messages_lost += trace->losses[i].messages;
         info->bytes_lost += trace->losses[i].bytes;
     }
+    /* On a full disk there may have been no room to say what was lost, only how much. */
+    if (trace->end_messages_lost > info->messages_lost) {
+        info->messages_lost = trace->end_messages_lost;
+        info->bytes_lost = trace->end_bytes_lost;
+    }
     info->complete = trace->closed && !trace->failure[0] && info->messages_lost == 0;
 }
 

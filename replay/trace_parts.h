@@ -79,7 +79,8 @@ struct nauha_trace {
     struct nauha__trace_loss *losses;
     size_t loss_count;
     bool closed;
-    uint64_t end_messages; /* what the writer says it wrote, where closed */
+    uint64_t end_messages;                      /* what the writer says it wrote, where closed */
+    uint64_t end_messages_lost, end_bytes_lost; /* the same of what it could not */
     char failure[sizeof((struct nauha__end_row *)0)->failure + 1];
 
     struct nauha__index *index;

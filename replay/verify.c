@@ -274,7 +274,7 @@ static uint64_t lost(const struct nauha_trace *trace) {
     uint64_t messages = 0;
     for (size_t i = 0; i < trace->loss_count; i++)
         messages += trace->losses[i].messages;
-    return messages;
+    return messages > trace->end_messages_lost ? messages : trace->end_messages_lost;
 }
 
 /* Messages that are missing from the sequence, beyond those that the recorder says it lost. */

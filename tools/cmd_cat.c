@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tools/opened.h"
 
@@ -198,7 +199,9 @@ static enum nauha_status write_npy(const char *path, struct nauha_message *messa
     }
     if (good)
         return NAUHA_OK;
-    remove(path);
+    struct stat about; /* half a file is worse than none; a device is not ours to remove */
+    if (lstat(path, &about) == 0 && S_ISREG(about.st_mode))
+        remove(path);
     return nauha_error_set_errno(err, failed, "cannot write \"%s\"", path);
 }
 

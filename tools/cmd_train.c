@@ -39,7 +39,6 @@ struct session {
     struct nauha_recorder *recorder;
     struct nauha_pipeline *pipeline;
     struct progress progress;
-    bool told_failure;
 };
 
 /* ---- the module ---- */
@@ -140,20 +139,9 @@ static enum nauha_status describe(const struct invocation *invocation, struct se
 
 /* ---- while it trains ---- */
 
-static void tell_failure(struct session *session) {
-    struct nauha_error err = NAUHA_ERROR_INIT;
-    if (!session->recorder || session->told_failure ||
-        nauha_recorder_failure(session->recorder, &err) == NAUHA_OK)
-        return;
-    session->told_failure = true;
-    nauha__progress_end(&session->progress);
-    fprintf(stderr, "nauha: recording stopped: %s; the training goes on\n", err.message);
-}
-
 static void on_progress(void *context, const struct nauha_train_progress *now) {
     struct session *session = context;
     char extra[128];
-    tell_failure(session);
     snprintf(extra, sizeof extra, "  loss %.4f, accuracy %.1f %%", now->loss, 100 * now->accuracy);
     nauha__progress_show(&session->progress, now->step, now->steps, extra);
 }
@@ -221,9 +209,8 @@ static int close_session(struct session *session, const struct invocation *invoc
     if (session->recorder) {
         nauha_recorder_flush(session->recorder, NULL);
         nauha_recorder_get_stats(session->recorder, &stats);
-        tell_failure(session);
         if (nauha_recorder_close(session->recorder, &err) != NAUHA_OK) {
-            if (!session->told_failure)
+            if (invocation->quiet) /* else the front end has said so when it happened */
                 fprintf(stderr, "nauha: %s\n", err.message);
             code = EXIT_FAILED;
         }

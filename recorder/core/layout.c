@@ -81,8 +81,12 @@ static const struct nauha__field loss_fields[] = {
 };
 
 static const struct nauha__field end_fields[] = {
+    FIELD(nauha__end_row, closed, U32),
+    FIELD(nauha__end_row, reserved, U32),
     FIELD(nauha__end_row, messages, U64),
     FIELD(nauha__end_row, time_ns, U64),
+    FIELD(nauha__end_row, messages_lost, U64),
+    FIELD(nauha__end_row, bytes_lost, U64),
     TEXT(nauha__end_row, failure),
     FIELD(nauha__end_row, checksum, U32),
 };
@@ -104,7 +108,7 @@ static const struct nauha__table tables[NAUHA__TABLE_COUNT] = {
     TABLE(SHAPES, "/shapes", nauha__shape_row, 32, shape_fields),
     TABLE(ALIASES, "/aliases", nauha__alias_row, 64, alias_fields),
     TABLE(LOSSES, "/losses", nauha__loss_row, 32, loss_fields),
-    TABLE(END, "/end", nauha__end_row, 4, end_fields),
+    TABLE(END, "/end", nauha__end_row, 1, end_fields),
 };
 
 const struct nauha__table *nauha__table(enum nauha__table_id id) {

@@ -97,8 +97,15 @@ static const struct {
       {"checksum", 88, 4}}},
     {NAUHA__TABLE_END,
      "/end",
-     532,
-     {{"messages", 0, 8}, {"time_ns", 8, 8}, {"failure", 16, 512}, {"checksum", 528, 4}}},
+     556,
+     {{"closed", 0, 4},
+      {"reserved", 4, 4},
+      {"messages", 8, 8},
+      {"time_ns", 16, 8},
+      {"messages_lost", 24, 8},
+      {"bytes_lost", 32, 8},
+      {"failure", 40, 512},
+      {"checksum", 552, 4}}},
 };
 enum { TABLES = sizeof expected / sizeof *expected };
 
@@ -132,7 +139,7 @@ static void test_structs(void **state) {
     assert_int_equal(sizeof(struct nauha__shape_row), 268);
     assert_int_equal(sizeof(struct nauha__alias_row), 20);
     assert_int_equal(sizeof(struct nauha__loss_row), 92);
-    assert_int_equal(sizeof(struct nauha__end_row), 532);
+    assert_int_equal(sizeof(struct nauha__end_row), 556);
 }
 
 static size_t bytes_of(const struct nauha__field *field) {
@@ -214,7 +221,7 @@ static void test_rows_survive_a_file(void **state) {
     assert_true(file >= 0);
     for (size_t t = 0; t < TABLES; t++) {
         const struct nauha__table *table = nauha__table(expected[t].id);
-        unsigned char in[532], out[532];
+        unsigned char in[556], out[556];
         for (size_t i = 0; i < sizeof in; i++)
             in[i] = (unsigned char)(i * 37 + t + 1);
         memset(out, 0, sizeof out);
@@ -250,7 +257,7 @@ static void test_any_flipped_bit_is_found(void **state) {
     (void)state;
     for (size_t t = 0; t < TABLES; t++) {
         const struct nauha__table *table = nauha__table(expected[t].id);
-        unsigned char row[532];
+        unsigned char row[556];
         for (size_t i = 0; i < sizeof row; i++)
             row[i] = (unsigned char)(i * 11 + 3);
         nauha__row_seal(table, row);
@@ -270,7 +277,7 @@ static void test_any_flipped_bit_is_found(void **state) {
 /* A row that was never written is not intact. */
 static void test_zeros_are_not_a_row(void **state) {
     (void)state;
-    static const unsigned char zeros[532];
+    static const unsigned char zeros[556];
     for (size_t t = 0; t < TABLES; t++)
         assert_false(nauha__row_intact(nauha__table(expected[t].id), zeros));
 }

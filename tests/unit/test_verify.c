@@ -271,7 +271,7 @@ static void test_end_disagrees(void **state) {
     const char *path = fixture_path("end.h5");
     fixture_new(&f, path, &(struct fixture_options){.method = NAUHA__CODEC_NONE});
     put_event(&f, 0);
-    struct nauha__end_row row = {.messages = 2};
+    struct nauha__end_row row = {.closed = 1, .messages = 2};
     fixture_row(&f, NAUHA__TABLE_END, &row);
     fixture_close(&f, NULL);
     must_find(path, "the recorder closed the trace with 2 messages, \"/index\" has 1");

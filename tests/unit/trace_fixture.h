@@ -351,7 +351,7 @@ static inline void fixture_close(struct fixture *f, const char *failure) {
         free(f->streams[i].open);
     }
     if (failure) {
-        struct nauha__end_row row = {.messages = f->rows[NAUHA__TABLE_INDEX]};
+        struct nauha__end_row row = {.closed = 1, .messages = f->rows[NAUHA__TABLE_INDEX]};
         memcpy(row.failure, failure, strlen(failure));
         fixture_row(f, NAUHA__TABLE_END, &row);
     }

@@ -126,10 +126,14 @@ struct nauha__loss_row {
     uint32_t checksum;
 };
 
-/* /end: one row when the writer closes; none in a trace that was cut off. */
+/* /end: one row, written when the trace is made and overwritten in place when the writer closes,
+ * which needs no room on a full disk. */
 struct nauha__end_row {
-    uint64_t messages;
+    uint32_t closed; /* 0: its writer is at work, or was cut off */
+    uint32_t reserved;
+    uint64_t messages; /* the next seq */
     uint64_t time_ns;
+    uint64_t messages_lost, bytes_lost;
     char failure[512]; /* "" for a complete recording */
     uint32_t checksum;
 };

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: MIT
+"""The command line: golden outputs, exit codes, and what it says to bad input.
+
+NAUHA_UPDATE_GOLDEN=1 rewrites the files under tests/golden/.
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import h5py
+import numpy as np
+
+from tests.integration import h5trace
+from tests.integration.program import NAUHA, ROOT, has_training, make_trace, nauha, read_csv
+
+GOLDEN = ROOT / "tests/golden"
+
+
+def masked(text, path):
+    """Without what differs from run to run."""
+    text = text.replace(str(path), "TRACE")
+    text = re.sub(r"(recorded +)\S+ \S+ UTC", r"\1WHEN", text)
+    text = re.sub(r"(duration +).*", r"\1TIME", text)
+    return re.sub(r"(stored +).* with", r"\1SIZE with", re.sub(r"[\d.]+ of what was", "R of what was", text))
+
+
+class WithTrace(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.dir = pathlib.Path(cls.folder.name)
+        cls.path = make_trace(cls.dir / "run.h5")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+
+class Golden(WithTrace):
+    def check(self, name, *arguments):
+        text = masked(nauha(*arguments).stdout, self.path)
+        self.assertNotIn("\033", text)
+        if os.environ.get("NAUHA_UPDATE_GOLDEN"):
+            (GOLDEN / name).write_text(text)
+        self.assertEqual(text, (GOLDEN / name).read_text())
+
+    def test_info(self):
+        self.check("info.txt", "info", self.path)
+
+    def test_ls(self):
+        self.check("ls.txt", "ls", self.path, "--steps", "2:4")
+
+    def test_cat(self):
+        self.check("cat.txt", "cat", self.path, "--steps", "1", "--kinds", "weights,bias_updates,loss,input_labels,batch_finished")
+
+    def test_cat_shortens(self):
+        self.check("cat_limit.txt", "cat", self.path, "--steps", "1", "--kinds", "activations", "--limit", "10")
+
+    def test_analyzers(self):
+        self.check("analyzers.txt", "analyzers")
+
+    def test_one_analyzer(self):
+        self.check("analyzers_histogram.txt", "analyzers", "histogram")
+
+    def test_help(self):
+        self.check("help.txt", "help")
+
+    def test_help_of_replay(self):
+        self.check("help_replay.txt", "help", "replay")
+
+    def test_replay_to_standard_output(self):
+        self.check("replay.csv", "replay", self.path, "--metric", "loss", "--metric", "norm:weights", "--steps", ":2")
+
+    def test_replay_histograms_to_standard_output(self):
+        self.check("replay_histogram.csv", "replay", self.path, "--metric", "histogram:biases:bins=3", "--metric", "loss",
+                   "--steps", "1")
+
+
+class Selection(WithTrace):
+    def listed(self, *arguments):
+        return [json.loads(line)["seq"] for line in nauha("ls", self.path, "--json", *arguments).stdout.splitlines()]
+
+    def expected(self, chosen):
+        trace = h5trace.Trace(self.path)
+        sequence = [m.seq for m in trace.messages if chosen(m)]
+        trace.file.close()
+        return sequence
+
+    def test_by_each_key(self):
+        network = {"batch_started", "batch_finished", "epoch_started", "epoch_finished", "input_data", "input_labels",
+                   "network_output", "loss"}
+        cases = {
+            ("--kinds", "weights,loss"): lambda m: m.kind in ("weights", "loss"),
+            ("--kinds", "weight_updates"): lambda m: m.kind == "weight_updates",
+            ("--modules", "hid*"): lambda m: m.module == "hidden" or m.kind in network,
+            ("--exclude", "hidden,act*"): lambda m: m.module == "output" or m.kind in network,
+            ("--steps", "2:4"): lambda m: 2 <= m.step < 4,
+            ("--steps", "3"): lambda m: m.step == 3,
+            ("--steps", "1::2"): lambda m: m.step % 2 == 1,
+            ("--epochs", "1:"): lambda m: m.epoch >= 1,
+            ("--tag", "default"): lambda m: True,
+            ("--kinds", "biases", "--steps", ":1", "--modules", "output"):
+                lambda m: (m.kind, m.module, m.step) == ("biases", "output", 0),
+        }
+        for arguments, chosen in cases.items():
+            with self.subTest(arguments):
+                self.assertEqual(self.listed(*arguments), self.expected(chosen))
+                self.assertTrue(self.expected(chosen))
+
+    def test_limit(self):
+        self.assertEqual(self.listed("--limit", "3"), [0, 1, 2])
+
+    def test_npy_is_the_tensor(self):
+        trace = h5trace.Trace(self.path)
+        for kind, module in (("weights", "hidden"), ("weight_updates", "output"), ("loss", ""), ("input_labels", "")):
+            with self.subTest(kind):
+                file = self.dir / "tensor.npy"
+                nauha("cat", self.path, "--kinds", kind, "--steps", "2", *(["--modules", module] if module else []), "--npy", file)
+                want = next(m.values for m in trace.of(kind) if m.step == 2 and m.module == module)
+                got = np.load(file)
+                self.assertEqual(got.dtype, want.dtype)
+                np.testing.assert_array_equal(got, want)
+        trace.file.close()
+
+    def test_replay_of_selected_steps(self):
+        out = self.dir / "selected"
+        nauha("replay", self.path, "--metric", "norm:weight_updates", "--steps", "2:4", "-o", out, "--sink", "csv")
+        self.assertEqual({row["global_step"] for row in read_csv(out / "weight_updates_norm2.csv")}, {"2", "3"})
+
+
+class Json(WithTrace):
+    def test_info(self):
+        info = json.loads(nauha("info", "--json", self.path).stdout)
+        self.assertEqual((info["steps"], info["epochs"], info["lost"], info["complete"]), (6, 2, 0, True))
+        self.assertEqual(info["messages"], 148)
+        self.assertEqual(info["facts"], {"model": "synthetic"})
+        self.assertEqual(info["kinds"]["weights"], {"messages": 12, "bytes": 720})
+
+    def test_analyzers(self):
+        names = [entry["name"] for entry in json.loads(nauha("analyzers", "--json").stdout)]
+        self.assertLessEqual({"ratio", "norm", "mean", "sum", "variance", "histogram", "loss", "train_accuracy", "message_mean"},
+                             set(names))
+
+    def test_verify(self):
+        self.assertEqual(json.loads(nauha("verify", "--json", self.path).stdout), {"findings": [], "count": 0})
+
+
+class BadInput(WithTrace):
+    def complains(self, code, text, *arguments, **options):
+        done = nauha(*arguments, code=code, **options)
+        self.assertIn(text, done.stderr)
+        self.assertEqual(done.stdout, "")
+        self.assertTrue(done.stderr.startswith("nauha: "), done.stderr)
+
+    def broken(self, change):
+        copy = self.dir / "broken.h5"
+        shutil.copy(self.path, copy)
+        with h5py.File(copy, "r+", libver="latest") as file:
+            change(file)
+        return copy
+
+    def test_files_that_are_no_traces(self):
+        (self.dir / "text.h5").write_text("not HDF5\n")
+        (self.dir / "empty.h5").write_text("")
+        (self.dir / "cut.h5").write_bytes(self.path.read_bytes()[:100000])
+        with h5py.File(self.dir / "other.h5", "w") as file:
+            file["x"] = 1
+        cases = {"text.h5": "is not an HDF5 file", "empty.h5": "is empty", "cut.h5": "is cut short",
+                 "other.h5": "is an HDF5 file but not a nauha trace", "missing.h5": "No such file or directory"}
+        for command in (["info"], ["ls"], ["cat"], ["verify"], ["replay", "--metric", "loss"]):
+            for name, text in cases.items():
+                with self.subTest(command=command, file=name):
+                    self.complains(3, text, *command, self.dir / name)
+        self.complains(3, "Is a directory", "info", self.dir)
+
+    def test_another_version(self):
+        path = self.broken(lambda file: file.attrs.modify("format_major", np.uint32(2)))
+        self.complains(3, "has format version 2.0, this program reads 1.x", "info", path)
+
+    def test_a_missing_table(self):
+        def remove(file):
+            del file["modules"]
+        self.complains(3, '"/modules"', "info", self.broken(remove))
+
+    def test_damage_is_found_and_named(self):
+        copy = self.dir / "damaged.h5"
+        trace = h5py.File(self.path, "r")
+        used = int(trace["streams_used"][0]["stream"])
+        place = trace[f"streams/{used:04d}"].id.get_chunk_info(0)
+        trace.close()
+        data = bytearray(self.path.read_bytes())
+        data[place.byte_offset + place.size // 2] ^= 1
+        copy.write_bytes(data)
+        done = nauha("verify", copy, code=1)
+        self.assertIn("chunk 0", done.stdout)
+
+    def test_unknown_names(self):
+        replay = ["replay", self.path, "--metric"]
+        self.complains(2, 'did you mean "replay"?', "repaly")
+        self.complains(2, 'did you mean "--metric"?', "replay", self.path, "--metrik", "loss")
+        self.complains(2, "metrics: ratio, norm", *replay, "nrm:weights")
+        self.complains(2, "kinds: batch_started", *replay, "norm:weigths")
+        self.complains(2, "keys: order", *replay, "norm:weights:ordr=2")
+        self.complains(2, 'takes a number from 0 to inf, not "x"', *replay, "norm:weights:order=x")
+        self.complains(2, "takes 2 kinds", *replay, "ratio:weights")
+        self.complains(2, "sinks: csv, gnuplot", *replay, "loss", "--sink", "tape")
+        self.complains(2, 'kind "foo" is unknown', *replay, "loss", "--kinds", "foo")
+        self.complains(2, 'no module matches "zz*"', *replay, "loss", "--modules", "zz*")
+        self.complains(2, 'tag "foo" is unknown', *replay, "loss", "--tag", "foo")
+        self.complains(2, "is empty", *replay, "loss", "--steps", "5:3")
+        self.complains(2, 'both write the series "loss"', *replay, "loss", "--metric", "loss")
+        self.complains(2, 'did you mean "norm"?', "analyzers", "nrm")
+
+    def test_wrong_usage(self):
+        self.assertIn("usage: nauha COMMAND", nauha(code=2).stderr)
+        self.complains(2, "info needs TRACE", "info")
+        self.complains(2, 'info does not take "b"', "info", self.path, "b")
+        self.complains(2, "replay needs --metric SPEC; metrics: ratio", "replay", self.path)
+        self.complains(2, 'option "--steps" needs a value', "ls", self.path, "--steps")
+        self.complains(2, "--limit takes a whole number", "ls", self.path, "--limit", "-1")
+        self.complains(2, "--npy takes exactly one tensor, 12 are chosen", "cat", self.path, "--kinds", "weights", "--npy", "x.npy")
+
+    def test_unwritable_output(self):
+        self.complains(3, "cannot make directory", "replay", self.path, "--metric", "loss", "-o", "/dev/null/x")
+        self.complains(3, "/dev/full", "cat", self.path, "--kinds", "loss", "--steps", "1", "--npy", "/dev/full")
+
+    def test_nothing_partial_under_a_final_name(self):
+        # The variance of an event cannot be computed: the replay fails after the loss was written.
+        out = self.dir / "partial"
+        nauha("replay", self.path, "--metric", "loss", "--metric", "variance:batch_finished", "-o", out, "--sink", "csv", code=3)
+        self.assertEqual([p.name for p in out.iterdir() if p.suffix == ".csv"], [])
+
+    def test_a_reader_that_has_seen_enough(self):
+        done = subprocess.run(f"'{NAUHA}' ls '{self.path}' | head -n 1", shell=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=60)
+        self.assertIn("seq", done.stdout)
+        self.assertEqual(done.stderr, "")
+
+
+class Help(unittest.TestCase):
+    def test_every_command_explains_itself(self):
+        for command in nauha("help", "--commands").stdout.split():
+            with self.subTest(command):
+                text = nauha(command, "--help").stdout
+                self.assertEqual(text, nauha("help", command).stdout)
+                self.assertIn(f"usage: nauha {command}", text)
+                self.assertIn("--help", text)
+
+    def test_man_pages_are_up_to_date(self):
+        pages = {"nauha.1": nauha("help", "--man").stdout}
+        for command in nauha("help", "--commands").stdout.split():
+            pages[f"nauha-{command}.1"] = nauha("help", "--man", command).stdout
+        committed = {page.name: page.read_text() for page in (ROOT / "docs/man").glob("*.1")}
+        self.assertEqual(pages, committed, "run make man")
+
+    def test_version(self):
+        self.assertEqual(nauha("--version").stdout, f"nauha {(ROOT / 'VERSION').read_text().strip()}\n")
+
+
+@unittest.skipUnless(has_training(), "skipped: this build has no libtorch")
+class Train(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.dir = pathlib.Path(self.folder.name)
+        self.trace = self.dir / "run.h5"
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def start(self, *arguments):
+        process = subprocess.Popen([NAUHA, "train", "-o", self.trace, "--epochs", "50", "--batch-size", "16", *arguments],
+                                   stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (self.trace.exists() and self.trace.stat().st_size > 1 << 20):
+            time.sleep(0.05)
+        return process
+
+    def test_signals_end_the_recording_properly(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with self.subTest(number):
+                self.trace.unlink(missing_ok=True)
+                process = self.start()
+                process.send_signal(number)
+                _, stderr = process.communicate(timeout=60)
+                self.assertEqual(process.returncode, 128 + number, stderr)
+                self.assertIn("closed properly", stderr)
+                info = json.loads(nauha("info", "--json", self.trace).stdout)
+                self.assertIs(info["complete"], True)
+                self.assertGreater(info["steps"], 0)
+
+    def test_a_second_writer_is_refused_and_a_killed_recording_is_readable(self):
+        process = self.start("--flush", "0.1")
+        done = nauha("train", "-o", self.trace, "--max-steps", "1", code=3)
+        self.assertIn("is being written by another recorder", done.stderr)
+        process.kill()
+        process.communicate(timeout=60)
+        info = json.loads(nauha("info", "--json", self.trace).stdout)
+        self.assertIs(info["complete"], False)
+        self.assertIs(info["closed"], False)
+        self.assertGreater(info["steps"], 0)
+        nauha("verify", self.trace)
+        done = nauha("replay", self.trace, "--metric", "loss")
+        self.assertIn("cut off", done.stderr)
+        self.assertGreater(len(done.stdout.splitlines()), 1)
+
+    def test_a_missing_dataset_leaves_an_older_trace_alone(self):
+        make_trace(self.trace)
+        before = self.trace.read_bytes()
+        done = nauha("train", "-o", self.trace, "--data-dir", self.dir / "none", code=3)
+        self.assertIn("cannot open dataset directory", done.stderr)
+        nauha("train", "-o", self.trace, "--metric", "nrm:weights", code=2)
+        self.assertEqual(self.trace.read_bytes(), before)
+
+    def test_places_that_cannot_be_written(self):
+        self.assertIn("No such file or directory", nauha("train", "-o", self.dir / "a/b.h5", "--max-steps", "1", code=3).stderr)
+        self.assertIn("it is a directory", nauha("train", "-o", self.dir, "--max-steps", "1", code=3).stderr)
+
+    def test_a_full_disk_stops_the_recording_and_not_the_training(self):
+        script = 'ulimit -f 4096; trap "" XFSZ; exec "$0" train -o "$1" --max-steps 60 --batch-size 32'
+        done = subprocess.run(["bash", "-c", script, NAUHA, str(self.trace)], stderr=subprocess.PIPE, text=True, timeout=120)
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertEqual(done.stderr.count("recording has stopped"), 1, done.stderr)
+        self.assertIn("60 steps", done.stderr)
+        self.assertIn("File too large", done.stderr)
+        info = json.loads(nauha("info", "--json", self.trace).stdout)
+        self.assertIs(info["complete"], False)
+
+    def test_a_limit_ends_the_recording_and_is_told(self):
+        done = nauha("train", "-o", self.trace, "--max-steps", "60", "--limit", "4M", "--buffer", "2M", code=3)
+        self.assertIn("recording stopped at its limit of 4194304 bytes", done.stderr)
+        info = json.loads(nauha("info", "--json", self.trace).stdout)
+        self.assertGreater(info["lost"], 0)
+        self.assertIn("limit", info["failure"])
+        self.assertLess(self.trace.stat().st_size, 12 << 20)
+        nauha("verify", self.trace)
+
+    def test_unrecorded(self):
+        done = nauha("train", "--max-steps", "2")
+        self.assertIn("2 steps", done.stderr)
+        self.assertEqual(list(self.dir.iterdir()), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
