@@ -1,7 +1,8 @@
 #include <nauha/torch.hpp>
 
 int main() {
-    torch::nn::Sequential model(torch::nn::Linear(4, 8), torch::nn::ReLU(), torch::nn::Linear(8, 2));
+    torch::nn::Sequential model(torch::nn::Linear(4, 8), torch::nn::ReLU(),
+                                torch::nn::Linear(8, 2));
     torch::optim::SGD optimizer(model->parameters(), 0.1);
     auto x = torch::randn({32, 4}), y = torch::randint(2, {32}, torch::kLong);
 
