@@ -201,6 +201,7 @@ void nauha__gnuplot_begin_picture(FILE *out, const struct nauha__gnuplot_frame *
         "        set output output.'.pdf'\n"
         "    } else { if (target eq 'dumb') {\n"
         "        set terminal dumb size %u,%u noenhanced\n"
+        "        unset grid\n"
         "        set output\n"
         "    } else {\n"
         "        eval 'set terminal '.target.' size width,height noenhanced persist'\n"

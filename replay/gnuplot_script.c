@@ -171,20 +171,32 @@ static void write_with(FILE *out, const struct scalar_plot *plot, const char *lo
 
 /* ---- one line ---- */
 
+static void write_means(FILE *out, const struct scalar_plot *plot, const struct nauha__line *line) {
+    write_using(out, plot, line, true);
+    fputs(" with lines lc rgb '#0072B2' lw 2.2 title sprintf('mean of %d steps', window)\n", out);
+}
+
+/* Every value, pale, under their means; characters cannot be pale. */
+static void write_values_and_means(FILE *out, const struct scalar_plot *plot,
+                                   const struct nauha__line *line) {
+    fputs("    if (target eq 'dumb') {\n        plot ", out);
+    write_means(out, plot, line);
+    fputs("    } else {\n        plot ", out);
+    write_using(out, plot, line, false);
+    fputs(" with lines lc rgb '#a6cee3' lw 0.7 title 'every value', \\\n             ", out);
+    write_means(out, plot, line);
+    fputs("    }\n", out);
+}
+
 static void write_single(FILE *out, const struct scalar_plot *plot) {
     const struct nauha__line *line = plot->lines[0];
     char legend[512];
     nauha__gnuplot_legend(plot->frame.summary, line, legend, sizeof legend);
-    fputs("    plot ", out);
     if (plot->window > 1) {
-        write_using(out, plot, line, false);
-        fputs(" with lines lc rgb '#a6cee3' lw 0.7 title 'every value', \\\n         ", out);
-        write_using(out, plot, line, true);
-        fputs(" with lines lc rgb '#0072B2' lw 2.2 title "
-              "sprintf('mean of %d steps', window)\n",
-              out);
+        write_values_and_means(out, plot, line);
         return;
     }
+    fputs("    plot ", out);
     write_using(out, plot, line, true);
     write_with(out, plot, "lc rgb '#0072B2' lw 1.8", "pt 7 ps 0.6");
     if (legend[0]) {

@@ -25,7 +25,8 @@ const struct command nauha__commands[] = {
          "(-o). Without -o it trains unrecorded: the baseline to compare with. With --metric the "
          "same metrics are computed live that replay computes from the trace, and written to the "
          "directory of --live, or to standard output.",
-     .examples = "nauha train -o run.h5 --model resnet --max-steps 200\n"
+     .examples = "nauha train -o run.h5 --batch-size 32 --max-steps 200\n"
+                 "nauha train -o run.h5 --model resnet --kinds weights,weight_updates,loss\n"
                  "nauha train -o run.h5 --metric loss --metric norm:weights --live series",
      .groups = {&nauha__train_output_options, &training_options, &recording_options,
                 &recorded_options},
