@@ -58,6 +58,8 @@ PROGRAM := $(OUT)/nauha
 TRAIN := $(OUT)/nauha_train.so
 RECORDER_LIB := $(OUT)/libnauha-recorder.so
 REPLAY_LIB := $(OUT)/libnauha-replay.so
+# All of it in one library: what the Python package loads.
+LIBRARY := $(OUT)/libnauha.so
 H5_PLUGIN := $(OUT)/plugins/libnauha_h5z_zstd.so
 
 # ---- flags ----
@@ -105,7 +107,7 @@ HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5
 .PHONY: all demo test bench deps install man clean help force check check-layers check-headers \
     check-format check-size
 
-all: $(PROGRAM) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGIN) $(if $(TORCH_FOUND),$(TRAIN)) ## build everything
+all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGIN) $(if $(TORCH_FOUND),$(TRAIN)) ## build everything
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -223,6 +225,10 @@ $(RECORDER_LIB): $(CORE_OBJ) $(RECORDER_OBJ)
 	@$(CC) $(LDFLAGS) -shared -Wl,-soname,$(@F) $^ -o $@ $(LDLIBS)
 
 $(REPLAY_LIB): $(CORE_OBJ) $(REPLAY_OBJ) $(ANALYZERS_OBJ)
+	@echo "  LINK $@"
+	@$(CC) $(LDFLAGS) -shared -Wl,-soname,$(@F) $^ -o $@ $(LDLIBS)
+
+$(LIBRARY): $(filter-out $(B)/tools/nauha.c.o,$(TOOLS_OBJ)) $(LIBRARY_OBJ)
 	@echo "  LINK $@"
 	@$(CC) $(LDFLAGS) -shared -Wl,-soname,$(@F) $^ -o $@ $(LDLIBS)
 

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""The C library behind this package: its structures, its functions and its errors.
+
+Everything here mirrors `include/nauha/*.h`, where each call is documented. The library is loaded
+once, when this module is imported; `NAUHA_LIBRARY` names another one.
+"""
+import ctypes
+import enum
+import os
+import pathlib
+from ctypes import (CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char, c_char_p, c_double, c_int, c_int64, c_size_t,
+                    c_uint32, c_uint64, c_void_p)
+
+NONE = 0xFFFFFFFF  # NAUHA_NONE: no module
+
+
+class Status(enum.IntEnum):
+    """enum nauha_status"""
+
+    OK = 0
+    END = 1
+    INVALID = 2
+    UNKNOWN = 3
+    STATE = 4
+    NOMEM = 5
+    IO = 6
+    BUSY = 7
+    FORMAT = 8
+    VERSION = 9
+    DAMAGED = 10
+    LIMIT = 11
+    UNAVAILABLE = 12
+    SUBSCRIBER = 13
+
+
+class Error(Exception):
+    """What the C library refused or could not do; `status` says which of its codes."""
+
+    def __init__(self, message, status=Status.INVALID):
+        super().__init__(message)
+        self.status = status
+
+
+class NativeError(Structure):
+    """struct nauha_error"""
+
+    _fields_ = [("code", c_int), ("saved_errno", c_int), ("message", c_char * 1024)]
+
+    def text(self):
+        return self.message.decode("utf-8", "replace")
+
+
+class Tensor(Structure):
+    """struct nauha_tensor; `strides` NULL: contiguous"""
+
+    _fields_ = [("data", c_void_p), ("dtype", c_int), ("ndim", c_uint32), ("shape", POINTER(c_int64)),
+                ("strides", POINTER(c_int64))]
+
+
+class Parameter(Structure):
+    """struct nauha_parameter"""
+
+    _fields_ = [("module", c_uint32), ("slot", c_uint32), ("bias", c_bool), ("tensor", Tensor)]
+
+
+class Option(Structure):
+    """struct nauha_option"""
+
+    _fields_ = [("name", c_char_p), ("letter", c_char), ("value", c_char_p), ("fallback", c_char_p), ("help", c_char_p)]
+
+
+class RecorderStats(Structure):
+    """struct nauha_recorder_stats"""
+
+    _fields_ = [(name, c_uint64) for name in
+                ("messages", "bytes_published", "bytes_stored", "messages_lost", "bytes_lost", "blocked_ns")]
+
+
+class MessageInfo(Structure):
+    """struct nauha_message_info"""
+
+    _fields_ = [("seq", c_uint64), ("time_ns", c_uint64), ("global_step", c_uint64), ("train_step", c_uint32),
+                ("epoch", c_uint32), ("rank", c_uint32), ("call", c_uint32), ("kind", c_uint32), ("tag", c_uint32),
+                ("module", c_uint32), ("slot", c_uint32), ("kind_name", c_char_p), ("tag_name", c_char_p),
+                ("module_name", c_char_p), ("module_class", c_char_p), ("slot_name", c_char_p),
+                ("has_tensor", c_bool), ("dtype", c_int), ("ndim", c_uint32), ("shape", POINTER(c_int64)),
+                ("bytes", c_uint64)]
+
+
+MESSAGE_FN = CFUNCTYPE(c_int, c_void_p, c_void_p, POINTER(NativeError))
+ERROR = POINTER(NativeError)
+STATUS = c_int
+
+# name: (what it returns, what it takes). Handles (recorder, names, trace, ...) are plain pointers.
+PROTOTYPES = {
+    "nauha_status_text": (c_char_p, [c_int]),
+    "nauha_dtype_name": (c_char_p, [c_int]),
+    "nauha_dtype_size": (c_size_t, [c_int]),
+    "nauha_names_new": (c_void_p, []),
+    "nauha_names_free": (None, [c_void_p]),
+    "nauha_names_add_kind": (STATUS, [c_void_p, c_char_p, c_int, c_int, POINTER(c_uint32), ERROR]),
+    "nauha_names_add_module": (STATUS, [c_void_p, c_char_p, c_char_p, POINTER(c_uint32), ERROR]),
+    "nauha_names_add_slot": (STATUS, [c_void_p, c_char_p, POINTER(c_uint32), ERROR]),
+    "nauha_names_add_tag": (STATUS, [c_void_p, c_char_p, POINTER(c_uint32), ERROR]),
+    "nauha_names_find_kind": (c_uint32, [c_void_p, c_char_p]),
+    "nauha_names_find_module": (c_uint32, [c_void_p, c_char_p]),
+    "nauha_names_find_tag": (c_uint32, [c_void_p, c_char_p]),
+    "nauha_names_kinds": (c_uint32, [c_void_p]),
+    "nauha_names_modules": (c_uint32, [c_void_p]),
+    "nauha_names_kind": (c_char_p, [c_void_p, c_uint32]),
+    "nauha_names_kind_scope": (c_int, [c_void_p, c_uint32]),
+    "nauha_names_kind_form": (c_int, [c_void_p, c_uint32]),
+    "nauha_names_module": (c_char_p, [c_void_p, c_uint32]),
+    "nauha_names_module_class": (c_char_p, [c_void_p, c_uint32]),
+    "nauha_recorder_config_new": (c_void_p, []),
+    "nauha_recorder_config_free": (None, [c_void_p]),
+    "nauha_recorder_options": (POINTER(Option), [POINTER(c_size_t)]),
+    "nauha_recorder_config_set": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),
+    "nauha_recorder_config_describe": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),
+    "nauha_recorder_config_set_rank": (STATUS, [c_void_p, c_uint32, c_uint32, ERROR]),
+    "nauha_recorder_open": (STATUS, [c_char_p, c_void_p, POINTER(c_void_p), ERROR]),
+    "nauha_recorder_depth": (c_int, [c_void_p]),
+    "nauha_recorder_names": (c_void_p, [c_void_p]),
+    "nauha_recorder_tap": (STATUS, [c_void_p, c_void_p, c_void_p, ERROR]),
+    "nauha_recorder_wants": (c_bool, [c_void_p, c_uint32, c_uint32]),
+    "nauha_recorder_pause": (None, [c_void_p, c_bool]),
+    "nauha_recorder_set_tag": (STATUS, [c_void_p, c_uint32, ERROR]),
+    "nauha_recorder_begin_step": (STATUS, [c_void_p, POINTER(Parameter), c_size_t, ERROR]),
+    "nauha_recorder_end_step": (STATUS, [c_void_p, POINTER(Parameter), c_size_t, ERROR]),
+    "nauha_recorder_epoch_finished": (STATUS, [c_void_p, ERROR]),
+    "nauha_recorder_publish": (STATUS, [c_void_p, c_uint32, c_uint32, c_uint32, c_uint32, POINTER(Tensor), ERROR]),
+    "nauha_recorder_alias": (STATUS, [c_void_p, c_uint32, c_uint32, c_uint32, c_uint32, ERROR]),
+    "nauha_recorder_global_step": (c_uint64, [c_void_p]),
+    "nauha_recorder_get_stats": (None, [c_void_p, POINTER(RecorderStats)]),
+    "nauha_recorder_failure": (STATUS, [c_void_p, ERROR]),
+    "nauha_recorder_flush": (STATUS, [c_void_p, ERROR]),
+    "nauha_recorder_close": (STATUS, [c_void_p, ERROR]),
+}
+
+
+def _candidates():
+    """Where the library may lie: as told, beside the package, in a build tree, where the system looks."""
+    told = os.environ.get("NAUHA_LIBRARY")
+    if told:
+        return [told]
+    here = pathlib.Path(__file__).resolve().parent
+    tree = here.parent.parent.parent
+    return [here / "libnauha.so", tree / "build" / "libnauha.so", here.parent.parent.parent / "libnauha.so",
+            "libnauha.so"]
+
+
+def _load():
+    failure = None
+    for candidate in _candidates():
+        if isinstance(candidate, pathlib.Path) and not candidate.exists():
+            continue
+        try:
+            loaded = ctypes.CDLL(str(candidate))
+            break
+        except OSError as error:
+            failure = error
+    else:
+        raise ImportError(f"nauha's C library was not found: {failure}; build it with `make`, or name it in "
+                          "NAUHA_LIBRARY")
+    declare(loaded, PROTOTYPES)
+    return loaded
+
+
+def declare(loaded, prototypes):
+    """Gives functions of the library their types."""
+    for name, (result, arguments) in prototypes.items():
+        function = getattr(loaded, name)
+        function.restype = result
+        function.argtypes = arguments
+
+
+library = _load()
+
+
+def call(function, *arguments):
+    """Calls a function whose last argument is the error context; raises Error where it fails."""
+    error = NativeError()
+    status = function(*arguments, byref(error))
+    if status != Status.OK:
+        raise Error(error.text() or library.nauha_status_text(status).decode(), Status(status))
+
+
+def number(function, *arguments):
+    """Calls a function that gives a number (id) and then an error; returns the number."""
+    result = c_uint32()
+    call(function, *arguments, byref(result))
+    return result.value
+
+
+def fill_error(error, exception):
+    """Puts a Python exception into a C error context; returns the status for a callback to return."""
+    status = exception.status if isinstance(exception, Error) else Status.SUBSCRIBER
+    if error:
+        text = str(exception) if isinstance(exception, Error) else f"{type(exception).__name__}: {exception}"
+        error.contents.code = status
+        error.contents.message = text.encode("utf-8", "replace")[:1023]
+    return int(status)
+
+
+def _dtype_names():
+    names = []
+    while True:
+        name = library.nauha_dtype_name(len(names))
+        if name is None:
+            return names
+        names.append(name.decode())
+
+
+DTYPES = _dtype_names()  # "f32", ... by number
