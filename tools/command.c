@@ -132,8 +132,12 @@ static int complain_about_option(const struct command *command, const struct fla
     return nauha__usage(command, "%s has no option \"%s\"", command->name, word);
 }
 
-/* Builds getopt's tables: short letters as they are, long options numbered from LONG_BASE. */
-static void make_getopt(const struct flat *flat, char *letters, struct option *longs) {
+/* Builds getopt's tables: short letters as they are, long options numbered from LONG_BASE. Options
+ * behind the first argument are the command's too, unless the arguments are another program. */
+static void make_getopt(const struct command *command, const struct flat *flat, char *letters,
+                        struct option *longs) {
+    if (command->runs_arguments)
+        *letters++ = '+';
     *letters++ = ':';
     for (size_t i = 0; i < flat->count; i++) {
         const struct nauha_option *row = flat->rows[i];
@@ -162,9 +166,9 @@ static const struct nauha_option *option_of(const struct flat *flat, int code) {
 static int parse(struct invocation *invocation, int argc, char **argv) {
     const struct command *command = invocation->command;
     const struct flat flat = flatten(command);
-    char letters[2 * OPTIONS_MAX + 2];
+    char letters[2 * OPTIONS_MAX + 3];
     struct option longs[OPTIONS_MAX + 1];
-    make_getopt(&flat, letters, longs);
+    make_getopt(command, &flat, letters, longs);
     optind = 1;
     opterr = 0;
     for (;;) {

@@ -35,6 +35,7 @@ struct command {
     const char *description; /* paragraphs, for help and man page */
     const char *examples;    /* lines, each a command; NULL for none */
     size_t min_arguments, max_arguments;
+    bool runs_arguments; /* they are a program and its own arguments, options included */
     const struct option_group *groups[5]; /* NULL-terminated; "common" comes by itself */
     int (*run)(const struct invocation *invocation);
 };
@@ -88,6 +89,7 @@ void nauha__print_command_help(const struct command *command);
 void nauha__print_help(void *stream);
 void nauha__print_man_page(const struct command *command);
 
+int nauha__run_record(const struct invocation *invocation);
 int nauha__run_replay(const struct invocation *invocation);
 int nauha__run_train(const struct invocation *invocation);
 int nauha__run_info(const struct invocation *invocation);
@@ -100,7 +102,7 @@ int nauha__run_help(const struct invocation *invocation);
 
 extern const struct option_group nauha__replay_options, nauha__info_options, nauha__ls_options,
     nauha__cat_options, nauha__plot_options, nauha__analyzers_options, nauha__verify_options,
-    nauha__train_output_options, nauha__help_options;
+    nauha__train_output_options, nauha__record_options, nauha__help_options;
 
 /* Defines an option group from a table of rows in the same file. */
 #define OPTION_GROUP(id, heading, table)                                                           \

@@ -12,11 +12,31 @@
 
 static const struct option_group recording_options = {"Recording", nauha_recorder_options, NULL};
 static const struct option_group training_options = {"Training", nauha_train_option_table, NULL};
+/* Every rank writes a trace of its own. */
+static const struct option_group selected_options = {"Choosing what is recorded",
+                                                     nauha_selector_options, "rank"};
 /* --epochs of a training says how long it lasts. */
 static const struct option_group recorded_options = {"Choosing what is recorded",
                                                      nauha_selector_options, "epochs"};
 
 const struct command nauha__commands[] = {
+    {.name = "record",
+     .summary = "run a PyTorch program unchanged and record its training",
+     .arguments = "[--] PROGRAM [ARGUMENT...]",
+     .description =
+         "Runs the program as it is. As soon as it imports torch, the model that is trained, its "
+         "loss, labels, optimizers and epochs are found by themselves, and every message of the "
+         "training is written to a trace. The program's exit code, signals, input and output are "
+         "its own. Each process of a distributed training writes a trace of its own, run.rank0.h5 "
+         "and so on; \"nauha replay run.rank*.h5\" puts them together.",
+     .examples = "nauha record -o run.h5 -- python3 train.py --epochs 3\n"
+                 "nauha record -o run.h5 --kinds weights,loss --steps ::10 -- python3 train.py\n"
+                 "nauha record -o run.h5 -- torchrun --nproc-per-node 2 train.py",
+     .min_arguments = 1,
+     .max_arguments = SIZE_MAX,
+     .runs_arguments = true,
+     .groups = {&nauha__record_options, &recording_options, &selected_options},
+     .run = nauha__run_record},
     {.name = "train",
      .summary = "train a built-in network with libtorch, recorded",
      .arguments = "",

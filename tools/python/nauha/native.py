@@ -112,6 +112,12 @@ PROTOTYPES = {
     "nauha_names_kind_form": (c_int, [c_void_p, c_uint32]),
     "nauha_names_module": (c_char_p, [c_void_p, c_uint32]),
     "nauha_names_module_class": (c_char_p, [c_void_p, c_uint32]),
+    "nauha_selector_new": (c_void_p, []),
+    "nauha_selector_free": (None, [c_void_p]),
+    "nauha_selector_options": (POINTER(Option), [POINTER(c_size_t)]),
+    "nauha_selector_set": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),
+    "nauha_selector_accepts": (c_bool, [c_void_p, c_void_p, c_uint32, c_uint32, c_uint32, c_uint64, c_uint32,
+                                        c_uint32]),
     "nauha_recorder_config_new": (c_void_p, []),
     "nauha_recorder_config_free": (None, [c_void_p]),
     "nauha_recorder_options": (POINTER(Option), [POINTER(c_size_t)]),
@@ -211,4 +217,20 @@ def _dtype_names():
         names.append(name.decode())
 
 
+def _builtin_kinds():
+    names = library.nauha_names_new()
+    try:
+        return {library.nauha_names_kind(names, kind).decode(): kind for kind in range(library.nauha_names_kinds(names))}
+    finally:
+        library.nauha_names_free(names)
+
+
+def options(table):
+    """The names of an option table: "kinds", "on-full", ..."""
+    count = c_size_t()
+    rows = table(byref(count))
+    return [rows[i].name.decode() for i in range(count.value)]
+
+
 DTYPES = _dtype_names()  # "f32", ... by number
+KINDS = _builtin_kinds()  # number by name

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT */
+/* nauha record: runs a program, whose PyTorch trainings record themselves through a start-up hook
+ * of Python, and says afterwards what came of it. */
+#include <cjson/cJSON.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "nauha/recorder.h"
+#include "nauha/trace.h"
+#include "tools/command.h"
+#include "tools/python_package.h"
+#include "tools/terminal.h"
+
+/* As shells answer for a program that cannot be run. */
+enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+
+static const struct nauha_option record_table[] = {
+    {"output", 'o', "TRACE", NULL,
+     "record into this file; processes of a distributed training into TRACE.rankN each"},
+    {"step-by", 0, "auto|forward|optimizer", "auto",
+     "what a step is: a forward pass of the model, or what lies between steps of all optimizers; "
+     "auto takes optimizer where there are several"},
+};
+OPTION_GROUP(record_options, "Output", record_table);
+
+/* The running program, for the signal handler. */
+static volatile sig_atomic_t child;
+
+/* A signal sent to this process is meant for the program. One of the terminal's has reached the
+ * program already: it goes to the whole foreground group. */
+static void pass_on(int number, siginfo_t *info, void *context) {
+    (void)context;
+    if (child > 0 && info->si_code <= 0)
+        kill((pid_t)child, number);
+}
+
+static const int passed_on[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+#define PASSED_ON (sizeof passed_on / sizeof *passed_on)
+
+/* ---- what the hook is told ---- */
+
+static bool is_recording_option(const struct nauha_option *option) {
+    size_t count;
+    const struct nauha_option *rows = nauha_recorder_options(&count);
+    if (option >= rows && option < rows + count)
+        return true;
+    rows = nauha_selector_options(&count);
+    return option >= rows && option < rows + count;
+}
+
+/* Checks the options here, where an error still is one of usage. */
+static int check_options(const struct invocation *invocation, cJSON *options) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_recorder_config *config = nauha_recorder_config_new();
+    enum nauha_status status = config ? NAUHA_OK : nauha_error_set(&err, NAUHA_NOMEM, "no memory");
+    for (size_t i = 0; i < invocation->given_count && status == NAUHA_OK; i++) {
+        const struct given *given = &invocation->given[i];
+        if (!is_recording_option(given->option))
+            continue;
+        status = nauha_recorder_config_set(config, given->option->name, given->value, &err);
+        cJSON_DeleteItemFromObjectCaseSensitive(options, given->option->name);
+        cJSON_AddStringToObject(options, given->option->name, given->value);
+    }
+    nauha_recorder_config_free(config);
+    return status == NAUHA_OK ? EXIT_FINE : nauha__fail(&err);
+}
+
+/* The absolute path of the trace, whose directory can be written. */
+static int resolve_output(const char *output, char path[PATH_MAX]) {
+    struct stat there;
+    char directory[PATH_MAX], real[PATH_MAX];
+    const char *slash = strrchr(output, '/');
+    const char *name = slash ? slash + 1 : output;
+    snprintf(directory, sizeof directory, "%.*s", slash ? (int)(name - output) : 1,
+             slash ? output : ".");
+    if (!*name || (stat(output, &there) == 0 && S_ISDIR(there.st_mode))) {
+        fprintf(stderr, "nauha: \"%s\" is a directory: -o takes a file\n", output);
+        return EXIT_USAGE;
+    }
+    if (!realpath(directory, real) || access(real, W_OK) != 0) {
+        fprintf(stderr, "nauha: cannot write to \"%s\": %s\n", directory, strerror(errno));
+        return EXIT_FAILED;
+    }
+    if (snprintf(path, PATH_MAX, "%s/%s", real, name) < PATH_MAX)
+        return EXIT_FINE;
+    fprintf(stderr, "nauha: cannot write to \"%s\": %s\n", output, strerror(ENAMETOOLONG));
+    return EXIT_FAILED;
+}
+
+static int check_step(const struct invocation *invocation, cJSON *settings) {
+    const char *step = nauha__get(invocation, "step-by", "auto");
+    if (strcmp(step, "auto") != 0 && strcmp(step, "forward") != 0 && strcmp(step, "optimizer") != 0)
+        return nauha__usage(invocation->command,
+                            "\"%s\" is not a value of \"step-by\": expected one of auto, forward, "
+                            "optimizer",
+                            step);
+    cJSON_AddStringToObject(settings, "step", step);
+    return EXIT_FINE;
+}
+
+static void add_command(const struct invocation *invocation, cJSON *settings) {
+    char command[8192] = "";
+    for (size_t i = 0; i < invocation->argument_count; i++) {
+        const size_t used = strlen(command);
+        snprintf(command + used, sizeof command - used, "%s%s", i ? " " : "",
+                 invocation->arguments[i]);
+    }
+    cJSON_AddStringToObject(settings, "command", command);
+}
+
+/* Settings and search path for every Python process that the program consists of. */
+static int set_environment(const struct invocation *invocation, const char *status_directory) {
+    char package[PATH_MAX], hook[PATH_MAX + 16], output[PATH_MAX];
+    cJSON *settings = cJSON_CreateObject();
+    cJSON *options = cJSON_AddObjectToObject(settings, "options");
+    int code = check_options(invocation, options);
+    if (code == EXIT_FINE)
+        code = check_step(invocation, settings);
+    if (code == EXIT_FINE)
+        code = resolve_output(nauha__get(invocation, "output", ""), output);
+    if (code == EXIT_FINE && !nauha__python_directory(package, sizeof package))
+        code = EXIT_FAILED;
+    if (code == EXIT_FINE) {
+        add_command(invocation, settings);
+        cJSON_AddStringToObject(settings, "output", output);
+        cJSON_AddStringToObject(settings, "package", package);
+        cJSON_AddStringToObject(settings, "status", status_directory);
+        cJSON_AddBoolToObject(settings, "quiet", invocation->quiet);
+        char *text = cJSON_PrintUnformatted(settings);
+        snprintf(hook, sizeof hook, "%s/nauha/hook", package);
+        if (!text || setenv("NAUHA_RECORD", text, 1) != 0 || !nauha__python_path_prepend(hook)) {
+            fprintf(stderr, "nauha: out of memory\n");
+            code = EXIT_FAILED;
+        }
+        cJSON_free(text);
+    }
+    cJSON_Delete(settings);
+    return code;
+}
+
+/* ---- running the program ---- */
+
+/* Becomes the program; writes errno to the pipe where that fails. */
+static void become(const struct invocation *invocation, int failure, pid_t parent) {
+    /* Whoever kills the recorder outright means the program. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(EXIT_FAILED);
+    signal(SIGPIPE, SIG_DFL);
+    execvp(invocation->arguments[0], (char *const *)invocation->arguments);
+    const int why = errno;
+    const ssize_t written = write(failure, &why, sizeof why);
+    _exit(written == (ssize_t)sizeof why ? EXIT_NOT_FOUND : EXIT_FAILED);
+}
+
+/* Starts the program and waits for its end. Returns its wait status, or -1 with *code set. */
+static int run_program(const struct invocation *invocation, int *code) {
+    int ends[2], why = 0, status = 0;
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        fprintf(stderr, "nauha: cannot make a pipe: %s\n", strerror(errno));
+        *code = EXIT_FAILED;
+        return -1;
+    }
+    struct sigaction action = {.sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART};
+    struct sigaction before[PASSED_ON];
+    sigset_t blocked, open;
+    sigemptyset(&blocked);
+    for (size_t i = 0; i < PASSED_ON; i++)
+        sigaddset(&blocked, passed_on[i]);
+    sigprocmask(SIG_BLOCK, &blocked, &open);
+    for (size_t i = 0; i < PASSED_ON; i++) {
+        sigaction(passed_on[i], NULL, &before[i]);
+        if (before[i].sa_handler != SIG_IGN) /* nohup: the program inherits that */
+            sigaction(passed_on[i], &action, NULL);
+    }
+    const pid_t parent = getpid(), pid = fork();
+    if (pid == 0) {
+        for (size_t i = 0; i < PASSED_ON; i++)
+            sigaction(passed_on[i], &before[i], NULL);
+        sigprocmask(SIG_SETMASK, &open, NULL);
+        become(invocation, ends[1], parent);
+    }
+    child = pid;
+    sigprocmask(SIG_SETMASK, &open, NULL);
+    close(ends[1]);
+    if (pid < 0) {
+        why = errno;
+    } else {
+        if (read(ends[0], &why, sizeof why) != (ssize_t)sizeof why)
+            why = 0;
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
+    }
+    child = 0;
+    close(ends[0]);
+    if (!why)
+        return status;
+    fprintf(stderr, "nauha: cannot run \"%s\": %s\n", invocation->arguments[0], strerror(why));
+    *code = why == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+    return -1;
+}
+
+/* ---- what came of it ---- */
+
+static void tell_trace(const char *path) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_names *names = nauha_names_new();
+    struct nauha_trace *trace = NULL;
+    if (!names || nauha_trace_open(path, names, &trace, &err) != NAUHA_OK) {
+        fprintf(stderr, "nauha: %s\n", names ? err.message : "out of memory");
+    } else {
+        struct nauha_trace_info info;
+        char messages[32], steps[32], published[32], stored[32];
+        nauha_trace_get_info(trace, &info);
+        fprintf(stderr, "nauha: %s: %s messages of %s step%s, %s, stored in %s\n", path,
+                nauha__count_text(info.messages, messages), nauha__count_text(info.steps, steps),
+                info.steps == 1 ? "" : "s", nauha__size_text(info.bytes_published, published),
+                nauha__size_text(info.bytes_stored, stored));
+        if (!info.closed)
+            fprintf(stderr, "nauha: %s was not closed: what was flushed before the program ended is "
+                            "there\n",
+                    path);
+        if (info.failure[0])
+            fprintf(stderr, "nauha: %s is not complete: %s\n", path, info.failure);
+    }
+    nauha_trace_close(trace);
+    nauha_names_free(names);
+}
+
+struct outcome {
+    bool python, torch, failed;
+    size_t traces;
+};
+
+/* Reads one mark that a process left: python, torch, trace-PID (a path in it), failed-PID. */
+static void take_mark(struct outcome *outcome, const char *directory, const char *name, bool quiet) {
+    char path[2 * PATH_MAX], line[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    outcome->python |= strcmp(name, "python") == 0;
+    outcome->torch |= strcmp(name, "torch") == 0;
+    outcome->failed |= strncmp(name, "failed-", 7) == 0;
+    FILE *file = strncmp(name, "trace-", 6) == 0 ? fopen(path, "r") : NULL;
+    while (file && fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = '\0';
+        outcome->traces++;
+        if (!quiet)
+            tell_trace(line);
+    }
+    if (file)
+        fclose(file);
+    unlink(path);
+}
+
+/* Tells what was recorded, or why nothing was; removes the marks. */
+static void tell_outcome(const struct invocation *invocation, const char *directory) {
+    struct outcome outcome = {0};
+    struct dirent **entries = NULL;
+    const int count = scandir(directory, &entries, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        if (entries[i]->d_name[0] != '.')
+            take_mark(&outcome, directory, entries[i]->d_name, invocation->quiet);
+        free(entries[i]);
+    }
+    free(entries);
+    rmdir(directory);
+    if (outcome.traces || outcome.failed)
+        return;
+    const char *why = outcome.torch ? "no model with trainable parameters ran in training mode"
+                      : outcome.python
+                          ? "the program never imported torch"
+                          : "the program started no Python that runs a sitecustomize (is it Python? "
+                            "with -I, -E or -S it cannot be recorded; use nauha.Exporter)";
+    fprintf(stderr, "nauha: nothing was recorded: %s\n", why);
+    if (access(nauha__get(invocation, "output", ""), F_OK) == 0)
+        fprintf(stderr, "nauha: %s is an older file and was left as it was\n",
+                nauha__get(invocation, "output", ""));
+}
+
+/* Ends as the program ended. */
+static int end_like(int status) {
+    if (!WIFSIGNALED(status))
+        return WEXITSTATUS(status);
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none); /* the program has dumped its own */
+    signal(WTERMSIG(status), SIG_DFL);
+    raise(WTERMSIG(status));
+    return 128 + WTERMSIG(status);
+}
+
+int nauha__run_record(const struct invocation *invocation) {
+    if (!nauha__has(invocation, "output"))
+        return nauha__usage(invocation->command, "record needs -o TRACE");
+    const char *temporary = getenv("TMPDIR");
+    char directory[PATH_MAX];
+    snprintf(directory, sizeof directory, "%s/nauha-record-XXXXXX",
+             temporary && *temporary ? temporary : "/tmp");
+    if (!mkdtemp(directory)) {
+        fprintf(stderr, "nauha: cannot make \"%s\": %s\n", directory, strerror(errno));
+        return EXIT_FAILED;
+    }
+    int code = set_environment(invocation, directory);
+    if (code != EXIT_FINE) {
+        rmdir(directory);
+        return code;
+    }
+    const int status = run_program(invocation, &code);
+    if (status < 0) {
+        rmdir(directory);
+        return code;
+    }
+    tell_outcome(invocation, directory);
+    return end_like(status);
+}

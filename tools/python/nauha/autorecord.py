@@ -1,0 +1,395 @@
+# SPDX-License-Identifier: MIT
+"""Records a program that knows nothing of it: finds the model, the loss, the labels, the optimizers and
+the epochs by watching PyTorch.
+
+- The model is the outermost module with trainable parameters that runs in training mode. Where the
+  optimizers train parameters that are not in it, there are further models.
+- The loss is what backward() is called on; the labels are the targets of the loss function last used.
+- An epoch has ended when the DataLoader that feeds the training has run out, or starts anew.
+
+Threads: any.
+"""
+import atexit
+import functools
+import inspect
+import os
+import pathlib
+import signal
+import sys
+import threading
+import weakref
+
+import torch
+from torch.nn import functional
+
+from nauha import compat, hooks, native, registry
+from nauha.exporter import Exporter, path_of_rank, place_in_training
+from nauha.publisher import Counter
+
+_LOSSES = ("cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy",
+           "binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss", "gaussian_nll_loss", "ctc_loss",
+           "hinge_embedding_loss", "margin_ranking_loss", "cosine_embedding_loss", "multi_margin_loss",
+           "multilabel_margin_loss", "multilabel_soft_margin_loss", "soft_margin_loss")
+
+
+def install(settings):
+    """settings: "output", "options", "step", "status" (a folder for marks), "command", "quiet"."""
+    AutoRecorder(settings).install()
+
+
+class AutoRecorder:
+    def __init__(self, settings):
+        self.settings = settings
+        self.exporter = None
+        self._lock = threading.RLock()
+        self._call = torch.nn.Module.__call__  # what Module.__call__ is without us
+        self._optimizers = weakref.WeakSet()
+        self._roots = weakref.WeakSet()
+        self._names = set()
+        self._failed = False
+        self._trained = False  # backward() was called
+        self._backwards = Counter()
+        self._labelled_in = -1  # the step whose labels have been seen
+        self._output = lambda: None  # the model's latest output, weakly
+        self._feeding = set()  # DataLoaders, as tokens, that gave batches when `_fed_serial` steps had begun
+        self._feeders = set()  # those that gave batches in the step before
+        self._fed_serial = -1
+        self._serial_at_epoch = 0
+
+    def install(self):
+        self._watch_models()
+        self._watch_optimizers()
+        self._watch_losses()
+        self._watch_backward()
+        self._watch_epochs()
+        self._watch_compile()
+        self._hide_from_scripting()
+        os.register_at_fork(after_in_child=self._leave)
+
+    def _leave(self):
+        """In a forked child: the recording is its parent's."""
+        if self.exporter is not None:
+            self._failed = True
+            self.exporter = None
+
+    # ---- models ----
+
+    def _watch_models(self):
+        recorder, call = self, self._call
+
+        def __call__(module, *args, **kwargs):
+            if module.training and not compat.is_traced():
+                recorder._found(module)
+            return call(module, *args, **kwargs)
+
+        torch.nn.Module.__call__ = __call__
+
+    def _found(self, module):
+        """A module is about to run in training mode."""
+        if self._failed or not torch.is_grad_enabled() or compat.in_backward():
+            return
+        plain = registry.unwrapped(module)
+        with self._lock:
+            if any(plain is part for root in self._roots for part in root.modules()):
+                return
+            if not any(parameter.requires_grad for parameter in plain.parameters()):
+                return  # a loss function, a frozen critic
+            try:
+                self._attach(module, plain)
+            except Exception as error:
+                self._failed = True
+                self._say(f"this training is not recorded: {error}")
+                self._mark("failed", str(error))
+            if self._failed or not self._untrained():
+                torch.nn.Module.__call__ = self._call
+
+    def _untrained(self):
+        """How many of the optimizers' parameters are in none of the models found so far."""
+        known = {id(parameter) for root in self._roots for parameter in root.parameters()}
+        return sum(id(parameter) not in known for optimizer in self._optimizers
+                   for group in optimizer.param_groups for parameter in group["params"])
+
+    def _attach(self, module, plain):
+        self._roots.add(plain)
+        name = ""
+        if self.exporter is not None or self._untrained():
+            name = kind = type(plain).__name__
+            number = 2
+            while name in self._names:
+                name, number = f"{kind}_{number}", number + 1
+        self._names.add(name)
+        if self.exporter is None:
+            self._open(plain)
+        self.exporter.set_model(module, name)
+        self.exporter.add_modules(module)
+        module.register_forward_hook(_RememberOutput(self))
+
+    def _open(self, model):
+        settings = self.settings
+        rank, world_size = place_in_training()
+        step = settings["step"]
+        if step == "auto":
+            step = "optimizer" if len(self._optimizers) > 1 else "forward"
+        path = self._claim(settings["output"], rank, world_size)
+        facts = {"model": type(model).__name__, "command": settings["command"], "step": step}
+        self.exporter = Exporter(path, step=step, facts=facts, rank=rank, world_size=world_size, notice=self._say,
+                                 **settings["options"])
+        self.exporter.set_optimizer(*self._optimizers)
+        self._mark("trace", os.fspath(self.exporter.publisher.path))
+        self._close_at_sigterm()
+        self._tell_at_exit()
+
+    def _claim(self, wanted, rank, world_size):
+        """A path that no other process of this program records to: run.h5, else run.2.h5, ..."""
+        wanted = pathlib.Path(wanted)
+        path, number = wanted, 2
+        while True:
+            mine = path_of_rank(path, rank, world_size)
+            try:
+                os.close(os.open(os.path.join(self.settings["status"], f"claim-{mine.name}"),
+                                 os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                return path
+            except FileExistsError:
+                path, number = wanted.with_name(f"{wanted.stem}.{number}{wanted.suffix}"), number + 1
+
+    # ---- optimizers ----
+
+    def _watch_optimizers(self):
+        recorder, init = self, torch.optim.Optimizer.__init__
+
+        @functools.wraps(init)
+        def __init__(optimizer, *args, **kwargs):
+            init(optimizer, *args, **kwargs)
+            recorder._made(optimizer)
+
+        torch.optim.Optimizer.__init__ = __init__
+
+    def _made(self, optimizer):
+        with self._lock:
+            self._optimizers.add(optimizer)
+            if self.exporter is not None:
+                self.exporter.set_optimizer(optimizer)
+                if self._untrained():
+                    self._watch_models()
+
+    # ---- loss and labels ----
+
+    def _watch_losses(self):
+        for name in _LOSSES:
+            function = getattr(functional, name, None)
+            if inspect.isfunction(function):
+                setattr(functional, name, self._watched_loss(function))
+
+    def _watched_loss(self, function):
+        parameters = list(inspect.signature(function).parameters)
+        position = next(i for i, name in enumerate(parameters) if name in ("target", "targets"))
+        recorder = self
+
+        @functools.wraps(function)
+        def watched(*args, **kwargs):
+            if recorder.exporter is not None and not compat.is_traced():
+                output = args[0] if args else kwargs.get(parameters[0])
+                labels = args[position] if len(args) > position else kwargs.get(parameters[position])
+                recorder._labelled(output, labels)
+            return function(*args, **kwargs)
+
+        watched.__nauha_original__ = function  # for TorchScript, see _hide_from_scripting
+        return watched
+
+    def _labelled(self, output, labels):
+        exporter = self.exporter
+        if not exporter.publisher.active or compat.in_backward():
+            return
+        if not isinstance(output, torch.Tensor) or not (output.requires_grad or exporter.publisher.tag):
+            return
+        try:
+            with exporter.publisher.lock:
+                self._labelled_in = exporter.publisher.serial
+                exporter._labelled(output, labels if isinstance(labels, torch.Tensor) else None)
+        except Exception as error:
+            exporter._trouble(error)
+
+    def _watch_backward(self):
+        recorder, backward = self, torch.autograd.backward
+
+        @functools.wraps(backward)
+        def watched(tensors, *args, **kwargs):
+            if recorder.exporter is not None and not compat.in_backward():
+                recorder._backward(tensors)
+            return backward(tensors, *args, **kwargs)
+
+        torch.autograd.backward = watched
+
+    def _backward(self, losses):
+        exporter = self.exporter
+        publisher = exporter.publisher
+        self._trained = True
+        if not publisher.active:
+            return
+        try:
+            with publisher.lock:
+                if not publisher.step_open or not exporter._latest_on:
+                    return
+                output = self._output()
+                if self._labelled_in != publisher.serial and output is not None:
+                    publisher.publish(native.KINDS["network_output"], native.NONE, 0, 0, publisher.tag, output)
+                exporter._loss(losses, self._backwards.next(publisher.serial, publisher.tag))
+        except Exception as error:
+            exporter._trouble(error)
+
+    # ---- epochs ----
+
+    def _watch_epochs(self):
+        from torch.utils.data import DataLoader, dataloader
+        recorder = self
+        start, advance = DataLoader.__iter__, dataloader._BaseDataLoaderIter.__next__
+        loaders, iterators = weakref.WeakKeyDictionary(), weakref.WeakKeyDictionary()  # to a loader's token
+
+        @functools.wraps(start)
+        def __iter__(loader):
+            token = loaders.setdefault(loader, object())
+            recorder._loader_begins(token)
+            iterator = start(loader)
+            iterators[iterator] = token
+            return iterator
+
+        @functools.wraps(advance)
+        def __next__(iterator):
+            token = iterators.get(iterator)
+            try:
+                batch = advance(iterator)
+            except StopIteration:
+                recorder._loader_begins(token)
+                raise
+            recorder._loader_gave(token)
+            return batch
+
+        DataLoader.__iter__ = __iter__
+        dataloader._BaseDataLoaderIter.__next__ = __next__
+
+    def _serial(self):
+        return self.exporter.publisher.serial if self.exporter is not None else 0
+
+    def _loader_gave(self, token):
+        if self._serial() != self._fed_serial:  # the first batch since a step began
+            self._fed_serial = self._serial()
+            self._feeders, self._feeding = self._feeding, set()
+        self._feeding.add(token)
+
+    def _loader_begins(self, token):
+        """A loader has run out, or starts anew: an epoch has ended if it fed the latest step."""
+        serial = self._serial()
+        fed = self._feeders if serial == self._fed_serial else self._feeding
+        if token in fed and serial > self._serial_at_epoch:
+            self._serial_at_epoch = serial
+            self.exporter.epoch_finished()
+        self._feeding.discard(token)
+
+    # ---- living with the program ----
+
+    def _hide_from_scripting(self):
+        """torch.jit.script compiles functions and hooks: it is given what was there before us."""
+        recorder, script = self, torch.jit.script
+
+        @functools.wraps(script)
+        def watched(obj, *args, **kwargs):
+            original = getattr(obj, "__nauha_original__", None) if inspect.isfunction(obj) else None
+            if original is not None:
+                if kwargs.get("_rcb") is not None:
+                    kwargs["_rcb"] = torch._jit_internal.createResolutionCallbackFromClosure(original)
+                return script(original, *args, **kwargs)
+            if not isinstance(obj, torch.nn.Module) or recorder.exporter is None:
+                return script(obj, *args, **kwargs)
+            with _hidden_hooks(obj):
+                return script(obj, *args, **kwargs)
+
+        torch.jit.script = watched
+
+    def _watch_compile(self):
+        """What is compiled after its model was found runs inside of what is compiled: looked at from there."""
+        if not hasattr(torch, "compile"):
+            return
+        recorder, compile_function, compile_module = self, torch.compile, torch.nn.Module.compile
+
+        @functools.wraps(compile_function)
+        def watched(model=None, *args, **kwargs):
+            compiled = compile_function(model, *args, **kwargs)
+            if isinstance(compiled, torch.nn.Module):
+                recorder._compiled(compiled)
+            return compiled
+
+        @functools.wraps(compile_module)
+        def watched_method(module, *args, **kwargs):
+            compile_module(module, *args, **kwargs)
+            recorder._compiled(module)
+
+        torch.compile, torch.nn.Module.compile = watched, watched_method
+
+    def _compiled(self, module):
+        with self._lock:
+            if self.exporter is not None and registry.unwrapped(module) in self._roots:
+                self.exporter.set_model(module)
+
+    def _close_at_sigterm(self):
+        """A job that is told to end ends as it would have, with its trace closed."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            return  # the program has its own way of ending
+        exporter, mine = self.exporter, os.getpid()
+
+        def close(number, frame):
+            signal.signal(number, signal.SIG_DFL)
+            if os.getpid() == mine:
+                exporter.close()
+            os.kill(os.getpid(), number)
+
+        signal.signal(signal.SIGTERM, close)
+
+    def _tell_at_exit(self):
+        mine = os.getpid()
+
+        def tell():
+            if not self._trained and os.getpid() == mine:
+                self._say("backward() was never called: this recording holds forward passes only")
+
+        atexit.register(tell)
+
+    def _say(self, text):
+        if not self.settings.get("quiet"):
+            print(f"nauha: {text}", file=sys.stderr, flush=True)
+
+    def _mark(self, name, text):
+        """A line for the waiting `nauha record`."""
+        with open(os.path.join(self.settings["status"], f"{name}-{os.getpid()}"), "a") as file:
+            file.write(text + "\n")
+
+
+class _RememberOutput(hooks.Hook):
+    """Forward hook of a model: keeps a weak reference to what it gave."""
+
+    __slots__ = ()
+
+    def __call__(self, module, args, output):
+        if compat.is_traced():
+            return
+        first = next((tensor for _, tensor in hooks.each_tensor(output)), None)
+        if first is not None and not compat.in_backward():
+            self.exporter._output = weakref.ref(first)
+
+
+class _hidden_hooks:
+    def __init__(self, module):
+        self._tables = [table for part in module.modules() for table in (part._forward_hooks, part._forward_pre_hooks)]
+
+    def __enter__(self):
+        self._taken = []
+        for table in self._tables:
+            ours = [(key, hook) for key, hook in table.items() if isinstance(hook, (hooks.Hook, compat.WithoutKeywords))]
+            for key, _ in ours:
+                del table[key]
+            self._taken.append((table, ours))
+
+    def __exit__(self, *exception):
+        for table, ours in self._taken:
+            table.update(ours)

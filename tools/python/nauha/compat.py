@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""What differs between the versions of PyTorch this package serves, 1.13 to 2.13."""
+import threading
+
+import torch
+
+_compiling = getattr(getattr(torch, "compiler", None), "is_compiling", None) or (lambda: False)
+_tracing = torch._C._is_tracing
+
+
+def is_traced():
+    """Whether torch.compile, torch.export or torch.jit.trace is looking at what runs: a hook that returns at
+    once then leaves no mark in the graph."""
+    return _compiling() or _tracing()
+
+
+HOOKS_SEE_KEYWORDS = "with_kwargs" in torch.nn.Module.register_forward_pre_hook.__code__.co_varnames
+
+
+if hasattr(torch._C, "_current_graph_task_id"):
+    _graph_task = torch._C._current_graph_task_id
+
+    def in_backward():
+        """Whether this thread is inside a backward pass: a forward that runs there is recomputed."""
+        return _graph_task() != -1
+else:
+    _passes = threading.local()
+
+    def in_backward():
+        """Whether this thread is inside a backward pass: a forward that runs there is recomputed."""
+        return getattr(_passes, "depth", 0) > 0
+
+    def _counted(function):
+        def run(*arguments, **keywords):
+            _passes.depth = getattr(_passes, "depth", 0) + 1
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                _passes.depth -= 1
+
+        run.__doc__ = function.__doc__
+        run.__name__ = function.__name__
+        return run
+
+    torch.autograd.backward = _counted(torch.autograd.backward)
+    torch.autograd.grad = _counted(torch.autograd.grad)
+
+
+def add_forward_pre_hook(module, hook):
+    """Registers hook(module, args, kwargs)."""
+    if HOOKS_SEE_KEYWORDS:
+        return module.register_forward_pre_hook(hook, with_kwargs=True)
+    return module.register_forward_pre_hook(WithoutKeywords(hook))
+
+
+class WithoutKeywords:
+    """Adds the keyword arguments that hooks of torch 1.x are not given: none."""
+
+    __slots__ = ("hook",)
+
+    def __init__(self, hook):
+        self.hook = hook
+
+    def __call__(self, module, args):
+        return self.hook(module, args, {})
+
+    def __deepcopy__(self, memo):
+        return self.hook.__deepcopy__(memo)
+
+    def __reduce__(self):
+        return self.hook.__reduce__()
+
+
+def is_lazy(parameter):
+    """A parameter of a lazy module that has not run yet: it has no value."""
+    return torch.nn.parameter.is_lazy(parameter)
+
+
+def after_optimizer_step(optimizer, function):
+    """Calls function(optimizer) whenever a step of the optimizer is done. Returns what undoes it."""
+    if hasattr(optimizer, "register_step_post_hook"):
+        return optimizer.register_step_post_hook(lambda stepped, args, kwargs: function(stepped)).remove
+    import types
+    original = optimizer.step
+
+    def step(self, *arguments, **keywords):
+        result = original(*arguments, **keywords)
+        function(self)
+        return result
+
+    # A bound method, because learning-rate schedulers take the method's function and rebind it.
+    step.__wrapped__ = original
+    optimizer.step = types.MethodType(step, optimizer)
+    return lambda: optimizer.__dict__.pop("step", None)

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""From a training's steps, calls and tags to the recorder: what is open, what is wanted, how each
+message is stamped.
+
+Threads: any; a lock guards everything. Backward passes and replicas of a model run in threads of
+PyTorch's own.
+"""
+import os
+import sys
+import threading
+import weakref
+
+from nauha import native, tensors
+from nauha.native import KINDS, NONE, Status, library
+from nauha.sender import Sender
+
+
+class Counter:
+    """How often something happened in the open step, by tag."""
+
+    __slots__ = ("serial", "counts")
+
+    def __init__(self):
+        self.serial = 0
+        self.counts = {}
+
+    def next(self, serial, tag):
+        if serial != self.serial:
+            self.serial = serial
+            self.counts = {}
+        count = self.counts.get(tag, 0)
+        self.counts[tag] = count + 1
+        return count
+
+    def count(self, serial, tag):
+        return self.counts.get(tag, 0) if serial == self.serial else 0
+
+
+class Wanted:
+    """Which messages the recording's selection takes, so that nobody works for the others."""
+
+    def __init__(self, names, options, rank):
+        self._names = names
+        self._rank = rank
+        self._selector = library.nauha_selector_new()
+        known = native.options(library.nauha_selector_options)
+        for key, value in options.items():
+            if key in known:
+                native.call(library.nauha_selector_set, self._selector, key.encode(), value.encode())
+        self.inputs = "inputs" in options.get("kinds", "").split(",")
+        self._answers = {}
+        self._moment = (0, 0)
+        self.everything = False  # where a tap takes all
+
+    def at(self, step, epoch):
+        self._moment = (step, epoch)
+        self._answers.clear()
+
+    def __call__(self, kind, module, tag):
+        key = (kind, module, tag)
+        answer = self._answers.get(key)
+        if answer is None:
+            step, epoch = self._moment
+            answer = self._answers[key] = (kind != KINDS["inputs"] or self.inputs) and (
+                self.everything or
+                library.nauha_selector_accepts(self._selector, self._names, kind, module, tag, step, epoch, self._rank))
+        return answer
+
+    def free(self):
+        library.nauha_selector_free(self._selector)
+        self._selector = None
+
+
+class Publisher:
+    """One recording: opens the trace, stamps messages, ends it."""
+
+    def __init__(self, path, options, facts, rank, world_size, notice=None):
+        """Options are those of the command line without dashes, as text. Raises Error."""
+        self.lock = threading.RLock()
+        self.path = path
+        self.rank = rank
+        self._told = set()
+        self._notice = notice or (lambda text: print(f"nauha: {text}", file=sys.stderr, flush=True))
+        self.recorder = _open(path, options, facts, rank, world_size)
+        self.names = library.nauha_recorder_names(self.recorder)
+        self.depth = library.nauha_recorder_depth(self.recorder)
+        self.wanted = Wanted(self.names, options, rank)
+        self.out = Sender(self.recorder, self.tell)
+        self._slots = {"": 0}
+        self._tags = {"default": 0}
+        self.step_open = False
+        self.serial = 0  # steps begun
+        self.epoch = 0
+        self.tag = 0
+        self.results_only = False
+        self.active = True  # neither paused nor closed: hooks return at once where it is false
+        self._after_fork = _close_in_children(self)
+
+    # ---- telling ----
+
+    def tell(self, text):
+        """Tells a person something, once."""
+        if text not in self._told:
+            self._told.add(text)
+            self._notice(text)
+
+    def trouble(self, error):
+        """A hook failed: the training goes on, and somebody is told."""
+        if isinstance(error, tensors.Unrecordable):
+            self.tell(str(error))
+        else:
+            self.tell(f"a message was not recorded: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+
+    # ---- names ----
+
+    def slot(self, name):
+        number = self._slots.get(name)
+        if number is None:
+            number = self._slots[name] = native.number(library.nauha_names_add_slot, self.names, name.encode())
+        return number
+
+    def tag_number(self, name):
+        number = self._tags.get(name)
+        if number is None:
+            number = self._tags[name] = native.number(library.nauha_names_add_tag, self.names, name.encode())
+        return number
+
+    # ---- steps ----
+
+    def begin_step(self, parameters):
+        """Begins the next step, which ends an open one. parameters: see Sender."""
+        self.wanted.at(self.serial, self.epoch)
+        self.out.begin_step(parameters)
+        self.serial += 1
+        self.step_open = True
+        self._check()
+
+    def end_step(self, parameters):
+        if self.step_open:
+            self.step_open = False
+            self.out.end_step(parameters)
+            self._check()
+
+    def epoch_finished(self):
+        self.out.epoch_finished()
+        self.epoch += 1
+
+    def pause(self, paused):
+        self.out.drain()
+        library.nauha_recorder_pause(self.recorder, paused)
+        self.active = not paused
+
+    def _check(self):
+        error = native.NativeError()
+        if library.nauha_recorder_failure(self.recorder, native.byref(error)) != Status.OK:
+            self.tell(f"recording has stopped, the training goes on: {error.text()}")
+
+    # ---- messages ----
+
+    def publish(self, kind, module, slot, call, tag, tensor):
+        """One message; of the step that is open, or was last. Call with the lock held."""
+        if self.wanted(kind, module, tag):
+            if tensor is not None and self.out.immediate and not tensor.is_cpu:
+                self.stage(tensor.device.type)
+            self.out.publish(kind, module, slot, call, tag, tensor)
+
+    def stage(self, device_type):
+        """Tensors live on a device: from here on everything goes through the stager, in order."""
+        from nauha.staging import Stager, device_for
+        self.out = Stager(self.out, device_for(device_type), self.tell)
+
+    def publish_all(self, kind, module, call, tag, pairs):
+        """(path, tensor) pairs of one kind, the path being the slot."""
+        if self.wanted(kind, module, tag):
+            for path, tensor in pairs:
+                self.publish(kind, module, self.slot(path), call, tag, tensor)
+
+    # ---- ending ----
+
+    def stats(self):
+        self.out.drain()
+        stats = native.RecorderStats()
+        library.nauha_recorder_get_stats(self.recorder, native.byref(stats))
+        return {name: getattr(stats, name) for name, _ in stats._fields_}
+
+    def flush(self):
+        self.out.drain()
+        native.call(library.nauha_recorder_flush, self.recorder)
+
+    def close(self):
+        """False, having told why, where the trace is not complete."""
+        if self.recorder is None:
+            return True
+        self.active = False
+        self.out.close()
+        recorder, self.recorder = self.recorder, None
+        error = native.NativeError()
+        status = library.nauha_recorder_close(recorder, native.byref(error))
+        self.wanted.free()
+        if status != Status.OK:
+            self.tell(f"the recording is incomplete: {error.text()}")
+        return status == Status.OK
+
+
+def _open(path, options, facts, rank, world_size):
+    config = library.nauha_recorder_config_new()
+    try:
+        for key, value in options.items():
+            native.call(library.nauha_recorder_config_set, config, key.encode(), value.encode())
+        for key, value in facts.items():
+            native.call(library.nauha_recorder_config_describe, config, key.encode(), value.encode("utf-8", "replace"))
+        native.call(library.nauha_recorder_config_set_rank, config, rank, world_size)
+        recorder = native.c_void_p()
+        native.call(library.nauha_recorder_open, None if path is None else os.fsencode(path), config,
+                    native.byref(recorder))
+        return recorder.value
+    finally:
+        library.nauha_recorder_config_free(config)
+
+
+def _close_in_children(publisher):
+    """A forked child (a DataLoader's worker) must not record: the trace is its parent's."""
+    weak = weakref.ref(publisher)
+
+    def leave():
+        child = weak()
+        if child is not None:
+            child.active = False
+            child.recorder = None
+
+    os.register_at_fork(after_in_child=leave)
+    return leave

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""Which modules and parameters are published, and what they are called.
+
+Names are those of `state_dict` without the parts that wrappers add (DataParallel's and
+DistributedDataParallel's `module.`, torch.compile's `_orig_mod.`), so that the traces of a wrapped
+and of a plain training compare.
+
+Threads: one at a time; the publisher's lock.
+"""
+import weakref
+
+import torch
+
+from nauha import compat, native, tensors
+from nauha.native import NONE, library
+from nauha.publisher import Counter
+from nauha.sender import Value
+
+_WRAPPERS = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+
+
+def unwrapped(module):
+    """The model inside DataParallel, DistributedDataParallel and torch.compile."""
+    while True:
+        if isinstance(module, _WRAPPERS):
+            module = module.module
+        elif is_compiled(module):
+            module = module._orig_mod
+        else:
+            return module
+
+
+def is_compiled(module):
+    """What torch.compile(module) returned."""
+    return "_orig_mod" in module._modules and type(module).__name__ == "OptimizedModule"
+
+
+def plain_name(name):
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
+class Record:
+    """A module that is published."""
+
+    __slots__ = ("module", "id", "other_ids", "name", "class_name", "root", "calls", "recomputed", "__weakref__")
+
+    def __init__(self, module):
+        self.module = weakref.ref(module)
+        self.id = NONE
+        self.other_ids = []
+        self.name = None
+        self.class_name = type(module).__name__
+        self.root = self.module  # the model it is part of
+        self.calls = Counter()
+        self.recomputed = Counter()
+
+
+class Registry:
+    def __init__(self, names, slot, tell, alias):
+        """slot: text -> number; alias: (module, slot, other module, other slot)."""
+        self._names = names
+        self._slot = slot
+        self._tell = tell
+        self._alias = alias
+        self._aliased = set()
+        self._taken = {}  # module name -> Record
+        self.records = {}  # id(module) -> Record
+        self.roots = []  # (weak module, prefix)
+        self._unnamed = False
+        self._last = []
+        self._values = []
+        self._owners = {}  # id(parameter) -> Value
+
+    # ---- modules ----
+
+    def add_root(self, module, prefix):
+        self.roots.append((weakref.ref(module), prefix))
+        self._unnamed = True
+
+    def add(self, module, fallback):
+        """Returns (record, whether it is new). The module is unwrapped; fallback is its name where it is
+        not part of a model."""
+        known = self.find(module)
+        if known is not None:
+            return known, False
+        record = Record(module)
+        record.name = fallback
+        self.records[id(module)] = record
+        self._unnamed = True
+        return record, True
+
+    def find(self, module):
+        record = self.records.get(id(module))
+        return record if record is not None and record.module() is module else None
+
+    def name_modules(self):
+        """Gives every module added since the last call its name and number."""
+        if not self._unnamed:
+            return
+        self._unnamed = False
+        paths, roots = {}, {}
+        for weak, prefix in self.roots:
+            root = weak()
+            for name, module in root.named_modules(remove_duplicate=False) if root is not None else ():
+                roots.setdefault(id(module), weak)
+                name = plain_name(name)
+                name = f"{prefix}.{name}" if prefix and name else prefix or name
+                found = paths.setdefault(id(module), [])
+                if name not in found:
+                    found.append(name)
+        for record in self.records.values():
+            if record.id != NONE:
+                continue
+            module = record.module()
+            found = paths.get(id(module), [record.name])
+            record.name = found[0]
+            record.root = roots.get(id(module), record.module)
+            record.id = self._number(record.name, record)
+            record.other_ids = [self._number(name, record) for name in found[1:]]
+
+    def _number(self, wanted, record):
+        name, n = wanted, 2
+        while True:
+            owner = self._taken.get(name)
+            if owner is None or owner is record or owner.module() is None:
+                break
+            name, n = f"{wanted}~{n}", n + 1
+        if name != wanted:
+            self._tell(f'two modules are called "{wanted}"; the second is recorded as "{name}"')
+        self._taken[name] = record
+        try:
+            return native.number(library.nauha_names_add_module, self._names, name.encode(),
+                                 record.class_name.encode()[:127])
+        except native.Error as error:
+            self._tell(f"a module is not recorded: {error}")
+            return NONE
+
+    # ---- parameters ----
+
+    def values(self):
+        """The parameters as they are now, each under its first name: a list of Value, the same one as
+        long as nothing was replaced. Walked anew every time: programs replace parameters."""
+        self.name_modules()
+        current = []
+        for record in self.records.values():
+            module = record.module()
+            if module is not None and record.id != NONE and module._parameters:
+                current.extend(module._parameters.values())
+        if len(current) != len(self._last) or any(a is not b for a, b in zip(current, self._last)) or self._incomplete:
+            self._last = current
+            self._collect()
+        return self._values
+
+    _incomplete = False  # a lazy parameter has no value yet
+
+    def _collect(self):
+        self._values, self._owners, self._incomplete = [], {}, False
+        for record in list(self.records.values()):
+            module = record.module()
+            if module is None or record.id == NONE:
+                continue
+            for key, tensor in module._parameters.items():
+                if tensor is None:
+                    continue
+                if compat.is_lazy(tensor):
+                    self._incomplete = True
+                elif tensor.dtype not in tensors.DTYPES or tensor.layout is not torch.strided:
+                    self._tell(f"parameters like \"{record.name}.{key}\" ({tensor.dtype}) cannot be recorded")
+                elif tensor.device.type != "meta":
+                    self._collect_one(record, key, tensor)
+
+    def _collect_one(self, record, key, tensor):
+        slot = self._slot(key)
+        value = self._owners.get(id(tensor))
+        if value is None:
+            value = self._owners[id(tensor)] = Value(record, slot, "bias" in key, tensor)
+            self._values.append(value)
+        for other in (record.id, *record.other_ids):
+            place = (value.module, value.slot, other, slot)
+            if place[:2] != place[2:] and other != NONE and place not in self._aliased:
+                self._aliased.add(place)
+                self._alias(*place)
+
+    def buffers(self):
+        """(record, name, tensor) of every buffer."""
+        for record in self.records.values():
+            module = record.module()
+            if module is not None and record.id != NONE and module._buffers:
+                for key, tensor in module._buffers.items():
+                    if tensor is not None:
+                        yield record, key, tensor

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""The recorder's calls, made at once from tensors in the CPU's memory.
+
+The stager (see staging.py) offers the same calls and makes them later, in the same order.
+
+Threads: one at a time; the publisher's lock.
+"""
+import ctypes
+
+from nauha import native, tensors
+from nauha.native import Status, library
+
+
+class Value:
+    """A parameter to be recorded: under which numbers, and the tensor that holds it now."""
+
+    __slots__ = ("record", "module", "slot", "bias", "tensor", "form")
+
+    def __init__(self, record, slot, bias, tensor):
+        self.record = record
+        self.module = record.id
+        self.slot = slot
+        self.bias = bias
+        self.tensor = tensor
+        self.form = None  # (type, shape, strides) as the C side has it
+
+
+class Sender:
+    immediate = True  # publish() wants tensors of the CPU
+
+    def __init__(self, recorder, tell):
+        self._recorder = recorder
+        self._tell = tell
+        self._views = tensors.Views()
+        self._tag = 0
+        self._values = None  # the list whose parameters the array holds
+        self._array = None
+        self._error = native.NativeError()
+        self._error_address = ctypes.byref(self._error)
+
+    def publish(self, kind, module, slot, call, tag, tensor):
+        if tag != self._tag:
+            self._set_tag(tag)
+        address = held = None
+        if tensor is not None:
+            _, address, held = self._views.view(tensor)
+        if library.nauha_recorder_publish(self._recorder, kind, module, slot, call, address, self._error_address):
+            self._tell(self._error.text())
+        del held  # it had to live until here
+
+    def begin_step(self, values):
+        """values: a list of Value; the same list as long as the same tensors are meant."""
+        self._set_tag(0)
+        array = self._filled(values)
+        self._check(library.nauha_recorder_begin_step(self._recorder, array, len(array), self._error_address))
+
+    def end_step(self, values):
+        self._set_tag(0)
+        array = self._filled(values)
+        self._check(library.nauha_recorder_end_step(self._recorder, array, len(array), self._error_address))
+
+    def epoch_finished(self):
+        self._set_tag(0)
+        self._check(library.nauha_recorder_epoch_finished(self._recorder, self._error_address))
+
+    def drain(self):
+        pass
+
+    def close(self):
+        self._values = self._array = None
+
+    def _check(self, status):
+        if status != Status.OK:
+            self._tell(self._error.text())
+
+    def _set_tag(self, tag):
+        if tag != self._tag:
+            self._check(library.nauha_recorder_set_tag(self._recorder, tag, self._error_address))
+            self._tag = tag
+
+    def _filled(self, values):
+        """The C array of the values, with the addresses of now."""
+        if values is not self._values:
+            self._array = (native.Parameter * len(values))()
+            self._values = values
+            for row, value in zip(self._array, values):
+                row.module, row.slot, row.bias = value.module, value.slot, value.bias
+                value.form = None
+        for row, value in zip(self._array, values):
+            tensor = value.tensor
+            form = (tensor.dtype, tensor.shape, tensor.stride())
+            if form != value.form:
+                tensors.fill(row.tensor, tensor)
+                value.form = form
+            else:
+                row.tensor.data = tensor.data_ptr()
+        return self._array

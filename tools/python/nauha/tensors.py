@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""Tensors of PyTorch as the C library takes them: a pointer, a type, a shape and strides.
+
+No tensor is copied here but those that have no plain memory (sparse, lazily negated).
+"""
+import ctypes
+import dataclasses
+
+import torch
+
+from nauha import native
+
+DTYPES = {}
+for _name, _number in (("float32", "f32"), ("float64", "f64"), ("float16", "f16"), ("bfloat16", "bf16"),
+                       ("uint8", "u8"), ("int8", "i8"), ("int16", "i16"), ("int32", "i32"), ("int64", "i64"),
+                       ("bool", "bool"), ("float8_e4m3fn", "f8_e4m3fn"), ("float8_e5m2", "f8_e5m2"),
+                       ("float8_e4m3fnuz", "f8_e4m3fnuz"), ("float8_e5m2fnuz", "f8_e5m2fnuz")):
+    if hasattr(torch, _name):  # the fp8 types came with 2.1
+        DTYPES[getattr(torch, _name)] = native.DTYPES.index(_number)
+
+_MAX_FORMS = 4096  # distinct (type, shape, strides) remembered: trainings with varying lengths have many
+_MAX_DEPTH = 8  # of tuples in dicts in dataclasses
+
+
+class Unrecordable(Exception):
+    """A tensor that a trace cannot hold; the text says why."""
+
+
+def dense(tensor):
+    """The tensor with plain memory: itself wherever it has that."""
+    if tensor.layout is not torch.strided or tensor.is_neg():
+        with torch.no_grad():
+            tensor = tensor.detach()
+            tensor = tensor.to_dense() if tensor.layout is not torch.strided else tensor
+            return tensor.resolve_neg()
+    return tensor
+
+
+class Views:
+    """Makes native.Tensor views of CPU tensors. One thread at a time: a view lasts until the next of
+    the same type, shape and strides is made."""
+
+    def __init__(self):
+        self._forms = {}
+
+    def view(self, tensor):
+        """(the view, what to pass as its address, what must live as long). Raises Unrecordable."""
+        if tensor.layout is not torch.strided or tensor.is_neg():
+            tensor = dense(tensor)
+        form = (tensor.dtype, tensor.shape, tensor.stride())
+        try:
+            view, address = self._forms[form]
+        except KeyError:
+            view, address = self._add(form, tensor)
+        view.data = tensor.data_ptr()
+        return view, address, tensor
+
+    def _add(self, form, tensor):
+        if len(self._forms) >= _MAX_FORMS:
+            self._forms.clear()
+        view = native.Tensor()
+        fill(view, tensor)
+        self._forms[form] = view, ctypes.byref(view)
+        return self._forms[form]
+
+
+def fill(view, tensor):
+    """Writes a dense CPU tensor into a native.Tensor. Raises Unrecordable."""
+    if tensor.dtype not in DTYPES:
+        raise Unrecordable(f"tensors of type {str(tensor.dtype).replace('torch.', '')} cannot be recorded")
+    view.dtype = DTYPES[tensor.dtype]
+    view.ndim = tensor.dim()
+    view.shape = (ctypes.c_int64 * max(view.ndim, 1))(*tensor.shape)
+    view.strides = None if tensor.is_contiguous() else (ctypes.c_int64 * max(view.ndim, 1))(*tensor.stride())
+    view.data = tensor.data_ptr()
+
+
+def each_tensor(value, path="", depth=0):
+    """Yields (path, tensor) for every tensor in nested tuples, lists, dicts and dataclasses: `0`,
+    `1.hidden`; the path of a bare tensor is empty."""
+    if isinstance(value, torch.Tensor):
+        yield path, value
+        return
+    if depth >= _MAX_DEPTH:
+        return
+    for key, item in _items(value):
+        if item is not None:
+            yield from each_tensor(item, f"{path}.{key}" if path else str(key), depth + 1)
+
+
+def _items(value):
+    if isinstance(value, dict):
+        return value.items()
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return zip(value._fields, value)
+    if isinstance(value, (tuple, list)):
+        return enumerate(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return ((field.name, getattr(value, field.name, None)) for field in dataclasses.fields(value))
+    return ()
+
+
+def each_argument(args, kwargs):
+    """Yields (path, tensor) of a call's arguments; the path is empty where there is but one argument."""
+    if len(args) == 1 and not kwargs:
+        yield from each_tensor(args[0])
+    else:
+        yield from each_tensor(args)
+        yield from each_tensor(kwargs)
