@@ -120,6 +120,7 @@ demo: deps ## train on Fashion-MNIST, replay the trace, draw the pictures
 	@tools/demo.sh build/nauha build/demo
 
 test: deps ## all tests; T=codec runs one module, F='*full*' one case
+	@tools/install-torch.sh build/venv
 	@$(MAKE) --no-print-directory -j2 run-test
 
 .PHONY: run-test run-unit

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Runs the unit tests (cmocka programs) and the integration tests (unittest modules).
 
-Prints one line per program, the whole output of those that failed, and at the end
+Modules test_pytorch_* run once for each PyTorch there is: the distribution's, and that of build/venv,
+which tools/install-torch.sh makes. Prints one line per program, the whole output of those that failed, and at the end
 'N passed, N failed[, N skipped]' counted in test cases.
 """
 import argparse
@@ -19,15 +20,35 @@ ROOT = pathlib.Path(__file__).resolve().parent
 TIMEOUT_S = 900
 
 
+def pytorchs():
+    """(version, interpreter) of every PyTorch there is."""
+    found = []
+    for interpreter in (sys.executable, str(ROOT.parent / "build/venv/bin/python")):
+        done = subprocess.run([interpreter, "-c", "import h5py, torch; print(torch.__version__.split('+')[0])"],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) if os.path.exists(interpreter) else None
+        if done and done.returncode == 0:
+            found.append((done.stdout.decode().strip(), interpreter))
+    return found
+
+
+def integration_rows(path):
+    module = f"tests.integration.{path.stem}"
+    if not path.stem.startswith("test_pytorch_"):
+        return [(path.stem, [sys.executable, "-m", "unittest", "-v", module])]
+    return [(f"{path.stem} {version}", [interpreter, "-m", "unittest", "-v", module])
+            for version, interpreter in pytorchs()]
+
+
 def commands(build, only, units_only):
     """(name, argv) of every test program chosen by `only`, module names such as 'codec names'."""
     units = sorted(p for p in (build / "tests/unit").glob("test_*") if not p.suffix)
     sources = {p.stem for p in (ROOT / "unit").glob("test_*.c" if units_only else "test_*.c*")}
     rows = [(p.name, [str(p)]) for p in units if p.name in sources]
     for path in [] if units_only else sorted((ROOT / "integration").glob("test_*.py")):
-        rows.append((path.stem, [sys.executable, "-m", "unittest", "-v", f"tests.integration.{path.stem}"]))
+        if not only or any(fnmatch.fnmatch(path.stem, f"test_{name}") for name in only.split()):
+            rows += integration_rows(path)
     if only:
-        rows = [row for row in rows if any(fnmatch.fnmatch(row[0], f"test_{name}") for name in only.split())]
+        rows = [row for row in rows if any(fnmatch.fnmatch(row[0].split()[0], f"test_{name}") for name in only.split())]
     return rows
 
 
@@ -87,7 +108,7 @@ def main():
             counts = count(output, code)
             totals = [a + b for a, b in zip(totals, counts)]
             verdict = "ok" if code == 0 and not counts[1] else f"FAILED (exit {code})"
-            print(f"  {name:<28} {counts[0]:>4} passed {seconds:6.1f} s  {verdict}", flush=True)
+            print(f"  {name:<32} {counts[0]:>4} passed {seconds:6.1f} s  {verdict}", flush=True)
             if counts[2]:
                 for line in re.findall(r".*skip.*", output, re.I)[:8]:
                     print("      " + line.strip())

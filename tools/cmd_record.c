@@ -19,8 +19,8 @@
 
 #include "nauha/recorder.h"
 #include "nauha/trace.h"
-#include "tools/command.h"
 #include "tools/python_package.h"
+#include "tools/recording.h"
 #include "tools/terminal.h"
 
 /* As shells answer for a program that cannot be run. */
@@ -51,15 +51,6 @@ static const int passed_on[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUS
 
 /* ---- what the hook is told ---- */
 
-static bool is_recording_option(const struct nauha_option *option) {
-    size_t count;
-    const struct nauha_option *rows = nauha_recorder_options(&count);
-    if (option >= rows && option < rows + count)
-        return true;
-    rows = nauha_selector_options(&count);
-    return option >= rows && option < rows + count;
-}
-
 /* Checks the options here, where an error still is one of usage. */
 static int check_options(const struct invocation *invocation, cJSON *options) {
     struct nauha_error err = NAUHA_ERROR_INIT;
@@ -67,12 +58,14 @@ static int check_options(const struct invocation *invocation, cJSON *options) {
     enum nauha_status status = config ? NAUHA_OK : nauha_error_set(&err, NAUHA_NOMEM, "no memory");
     for (size_t i = 0; i < invocation->given_count && status == NAUHA_OK; i++) {
         const struct given *given = &invocation->given[i];
-        if (!is_recording_option(given->option))
+        if (!nauha__is_recording_option(given->option))
             continue;
         status = nauha_recorder_config_set(config, given->option->name, given->value, &err);
         cJSON_DeleteItemFromObjectCaseSensitive(options, given->option->name);
         cJSON_AddStringToObject(options, given->option->name, given->value);
     }
+    if (status == NAUHA_OK)
+        status = nauha__check_recorded_kinds(invocation, &err);
     nauha_recorder_config_free(config);
     return status == NAUHA_OK ? EXIT_FINE : nauha__fail(&err);
 }
@@ -229,8 +222,9 @@ static void tell_trace(const char *path) {
                 info.steps == 1 ? "" : "s", nauha__size_text(info.bytes_published, published),
                 nauha__size_text(info.bytes_stored, stored));
         if (!info.closed)
-            fprintf(stderr, "nauha: %s was not closed: what was flushed before the program ended is "
-                            "there\n",
+            fprintf(stderr,
+                    "nauha: %s was not closed: what was flushed before the program ended is "
+                    "there\n",
                     path);
         if (info.failure[0])
             fprintf(stderr, "nauha: %s is not complete: %s\n", path, info.failure);
@@ -245,7 +239,8 @@ struct outcome {
 };
 
 /* Reads one mark that a process left: python, torch, trace-PID (a path in it), failed-PID. */
-static void take_mark(struct outcome *outcome, const char *directory, const char *name, bool quiet) {
+static void take_mark(struct outcome *outcome, const char *directory, const char *name,
+                      bool quiet) {
     char path[2 * PATH_MAX], line[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", directory, name);
     outcome->python |= strcmp(name, "python") == 0;
@@ -277,11 +272,11 @@ static void tell_outcome(const struct invocation *invocation, const char *direct
     rmdir(directory);
     if (outcome.traces || outcome.failed)
         return;
-    const char *why = outcome.torch ? "no model with trainable parameters ran in training mode"
-                      : outcome.python
-                          ? "the program never imported torch"
-                          : "the program started no Python that runs a sitecustomize (is it Python? "
-                            "with -I, -E or -S it cannot be recorded; use nauha.Exporter)";
+    const char *why =
+        outcome.torch    ? "no model with trainable parameters ran in training mode"
+        : outcome.python ? "the program never imported torch"
+                         : "the program started no Python that runs a sitecustomize (is it Python? "
+                           "with -I, -E or -S it cannot be recorded; use nauha.Exporter)";
     fprintf(stderr, "nauha: nothing was recorded: %s\n", why);
     if (access(nauha__get(invocation, "output", ""), F_OK) == 0)
         fprintf(stderr, "nauha: %s is an older file and was left as it was\n",

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "nauha/recorder.h"
-#include "nauha/selector.h"
 #include "tools/metrics.h"
+#include "tools/recording.h"
 #include "tools/terminal.h"
 #include "tools/train/train.h"
 
@@ -76,26 +76,19 @@ static nauha_train_run_fn find_training(void *module) {
 
 /* ---- options ---- */
 
-static bool has_row(const struct nauha_option *rows, size_t count, const struct nauha_option *row) {
-    return row >= rows && row < rows + count;
-}
-
 /* Hands each option to the table it comes from. */
 static enum nauha_status take_options(const struct invocation *invocation, struct session *session,
                                       struct nauha_train_options *options,
                                       struct nauha_error *err) {
-    size_t training_count, recording_count, select_count;
+    size_t training_count;
     const struct nauha_option *training = nauha_train_option_table(&training_count);
-    const struct nauha_option *recording = nauha_recorder_options(&recording_count);
-    const struct nauha_option *selection = nauha_selector_options(&select_count);
-    enum nauha_status status = NAUHA_OK;
+    enum nauha_status status = nauha__check_recorded_kinds(invocation, err);
     for (size_t i = 0; i < invocation->given_count && status == NAUHA_OK; i++) {
         const struct given *given = &invocation->given[i];
         const char *name = given->option->name;
-        if (has_row(training, training_count, given->option))
+        if (given->option >= training && given->option < training + training_count)
             status = nauha_train_options_set(options, name, given->value, err);
-        else if (has_row(recording, recording_count, given->option) ||
-                 has_row(selection, select_count, given->option))
+        else if (nauha__is_recording_option(given->option))
             status = nauha_recorder_config_set(session->config, name, given->value, err);
     }
     return status;

@@ -13,7 +13,7 @@ packages='
     libcmocka-dev python3 python3-numpy python3-h5py hdf5-tools
 '
 # Installed where the distribution has them: without, a few tests are skipped.
-optional_packages='hdf5-filter-plugin'
+optional_packages='hdf5-filter-plugin python3-torch python3-venv'
 # What only the checks of contributors need: sanitizer and style runs.
 contributor_packages='clang clang-format valgrind'
 

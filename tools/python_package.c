@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Relative to the directory of the program, or of a package that holds the program beside itself. */
+/* Relative to the directory of the program, or of a package that holds the program beside itself.
+ */
 static const char *const places[] = {"../tools/python", "../lib/nauha/python", ".."};
 
 static bool holds_package(const char *directory) {

@@ -3,7 +3,8 @@
 import h5py
 import numpy as np
 
-DTYPES = ["f4", "f8", "f2", None, "u1", "i1", "i2", "i4", "i8", "?"]  # None: bf16
+# bf16 and the fp8 types come as their raw bits.
+DTYPES = ["f4", "f8", "f2", "u2", "u1", "i1", "i2", "i4", "i8", "?", "u1", "u1", "u1", "u1"]
 ROW_DATA, ROW_DERIVED = 1, 2
 NONE = 2**32 - 1
 

@@ -251,7 +251,8 @@ class Exporter:
         with self.publisher.lock:
             if self.publisher.active:
                 where = NONE if module is None else self._module_number(module)
-                self.publisher.publish(number, where, self.publisher.slot(slot), call, self.publisher.tag, value)
+                place = number, where, self.publisher.slot(slot), call, self.publisher.tag
+                self._guarded(lambda: self.publisher.publish(*place, value))
 
     def _module_number(self, module):
         self._registry.name_modules()

@@ -42,11 +42,8 @@ class Wanted:
     def __init__(self, names, options, rank):
         self._names = names
         self._rank = rank
-        self._selector = library.nauha_selector_new()
-        known = native.options(library.nauha_selector_options)
-        for key, value in options.items():
-            if key in known:
-                native.call(library.nauha_selector_set, self._selector, key.encode(), value.encode())
+        self._options = options
+        self._selector = _selector(options)
         self.inputs = "inputs" in options.get("kinds", "").split(",")
         self._answers = {}
         self._moment = (0, 0)
@@ -66,9 +63,26 @@ class Wanted:
                 library.nauha_selector_accepts(self._selector, self._names, kind, module, tag, step, epoch, self._rank))
         return answer
 
+    def check(self):
+        """Raises Error where a kind or a pattern of modules chooses nothing there is. A tag may come later."""
+        selector = _selector({key: value for key, value in self._options.items() if key != "tag"})
+        try:
+            native.call(library.nauha_selector_check, selector, self._names)
+        finally:
+            library.nauha_selector_free(selector)
+
     def free(self):
         library.nauha_selector_free(self._selector)
         self._selector = None
+
+
+def _selector(options):
+    selector = library.nauha_selector_new()
+    known = native.options(library.nauha_selector_options)
+    for key, value in options.items():
+        if key in known:
+            native.call(library.nauha_selector_set, selector, key.encode(), value.encode())
+    return selector
 
 
 class Publisher:
@@ -130,6 +144,9 @@ class Publisher:
     def begin_step(self, parameters):
         """Begins the next step, which ends an open one. parameters: see Sender."""
         self.wanted.at(self.serial, self.epoch)
+        if self.serial == 0:
+            self._check_selection()
+        self._stage_for(parameters)
         self.out.begin_step(parameters)
         self.serial += 1
         self.step_open = True
@@ -138,6 +155,7 @@ class Publisher:
     def end_step(self, parameters):
         if self.step_open:
             self.step_open = False
+            self._stage_for(parameters)
             self.out.end_step(parameters)
             self._check()
 
@@ -149,6 +167,13 @@ class Publisher:
         self.out.drain()
         library.nauha_recorder_pause(self.recorder, paused)
         self.active = not paused
+
+    def _check_selection(self):
+        """All kinds and modules are known by now."""
+        try:
+            self.wanted.check()
+        except native.Error as error:
+            self.tell(f"what was chosen to be recorded is not there: {error}")
 
     def _check(self):
         error = native.NativeError()
@@ -163,6 +188,13 @@ class Publisher:
             if tensor is not None and self.out.immediate and not tensor.is_cpu:
                 self.stage(tensor.device.type)
             self.out.publish(kind, module, slot, call, tag, tensor)
+
+    def _stage_for(self, values):
+        if self.out.immediate:
+            for value in values:
+                if not value.tensor.is_cpu:
+                    self.stage(value.tensor.device.type)
+                    return
 
     def stage(self, device_type):
         """Tensors live on a device: from here on everything goes through the stager, in order."""

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: MIT
+"""Tensors on a GPU: copied to the host beside the training, published in order when they have arrived.
+
+The training's stream takes a snapshot (a copy on the device, in stream order, so that what the
+training writes next does not matter), a side stream copies it into a bounded ring of pinned memory,
+and a thread of ours hands what has arrived to the sender. The training's stream is never waited for,
+and the training thread waits only while the ring is full.
+
+A machine without a GPU runs the same code with copies that are done at once.
+
+Threads: calls come one at a time (the publisher's lock); a worker thread makes the sender's calls.
+"""
+import collections
+import queue
+import threading
+
+import torch
+
+from nauha import tensors
+from nauha.sender import Value
+
+RING_BYTES = 128 << 20
+_ALIGNMENT = 64
+
+
+def device_for(kind):
+    return CudaDevice() if kind == "cuda" else HostDevice()
+
+
+class HostDevice:
+    """Memory that the CPU can copy from, with or without the help of its device: done when it returns."""
+
+    @staticmethod
+    def host_memory(count):
+        return torch.empty(count, dtype=torch.uint8)
+
+    @staticmethod
+    def copy(source, host):
+        """Copies source into host; returns what tells that it is done, None: it is."""
+        with torch.no_grad():
+            host.copy_(source.detach())
+
+
+class CudaDevice:
+    def __init__(self):
+        self._streams = {}
+
+    @staticmethod
+    def host_memory(count):
+        return torch.empty(count, dtype=torch.uint8, pin_memory=True)
+
+    def copy(self, source, host):
+        if not source.is_cuda:
+            return HostDevice.copy(source, host)
+        with torch.no_grad(), torch.cuda.device(source.device):
+            snapshot = source.detach().clone(memory_format=torch.contiguous_format)
+            side = self._side(source.device)
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                host.copy_(snapshot, non_blocking=True)
+                done = torch.cuda.Event()
+                done.record(side)
+            snapshot.record_stream(side)  # its memory is free again after the copy, not before
+        return done
+
+    def _side(self, device):
+        if device not in self._streams:
+            self._streams[device] = torch.cuda.Stream(device)
+        return self._streams[device]
+
+
+class Ring:
+    """Host memory handed out and given back in the same order. Allocated when first used."""
+
+    def __init__(self, device, capacity):
+        self.capacity = capacity
+        self._device = device
+        self._memory = None
+        self._taken = collections.deque()  # (begin, end) in order
+        self._changed = threading.Condition()
+
+    def take(self, count):
+        """count bytes; waits until there are so many in one piece. count is at most the capacity."""
+        count = -(-max(count, 1) // _ALIGNMENT) * _ALIGNMENT
+        with self._changed:
+            if self._memory is None:
+                self._memory = self._device.host_memory(self.capacity)
+            begin = self._changed.wait_for(lambda: self._place(count))
+            self._taken.append((begin[0], begin[0] + count))
+            return self._memory[begin[0]:begin[0] + count]
+
+    def _place(self, count):
+        """Where count bytes are free, as a tuple; empty where they are not."""
+        if not self._taken:
+            return (0,) if count <= self.capacity else ()
+        first, last = self._taken[0][0], self._taken[-1][1]
+        if last > first:  # one piece is taken, free are its two sides
+            return (last,) if last + count <= self.capacity else (0,) if count < first else ()
+        return (last,) if last + count < first else ()
+
+    def give_back(self):
+        """The oldest piece."""
+        with self._changed:
+            self._taken.popleft()
+            self._changed.notify()
+
+
+class Stager:
+    """The sender's calls, made later by a thread, in the order in which they came."""
+
+    immediate = False
+
+    def __init__(self, sender, device, tell, capacity=RING_BYTES):
+        self._sender = sender
+        self._device = device
+        self._tell = tell
+        self._ring = Ring(device, capacity // _ALIGNMENT * _ALIGNMENT)
+        self._calls = queue.SimpleQueue()
+        self._values = None  # the parameters' list, and the same with tensors of the host
+        self._mirrors = []
+        self._mirrors_free = threading.Event()
+        self._mirrors_free.set()
+        self._worker = threading.Thread(target=self._work, name="nauha-stager", daemon=True)
+        self._worker.start()
+
+    # ---- the training's side ----
+
+    def publish(self, kind, module, slot, call, tag, tensor):
+        if tensor is None:
+            self._later(self._sender.publish, kind, module, slot, call, tag, None)
+            return
+        tensor = tensors.dense(tensor)
+        count = tensor.numel() * tensor.element_size()
+        if count > self._ring.capacity:  # does not fit: wait for it here
+            host = torch.empty(tensor.shape, dtype=tensor.dtype)
+            HostDevice.copy(tensor, host)
+            self._later(self._sender.publish, kind, module, slot, call, tag, host)
+            self.drain()
+            return
+        host = self._ring.take(count)[:count].view(tensor.dtype).view(tensor.shape)
+        done = self._device.copy(tensor, host)
+        self._calls.put((done, self._publish_from_ring, (kind, module, slot, call, tag, host)))
+
+    def begin_step(self, values):
+        self._with_parameters(self._sender.begin_step, values)
+
+    def end_step(self, values):
+        self._with_parameters(self._sender.end_step, values)
+
+    def epoch_finished(self):
+        self._later(self._sender.epoch_finished)
+
+    def drain(self):
+        """Waits until everything has been handed over."""
+        reached = threading.Event()
+        self._later(reached.set)
+        reached.wait()
+
+    def close(self):
+        self._calls.put(None)
+        self._worker.join()
+        self._sender.close()
+
+    def _later(self, function, *arguments):
+        self._calls.put((None, function, arguments))
+
+    def _with_parameters(self, function, values):
+        """Parameters have host memory of their own, as large as they are: all are needed at once."""
+        self._mirrors_free.wait()
+        self._mirrors_free.clear()
+        if values is not self._values or any(value.tensor.shape != mirror.tensor.shape or
+                                             value.tensor.dtype is not mirror.tensor.dtype
+                                             for value, mirror in zip(values, self._mirrors)):
+            self._values = values
+            self._mirrors = [self._mirror(value) for value in values]
+        done, under_way = [], 0
+        for value, mirror in zip(values, self._mirrors):
+            event = self._device.copy(value.tensor, mirror.tensor)
+            if event is None:
+                continue
+            done.append(event)
+            under_way += value.tensor.numel() * value.tensor.element_size()
+            if under_way > self._ring.capacity:  # snapshots take the device's memory: not more than the ring's
+                event.synchronize()
+                under_way = 0
+        self._calls.put((_All(done), self._with_mirrors, (function, self._mirrors)))
+
+    def _mirror(self, value):
+        count = value.tensor.numel() * value.tensor.element_size()
+        memory = self._device.host_memory(max(count, 1))[:count]
+        return Value(value.record, value.slot, value.bias, memory.view(value.tensor.dtype).view(value.tensor.shape))
+
+    # ---- the worker's side ----
+
+    def _publish_from_ring(self, *arguments):
+        try:
+            self._sender.publish(*arguments)
+        finally:
+            self._ring.give_back()
+
+    def _with_mirrors(self, function, mirrors):
+        try:
+            function(mirrors)
+        finally:
+            self._mirrors_free.set()
+
+    def _work(self):
+        while True:
+            entry = self._calls.get()
+            if entry is None:
+                return
+            done, function, arguments = entry
+            try:
+                if done is not None:
+                    done.synchronize()
+                function(*arguments)
+            except Exception as error:
+                self._tell(f"a message was not recorded: {type(error).__name__}: {error}")
+
+
+class _All:
+    """Several events as one."""
+
+    def __init__(self, events):
+        self._events = events
+
+    def synchronize(self):
+        for event in self._events:
+            event.synchronize()
