@@ -11,6 +11,7 @@ Threads: any.
 """
 import atexit
 import functools
+import gc
 import inspect
 import os
 import pathlib
@@ -104,25 +105,34 @@ class AutoRecorder:
                 torch.nn.Module.__call__ = self._call
 
     def _untrained(self):
-        """How many of the optimizers' parameters are in none of the models found so far."""
+        """Those of the optimizers' parameters, by id, that are in none of the models found so far."""
         known = {id(parameter) for root in self._roots for parameter in root.parameters()}
-        return sum(id(parameter) not in known for optimizer in self._optimizers
-                   for group in optimizer.param_groups for parameter in group["params"])
+        return {id(parameter) for optimizer in self._optimizers for group in optimizer.param_groups
+                for parameter in group["params"]} - known
 
     def _attach(self, module, plain):
         self._roots.add(plain)
-        name = ""
-        if self.exporter is not None or self._untrained():
-            name = kind = type(plain).__name__
-            number = 2
-            while name in self._names:
-                name, number = f"{kind}_{number}", number + 1
-        self._names.add(name)
+        named = self.exporter is not None or bool(self._untrained())
         if self.exporter is None:
             self._open(plain)
+        self._add_model(module, self._name(plain) if named else "")
+        for other in _outermost_with(self._untrained(), self._roots):
+            self._roots.add(registry.unwrapped(other))
+            self._add_model(other, self._name(registry.unwrapped(other)))
+
+    def _add_model(self, module, name):
         self.exporter.set_model(module, name)
         self.exporter.add_modules(module)
         module.register_forward_hook(_RememberOutput(self))
+
+    def _name(self, model):
+        """Several models are told apart by their classes."""
+        name = kind = type(model).__name__
+        number = 2
+        while name in self._names:
+            name, number = f"{kind}_{number}", number + 1
+        self._names.add(name)
+        return name
 
     def _open(self, model):
         settings = self.settings
@@ -134,7 +144,8 @@ class AutoRecorder:
         facts = {"model": type(model).__name__, "command": settings["command"], "step": step}
         self.exporter = Exporter(path, step=step, facts=facts, rank=rank, world_size=world_size, notice=self._say,
                                  **settings["options"])
-        self.exporter.set_optimizer(*self._optimizers)
+        for optimizer in self._optimizers:
+            self.exporter.know_optimizer(optimizer)
         self._mark("trace", os.fspath(self.exporter.publisher.path))
         self._close_at_sigterm()
         self._tell_at_exit()
@@ -167,10 +178,15 @@ class AutoRecorder:
     def _made(self, optimizer):
         with self._lock:
             self._optimizers.add(optimizer)
+            compat.after_optimizer_step(optimizer, self._stepped)
             if self.exporter is not None:
-                self.exporter.set_optimizer(optimizer)
+                self.exporter.know_optimizer(optimizer)
                 if self._untrained():
                     self._watch_models()
+
+    def _stepped(self, optimizer):
+        if self.exporter is not None:
+            self.exporter.optimizer_stepped(optimizer)
 
     # ---- loss and labels ----
 
@@ -363,6 +379,20 @@ class AutoRecorder:
         """A line for the waiting `nauha record`."""
         with open(os.path.join(self.settings["status"], f"{name}-{os.getpid()}"), "a") as file:
             file.write(text + "\n")
+
+
+def _outermost_with(parameters, roots):
+    """The modules, of all there are in the process, that hold any of these parameters (ids), are not part of
+    another such module, and hold none of the roots."""
+    if not parameters:
+        return []
+    found = []
+    for thing in gc.get_objects():
+        if issubclass(type(thing), torch.nn.Module) and any(id(p) in parameters for p in thing.parameters()) and \
+                not any(part in roots for part in thing.modules()):
+            found.append(thing)
+    parts = {id(part) for module in found for part in module.modules() if part is not module}
+    return [module for module in found if id(module) not in parts]
 
 
 class _RememberOutput(hooks.Hook):

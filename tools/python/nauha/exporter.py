@@ -137,6 +137,8 @@ class Exporter:
         with self.publisher.lock:
             blind = []
             self._walk(module, name or type(unwrapped(module)).__name__, depth, False, blind, set())
+            if self.publisher.step_open and self.publisher.active:  # in the middle of a step
+                self._guarded(lambda: self._hook_parameters(self._registry.values()))
         self._tell_blind(blind)
         return module
 
@@ -171,9 +173,16 @@ class Exporter:
         Returns what it was given."""
         for optimizer in optimizers:
             if optimizer not in self._optimizers:
-                self._optimizers.add(optimizer)
-                self._handles.append(compat.after_optimizer_step(optimizer, self._stepped.add))
+                self.know_optimizer(optimizer)
+                self._handles.append(compat.after_optimizer_step(optimizer, self.optimizer_stepped))
         return optimizers[0] if len(optimizers) == 1 else optimizers
+
+    def know_optimizer(self, optimizer):
+        """For a caller that tells of each of the optimizer's steps itself, by optimizer_stepped()."""
+        self._optimizers.add(optimizer)
+
+    def optimizer_stepped(self, optimizer):
+        self._stepped.add(optimizer)
 
     def freeze_module(self, module):
         """Stops a module's parameters from being trained."""
@@ -352,6 +361,9 @@ class Exporter:
             self._publish_buffers()
         values = self._registry.values()
         publisher.begin_step(values)
+        self._hook_parameters(values)
+
+    def _hook_parameters(self, values):
         for value in values:
             if value.tensor.requires_grad and id(value.tensor) not in self._parameter_hooks:
                 self._hook_parameter(value)
