@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "replay/merge.h"
 #include "replay/metric.h"
 #include "replay/sink.h"
 #include "replay/spec.h"
@@ -35,6 +36,8 @@ struct port {
 struct nauha_pipeline {
     struct nauha_names *names;
     struct nauha_bus *bus;
+    const struct nauha_analyzer **analyzers; /* those that metrics may name */
+    size_t analyzer_count;
     struct nauha__metrics metrics;
     struct sink **sinks;
     size_t sink_count;
@@ -51,10 +54,14 @@ struct nauha_pipeline *nauha_pipeline_new(struct nauha_names *names) {
         return NULL;
     pipeline->names = names;
     pipeline->bus = nauha_bus_new(names);
-    if (!pipeline->bus) {
-        free(pipeline);
+    const struct nauha_analyzer *const *builtin =
+        nauha_builtin_analyzers(&pipeline->analyzer_count);
+    pipeline->analyzers = malloc(pipeline->analyzer_count * sizeof *pipeline->analyzers);
+    if (!pipeline->bus || !pipeline->analyzers) {
+        nauha_pipeline_free(pipeline);
         return NULL;
     }
+    memcpy(pipeline->analyzers, builtin, pipeline->analyzer_count * sizeof *pipeline->analyzers);
     return pipeline;
 }
 
@@ -76,6 +83,7 @@ void nauha_pipeline_free(struct nauha_pipeline *pipeline) {
         sink_free(pipeline->sinks[i]);
     free(pipeline->sinks);
     nauha__metrics_fini(&pipeline->metrics);
+    free(pipeline->analyzers);
     free(pipeline);
 }
 
@@ -102,15 +110,44 @@ const struct nauha_analyzer_parameter *nauha_pipeline_common_keys(size_t *count)
     return nauha__spec_common_keys(count);
 }
 
+enum nauha_status nauha_pipeline_add_analyzer(struct nauha_pipeline *pipeline,
+                                              const struct nauha_analyzer *analyzer,
+                                              struct nauha_error *err) {
+    enum nauha_status status = check_state(pipeline, BUILDING, "add an analyzer", err);
+    if (status != NAUHA_OK)
+        return status;
+    if (analyzer->abi != NAUHA_ANALYZER_ABI || analyzer->size != sizeof *analyzer)
+        return nauha_error_set(
+            err, NAUHA_VERSION,
+            "an analyzer of ABI %u and %u bytes does not fit: this is ABI %u with %zu",
+            analyzer->abi, analyzer->size, NAUHA_ANALYZER_ABI, sizeof *analyzer);
+    if (!analyzer->name || !*analyzer->name || strpbrk(analyzer->name, ":,=/ ") ||
+        !analyzer->create || !analyzer->compute || !analyzer->destroy)
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "an analyzer needs a name without \":,=/ \", "
+                               "create, compute and destroy");
+    for (size_t i = 0; i < pipeline->analyzer_count; i++) {
+        if (strcmp(pipeline->analyzers[i]->name, analyzer->name) == 0)
+            return nauha_error_set(err, NAUHA_INVALID, "there is an analyzer \"%s\" already",
+                                   analyzer->name);
+    }
+    const struct nauha_analyzer **more =
+        realloc(pipeline->analyzers, (pipeline->analyzer_count + 1) * sizeof *pipeline->analyzers);
+    if (!more)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    pipeline->analyzers = more;
+    more[pipeline->analyzer_count++] = analyzer;
+    return NAUHA_OK;
+}
+
 enum nauha_status nauha_pipeline_add_metric(struct nauha_pipeline *pipeline, const char *text,
                                             struct nauha_error *err) {
     enum nauha_status status = check_state(pipeline, BUILDING, "add a metric", err);
     if (status != NAUHA_OK)
         return status;
-    size_t count = 0;
-    const struct nauha_analyzer *const *analyzers = nauha_builtin_analyzers(&count);
     struct nauha__spec *spec = NULL;
-    status = nauha__spec_parse(text, analyzers, count, pipeline->names, &spec, err);
+    status = nauha__spec_parse(text, pipeline->analyzers, pipeline->analyzer_count, pipeline->names,
+                               &spec, err);
     if (status != NAUHA_OK)
         return status;
     return nauha__metrics_add(&pipeline->metrics, pipeline->bus, spec, err);
@@ -400,18 +437,18 @@ static int64_t now_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static enum nauha_status walk(struct nauha_pipeline *pipeline, struct nauha_cursor *cursor,
+static enum nauha_status walk(struct nauha_pipeline *pipeline, struct nauha__merge *merge,
                               nauha_progress_fn progress, void *context, struct nauha_error *err) {
     int64_t told = 0;
     uint64_t done = 0, total = 0;
     for (;;) {
         struct nauha_message *message = NULL;
-        enum nauha_status status = nauha_cursor_next(cursor, &message, err);
+        enum nauha_status status = nauha__merge_next(merge, &message, err);
         if (status == NAUHA_OK)
             status = publish(pipeline, message, err);
         const int64_t now = progress ? now_ns() : 0;
         if (progress && (now - told >= PROGRESS_NS || status == NAUHA_END)) {
-            nauha_cursor_progress(cursor, &done, &total);
+            nauha__merge_progress(merge, &done, &total);
             progress(context, done, total);
             told = now;
         }
@@ -420,25 +457,33 @@ static enum nauha_status walk(struct nauha_pipeline *pipeline, struct nauha_curs
     }
 }
 
-enum nauha_status nauha_pipeline_replay(struct nauha_pipeline *pipeline, struct nauha_trace *trace,
-                                        const struct nauha_selector *selector,
-                                        nauha_progress_fn progress, void *context,
-                                        struct nauha_error *err) {
+enum nauha_status nauha_pipeline_replay_ranks(struct nauha_pipeline *pipeline,
+                                              struct nauha_trace *const *traces, size_t count,
+                                              const struct nauha_selector *selector,
+                                              nauha_progress_fn progress, void *context,
+                                              struct nauha_error *err) {
     enum nauha_status status = check_state(pipeline, RUNNING, "replay", err);
     if (status != NAUHA_OK)
         return status;
     struct nauha_selector *narrowed = NULL;
-    struct nauha_cursor *cursor = NULL;
+    struct nauha__merge *merge = NULL;
     status = narrow(pipeline, selector, &narrowed, err);
     if (status == NAUHA_OK)
-        status = nauha_cursor_new(trace, narrowed, &cursor, err);
+        status = nauha__merge_new(traces, count, narrowed, &merge, err);
     if (status == NAUHA_OK)
-        status = walk(pipeline, cursor, progress, context, err);
+        status = walk(pipeline, merge, progress, context, err);
     if (status != NAUHA_OK)
         pipeline->state = FAILED;
-    nauha_cursor_free(cursor);
+    nauha__merge_free(merge);
     nauha_selector_free(narrowed);
     return status;
+}
+
+enum nauha_status nauha_pipeline_replay(struct nauha_pipeline *pipeline, struct nauha_trace *trace,
+                                        const struct nauha_selector *selector,
+                                        nauha_progress_fn progress, void *context,
+                                        struct nauha_error *err) {
+    return nauha_pipeline_replay_ranks(pipeline, &trace, 1, selector, progress, context, err);
 }
 
 /* ---- ending ---- */
@@ -452,6 +497,25 @@ enum nauha_status nauha_pipeline_finish(struct nauha_pipeline *pipeline, struct 
         status = pipeline->sinks[i]->ops->finish(pipeline->sinks[i]->self, err);
     pipeline->state = status == NAUHA_OK ? FINISHED : FAILED;
     return status;
+}
+
+/* ---- asking ---- */
+
+size_t nauha_pipeline_topics(const struct nauha_pipeline *pipeline) {
+    return count_topics(pipeline);
+}
+
+uint32_t nauha_pipeline_topic(const struct nauha_pipeline *pipeline, size_t position,
+                              const char **series) {
+    for (size_t i = 0; i < pipeline->metrics.count; i++) {
+        const struct nauha__metric *metric = pipeline->metrics.list[i];
+        if (position < metric->topic_count) {
+            *series = metric->topics[position]->series.name;
+            return metric->topics[position]->kind;
+        }
+        position -= metric->topic_count;
+    }
+    return NAUHA_NONE;
 }
 
 void nauha_pipeline_report(const struct nauha_pipeline *pipeline,

@@ -33,20 +33,19 @@ static int usage_without_metric(const struct command *command) {
 }
 
 /* What a user should know before trusting the numbers. */
-static void warn(const struct opened *opened, const struct invocation *invocation) {
+static void warn(const struct nauha_trace *trace) {
     struct nauha_trace_info info;
-    if (invocation->quiet)
-        return;
-    nauha_trace_get_info(opened->trace, &info);
+    nauha_trace_get_info(trace, &info);
     if (!info.closed)
         fprintf(stderr,
-                "nauha: the trace was cut off, or is still being written, after step %" PRIu64 "\n",
-                info.first_step + (info.steps ? info.steps - 1 : 0));
+                "nauha: %s was cut off, or is still being written, after step %" PRIu64 "\n",
+                info.path, info.first_step + (info.steps ? info.steps - 1 : 0));
     if (info.failure[0])
-        fprintf(stderr, "nauha: the recorder had to stop: %s\n", info.failure);
+        fprintf(stderr, "nauha: %s: the recorder had to stop: %s\n", info.path, info.failure);
     if (info.messages_lost)
-        fprintf(stderr, "nauha: %" PRIu64 " messages were lost while recording; see nauha info\n",
-                info.messages_lost);
+        fprintf(stderr,
+                "nauha: %s: %" PRIu64 " messages were lost while recording; see nauha info\n",
+                info.path, info.messages_lost);
 }
 
 static int replay(const struct opened *opened, struct nauha_pipeline *pipeline,
@@ -58,12 +57,13 @@ static int replay(const struct opened *opened, struct nauha_pipeline *pipeline,
         NAUHA_OK)
         return nauha__fail(&err);
     nauha__progress_begin(&progress, "replaying", "messages", invocation->quiet);
-    enum nauha_status status = nauha_pipeline_replay(pipeline, opened->trace, opened->selector,
-                                                     show_progress, &progress, &err);
+    enum nauha_status status =
+        nauha_pipeline_replay_ranks(pipeline, opened->traces, opened->trace_count, opened->selector,
+                                    show_progress, &progress, &err);
     nauha__progress_end(&progress);
     if (status != NAUHA_OK) {
-        nauha__fail(&err);
-        return EXIT_FAILED;
+        const int code = nauha__fail(&err);
+        return opened->trace_count > 1 ? code : EXIT_FAILED; /* the traces may not fit together */
     }
     return nauha__metrics_finish(pipeline, invocation);
 }
@@ -79,7 +79,8 @@ int nauha__run_replay(const struct invocation *invocation) {
         code = EXIT_FAILED;
     }
     if (code == EXIT_FINE) {
-        warn(&opened, invocation);
+        for (size_t i = 0; i < opened.trace_count && !invocation->quiet; i++)
+            warn(opened.traces[i]);
         code = replay(&opened, pipeline, invocation);
     }
     nauha_pipeline_free(pipeline);

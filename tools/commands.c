@@ -53,18 +53,21 @@ const struct command nauha__commands[] = {
      .run = nauha__run_train},
     {.name = "replay",
      .summary = "feed a trace through metrics",
-     .arguments = "TRACE",
+     .arguments = "TRACE...",
      .description =
          "Feeds the chosen messages of a trace through the metrics named by SPECs, "
          "NAME:KIND[,KIND...][:key=value...], in order of publication. Only what a metric needs is "
          "decompressed. With -o, each topic becomes DIR/TOPIC.csv and, with the gnuplot sink, "
          "TOPIC.gp, TOPIC.svg and TOPIC.png; without, CSV goes to standard output with a leading "
-         "metric column. \"nauha analyzers\" lists the metrics.",
+         "metric column. \"nauha analyzers\" lists the metrics. The traces of a distributed "
+         "training, one of each rank, are replayed together: step by step, and within a step rank "
+         "by rank.",
      .examples =
          "nauha replay run.h5 --metric loss --metric ratio:weight_updates,weights -o series\n"
-         "nauha replay run.h5 --metric norm:layer_gradients:order=inf --steps 100:200",
+         "nauha replay run.h5 --metric norm:layer_gradients:order=inf --steps 100:200\n"
+         "nauha replay run.rank*.h5 --metric norm:weight_gradients -o series",
      .min_arguments = 1,
-     .max_arguments = 1,
+     .max_arguments = SIZE_MAX,
      .groups = {&nauha__replay_options, &nauha__select_options},
      .run = nauha__run_replay},
     {.name = "info",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening the trace that a command line names; see opened.h.
+/* Opening the traces that a command line names; see opened.h.
  *
  * Threads: the main thread.
  */
@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
@@ -28,25 +29,32 @@ enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
 
 int nauha__opened_init(struct opened *opened, const struct invocation *invocation) {
     struct nauha_error err = NAUHA_ERROR_INIT;
-    *opened = (struct opened){nauha_names_new(), NULL, nauha_selector_new()};
-    if (!opened->names || !opened->selector) {
+    *opened = (struct opened){.names = nauha_names_new(), .selector = nauha_selector_new()};
+    opened->traces = calloc(invocation->argument_count, sizeof *opened->traces);
+    if (!opened->names || !opened->selector || !opened->traces) {
         nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
         return nauha__fail(&err);
     }
     if (nauha__apply_selection(opened->selector, invocation, &err) != NAUHA_OK)
         return nauha__fail(&err);
-    if (nauha_trace_open(invocation->arguments[0], opened->names, &opened->trace, &err) !=
-        NAUHA_OK) {
-        nauha__fail(&err);
-        return EXIT_FAILED; /* the file is at fault, not the command line */
+    for (size_t i = 0; i < invocation->argument_count; i++) {
+        if (nauha_trace_open(invocation->arguments[i], opened->names, &opened->traces[i], &err) !=
+            NAUHA_OK) {
+            nauha__fail(&err);
+            return EXIT_FAILED; /* the file is at fault, not the command line */
+        }
+        opened->trace_count++;
     }
+    opened->trace = opened->traces[0];
     if (nauha_selector_check(opened->selector, opened->names, &err) != NAUHA_OK)
         return nauha__fail(&err);
     return EXIT_FINE;
 }
 
 void nauha__opened_fini(struct opened *opened) {
-    nauha_trace_close(opened->trace);
+    for (size_t i = 0; i < opened->trace_count; i++)
+        nauha_trace_close(opened->traces[i]);
+    free(opened->traces);
     nauha_selector_free(opened->selector);
     nauha_names_free(opened->names);
 }

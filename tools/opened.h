@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A trace opened with the names and the selection that a command line gives.
+/* The traces that a command line names, opened with its selection on names of their own.
  *
  * Threads: the main thread.
  */
@@ -11,11 +11,13 @@
 
 struct opened {
     struct nauha_names *names;
-    struct nauha_trace *trace;
+    struct nauha_trace *trace;   /* the first one */
+    struct nauha_trace **traces; /* one for each argument */
+    size_t trace_count;
     struct nauha_selector *selector;
 };
 
-/* Opens the first argument. Returns an exit code, having said what went wrong. Release with
+/* Opens every argument. Returns an exit code, having said what went wrong. Release with
  * nauha__opened_fini in any case. */
 int nauha__opened_init(struct opened *opened, const struct invocation *invocation);
 void nauha__opened_fini(struct opened *opened);

@@ -23,6 +23,13 @@ NAUHA_API void nauha_pipeline_free(struct nauha_pipeline *pipeline);
 /* Borrowed: for subscribers of the caller's own. */
 NAUHA_API struct nauha_bus *nauha_pipeline_bus(struct nauha_pipeline *pipeline);
 
+/* Adds an analyzer that SPECs may then name, besides those built in; borrowed until
+ * nauha_pipeline_free. VERSION: another ABI. INVALID: a malformed name, a callback missing, or a
+ * name that is taken. */
+NAUHA_API enum nauha_status nauha_pipeline_add_analyzer(struct nauha_pipeline *pipeline,
+                                                        const struct nauha_analyzer *analyzer,
+                                                        struct nauha_error *err);
+
 /* Adds the metric of a SPEC. Besides the analyzer's own, every metric takes the keys subsample=N,
  * tag=T, ylims=LOW:HIGH and log=0|1. UNKNOWN: no such metric or key, listing those there are;
  * INVALID: kinds or values that do not fit, saying what does. Kinds are looked up when the
@@ -70,11 +77,26 @@ NAUHA_API enum nauha_status nauha_pipeline_replay(struct nauha_pipeline *pipelin
                                                   nauha_progress_fn progress, void *context,
                                                   struct nauha_error *err);
 
+/* The same for several traces of one training, one of each rank, opened on the pipeline's names:
+ * step by step, and within a step rank by rank. A rank whose trace has no messages of a step
+ * gives none. INVALID: two traces of the same rank. */
+NAUHA_API enum nauha_status
+nauha_pipeline_replay_ranks(struct nauha_pipeline *pipeline, struct nauha_trace *const *traces,
+                            size_t count, const struct nauha_selector *selector,
+                            nauha_progress_fn progress, void *context, struct nauha_error *err);
+
 /* Ends the run and puts the sinks' files in place. UNAVAILABLE: gnuplot is not installed or
  * failed; CSV files and scripts are in place. After a failed publish or replay do not call this:
  * free the pipeline, and what was written so far stays under its .partial names. */
 NAUHA_API enum nauha_status nauha_pipeline_finish(struct nauha_pipeline *pipeline,
                                                   struct nauha_error *err);
+
+/* How many topics the metrics publish, once the pipeline has started, and each one's kind, by
+ * position in the order of the metrics; *series is its name in files and tables, borrowed until
+ * nauha_pipeline_free. NAUHA_NONE past the end. */
+NAUHA_API size_t nauha_pipeline_topics(const struct nauha_pipeline *pipeline);
+NAUHA_API uint32_t nauha_pipeline_topic(const struct nauha_pipeline *pipeline, size_t position,
+                                        const char **series);
 
 /* Calls line for each file written and for each thing the user should know. */
 NAUHA_API void nauha_pipeline_report(const struct nauha_pipeline *pipeline,

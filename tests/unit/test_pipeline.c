@@ -466,6 +466,92 @@ static void test_failing_disk_stops_the_run(void **state) {
     nauha_pipeline_free(pipeline);
 }
 
+/* ---- an analyzer of the program's own ---- */
+
+static const struct nauha_host *count_host;
+static uint32_t count_topic;
+
+static enum nauha_status count_create(const struct nauha_host *host,
+                                      const struct nauha_analyzer_config *config, void **self,
+                                      struct nauha_error *error) {
+    (void)config;
+    count_host = host;
+    *self = &count_topic;
+    return host->register_topic(host, "elements", NAUHA_SCOPE_MODULE, NAUHA_FORM_SCALAR, NULL,
+                                &count_topic, error);
+}
+
+static enum nauha_status count_compute(void *self, struct nauha_bundle *bundle,
+                                       struct nauha_error *error) {
+    (void)self;
+    const struct nauha_message_info *info = count_host->info(count_host->bundle_message(bundle, 0));
+    return count_host->publish_scalar(count_host, count_topic, info,
+                                      (double)info->bytes / (double)nauha_dtype_size(info->dtype),
+                                      error);
+}
+
+static void count_destroy(void *self) {
+    (void)self;
+}
+
+static const struct nauha_analyzer count_analyzer = {.abi = NAUHA_ANALYZER_ABI,
+                                                     .size = sizeof(struct nauha_analyzer),
+                                                     .name = "elements",
+                                                     .summary = "counts elements",
+                                                     .formula = "n",
+                                                     .min_kinds = 1,
+                                                     .max_kinds = 1,
+                                                     .create = count_create,
+                                                     .compute = count_compute,
+                                                     .destroy = count_destroy};
+
+static void test_analyzer_of_ones_own(void **state) {
+    (void)state;
+    struct nauha_pipeline *pipeline = nauha_pipeline_new(names);
+    const char *series = NULL;
+    ok(nauha_pipeline_add_analyzer(pipeline, &count_analyzer, &err));
+    assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &count_analyzer, &err), NAUHA_INVALID);
+    assert_has(err.message, "there is an analyzer \"elements\" already");
+    assert_int_equal(nauha_pipeline_add_metric(pipeline, "nonsense:weights", &err), NAUHA_UNKNOWN);
+    assert_has(err.message, "elements");
+    ok(nauha_pipeline_add_metric(pipeline, "elements:weights", &err));
+    ok(nauha_pipeline_add_metric(pipeline, "message_mean:elements", &err));
+    ok(nauha_pipeline_add_sink(pipeline, "csv", ".", &err));
+    ok(nauha_pipeline_start(pipeline, &err));
+    assert_int_equal(nauha_pipeline_topics(pipeline), 2);
+    assert_string_equal(nauha_names_kind(names, nauha_pipeline_topic(pipeline, 0, &series)),
+                        "elements");
+    assert_string_equal(series, "elements");
+    assert_int_equal(nauha_pipeline_topic(pipeline, 2, &series), NAUHA_NONE);
+    ok(nauha_pipeline_replay(pipeline, trace, NULL, NULL, NULL, &err));
+    ok(nauha_pipeline_finish(pipeline, &err));
+    nauha_pipeline_free(pipeline);
+    assert_int_equal(access("elements.csv", R_OK), 0);
+    assert_int_equal(access("elements_message_mean.csv", R_OK), 0);
+}
+
+static void test_analyzers_that_do_not_fit(void **state) {
+    (void)state;
+    struct nauha_pipeline *pipeline = nauha_pipeline_new(names);
+    struct nauha_analyzer wrong = count_analyzer;
+    wrong.abi++;
+    assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &wrong, &err), NAUHA_VERSION);
+    assert_has(err.message, "an analyzer of ABI 2");
+    wrong = count_analyzer;
+    wrong.size--;
+    assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &wrong, &err), NAUHA_VERSION);
+    wrong = count_analyzer;
+    wrong.name = "a:b";
+    assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &wrong, &err), NAUHA_INVALID);
+    wrong = count_analyzer;
+    wrong.compute = NULL;
+    assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &wrong, &err), NAUHA_INVALID);
+    wrong = count_analyzer;
+    wrong.name = "norm";
+    assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &wrong, &err), NAUHA_INVALID);
+    nauha_pipeline_free(pipeline);
+}
+
 #define RUN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -477,6 +563,8 @@ static const struct CMUnitTest tests[] = {
     RUN(test_live_and_replayed_are_the_same_bytes),
     RUN(test_only_what_is_wanted_is_decoded),
     RUN(test_subscriber_of_ones_own),
+    RUN(test_analyzer_of_ones_own),
+    RUN(test_analyzers_that_do_not_fit),
     RUN(test_report),
     RUN(test_gnuplot_sink),
     RUN(test_two_metrics_of_one_series),

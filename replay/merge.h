@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* The messages of several traces of one training, in one order: step by step, and within a step
+ * rank by rank, each rank's in its order of publication.
+ *
+ * Threads: one at a time.
+ */
+#ifndef NAUHA_REPLAY_MERGE_H
+#define NAUHA_REPLAY_MERGE_H
+
+#include "nauha/trace.h"
+
+struct nauha__merge;
+
+/* The traces are borrowed until nauha__merge_free; selector may be NULL. INVALID: two traces are
+ * of the same rank, naming both. Else as nauha_cursor_new. */
+enum nauha_status nauha__merge_new(struct nauha_trace *const *traces, size_t count,
+                                   const struct nauha_selector *selector,
+                                   struct nauha__merge **merge, struct nauha_error *err);
+void nauha__merge_free(struct nauha__merge *merge);
+
+/* As nauha_cursor_next. */
+enum nauha_status nauha__merge_next(struct nauha__merge *merge, struct nauha_message **message,
+                                    struct nauha_error *err);
+/* Rows passed and rows in all, of all traces. */
+void nauha__merge_progress(const struct nauha__merge *merge, uint64_t *done, uint64_t *total);
+
+#endif
