@@ -140,6 +140,15 @@ enum nauha_status nauha_pipeline_add_analyzer(struct nauha_pipeline *pipeline,
     return NAUHA_OK;
 }
 
+bool nauha_pipeline_has_analyzer(const struct nauha_pipeline *pipeline,
+                                 const struct nauha_analyzer *analyzer) {
+    for (size_t i = 0; i < pipeline->analyzer_count; i++) {
+        if (pipeline->analyzers[i] == analyzer)
+            return true;
+    }
+    return false;
+}
+
 enum nauha_status nauha_pipeline_add_metric(struct nauha_pipeline *pipeline, const char *text,
                                             struct nauha_error *err) {
     enum nauha_status status = check_state(pipeline, BUILDING, "add a metric", err);

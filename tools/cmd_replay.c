@@ -9,7 +9,8 @@
 #include "tools/terminal.h"
 
 static const struct nauha_option replay_table[] = {
-    {"metric", 'm', "SPEC", NULL, "a metric to compute; give it once for each"},
+    {"metric", 'm', "SPEC", NULL,
+     "a metric to compute; give it once for each; FILE.py:CLASS:KINDS is one in Python"},
     {"output", 'o', "DIR", NULL, "write the series into this directory"},
     {"sink", 0, "SINK[,SINK]", NULL,
      "what to write: csv, gnuplot (default csv,gnuplot with -o, else csv)"},
@@ -72,6 +73,8 @@ int nauha__run_replay(const struct invocation *invocation) {
     struct opened opened;
     if (!nauha__has(invocation, "metric"))
         return usage_without_metric(invocation->command);
+    if (!invocation->python && nauha__metrics_need_python(invocation))
+        return nauha__metrics_run_python(invocation);
     int code = nauha__opened_init(&opened, invocation);
     struct nauha_pipeline *pipeline = code == EXIT_FINE ? nauha_pipeline_new(opened.names) : NULL;
     if (code == EXIT_FINE && !pipeline) {

@@ -200,8 +200,10 @@ static int check_arguments(const struct invocation *invocation) {
     return EXIT_FINE;
 }
 
-int nauha__command_run(const struct command *command, int argc, char **argv) {
-    struct invocation invocation = {.command = command, .argc = argc, .argv = argv};
+int nauha__command_run(const struct command *command, int argc, char **argv,
+                       const struct nauha_python *python) {
+    struct invocation invocation = {
+        .command = command, .python = python, .argc = argc, .argv = argv};
     invocation.given = calloc((size_t)argc + 1, sizeof *invocation.given);
     if (!invocation.given) {
         fprintf(stderr, "nauha: out of memory\n");

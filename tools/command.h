@@ -46,8 +46,11 @@ struct given {
     const char *value; /* NULL for a switch */
 };
 
+struct nauha_python;
+
 struct invocation {
     const struct command *command;
+    const struct nauha_python *python; /* what runs metrics in Python; NULL: this is no Python */
     int argc;
     char **argv; /* the command line, from the command's name on */
     const char *const *arguments;
@@ -65,8 +68,10 @@ const struct command *nauha__command_find(const char *name);
 extern const struct option_group nauha__common_options;
 extern const struct option_group nauha__select_options;
 
-/* Parses argv (from the command's name on) and runs the command. Returns the exit code. */
-int nauha__command_run(const struct command *command, int argc, char **argv);
+/* Parses argv (from the command's name on) and runs the command; python may be NULL. Returns the
+ * exit code. */
+int nauha__command_run(const struct command *command, int argc, char **argv,
+                       const struct nauha_python *python);
 
 /* The last value given for an option, or `fallback`. */
 const char *nauha__get(const struct invocation *invocation, const char *name, const char *fallback);

@@ -5,21 +5,95 @@
  */
 #include "tools/metrics.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "tools/program.h"
+#include "tools/python_package.h"
+
+/* ---- metrics in Python ---- */
+
+/* The colon behind the file name of "FILE.py:CLASS:..."; NULL: not such a SPEC. */
+static const char *end_of_file_name(const char *spec) {
+    const char *suffix = strstr(spec, ".py:");
+    return suffix ? suffix + 3 : NULL;
+}
+
+bool nauha__metrics_need_python(const struct invocation *invocation) {
+    for (size_t i = 0; i < invocation->given_count; i++) {
+        const struct given *given = &invocation->given[i];
+        if (strcmp(given->option->name, "metric") == 0 && end_of_file_name(given->value))
+            return true;
+    }
+    return false;
+}
+
+int nauha__metrics_run_python(const struct invocation *invocation) {
+    char directory[4096];
+    const char *python = getenv("NAUHA_PYTHON");
+    python = python && *python ? python : "python3";
+    if (!nauha__python_directory(directory, sizeof directory))
+        return EXIT_FAILED;
+    const size_t count = (size_t)invocation->argc;
+    const char **words = calloc(count + 4, sizeof *words);
+    if (!words || !nauha__python_path_prepend(directory)) {
+        free(words);
+        fprintf(stderr, "nauha: out of memory\n");
+        return EXIT_FAILED;
+    }
+    words[0] = python;
+    words[1] = "-m";
+    words[2] = "nauha";
+    memcpy(words + 3, invocation->argv, count * sizeof *words);
+    execvp(python, (char *const *)words);
+    fprintf(stderr,
+            "nauha: metrics in Python need \"%s\", which cannot be run: %s\n"
+            "NAUHA_PYTHON names another one.\n",
+            python, strerror(errno));
+    free(words);
+    return EXIT_FAILED;
+}
+
+/* Has Python find the class, and adds its metric by the rest of the SPEC: CLASS:KINDS:... */
+static enum nauha_status add_python_metric(struct nauha_pipeline *pipeline,
+                                           const struct nauha_python *python, const char *spec,
+                                           struct nauha_error *err) {
+    const char *class = end_of_file_name(spec) + 1;
+    const size_t length = (size_t)(class - spec) + strcspn(class, ":");
+    char *file_and_class = strndup(spec, length);
+    if (!file_and_class)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    const struct nauha_analyzer *analyzer = python->find(python->context, file_and_class, err);
+    free(file_and_class);
+    if (!analyzer)
+        return err->code;
+    enum nauha_status status = nauha_pipeline_has_analyzer(pipeline, analyzer)
+                                   ? NAUHA_OK
+                                   : nauha_pipeline_add_analyzer(pipeline, analyzer, err);
+    return status == NAUHA_OK ? nauha_pipeline_add_metric(pipeline, class, err) : status;
+}
+
+/* ---- from the command line ---- */
 
 static enum nauha_status add_metrics(struct nauha_pipeline *pipeline,
                                      const struct invocation *invocation, struct nauha_error *err) {
-    for (size_t i = 0; i < invocation->given_count; i++) {
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0; i < invocation->given_count && status == NAUHA_OK; i++) {
+        const char *spec = invocation->given[i].value;
         if (strcmp(invocation->given[i].option->name, "metric") != 0)
             continue;
-        enum nauha_status status =
-            nauha_pipeline_add_metric(pipeline, invocation->given[i].value, err);
-        if (status != NAUHA_OK)
-            return status;
+        if (!end_of_file_name(spec))
+            status = nauha_pipeline_add_metric(pipeline, spec, err);
+        else if (invocation->python)
+            status = add_python_metric(pipeline, invocation->python, spec, err);
+        else
+            status = nauha_error_set(err, NAUHA_INVALID, "\"%s\": metrics in Python are for replay",
+                                     spec);
     }
-    return NAUHA_OK;
+    return status;
 }
 
 static enum nauha_status add_sinks(struct nauha_pipeline *pipeline, const char *names,

@@ -18,6 +18,12 @@ enum nauha_status nauha__metrics_start(struct nauha_pipeline *pipeline,
                                        const struct invocation *invocation, const char *directory,
                                        struct nauha_error *err);
 
+/* Whether a metric is one of Python's, "FILE.py:CLASS:...". */
+bool nauha__metrics_need_python(const struct invocation *invocation);
+
+/* Runs the same command line again under Python; comes back only where that fails. */
+int nauha__metrics_run_python(const struct invocation *invocation);
+
 /* Ends the run and says what was written. Returns an exit code. */
 int nauha__metrics_finish(struct nauha_pipeline *pipeline, const struct invocation *invocation);
 

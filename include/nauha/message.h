@@ -49,6 +49,15 @@ NAUHA_API enum nauha_status nauha_message_tensor(struct nauha_message *message,
                                                  struct nauha_tensor *tensor,
                                                  struct nauha_error *err);
 
+/* The same elements in memory that outlives the message: tensor->data is the caller's, release with
+ * nauha_memory_free; the shape still is the message's. Read from a trace, nothing is copied, and
+ * who asks the message again has it read again; live, this is a copy. Fails as nauha_message_tensor
+ * does. */
+NAUHA_API enum nauha_status nauha_message_take(struct nauha_message *message,
+                                               struct nauha_tensor *tensor,
+                                               struct nauha_error *err);
+NAUHA_API void nauha_memory_free(void *memory);
+
 /* What a tap or a bus takes. Returning anything but NAUHA_OK stops the source. */
 typedef enum nauha_status (*nauha_message_fn)(void *context, struct nauha_message *message,
                                               struct nauha_error *err);

@@ -30,6 +30,9 @@ NAUHA_API enum nauha_status nauha_pipeline_add_analyzer(struct nauha_pipeline *p
                                                         const struct nauha_analyzer *analyzer,
                                                         struct nauha_error *err);
 
+NAUHA_API bool nauha_pipeline_has_analyzer(const struct nauha_pipeline *pipeline,
+                                           const struct nauha_analyzer *analyzer);
+
 /* Adds the metric of a SPEC. Besides the analyzer's own, every metric takes the keys subsample=N,
  * tag=T, ylims=LOW:HIGH and log=0|1. UNKNOWN: no such metric or key, listing those there are;
  * INVALID: kinds or values that do not fit, saying what does. Kinds are looked up when the

@@ -57,6 +57,31 @@ enum nauha_status nauha_message_tensor(struct nauha_message *message, struct nau
     return NAUHA_OK;
 }
 
+enum nauha_status nauha_message_take(struct nauha_message *message, struct nauha_tensor *tensor,
+                                     struct nauha_error *err) {
+    enum nauha_status status = nauha_message_tensor(message, tensor, err);
+    if (status != NAUHA_OK)
+        return status;
+    if (message->source && message->owned) {
+        message->owned = NULL;
+        message->data = NULL;
+        return NAUHA_OK;
+    }
+    const size_t bytes = (size_t)message->info.bytes;
+    void *copy = malloc(bytes ? bytes : 1);
+    if (!copy)
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory for \"%s\" (%zu bytes)",
+                               text_or_empty(message->info.kind_name), bytes);
+    if (bytes)
+        memcpy(copy, tensor->data, bytes);
+    tensor->data = copy;
+    return NAUHA_OK;
+}
+
+void nauha_memory_free(void *memory) {
+    free(memory);
+}
+
 void nauha__message_fini(struct nauha_message *message) {
     free(message->owned);
     free(message->stats);

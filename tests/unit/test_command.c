@@ -121,7 +121,7 @@ static const struct command looking = {
               sizeof((char *[]){"look", __VA_ARGS__}) / sizeof(char *))
 
 static int run_words(char **words, size_t count) {
-    return nauha__command_run(&looking, (int)count, words);
+    return nauha__command_run(&looking, (int)count, words, NULL);
 }
 
 static void test_parsing(void **state) {

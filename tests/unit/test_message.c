@@ -47,6 +47,35 @@ static struct nauha_message_info weights_info(void) {
     };
 }
 
+static void test_taken(void **state) {
+    (void)state;
+    struct shelf shelf = {.loads = 0};
+    struct nauha__source source = {load, &shelf};
+    struct nauha_message message = {.info = weights_info(), .source = &source};
+    struct nauha_tensor tensor, taken;
+    assert_int_equal(nauha_message_tensor(&message, &tensor, NULL), NAUHA_OK);
+    assert_int_equal(nauha_message_take(&message, &taken, NULL), NAUHA_OK);
+    assert_ptr_equal(taken.data, tensor.data); /* the same memory, not a copy */
+    assert_int_equal(shelf.loads, 1);
+    assert_int_equal(nauha_message_tensor(&message, &tensor, NULL), NAUHA_OK);
+    assert_int_equal(shelf.loads, 2);
+    nauha__message_fini(&message);
+    assert_float_equal(((const float *)taken.data)[5], 5.5f, 0);
+    nauha_memory_free((void *)taken.data);
+}
+
+static void test_taken_from_live_memory(void **state) {
+    (void)state;
+    float live[6] = {1, 2, 3, 4, 5, 6};
+    struct nauha_message message = {.info = weights_info(), .data = live};
+    struct nauha_tensor taken;
+    assert_int_equal(nauha_message_take(&message, &taken, NULL), NAUHA_OK);
+    live[2] = 0;
+    assert_float_equal(((const float *)taken.data)[2], 3, 0);
+    nauha_memory_free((void *)taken.data);
+    nauha__message_fini(&message);
+}
+
 static void test_loaded_once(void **state) {
     (void)state;
     struct shelf shelf = {.loads = 0};
@@ -238,6 +267,8 @@ static void test_resolve(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_loaded_once),
+    cmocka_unit_test(test_taken),
+    cmocka_unit_test(test_taken_from_live_memory),
     cmocka_unit_test(test_load_fails),
     cmocka_unit_test(test_events_and_empty_tensors),
     cmocka_unit_test(test_retain_of_live_memory),
