@@ -515,11 +515,12 @@ size_t nauha_pipeline_topics(const struct nauha_pipeline *pipeline) {
 }
 
 uint32_t nauha_pipeline_topic(const struct nauha_pipeline *pipeline, size_t position,
-                              const char **series) {
+                              const char **series, const char **tag) {
     for (size_t i = 0; i < pipeline->metrics.count; i++) {
         const struct nauha__metric *metric = pipeline->metrics.list[i];
         if (position < metric->topic_count) {
             *series = metric->topics[position]->series.name;
+            *tag = metric->spec->tag;
             return metric->topics[position]->kind;
         }
         position -= metric->topic_count;

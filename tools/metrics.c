@@ -62,12 +62,7 @@ static enum nauha_status add_python_metric(struct nauha_pipeline *pipeline,
                                            const struct nauha_python *python, const char *spec,
                                            struct nauha_error *err) {
     const char *class = end_of_file_name(spec) + 1;
-    const size_t length = (size_t)(class - spec) + strcspn(class, ":");
-    char *file_and_class = strndup(spec, length);
-    if (!file_and_class)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-    const struct nauha_analyzer *analyzer = python->find(python->context, file_and_class, err);
-    free(file_and_class);
+    const struct nauha_analyzer *analyzer = python->find(python->context, spec, err);
     if (!analyzer)
         return err->code;
     enum nauha_status status = nauha_pipeline_has_analyzer(pipeline, analyzer)

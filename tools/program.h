@@ -9,11 +9,10 @@
 
 #include "nauha/analyzer.h"
 
-/* Finds the analyzer behind the "FILE.py:CLASS" of a SPEC; borrowed for the rest of the run. NULL,
- * with *err set, where there is none. */
+/* Finds the analyzer behind a SPEC "FILE.py:CLASS[:KINDS][:key=value...]", which is called CLASS;
+ * borrowed for the rest of the run. NULL, with *err set, where there is none. */
 struct nauha_python {
-    const struct nauha_analyzer *(*find)(void *context, const char *file_and_class,
-                                         struct nauha_error *err);
+    const struct nauha_analyzer *(*find)(void *context, const char *spec, struct nauha_error *err);
     void *context;
 };
 

@@ -95,11 +95,11 @@ NAUHA_API enum nauha_status nauha_pipeline_finish(struct nauha_pipeline *pipelin
                                                   struct nauha_error *err);
 
 /* How many topics the metrics publish, once the pipeline has started, and each one's kind, by
- * position in the order of the metrics; *series is its name in files and tables, borrowed until
- * nauha_pipeline_free. NAUHA_NONE past the end. */
+ * position in the order of the metrics; *series is its name in files and tables, *tag that of its
+ * messages, both borrowed until nauha_pipeline_free. NAUHA_NONE past the end. */
 NAUHA_API size_t nauha_pipeline_topics(const struct nauha_pipeline *pipeline);
 NAUHA_API uint32_t nauha_pipeline_topic(const struct nauha_pipeline *pipeline, size_t position,
-                                        const char **series);
+                                        const char **series, const char **tag);
 
 /* Calls line for each file written and for each thing the user should know. */
 NAUHA_API void nauha_pipeline_report(const struct nauha_pipeline *pipeline,

@@ -508,7 +508,7 @@ static const struct nauha_analyzer count_analyzer = {.abi = NAUHA_ANALYZER_ABI,
 static void test_analyzer_of_ones_own(void **state) {
     (void)state;
     struct nauha_pipeline *pipeline = nauha_pipeline_new(names);
-    const char *series = NULL;
+    const char *series = NULL, *tag = NULL;
     ok(nauha_pipeline_add_analyzer(pipeline, &count_analyzer, &err));
     assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &count_analyzer, &err), NAUHA_INVALID);
     assert_has(err.message, "there is an analyzer \"elements\" already");
@@ -519,10 +519,11 @@ static void test_analyzer_of_ones_own(void **state) {
     ok(nauha_pipeline_add_sink(pipeline, "csv", ".", &err));
     ok(nauha_pipeline_start(pipeline, &err));
     assert_int_equal(nauha_pipeline_topics(pipeline), 2);
-    assert_string_equal(nauha_names_kind(names, nauha_pipeline_topic(pipeline, 0, &series)),
+    assert_string_equal(nauha_names_kind(names, nauha_pipeline_topic(pipeline, 0, &series, &tag)),
                         "elements");
     assert_string_equal(series, "elements");
-    assert_int_equal(nauha_pipeline_topic(pipeline, 2, &series), NAUHA_NONE);
+    assert_string_equal(tag, "default");
+    assert_int_equal(nauha_pipeline_topic(pipeline, 2, &series, &tag), NAUHA_NONE);
     ok(nauha_pipeline_replay(pipeline, trace, NULL, NULL, NULL, &err));
     ok(nauha_pipeline_finish(pipeline, &err));
     nauha_pipeline_free(pipeline);

@@ -13,6 +13,7 @@ _HOME = {
     "Series": "trace",
     "to_float": "trace",
     "replay": "metrics",
+    "Bundle": "metrics",
     "Subscriber": "metrics",
 }
 

@@ -55,15 +55,6 @@ def path_of_rank(path, rank, world_size):
     return path if world_size == 1 else path.with_name(f"{path.stem}.rank{rank}{path.suffix}")
 
 
-def _option_text(value):
-    if isinstance(value, slice):
-        ends = ["" if end is None else str(end) for end in (value.start, value.stop)]
-        return ":".join(ends + ([str(value.step)] if value.step is not None else []))
-    if isinstance(value, (list, tuple, set)):
-        return ",".join(map(str, value))
-    return str(value)
-
-
 class Exporter:
     """Records the trainings of one process to one trace.
 
@@ -91,7 +82,7 @@ class Exporter:
         if path is not None:
             path = path_of_rank(path, rank, world_size)
         facts = {"framework": f"torch {torch.__version__}", **(facts or {})}
-        options = {key.replace("_", "-"): _option_text(value) for key, value in options.items()}
+        options = {key.replace("_", "-"): native.option_text(value) for key, value in options.items()}
         self.publisher = Publisher(path, options, facts, rank, world_size, notice)
         if staging == "always":
             self.publisher.stage("cpu")

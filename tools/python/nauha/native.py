@@ -233,5 +233,17 @@ def options(table):
     return [rows[i].name.decode() for i in range(count.value)]
 
 
+def option_text(value):
+    """An option's value as the command line has it: lists with commas, slices and ranges with colons."""
+    if isinstance(value, range):
+        value = slice(value.start, value.stop, value.step)
+    if isinstance(value, slice):
+        ends = ["" if end is None else str(end) for end in (value.start, value.stop)]
+        return ":".join(ends + ([str(value.step)] if value.step is not None else []))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return ",".join(map(str, value))
+    return str(value)
+
+
 DTYPES = _dtype_names()  # "f32", ... by number
 KINDS = _builtin_kinds()  # number by name

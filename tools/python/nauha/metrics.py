@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: MIT
+"""Metrics in Python: subscribers like those in C, on the same bus, live and at replay.
+
+    class Sparsity(nauha.Subscriber):
+        def compute(self, message):
+            return (message.tensor == 0).mean()
+
+    tables = nauha.replay("run.h5", [Sparsity("activations"), "norm:weights"])
+    pandas.DataFrame(tables["activations_sparsity"])
+
+or from the command line: nauha replay run.h5 --metric sparsity.py:Sparsity:activations
+"""
+import ctypes
+import importlib.util
+import inspect
+import math
+import os
+import pathlib
+import re
+import sys
+from ctypes import c_char_p, c_double, c_uint32, c_uint64, c_void_p
+
+import numpy as np
+
+from nauha import native
+from nauha.native import Error, Status, library
+from nauha.pipeline import (ABI, COMPUTE, CREATE, DESTROY, FINISH, FORMS, INTEGER, REAL, SCOPES, STEP_FINISHED,
+                            SYNCHRONIZED, TEXT, Analyzer, ParameterRow, Pipeline, Plot)
+from nauha.trace import Message, Trace, make_selector
+
+
+class Bundle:
+    """The messages of one step and key, one of each kind, in the order asked for: bundle[0],
+    bundle["weights"], iteration. The stamps (global_step, module, ...) are the first message's."""
+
+    def __init__(self, messages):
+        self.messages = messages
+
+    def __getitem__(self, key):
+        if isinstance(key, str):
+            for message in self.messages:
+                if message.kind == key:
+                    return message
+            raise KeyError(key)
+        return self.messages[key]
+
+    def __iter__(self):
+        return iter(self.messages)
+
+    def __len__(self):
+        return len(self.messages)
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.messages[0], name)
+
+
+class Subscriber:
+    """Override compute(). A number that it returns is published: under `topic` in the constructor, else
+    under KIND_NAME, NAME being the class's in lower case with underscores (kinds of a bundle are joined).
+
+    kinds: one kind or several. tag: which messages. subsample: only every n-th of each module and kind.
+    synchronized: all kinds of one module and step come as one Bundle; so by default where there are
+    several. ylims: (low, high) of plots; log: a logarithmic axis. title, ylabel: for plots.
+
+    From the command line, further keyword arguments of a subclass's constructor are the SPEC's keys:
+    int, float, bool and text, by their defaults or annotations.
+    """
+
+    def __init__(self, kinds, tag="default", subsample=1, synchronized=None, ylims=None, log=None, topic=None,
+                 title=None, ylabel=None):
+        self.kinds = kinds.split(",") if isinstance(kinds, str) else list(kinds)
+        self.tag = tag
+        self.subsample = subsample
+        self.synchronized = len(self.kinds) > 1 if synchronized is None else synchronized
+        self.ylims = ylims
+        self.log = log
+        self._title, self._ylabel = title, ylabel
+        self._topics = {}  # name -> (scope, form, title, ylabel)
+        self._default = topic
+        self._host = None
+        self._numbers = {}
+
+    # ---- to override ----
+
+    def compute(self, message):
+        """One message, or one Bundle. A number that is returned is published."""
+        raise NotImplementedError(f"{type(self).__name__} has no compute()")
+
+    def step_finished(self, global_step):
+        """The last message of a step has come."""
+
+    def finish(self):
+        """The run has ended."""
+
+    # ---- to use ----
+
+    def add_topic(self, name, scope="module", form="scalar", title=None, ylabel=None):
+        """To be called in the constructor: a topic that this subscriber publishes besides, or in place of,
+        its default one. form: "scalar" or "histogram"."""
+        if scope not in SCOPES or form not in ("scalar", "histogram"):
+            raise Error('topics are of scope "network" or "module" and form "scalar" or "histogram"')
+        self._topics[name] = (scope, form, title, ylabel)
+
+    def publish(self, value, stamps, topic=None):
+        """Publishes a number on a topic with the stamps (step, module, ...) of a message or bundle."""
+        self._call(self._host.contents.publish_scalar, self._number(topic, stamps), stamps, float(value))
+
+    def publish_histogram(self, edges, counts, stamps, topic=None):
+        """edges: n + 1 ascending numbers; counts: n whole ones."""
+        edges, counts = np.ascontiguousarray(edges, np.float64), np.ascontiguousarray(counts, np.uint64)
+        if edges.ndim != 1 or counts.shape != (len(edges) - 1,):
+            raise Error("a histogram has one more edge than counts")
+        self._call(self._host.contents.publish_histogram, self._number(topic, stamps), stamps,
+                   edges.ctypes.data_as(ctypes.POINTER(c_double)), counts.ctypes.data_as(ctypes.POINTER(c_uint64)),
+                   len(counts))
+
+    # ---- behind it ----
+
+    def _call(self, function, number, stamps, *values):
+        info = (stamps[0] if isinstance(stamps, Bundle) else stamps).info
+        native.call(function, self._host, number, ctypes.byref(info), *values)
+
+    def _number(self, topic, stamps):
+        if topic is None:
+            topic = self._default_topic(stamps.kind)
+        if topic not in self._numbers:
+            raise Error(f'{type(self).__name__} publishes no topic "{topic}"; add_topic() it in the constructor',
+                        Status.UNKNOWN)
+        return self._numbers[topic]
+
+    def _default_topic(self, kind):
+        if self._default is not None:
+            return self._default
+        if len(self._topics) == 1:
+            return next(iter(self._topics))
+        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
+        return f"{'_'.join(self.kinds) if self.synchronized else kind}_{name}"
+
+    def _register(self, host):
+        self._host = host
+        self._numbers = {}
+        topics = dict(self._topics)
+        if not topics:
+            for kind in self.kinds[:1] if self.synchronized else self.kinds:
+                topics.setdefault(self._default_topic(kind), ("module", "scalar", self._title, self._ylabel))
+        for name, (scope, form, title, ylabel) in topics.items():
+            low, high = self.ylims or (math.nan, math.nan)
+            plot = Plot(None, (title or name.replace("_", " ")).encode(), b"step", (ylabel or "value").encode(), low, high,
+                        bool(self.log))
+            number = c_uint32()
+            native.call(host.contents.register_topic, host, name.encode(), SCOPES.index(scope), FORMS.index(form),
+                        ctypes.byref(plot), ctypes.byref(number))
+            self._numbers[name] = number.value
+
+
+class _Analyzer:
+    """A descriptor for the C side, and the subscribers made from it."""
+
+    def __init__(self, name, make, kinds, synchronized, parameters, summary):
+        """make(kinds, values) -> Subscriber; kinds: fixed ones, or None: the SPEC's."""
+        self.name = name
+        self.raised = None
+        self._make = make
+        self._parameters = parameters
+        self._made = {}  # number -> Subscriber
+        self._fixed = (c_char_p * (len(kinds) + 1))(*(kind.encode() for kind in kinds), None) if kinds else None
+        rows = [ParameterRow(key.encode(), kind, None if fallback is None else fallback.encode(), -math.inf, math.inf,
+                             b"a parameter of the class") for key, kind, fallback in parameters]
+        self._rows = (ParameterRow * max(len(rows), 1))(*rows)
+        self.descriptor = Analyzer(
+            ABI, ctypes.sizeof(Analyzer), name.encode(), summary.encode(), b"in Python", SYNCHRONIZED if synchronized else 0,
+            0 if kinds else 1, 0 if kinds else 64, self._fixed, self._rows, len(rows),
+            CREATE(self._create), COMPUTE(self._compute), STEP_FINISHED(self._step_finished), FINISH(self._finish),
+            DESTROY(self._destroy))
+
+    def _guard(self, error, function, *arguments):
+        try:
+            function(*arguments)
+            return 0
+        except Exception as failure:
+            if self.raised is None:
+                self.raised = failure
+            return native.fill_error(error, failure)
+
+    def _create(self, host, config, out, error):
+        def create():
+            given = config.contents
+            values = {}
+            for i, (key, kind, _) in enumerate(self._parameters):
+                value = given.values[i]
+                values[key] = {INTEGER: value.integer, REAL: value.real}[kind] if kind != TEXT else value.text.decode()
+            subscriber = self._make([given.kinds[i].decode() for i in range(given.kind_count)], values)
+            subscriber._register(host)
+            number = len(self._made) + 1
+            self._made[number] = subscriber
+            out[0] = number
+
+        return self._guard(error, create)
+
+    def _compute(self, number, bundle, error):
+        def compute():
+            subscriber = self._made[number]
+            messages = [Message(library.nauha_bundle_message(bundle, i))
+                        for i in range(library.nauha_bundle_count(bundle))]
+            given = Bundle(messages) if subscriber.synchronized else messages[0]
+            try:
+                value = subscriber.compute(given)
+            finally:
+                for message in messages:
+                    message.passed()
+            if value is not None:
+                subscriber.publish(value, given)
+
+        return self._guard(error, compute)
+
+    def _step_finished(self, number, global_step, error):
+        return self._guard(error, lambda: self._made[number].step_finished(global_step))
+
+    def _finish(self, number, error):
+        return self._guard(error, lambda: self._made[number].finish())
+
+    def _destroy(self, number):
+        self._made.pop(number, None)
+
+
+def analyzer_of(subscriber, position):
+    """The analyzer of one Subscriber, and the SPEC that makes it."""
+    if not isinstance(subscriber, Subscriber):
+        raise Error(f"a metric is a SPEC or a nauha.Subscriber, not {subscriber!r}")
+    name = f"{type(subscriber).__name__}.{position}"
+    analyzer = _Analyzer(name, lambda kinds, values: subscriber, subscriber.kinds, subscriber.synchronized, [],
+                         type(subscriber).__name__)
+    analyzer.spec = f"{name}:tag={subscriber.tag}:subsample={subscriber.subsample}"
+    return analyzer
+
+
+def _parameters_of(cls):
+    """The SPEC's keys of a class: (key, type, default as text)."""
+    known = set(inspect.signature(Subscriber.__init__).parameters)
+    rows = []
+    for name, parameter in inspect.signature(cls.__init__).parameters.items():
+        if name in known or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        default = parameter.default
+        kind = type(default) if default is not parameter.empty and default is not None else parameter.annotation
+        rows.append((name, {int: INTEGER, bool: INTEGER, float: REAL}.get(kind, TEXT),
+                     None if default is parameter.empty else "" if default is None else str(int(default) if isinstance(
+                         default, bool) else default)))
+    return rows
+
+
+def load_class(path, name):
+    """A Subscriber's class out of a file, whose folder is where it may import from. Raises Error."""
+    path = pathlib.Path(path).resolve()
+    if not path.exists():
+        raise Error(f'cannot open "{path}": No such file or directory', Status.IO)
+    sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    spec.loader.exec_module(module)
+    cls = getattr(module, name, None)
+    if not (isinstance(cls, type) and issubclass(cls, Subscriber)):
+        there = sorted(key for key, value in vars(module).items()
+                       if isinstance(value, type) and issubclass(value, Subscriber) and value is not Subscriber)
+        raise Error(f'"{path.name}" has no subscriber "{name}"; there are: {", ".join(there) or "none"}', Status.UNKNOWN)
+    return cls
+
+
+def analyzer_of_spec(spec):
+    """The analyzer behind "FILE.py:CLASS:KINDS...": its name is CLASS, kinds and keys are the SPEC's."""
+    path, rest = spec.split(".py:", 1)
+    name, *words = rest.split(":")
+    cls = load_class(path + ".py", name)
+    kinds = words[0].split(",") if words and "=" not in words[0] else []
+    takes = inspect.signature(cls.__init__).parameters
+    default = takes["synchronized"].default if "synchronized" in takes else None
+    synchronized = len(kinds) > 1 if default in (None, inspect.Parameter.empty) else bool(default)
+    parameters = _parameters_of(cls)
+
+    def make(kinds, values):
+        subscriber = cls(kinds, **values)
+        subscriber.synchronized = synchronized
+        return subscriber
+
+    summary = (inspect.getdoc(cls) or name).splitlines()[0].rstrip(".")
+    return _Analyzer(name, make, None, synchronized, parameters, summary)
+
+
+def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None, **selection):
+    """Feeds traces through metrics, as `nauha replay` does.
+
+    traces: a path, or the paths of the ranks of one training. metrics: SPECs and Subscribers. output: a
+    directory for files, written by `sinks` (["csv", "gnuplot"] by default). progress(done, total) is called some
+    twenty times a second. selection: as Trace.messages() takes it.
+
+    Returns {series: Series} of everything the metrics published. Raises Error, and what a Subscriber raised.
+    """
+    paths = [traces] if isinstance(traces, (str, bytes, os.PathLike)) else list(traces)
+    names, handles, pipeline, selector = library.nauha_names_new(), [], None, None
+    try:
+        for path in paths:
+            handle = c_void_p()
+            native.call(library.nauha_trace_open, os.fsencode(path), names, ctypes.byref(handle))
+            handles.append(handle.value)
+        selector = make_selector(selection)
+        pipeline = Pipeline(names)
+        for metric in metrics:
+            pipeline.add(metric)
+        for sink in (sinks or ["csv", "gnuplot"]) if output is not None else []:
+            pipeline.add_sink(sink, output)
+        pipeline.set_strict(strict)
+        pipeline.start()
+        pipeline.replay(handles, selector, progress)
+        return pipeline.finish()
+    finally:
+        if pipeline is not None:
+            pipeline.free()
+        if selector is not None:
+            library.nauha_selector_free(selector)
+        for handle in handles:
+            library.nauha_trace_close(handle)
+        library.nauha_names_free(names)
+
+
+__all__ = ["Bundle", "Subscriber", "Trace", "replay"]

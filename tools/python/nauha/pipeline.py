@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""The C pipeline from Python: metrics by SPEC or as subscribers in Python, what they publish as tables.
+
+Threads: one at a time.
+"""
+import ctypes
+import os
+from ctypes import CFUNCTYPE, POINTER, Structure, c_bool, c_char_p, c_double, c_int, c_int64, c_size_t, c_uint32, \
+    c_uint64, c_void_p
+
+import numpy as np
+
+from nauha import native
+from nauha.native import ERROR, NONE, STATUS, Error, MessageInfo, library
+from nauha.trace import Message, Series
+
+ABI = 1  # NAUHA_ANALYZER_ABI
+SCOPES = ("network", "module")
+FORMS = ("event", "tensor", "scalar", "histogram")
+INTEGER, REAL, RANGE, TEXT = range(4)  # enum nauha_parameter_type
+SYNCHRONIZED = 1  # NAUHA_ANALYZER_SYNCHRONIZED
+
+
+class Plot(Structure):
+    """struct nauha_plot"""
+
+    _fields_ = [("series", c_char_p), ("title", c_char_p), ("xlabel", c_char_p), ("ylabel", c_char_p),
+                ("y_low", c_double), ("y_high", c_double), ("log_y", c_bool)]
+
+
+class Host(Structure):
+    """struct nauha_host"""
+
+
+REGISTER = CFUNCTYPE(STATUS, POINTER(Host), c_char_p, c_int, c_int, POINTER(Plot), POINTER(c_uint32), ERROR)
+PUBLISH_SCALAR = CFUNCTYPE(STATUS, POINTER(Host), c_uint32, POINTER(MessageInfo), c_double, ERROR)
+PUBLISH_HISTOGRAM = CFUNCTYPE(STATUS, POINTER(Host), c_uint32, POINTER(MessageInfo), POINTER(c_double),
+                              POINTER(c_uint64), c_size_t, ERROR)
+Host._fields_ = [("abi", c_uint32), ("size", c_uint32), ("context", c_void_p), ("register_topic", REGISTER),
+                 ("publish_scalar", PUBLISH_SCALAR), ("publish_histogram", PUBLISH_HISTOGRAM)] + \
+    [(name, c_void_p) for name in ("bundle_count", "bundle_message", "info", "tensor", "stats", "sum_powers", "to_f64",
+                                   "fail")]
+
+
+class ParameterRow(Structure):
+    """struct nauha_analyzer_parameter"""
+
+    _fields_ = [("key", c_char_p), ("type", c_int), ("fallback", c_char_p), ("low", c_double), ("high", c_double),
+                ("help", c_char_p)]
+
+
+class Value(ctypes.Union):
+    """union nauha_value"""
+
+    _fields_ = [("integer", c_int64), ("real", c_double), ("range", c_double * 2), ("text", c_char_p)]
+
+
+class Config(Structure):
+    """struct nauha_analyzer_config"""
+
+    _fields_ = [("kinds", POINTER(c_char_p)), ("kind_count", c_size_t), ("values", POINTER(Value))]
+
+
+CREATE = CFUNCTYPE(STATUS, POINTER(Host), POINTER(Config), POINTER(c_void_p), ERROR)
+COMPUTE = CFUNCTYPE(STATUS, c_void_p, c_void_p, ERROR)
+STEP_FINISHED = CFUNCTYPE(STATUS, c_void_p, c_uint64, ERROR)
+FINISH = CFUNCTYPE(STATUS, c_void_p, ERROR)
+DESTROY = CFUNCTYPE(None, c_void_p)
+
+
+class Analyzer(Structure):
+    """struct nauha_analyzer"""
+
+    _fields_ = [("abi", c_uint32), ("size", c_uint32), ("name", c_char_p), ("summary", c_char_p), ("formula", c_char_p),
+                ("flags", c_uint32), ("min_kinds", c_uint32), ("max_kinds", c_uint32),
+                ("default_kinds", POINTER(c_char_p)), ("parameters", POINTER(ParameterRow)),
+                ("parameter_count", c_size_t), ("create", CREATE), ("compute", COMPUTE),
+                ("step_finished", STEP_FINISHED), ("finish", FINISH), ("destroy", DESTROY)]
+
+
+BUNDLE_FN = CFUNCTYPE(STATUS, c_void_p, c_void_p, ERROR)
+PROGRESS_FN = CFUNCTYPE(None, c_void_p, c_uint64, c_uint64)
+LINE_FN = CFUNCTYPE(None, c_void_p, c_char_p)
+
+native.declare(library, {
+    "nauha_bundle_count": (c_size_t, [c_void_p]),
+    "nauha_bundle_message": (c_void_p, [c_void_p, c_size_t]),
+    "nauha_bus_set_strict": (None, [c_void_p, c_bool]),
+    "nauha_bus_subscribe": (STATUS, [c_void_p, c_void_p, c_void_p, ERROR]),
+    "nauha_bus_wants": (c_bool, [c_void_p, c_uint32]),
+    "nauha_subscriber_from_function": (c_void_p, [c_char_p, BUNDLE_FN, c_void_p]),
+    "nauha_subscriber_free": (None, [c_void_p]),
+    "nauha_subscription_new": (c_void_p, [POINTER(c_char_p), c_size_t]),
+    "nauha_subscription_set_tag": (STATUS, [c_void_p, c_char_p, ERROR]),
+    "nauha_pipeline_new": (c_void_p, [c_void_p]),
+    "nauha_pipeline_free": (None, [c_void_p]),
+    "nauha_pipeline_bus": (c_void_p, [c_void_p]),
+    "nauha_pipeline_add_analyzer": (STATUS, [c_void_p, POINTER(Analyzer), ERROR]),
+    "nauha_pipeline_add_metric": (STATUS, [c_void_p, c_char_p, ERROR]),
+    "nauha_pipeline_add_sink": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),
+    "nauha_pipeline_start": (STATUS, [c_void_p, ERROR]),
+    "nauha_pipeline_replay_ranks": (STATUS, [c_void_p, POINTER(c_void_p), c_size_t, c_void_p, PROGRESS_FN, c_void_p,
+                                             ERROR]),
+    "nauha_pipeline_finish": (STATUS, [c_void_p, ERROR]),
+    "nauha_pipeline_report": (None, [c_void_p, LINE_FN, c_void_p]),
+    "nauha_pipeline_topics": (c_size_t, [c_void_p]),
+    "nauha_pipeline_topic": (c_uint32, [c_void_p, c_size_t, POINTER(c_char_p), POINTER(c_char_p)]),
+})
+
+
+class Collector:
+    """A subscriber of one topic: collects its rows into a Series."""
+
+    def __init__(self, form):
+        self._histogram = form == "histogram"
+        self._rows = []
+        self.callback = BUNDLE_FN(self._take)
+
+    def _take(self, context, bundle, error):
+        try:
+            handle = library.nauha_bundle_message(bundle, 0)
+            message, tensor = Message(handle), native.Tensor()
+            native.call(library.nauha_message_tensor, handle, ctypes.byref(tensor))
+            info = message.info
+            key = (info.global_step, info.train_step, info.epoch, info.rank, message.tag, message.module or "",
+                   message.slot, info.call)
+            values = ctypes.cast(tensor.data, POINTER(c_double))
+            if self._histogram:
+                for i in range(tensor.shape[0]):
+                    self._rows.append(key + tuple(values[3 * i:3 * i + 3]))
+            else:
+                self._rows.append(key + (values[0],))
+            return 0
+        except Exception as failure:
+            return native.fill_error(error, failure)
+
+    def series(self):
+        names = ["global_step", "train_step", "epoch", "rank", "tag", "module", "slot", "call"]
+        names += ["bin_low", "bin_high", "count"] if self._histogram else ["value"]
+        types = [np.int64] * 4 + [object] * 3 + [np.int64] + [np.float64] * (len(names) - 8)
+        if self._histogram:
+            types[-1] = np.int64
+        columns = list(zip(*self._rows)) or [()] * len(names)
+        return Series((name, np.array(column, dtype)) for name, column, dtype in zip(names, columns, types))
+
+
+class Pipeline:
+    """A C pipeline on a names object, which is borrowed."""
+
+    def __init__(self, names):
+        self._names = names
+        self.handle = library.nauha_pipeline_new(names)
+        self._analyzers = []  # kept alive
+        self._subscribers = []
+        self._collectors = {}
+
+    def add(self, metric):
+        """A SPEC, or a Subscriber."""
+        if isinstance(metric, (str, bytes)):
+            spec = metric
+        else:
+            from nauha.metrics import analyzer_of
+            analyzer = analyzer_of(metric, len(self._analyzers))
+            self._analyzers.append(analyzer)
+            native.call(library.nauha_pipeline_add_analyzer, self.handle, analyzer.descriptor)
+            spec = analyzer.spec
+        native.call(library.nauha_pipeline_add_metric, self.handle, os.fsencode(spec))
+
+    def add_sink(self, name, directory):
+        native.call(library.nauha_pipeline_add_sink, self.handle, name.encode(), os.fsencode(directory))
+
+    def start(self):
+        """Starts the pipeline, and the collection of what it publishes."""
+        self._guarded(library.nauha_pipeline_start, self.handle)
+        name, tag = c_char_p(), c_char_p()
+        bus = library.nauha_pipeline_bus(self.handle)
+        for position in range(library.nauha_pipeline_topics(self.handle)):
+            kind = library.nauha_pipeline_topic(self.handle, position, ctypes.byref(name), ctypes.byref(tag))
+            collector = Collector(FORMS[library.nauha_names_kind_form(self._names, kind)])
+            subscriber = library.nauha_subscriber_from_function(b"series", collector.callback, None)
+            self._subscribers.append(subscriber)
+            self._collectors[name.value.decode()] = collector
+            topic = (c_char_p * 1)(library.nauha_names_kind(self._names, kind))
+            subscription = library.nauha_subscription_new(topic, 1)
+            native.call(library.nauha_subscription_set_tag, subscription, tag.value)
+            native.call(library.nauha_bus_subscribe, bus, subscription, subscriber)
+
+    def set_strict(self, strict):
+        library.nauha_bus_set_strict(library.nauha_pipeline_bus(self.handle), strict)
+
+    def wants(self, kind):
+        return library.nauha_bus_wants(library.nauha_pipeline_bus(self.handle), kind)
+
+    def replay(self, traces, selector, progress):
+        """traces: handles."""
+        function = PROGRESS_FN(lambda context, done, total: progress(done, total)) if progress else PROGRESS_FN()
+        self._guarded(library.nauha_pipeline_replay_ranks, self.handle, (c_void_p * len(traces))(*traces), len(traces),
+                      selector, function, None)
+
+    def finish(self):
+        """Returns the series by name."""
+        self._guarded(library.nauha_pipeline_finish, self.handle)
+        return {name: collector.series() for name, collector in self._collectors.items()}
+
+    def report(self):
+        """What a person should know: files written, bundles that stayed incomplete."""
+        lines = []
+        function = LINE_FN(lambda context, text: lines.append(text.decode("utf-8", "replace")))
+        library.nauha_pipeline_report(self.handle, function, None)
+        return lines
+
+    def free(self):
+        if self.handle is not None:
+            library.nauha_pipeline_free(self.handle)
+            self.handle = None
+            for subscriber in self._subscribers:
+                library.nauha_subscriber_free(subscriber)
+
+    def _guarded(self, function, *arguments):
+        """Calls into C, from which metrics in Python may be called: raises what those raised."""
+        try:
+            native.call(function, *arguments)
+        except Error:
+            for analyzer in self._analyzers:
+                if analyzer.raised is not None:
+                    raise analyzer.raised
+            raise
+
+
+__all__ = ["Pipeline", "Collector", "Analyzer", "NONE"]

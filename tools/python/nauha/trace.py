@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: MIT
+"""Reading traces: what is in one, its messages in order of publication, its tensors as NumPy arrays.
+
+    trace = nauha.open("run.h5")
+    for message in trace.messages(kinds="weights", steps="::10"):
+        print(message.global_step, message.module, message.slot, abs(message.tensor).max())
+
+Threads: one at a time per trace.
+"""
+import ctypes
+import os
+import types
+import warnings
+import weakref
+from ctypes import POINTER, c_bool, c_char_p, c_double, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+
+import numpy as np
+
+from nauha import native
+from nauha.native import ERROR, NONE, STATUS, Error, Status, library
+
+
+class _Info(ctypes.Structure):
+    """struct nauha_trace_info"""
+
+    _fields_ = [("path", c_char_p), ("format_major", c_uint32), ("format_minor", c_uint32), ("rank", c_uint32),
+                ("world_size", c_uint32), ("created_ns", c_int64), ("codec", c_char_p), ("complete", c_bool),
+                ("closed", c_bool), ("failure", c_char_p), ("messages", c_uint64), ("steps", c_uint64),
+                ("first_step", c_uint64), ("epochs", c_uint32), ("bytes_published", c_uint64),
+                ("bytes_stored", c_uint64), ("messages_lost", c_uint64), ("bytes_lost", c_uint64),
+                ("duration_ns", c_uint64)]
+
+
+native.declare(library, {
+    "nauha_trace_open": (STATUS, [c_char_p, c_void_p, POINTER(c_void_p), ERROR]),
+    "nauha_trace_close": (None, [c_void_p]),
+    "nauha_trace_get_info": (None, [c_void_p, POINTER(_Info)]),
+    "nauha_trace_fact": (c_bool, [c_void_p, c_size_t, POINTER(c_char_p), POINTER(c_char_p)]),
+    "nauha_trace_kind_totals": (None, [c_void_p, c_uint32, POINTER(c_uint64), POINTER(c_uint64)]),
+    "nauha_trace_loss": (c_bool, [c_void_p, c_size_t, POINTER(c_uint32), POINTER(c_char_p), POINTER(c_uint64),
+                                  POINTER(c_uint64)]),
+    "nauha_names_tags": (c_uint32, [c_void_p]),
+    "nauha_names_tag": (c_char_p, [c_void_p, c_uint32]),
+    "nauha_cursor_new": (STATUS, [c_void_p, c_void_p, POINTER(c_void_p), ERROR]),
+    "nauha_cursor_free": (None, [c_void_p]),
+    "nauha_cursor_next": (STATUS, [c_void_p, POINTER(c_void_p), ERROR]),
+    "nauha_message_info": (POINTER(native.MessageInfo), [c_void_p]),
+    "nauha_message_tensor": (STATUS, [c_void_p, POINTER(native.Tensor), ERROR]),
+    "nauha_message_take": (STATUS, [c_void_p, POINTER(native.Tensor), ERROR]),
+    "nauha_memory_free": (None, [c_void_p]),
+    "nauha_tensor_to_f64": (None, [POINTER(native.Tensor), c_size_t, c_size_t, POINTER(c_double)]),
+})
+
+# NumPy's names of the types; those it does not have come as their bits.
+TYPES = {"f32": "<f4", "f64": "<f8", "f16": "<f2", "bf16": "<u2", "u8": "|u1", "i8": "|i1", "i16": "<i2", "i32": "<i4",
+         "i64": "<i8", "bool": "|b1", "f8_e4m3fn": "|u1", "f8_e5m2": "|u1", "f8_e4m3fnuz": "|u1", "f8_e5m2fnuz": "|u1"}
+
+
+class _Memory:
+    """The library's memory of one tensor, for NumPy to look at without a copy; freed with its last array."""
+
+    def __init__(self, address, typestr, shape):
+        self.address = address
+        self.__array_interface__ = {"data": (address, False), "typestr": typestr, "shape": shape, "version": 3}
+
+    def __del__(self):
+        library.nauha_memory_free(self.address)
+
+
+def take_tensor(handle):
+    """The tensor of a message (its address) as an array that owns the library's memory."""
+    tensor = native.Tensor()
+    native.call(library.nauha_message_take, handle, ctypes.byref(tensor))
+    typestr = TYPES[native.DTYPES[tensor.dtype]]
+    shape = tuple(tensor.shape[:tensor.ndim])
+    if 0 in shape or not tensor.data:
+        library.nauha_memory_free(tensor.data)
+        return np.empty(shape, typestr)
+    return np.asarray(_Memory(tensor.data, typestr, shape))
+
+
+def to_float(values, dtype=None):
+    """The values of a Message, or of an array of bits of type `dtype` ("bf16", "f8_e4m3fn", ...), as float32
+    (float64 and integers: float64); exact for every floating-point type."""
+    if isinstance(values, Message):
+        values, dtype = values.tensor, values.dtype
+    dtype = dtype or next(name for name, typestr in TYPES.items() if np.dtype(typestr) == values.dtype)
+    if dtype not in TYPES:
+        raise Error(f'no type "{dtype}"; types: {", ".join(TYPES)}')
+    values = np.ascontiguousarray(values, TYPES[dtype])
+    tensor = native.Tensor(values.ctypes.data, native.DTYPES.index(dtype), 1, (c_int64 * 1)(values.size), None)
+    result = np.empty(values.shape, np.float64)
+    library.nauha_tensor_to_f64(ctypes.byref(tensor), 0, values.size, result.ctypes.data_as(POINTER(c_double)))
+    return result if dtype in ("f64", "i64", "i32") else result.astype(np.float32)
+
+
+class Message:
+    """One message. Attributes: seq, time_ns, global_step, train_step, epoch, rank, call (numbers); kind, tag,
+    slot, module, module_class (text; module None for network messages); dtype ("f32"), shape, nbytes
+    (None, (), 0 for events); tensor."""
+
+    __slots__ = ("info", "_handle", "_tensor", "__weakref__")
+
+    def __init__(self, handle):
+        self._handle = handle  # None once the source has moved on
+        self.info = native.MessageInfo.from_buffer_copy(library.nauha_message_info(handle).contents)
+        self._tensor = None
+
+    @property
+    def tensor(self):
+        """The elements as a NumPy array, read on first use; it stays valid. No copy is made. bf16 and fp8
+        come as bits, see to_float(). None for events. Raises Error: damaged, or asked for the first time
+        when the next message had come."""
+        if self._tensor is None and self.info.has_tensor:
+            if self._handle is None:
+                raise Error("the tensor of a message has to be asked for before the next message comes", Status.STATE)
+            self._tensor = take_tensor(self._handle)
+        return self._tensor
+
+    def passed(self):
+        """The source has moved on."""
+        self._handle = None
+
+    def __getattr__(self, name):
+        info = self.info
+        if name in ("seq", "time_ns", "global_step", "train_step", "epoch", "rank", "call"):
+            return getattr(info, name)
+        if name in ("kind", "tag", "slot"):
+            return getattr(info, f"{name}_name").decode()
+        if name in ("module", "module_class"):
+            return None if info.module == NONE else getattr(info, name + ("_name" if name == "module" else "")).decode()
+        if name == "dtype":
+            return native.DTYPES[info.dtype] if info.has_tensor else None
+        if name == "shape":
+            return tuple(info.shape[:info.ndim]) if info.has_tensor else ()
+        if name == "nbytes":
+            return info.bytes
+        raise AttributeError(name)
+
+    def __repr__(self):
+        where = "" if self.module is None else f" of {self.module or '(root)'}{'.' + self.slot if self.slot else ''}"
+        what = f" {self.dtype}{list(self.shape)}" if self.info.has_tensor else ""
+        return f"<{self.kind}{where}, step {self.global_step}{what}>"
+
+
+class Trace:
+    """A trace. close() it, or use it in a `with`. Raises Error: no trace, another version, damaged."""
+
+    def __init__(self, path):
+        self.path = os.fspath(path)
+        self._names = library.nauha_names_new()
+        self._handle = c_void_p()
+        self._cursors = weakref.WeakSet()
+        try:
+            native.call(library.nauha_trace_open, os.fsencode(path), self._names, ctypes.byref(self._handle))
+        except Error:
+            library.nauha_names_free(self._names)
+            self._handle = None
+            raise
+
+    def close(self):
+        if self._handle is not None:
+            for cursor in self._cursors:
+                cursor.close()
+            library.nauha_trace_close(self._handle)
+            library.nauha_names_free(self._names)
+            self._handle = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def __del__(self):
+        if getattr(self, "_handle", None) is not None:
+            self.close()
+
+    def _open(self):
+        if self._handle is None:
+            raise Error(f'trace "{self.path}" is closed', Status.STATE)
+        return self._handle
+
+    # ---- what is in it ----
+
+    @property
+    def info(self):
+        """What `nauha info` shows: path, rank, world_size, created_ns, codec, complete, closed, failure,
+        messages, steps, first_step, epochs, bytes_published, bytes_stored, messages_lost, bytes_lost,
+        duration_ns, format (major, minor); facts (dict), kinds (name: (messages, bytes)), losses (list of
+        (kind, reason, messages, bytes))."""
+        raw = _Info()
+        library.nauha_trace_get_info(self._open(), ctypes.byref(raw))
+        values = {name: getattr(raw, name) for name, _ in raw._fields_ if not name.startswith("format")}
+        values = {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
+        return types.SimpleNamespace(**values, format=(raw.format_major, raw.format_minor), facts=self._facts(),
+                                     kinds=self._kind_totals(), losses=self._losses())
+
+    def _facts(self):
+        facts, key, value = {}, c_char_p(), c_char_p()
+        while library.nauha_trace_fact(self._open(), len(facts), ctypes.byref(key), ctypes.byref(value)):
+            facts[key.value.decode()] = value.value.decode()
+        return facts
+
+    def _kind_totals(self):
+        totals, messages, size = {}, c_uint64(), c_uint64()
+        for kind in range(library.nauha_names_kinds(self._names)):
+            library.nauha_trace_kind_totals(self._open(), kind, ctypes.byref(messages), ctypes.byref(size))
+            if messages.value:
+                totals[library.nauha_names_kind(self._names, kind).decode()] = (messages.value, size.value)
+        return totals
+
+    def _losses(self):
+        losses, kind, reason, messages, size = [], c_uint32(), c_char_p(), c_uint64(), c_uint64()
+        while library.nauha_trace_loss(self._open(), len(losses), ctypes.byref(kind), ctypes.byref(reason),
+                                       ctypes.byref(messages), ctypes.byref(size)):
+            losses.append((library.nauha_names_kind(self._names, kind.value).decode(), reason.value.decode(),
+                           messages.value, size.value))
+        return losses
+
+    @property
+    def modules(self):
+        """Class names by module name, in the order of the model."""
+        self._open()
+        return {library.nauha_names_module(self._names, i).decode(): library.nauha_names_module_class(self._names, i).decode()
+                for i in range(library.nauha_names_modules(self._names))}
+
+    @property
+    def kinds(self):
+        """The kinds of which there are messages."""
+        return list(self._kind_totals())
+
+    @property
+    def tags(self):
+        self._open()
+        return [library.nauha_names_tag(self._names, i).decode() for i in range(library.nauha_names_tags(self._names))]
+
+    # ---- messages ----
+
+    def messages(self, **selection):
+        """An iterator over the chosen messages. Selection as on the command line: kinds, modules, exclude (text
+        with commas, or lists), steps, epochs (text such as "0:100:10", a number, a slice, a range), tag, rank.
+        A damaged message is warned of and left out. Raises Error: chosen by a name that is not there."""
+        return _Messages(self, selection)
+
+    def __iter__(self):
+        return self.messages()
+
+    def tensor(self, kind, module=None, step=None, slot=None, call=0, tag="default"):
+        """The one tensor of these stamps as an array. module None: a network kind. Raises Error where there is
+        none, or several (of another slot, or step)."""
+        selection = {"kinds": kind, "tag": tag}
+        if module is not None:
+            selection["modules"] = _pattern(module)
+        if step is not None:
+            selection["steps"] = step
+        found = None
+        places = []
+        for message in self.messages(**selection):
+            if message.module == module and message.call == call and (slot is None or message.slot == slot):
+                places.append(f"step {message.global_step}" + (f" slot {message.slot!r}" if message.slot else ""))
+                if found is None:
+                    found = message.tensor
+        what = f'"{kind}"' + ("" if module is None else f' of module "{module}"') + ("" if step is None else f" in step {step}")
+        if not places:
+            raise Error(f"there is no {what}", Status.UNKNOWN)
+        if len(places) > 1:
+            shown = ", ".join(places[:6]) + (", ..." if len(places) > 6 else "")
+            raise Error(f"there are {len(places)} messages {what}: {shown}", Status.UNKNOWN)
+        return found
+
+    def series(self, spec, **selection):
+        """What a metric gives, as a table: see nauha.replay and Series. spec is text as on the command line, or
+        a nauha.Subscriber."""
+        from nauha.metrics import replay
+        self._open()
+        tables = replay(self.path, [spec], **selection)
+        if len(tables) != 1:
+            raise Error(f"\"{spec}\" gives several series ({', '.join(tables)}): use nauha.replay")
+        return next(iter(tables.values()))
+
+
+class Series(dict):
+    """A table as a dict of columns, each a NumPy array: pandas.DataFrame(series) takes it as it is. Columns:
+    global_step, train_step, epoch, rank, tag, module, slot, call, and value, or bin_low, bin_high, count."""
+
+    @property
+    def rows(self):
+        return len(self["global_step"])
+
+
+def make_selector(selection):
+    """A selector of the library, to be freed. Raises Error."""
+    selector = library.nauha_selector_new()
+    try:
+        for key, value in selection.items():
+            if value is not None:
+                native.call(library.nauha_selector_set, selector, key.encode(), native.option_text(value).encode())
+    except Error:
+        library.nauha_selector_free(selector)
+        raise
+    return selector
+
+
+def _pattern(module):
+    """A shell pattern that matches just this name."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in module) or "(root)"
+
+
+class _Messages:
+    def __init__(self, trace, selection):
+        self._trace = trace
+        self._cursor = c_void_p()
+        self._current = None
+        selector = make_selector(selection)
+        try:
+            native.call(library.nauha_cursor_new, trace._open(), selector, ctypes.byref(self._cursor))
+        finally:
+            library.nauha_selector_free(selector)
+        trace._cursors.add(self)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        handle, error = c_void_p(), native.NativeError()
+        while self._cursor is not None:
+            if self._current is not None:
+                self._current.passed()
+                self._current = None
+            status = library.nauha_cursor_next(self._cursor, ctypes.byref(handle), ctypes.byref(error))
+            if status == Status.OK:
+                self._current = Message(handle.value)
+                return self._current
+            if status != Status.DAMAGED:
+                self.close()
+                if status != Status.END:
+                    raise Error(error.text(), Status(status))
+            else:
+                warnings.warn(f"a message is left out: {error.text()}", stacklevel=2)
+        raise StopIteration
+
+    def close(self):
+        if self._cursor is not None:
+            if self._current is not None:
+                self._current.passed()
+            library.nauha_cursor_free(self._cursor)
+            self._cursor = None
+
+    def __del__(self):
+        if getattr(self, "_cursor", None) is not None and self._trace._handle is not None:
+            self.close()
+
+
+def open(path):
+    """Opens a trace for reading: a finished one, one that is being written, or one whose writer died."""
+    return Trace(path)
