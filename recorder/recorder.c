@@ -221,7 +221,8 @@ void *nauha__scratch(struct nauha_recorder *recorder, size_t bytes) {
 }
 
 static enum nauha_status tap(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
-                             uint64_t time_ns, struct nauha_error *err) {
+                             uint64_t time_ns) {
+    struct nauha_error *err = &recorder->tap_error;
     const struct nauha_tensor *tensor = out->tensor;
     struct nauha_message message = {.info = {.seq = recorder->tapped_seq++,
                                              .time_ns = time_ns,
@@ -249,7 +250,6 @@ static enum nauha_status tap(struct nauha_recorder *recorder, const struct nauha
     }
     enum nauha_status status = recorder->tap(recorder->tap_context, &message, err);
     nauha__message_fini(&message);
-    recorder->tap_failed = status != NAUHA_OK;
     return status;
 }
 
@@ -307,15 +307,23 @@ static void store(struct nauha_recorder *recorder, const struct nauha__outgoing 
     recorder->bytes_published += out->bytes;
 }
 
-enum nauha_status nauha__emit(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
-                              struct nauha_error *err) {
+void nauha__emit(struct nauha_recorder *recorder, const struct nauha__outgoing *out) {
     uint64_t time_ns = now_ns() - recorder->started_ns;
     if (nauha__stores(recorder, out->kind, out->module, out->tag, recorder->global_step,
                       recorder->epoch))
         store(recorder, out, time_ns);
-    if (is_tapped(recorder))
-        return tap(recorder, out, time_ns, err);
-    return NAUHA_OK;
+    if (is_tapped(recorder) && tap(recorder, out, time_ns) != NAUHA_OK)
+        recorder->tap_failed = true;
+}
+
+enum nauha_status nauha__outcome(struct nauha_recorder *recorder, enum nauha_status status,
+                                 struct nauha_error *err) {
+    if (status != NAUHA_OK || !recorder->tap_failed || recorder->tap_told)
+        return status;
+    recorder->tap_told = true;
+    if (err)
+        *err = recorder->tap_error;
+    return recorder->tap_error.code;
 }
 
 /* Kind, module, slot and tensor fit each other; fills in shape and bytes. */
@@ -364,7 +372,8 @@ enum nauha_status nauha_recorder_publish(struct nauha_recorder *recorder, uint32
     lock(recorder);
     out.tag = recorder->tag;
     if (!recorder->paused)
-        status = nauha__emit(recorder, &out, err);
+        nauha__emit(recorder, &out);
+    status = nauha__outcome(recorder, NAUHA_OK, err);
     unlock(recorder);
     return status;
 }

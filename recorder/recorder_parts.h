@@ -36,7 +36,8 @@ struct nauha_recorder {
     struct nauha__writer writer; /* its publish lock is also the recorder's without a path */
     nauha_message_fn tap;
     void *tap_context;
-    bool tap_failed;
+    bool tap_failed, tap_told;    /* ... and its failure has been returned to a publisher */
+    struct nauha_error tap_error; /* why */
 
     bool paused;
     bool step_open;
@@ -71,9 +72,13 @@ struct nauha__outgoing {
     bool lost;                       /* placed, but its elements could not be kept */
 };
 
-/* Stores and taps one message; publish lock held. */
-enum nauha_status nauha__emit(struct nauha_recorder *recorder,
-                              const struct nauha__outgoing *message, struct nauha_error *err);
+/* Stores and taps one message; publish lock held. What fails is noted: a live metric that fails
+ * costs the trace nothing. */
+void nauha__emit(struct nauha_recorder *recorder, const struct nauha__outgoing *out);
+
+/* What a publishing call returns: `status`, or the tap's failure where nobody was told of it. */
+enum nauha_status nauha__outcome(struct nauha_recorder *recorder, enum nauha_status status,
+                                 struct nauha_error *err);
 
 /* Whether the trace takes such a message in this step; publish lock held. */
 bool nauha__stores(struct nauha_recorder *recorder, uint32_t kind, uint32_t module, uint32_t tag,

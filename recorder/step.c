@@ -152,8 +152,7 @@ static struct nauha_tensor tensor_of(const struct nauha_recorder *recorder,
     return tensor;
 }
 
-static enum nauha_status emit_value(struct nauha_recorder *recorder, const struct nauha__held *held,
-                                    struct nauha_error *err) {
+static void emit_value(struct nauha_recorder *recorder, const struct nauha__held *held) {
     struct nauha_tensor tensor = tensor_of(recorder, held, held->copy);
     struct nauha__outgoing out = {.kind = value_kind(held->bias),
                                   .module = held->module,
@@ -164,7 +163,7 @@ static enum nauha_status emit_value(struct nauha_recorder *recorder, const struc
                                   .place = held->place,
                                   .placed = true,
                                   .lost = !held->stored && held->bytes > 0};
-    return nauha__emit(recorder, &out, err);
+    nauha__emit(recorder, &out);
 }
 
 static enum nauha_status emit_update(struct nauha_recorder *recorder,
@@ -190,21 +189,22 @@ static enum nauha_status emit_update(struct nauha_recorder *recorder,
                                   .base = before->place,
                                   .placed = true,
                                   .lost = (!before->stored || !after->stored) && before->bytes > 0};
-    return nauha__emit(recorder, &out, err);
+    nauha__emit(recorder, &out);
+    return NAUHA_OK;
 }
 
-static enum nauha_status emit_event(struct nauha_recorder *recorder, uint32_t kind,
-                                    struct nauha_error *err) {
+static void emit_event(struct nauha_recorder *recorder, uint32_t kind) {
     struct nauha__outgoing out = {.kind = kind, .module = NAUHA_NONE, .shape = NAUHA_NONE};
-    return recorder->paused ? NAUHA_OK : nauha__emit(recorder, &out, err);
+    if (!recorder->paused)
+        nauha__emit(recorder, &out);
 }
 
 /* Ends the open step; `fresh` holds the values after it. */
 static enum nauha_status publish_end(struct nauha_recorder *recorder, struct nauha_error *err) {
     enum nauha_status status = NAUHA_OK;
     size_t count = recorder->paused || recorder->held_paused ? 0 : recorder->held.count;
-    for (size_t i = 0; i < count && status == NAUHA_OK; i++)
-        status = emit_value(recorder, &recorder->held.list[i], err);
+    for (size_t i = 0; i < count; i++)
+        emit_value(recorder, &recorder->held.list[i]);
     for (size_t i = 0; i < count && status == NAUHA_OK; i++) {
         const struct nauha__held *before = &recorder->held.list[i];
         const struct nauha__held *after = find_same(&recorder->fresh, before, i);
@@ -212,7 +212,8 @@ static enum nauha_status publish_end(struct nauha_recorder *recorder, struct nau
             status = emit_update(recorder, before, after, err);
     }
     recorder->step_open = false;
-    return status == NAUHA_OK ? emit_event(recorder, NAUHA_KIND_BATCH_FINISHED, err) : status;
+    emit_event(recorder, NAUHA_KIND_BATCH_FINISHED);
+    return status;
 }
 
 static void swap_held(struct nauha_recorder *recorder) {
@@ -288,8 +289,9 @@ static enum nauha_status begin_step(struct nauha_recorder *recorder,
     bool first = !recorder->epoch_begun;
     recorder->any_step = recorder->step_open = recorder->epoch_begun = true;
     if (first)
-        status = emit_event(recorder, NAUHA_KIND_EPOCH_STARTED, err);
-    return status == NAUHA_OK ? emit_event(recorder, NAUHA_KIND_BATCH_STARTED, err) : status;
+        emit_event(recorder, NAUHA_KIND_EPOCH_STARTED);
+    emit_event(recorder, NAUHA_KIND_BATCH_STARTED);
+    return NAUHA_OK;
 }
 
 enum nauha_status nauha_recorder_begin_step(struct nauha_recorder *recorder,
@@ -298,7 +300,8 @@ enum nauha_status nauha_recorder_begin_step(struct nauha_recorder *recorder,
     if (*recorder->alive == 0)
         return NAUHA_OK;
     pthread_mutex_lock(&recorder->writer.publish);
-    enum nauha_status status = begin_step(recorder, parameters, count, err);
+    enum nauha_status status =
+        nauha__outcome(recorder, begin_step(recorder, parameters, count, err), err);
     pthread_mutex_unlock(&recorder->writer.publish);
     return status;
 }
@@ -319,6 +322,7 @@ enum nauha_status nauha_recorder_end_step(struct nauha_recorder *recorder,
             recorder->after_end = true;
         }
     }
+    status = nauha__outcome(recorder, status, err);
     pthread_mutex_unlock(&recorder->writer.publish);
     return status;
 }
@@ -332,10 +336,11 @@ enum nauha_status nauha_recorder_epoch_finished(struct nauha_recorder *recorder,
     if (recorder->step_open) {
         status = nauha_error_set(err, NAUHA_STATE, "an epoch cannot finish while a step is open");
     } else if (recorder->epoch_begun) {
-        status = emit_event(recorder, NAUHA_KIND_EPOCH_FINISHED, err);
+        emit_event(recorder, NAUHA_KIND_EPOCH_FINISHED);
         recorder->epoch_begun = false;
         recorder->epoch_over = true;
     }
+    status = nauha__outcome(recorder, status, err);
     pthread_mutex_unlock(&recorder->writer.publish);
     return status;
 }

@@ -74,7 +74,8 @@ NAUHA_API struct nauha_names *nauha_recorder_names(struct nauha_recorder *record
 /* Hands every published message, before it is copied and whether or not it is selected for the
  * trace, to fn, in the publishing thread; fn must not call the recorder. Weights, biases and
  * updates come at the end of their step with the values of the model. Call before the first
- * message. A failure of fn is returned from the publishing call; fn is not called again. */
+ * message. A failure of fn is returned from the publishing call, which stores
+ * what it was to store all the same; fn is not called again. */
 NAUHA_API enum nauha_status nauha_recorder_tap(struct nauha_recorder *recorder, nauha_message_fn fn,
                                                void *context, struct nauha_error *err);
 

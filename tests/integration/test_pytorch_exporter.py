@@ -780,6 +780,61 @@ class Wrappers(Case):
         self.assertEqual({m.module for m in trace.of("weight_gradients")}, {"0", "1.0", "2"})
 
 
+class Live(Case):
+    METRICS = ["loss", "ratio:weight_updates,weights", "norm:layer_gradients", "histogram:weights:bins=5",
+               "message_mean:weight_updates_weights_ratio"]
+
+    class Sparsity(nauha.Subscriber):
+        def compute(self, message):
+            return (message.tensor == 0).mean()
+
+    def test_live_equals_replayed(self):
+        for options in ({}, {"staging": "always"}):
+            torch.manual_seed(1)
+            model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+            exporter = self.export(model, kinds="weights,weight_updates,loss,layer_gradients,activations", **options)
+            out = self.path.parent / "live"
+            exporter.subscribe(*self.METRICS, self.Sparsity("activations"), output=out)
+            with self.assertRaisesRegex(nauha.Error, "once"):
+                exporter.subscribe("loss")
+            train(model, batches(4, 4, 3), loss_function=exporter.set_loss(nn.MSELoss()))
+            self.assertTrue(exporter.close())
+            replayed = nauha.replay(self.path, [*self.METRICS, self.Sparsity("activations")],
+                                    output=self.path.parent / "replayed", sinks=["csv"])
+            self.assertEqual(list(exporter.series), list(replayed))
+            self.assertEqual(len(replayed), 6)
+            for name, series in replayed.items():
+                self.assertGreater(series.rows, 0)
+                for column in series:
+                    np.testing.assert_array_equal(series[column], exporter.series[name][column], f"{name} {column}")
+                self.assertEqual((out / f"{name}.csv").read_bytes(),
+                                 (self.path.parent / "replayed" / f"{name}.csv").read_bytes())
+            self.assertEqual(self.notices, [])
+
+    def test_live_alone(self):
+        model = nn.Linear(3, 2)
+        exporter = nauha.Exporter(None, notice=self.notices.append)
+        exporter.set_model(model)
+        exporter.add_modules(model)
+        exporter.subscribe("norm:weights")
+        train(model, batches(3, 3, 2))
+        exporter.close()
+        self.assertEqual(exporter.series["weights_norm2"]["global_step"].tolist(), [0, 1, 2])
+
+    def test_a_failing_metric_does_not_end_the_training(self):
+        class Broken(nauha.Subscriber):
+            def compute(self, message):
+                raise ZeroDivisionError("no luck")
+
+        model = nn.Linear(3, 2)
+        exporter = self.export(model)
+        exporter.subscribe(Broken("weights"))
+        train(model, batches(3, 3, 2))
+        self.assertTrue(exporter.close())
+        self.assertTrue(any("ZeroDivisionError: no luck" in notice for notice in self.notices), self.notices)
+        self.assertEqual(len(h5trace.Trace(self.path).of("weights")), 3)
+
+
 class LeavesNoMark(Case):
     def test_copies_and_pickles_work_and_are_not_recorded(self):
         model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())

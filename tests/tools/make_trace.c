@@ -126,6 +126,10 @@ int main(int argc, char **argv) {
             steps = (unsigned)strtoul(argv[at + 1], NULL, 10);
         else if (strcmp(argv[at], "--modules") == 0)
             run.modules = (unsigned)strtoul(argv[at + 1], NULL, 10);
+        else if (strcmp(argv[at], "--rank") == 0)
+            check(nauha_recorder_config_set_rank(config, (uint32_t)strtoul(argv[at + 1], NULL, 10),
+                                                 8, &run.err),
+                  &run.err);
         else
             check(nauha_recorder_config_set(config, argv[at] + 2, argv[at + 1], &run.err),
                   &run.err);

@@ -24,6 +24,9 @@ void nauha__h5_quiet_end(const struct nauha__h5_quiet *quiet);
 enum nauha_status nauha__h5_error(struct nauha_error *err, enum nauha_status code,
                                   const char *format, ...) NAUHA_PRINTF(3, 4);
 
+/* Whether the innermost reason on HDF5's error stack has these words in it; leaves the stack. */
+bool nauha__h5_error_mentions(const char *words);
+
 /* The packed compound type of a table's rows; negative on failure. Release with H5Tclose. */
 hid_t nauha__h5_row_type(const struct nauha__table *table);
 

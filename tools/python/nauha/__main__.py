@@ -4,6 +4,7 @@
     python3 -m nauha replay run.h5 --metric my_module.py:MyMetric:weights
 """
 import ctypes
+import os
 import sys
 import traceback
 
@@ -28,7 +29,8 @@ class Finder:
     def find(self, context, spec, error):
         try:
             from nauha import metrics
-            key = ":".join(spec.decode().split(":")[:2])
+            path, rest = spec.decode().split(".py:", 1)
+            key = os.path.realpath(path), rest.split(":")[0]
             if key not in self._analyzers:
                 self._analyzers[key] = metrics.analyzer_of_spec(spec.decode())
             return ctypes.addressof(self._analyzers[key].descriptor)

@@ -98,6 +98,7 @@ class Exporter:
         self._optimizers = weakref.WeakSet()
         self._stepped = weakref.WeakSet()
         self._pipeline = None
+        self.series = {}  # what live metrics published, by name; after close()
         self._close_at_exit()
 
     # ---- what is recorded ----
@@ -174,6 +175,27 @@ class Exporter:
 
     def optimizer_stepped(self, optimizer):
         self._stepped.add(optimizer)
+
+    def subscribe(self, *metrics, output=None, sinks=None):
+        """Computes metrics live: SPECs as on the command line, and nauha.Subscriber objects, as replaying the trace
+        would. To be called before the first step, and once. output: a directory for the files that `sinks`
+        (["csv"] by default) write. What the metrics published is in `series` after close(). Raises Error."""
+        from nauha.pipeline import Pipeline
+        with self.publisher.lock:
+            if self._pipeline is not None or self.publisher.serial:
+                raise native.Error("subscribe() is to be called once, and before the first step", native.Status.STATE)
+            pipeline = Pipeline(self.publisher.names)
+            try:
+                for metric in metrics:
+                    pipeline.add(metric)
+                for sink in (sinks or ["csv"]) if output is not None else []:
+                    pipeline.add_sink(sink, output)
+                pipeline.start()
+                self.publisher.tap(pipeline)
+            except Exception:
+                pipeline.free()
+                raise
+            self._pipeline = pipeline
 
     def freeze_module(self, module):
         """Stops a module's parameters from being trained."""
@@ -296,7 +318,17 @@ class Exporter:
             self._guarded(self._end_step)
             self.is_open = False
             self.detach()
+            self.publisher.finish()
+            if self._pipeline is not None:
+                self._guarded(self._finish_metrics)
             return self.publisher.close()
+
+    def _finish_metrics(self):
+        pipeline, self._pipeline = self._pipeline, None
+        try:
+            self.series = pipeline.finish()
+        finally:
+            pipeline.free()
 
     def __enter__(self):
         return self

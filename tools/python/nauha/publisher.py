@@ -47,7 +47,7 @@ class Wanted:
         self.inputs = "inputs" in options.get("kinds", "").split(",")
         self._answers = {}
         self._moment = (0, 0)
-        self.everything = False  # where a tap takes all
+        self.tapped = lambda kind: False  # kinds that live metrics take
 
     def at(self, step, epoch):
         self._moment = (step, epoch)
@@ -59,7 +59,7 @@ class Wanted:
         if answer is None:
             step, epoch = self._moment
             answer = self._answers[key] = (kind != KINDS["inputs"] or self.inputs) and (
-                self.everything or
+                self.tapped(kind) or
                 library.nauha_selector_accepts(self._selector, self._names, kind, module, tag, step, epoch, self._rank))
         return answer
 
@@ -218,6 +218,18 @@ class Publisher:
     def flush(self):
         self.out.drain()
         native.call(library.nauha_recorder_flush, self.recorder)
+
+    def tap(self, pipeline):
+        """Hands every message that the pipeline wants to it as well."""
+        publish = native.ctypes.cast(library.nauha_pipeline_publish, native.c_void_p)
+        native.call(library.nauha_recorder_tap, self.recorder, publish, pipeline.handle)
+        self.wanted.tapped = pipeline.wants
+
+    def finish(self):
+        """Nothing more comes."""
+        if self.recorder is not None:
+            self.active = False
+            self.out.drain()
 
     def close(self):
         """False, having told why, where the trace is not complete."""

@@ -99,10 +99,11 @@ class Message:
     slot, module, module_class (text; module None for network messages); dtype ("f32"), shape, nbytes
     (None, (), 0 for events); tensor."""
 
-    __slots__ = ("info", "_handle", "_tensor", "__weakref__")
+    __slots__ = ("info", "_handle", "_source", "_tensor", "__weakref__")
 
-    def __init__(self, handle):
+    def __init__(self, handle, source=None):
         self._handle = handle  # None once the source has moved on
+        self._source = source  # lives as long as its current message
         self.info = native.MessageInfo.from_buffer_copy(library.nauha_message_info(handle).contents)
         self._tensor = None
 
@@ -119,7 +120,7 @@ class Message:
 
     def passed(self):
         """The source has moved on."""
-        self._handle = None
+        self._handle = self._source = None
 
     def __getattr__(self, name):
         info = self.info
@@ -311,7 +312,7 @@ class _Messages:
     def __init__(self, trace, selection):
         self._trace = trace
         self._cursor = c_void_p()
-        self._current = None
+        self._current = lambda: None  # weakly
         selector = make_selector(selection)
         try:
             native.call(library.nauha_cursor_new, trace._open(), selector, ctypes.byref(self._cursor))
@@ -325,13 +326,12 @@ class _Messages:
     def __next__(self):
         handle, error = c_void_p(), native.NativeError()
         while self._cursor is not None:
-            if self._current is not None:
-                self._current.passed()
-                self._current = None
+            self._pass()
             status = library.nauha_cursor_next(self._cursor, ctypes.byref(handle), ctypes.byref(error))
             if status == Status.OK:
-                self._current = Message(handle.value)
-                return self._current
+                message = Message(handle.value, self)
+                self._current = weakref.ref(message)
+                return message
             if status != Status.DAMAGED:
                 self.close()
                 if status != Status.END:
@@ -340,10 +340,14 @@ class _Messages:
                 warnings.warn(f"a message is left out: {error.text()}", stacklevel=2)
         raise StopIteration
 
+    def _pass(self):
+        message = self._current()
+        if message is not None:
+            message.passed()
+
     def close(self):
         if self._cursor is not None:
-            if self._current is not None:
-                self._current.passed()
+            self._pass()
             library.nauha_cursor_free(self._cursor)
             self._cursor = None
 
