@@ -182,9 +182,11 @@ man: $(PROGRAM) ## regenerate docs/man from the command tables
 install: all ## DESTDIR= PREFIX=
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/nauha $(DESTDIR)$(PREFIX)/lib/pkgconfig \
 	    $(DESTDIR)$(PREFIX)/include/nauha $(DESTDIR)$(PREFIX)/share/man/man1 \
-	    $(DESTDIR)$(PREFIX)/lib/nauha/hdf5-plugins
+	    $(DESTDIR)$(PREFIX)/lib/nauha/hdf5-plugins $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha/hook
 	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/nauha
-	install -m 644 $(RECORDER_LIB) $(REPLAY_LIB) $(DESTDIR)$(PREFIX)/lib
+	install -m 644 $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(DESTDIR)$(PREFIX)/lib
+	install -m 644 $(wildcard tools/python/nauha/*.py) $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha
+	install -m 644 $(wildcard tools/python/nauha/hook/*.py) $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha/hook
 	$(if $(TORCH_FOUND),install -m 644 $(TRAIN) $(DESTDIR)$(PREFIX)/lib/nauha)
 	install -m 644 $(H5_PLUGIN) $(DESTDIR)$(PREFIX)/lib/nauha/hdf5-plugins
 	install -m 644 $(wildcard include/nauha/*.h include/nauha/*.hpp) $(DESTDIR)$(PREFIX)/include/nauha

@@ -7,9 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Relative to the directory of the program, or of a package that holds the program beside itself.
- */
-static const char *const places[] = {"../tools/python", "../lib/nauha/python", ".."};
+/* Relative to the directory of the program: in a build tree, installed, within the package. */
+static const char *const places[] = {"../tools/python", "../lib/nauha/python", "../.."};
 
 static bool holds_package(const char *directory) {
     char path[4400];

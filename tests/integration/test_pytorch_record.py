@@ -410,6 +410,36 @@ class Failing(Case):
         self.assertIn("this training is not recorded: cannot create trace", done.stderr)
 
 
+class Installed(Case):
+    """Elsewhere than in a build tree."""
+
+    def check(self, nauha, environment):
+        script = self.script("train(3)")
+        metric = self.dir / "metric.py"
+        metric.write_text("import nauha\nclass Largest(nauha.Subscriber):\n"
+                          "    def compute(self, message): return message.tensor.max()\n")
+        environment = {**ENVIRONMENT, "NAUHA_PYTHON": sys.executable, **environment}
+        done = self.run_program([nauha, "record", "-o", self.path, "--", sys.executable, script], env=environment)
+        self.assertIn("of 3 steps", done.stderr)
+        done = self.run_program([nauha, "replay", self.path, "--metric", "metric.py:Largest:weights"], env=environment)
+        self.assertEqual(len(done.stdout.splitlines()), 1 + 6, done.stderr)
+
+    def test_by_pip(self):
+        for module in ("pip", "setuptools", "wheel"):
+            if subprocess.run([sys.executable, "-c", f"import {module}"], stderr=subprocess.DEVNULL).returncode:
+                self.skipTest(f"skipped: this Python has no {module}")
+        site = self.dir / "site"
+        done = self.run_program([sys.executable, "-m", "pip", "install", "-q", "--no-build-isolation", "--no-deps",
+                                 "--target", site, ROOT])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.check(site / "bin/nauha", {"PYTHONPATH": str(site)})
+
+    def test_by_make(self):
+        done = self.run_program(["make", "-C", ROOT, "install", f"DESTDIR={self.dir}/root", "PREFIX=/usr"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.check(self.dir / "root/usr/bin/nauha", {})
+
+
 @unittest.skipUnless(torch.distributed.is_available(), "skipped: this PyTorch has no torch.distributed")
 class Distributed(Case):
     SCRIPT = """

@@ -5,6 +5,7 @@
 """
 import ctypes
 import os
+import pathlib
 import sys
 import traceback
 
@@ -45,6 +46,13 @@ class Finder:
         for failure in [self._loading] + [analyzer.raised for analyzer in self._analyzers.values()]:
             if failure is not None:
                 traceback.print_exception(type(failure), failure, failure.__traceback__)
+
+
+def program():
+    """The command `nauha` of an installed package: becomes the program that came with it."""
+    path = pathlib.Path(__file__).resolve().parent / "bin/nauha"
+    os.environ.setdefault("NAUHA_PYTHON", sys.executable)
+    os.execv(path, ["nauha", *sys.argv[1:]])
 
 
 def main():

@@ -130,7 +130,7 @@ class Exporter:
             blind = []
             self._walk(module, name or type(unwrapped(module)).__name__, depth, False, blind, set())
             if self.publisher.step_open and self.publisher.active:  # in the middle of a step
-                self._guarded(lambda: self._hook_parameters(self._registry.values()))
+                self._guarded(lambda: self._hook_parameters(self._parameters()))
         self._tell_blind(blind)
         return module
 
@@ -382,9 +382,16 @@ class Exporter:
             return
         if publisher.step_open:
             self._publish_buffers()
-        values = self._registry.values()
+        values = self._parameters()
         publisher.begin_step(values)
         self._hook_parameters(values)
+
+    def _parameters(self):
+        """The values of a step's begin or end; none where nothing of them is wanted."""
+        self._registry.name_modules()
+        if not any(self.publisher.wanted.kind(kind) for kind in OF_PARAMETERS):
+            return []
+        return self._registry.values()
 
     def _hook_parameters(self, values):
         for value in values:
@@ -394,7 +401,7 @@ class Exporter:
     def _end_step(self):
         if self.is_open and self.publisher.step_open:
             self._publish_buffers()
-            self.publisher.end_step(self._registry.values() if self.publisher.active else [])
+            self.publisher.end_step(self._parameters() if self.publisher.active else [])
 
     def _publish_buffers(self):
         publisher, kind = self.publisher, KINDS["buffers"]
@@ -564,6 +571,8 @@ class Exporter:
 
 ACTIVATIONS = KINDS["activations"]
 LAYER_GRADIENTS = KINDS["layer_gradients"]
+OF_PARAMETERS = [KINDS[kind] for kind in ("weights", "weight_updates", "weight_gradients", "biases", "bias_updates",
+                                          "bias_gradients")]
 
 
 def _observed(module):

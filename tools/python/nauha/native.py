@@ -116,6 +116,7 @@ PROTOTYPES = {
     "nauha_selector_free": (None, [c_void_p]),
     "nauha_selector_options": (POINTER(Option), [POINTER(c_size_t)]),
     "nauha_selector_set": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),
+    "nauha_selector_accepts_kind": (c_bool, [c_void_p, c_void_p, c_uint32]),
     "nauha_selector_check": (STATUS, [c_void_p, c_void_p, ERROR]),
     "nauha_selector_accepts": (c_bool, [c_void_p, c_void_p, c_uint32, c_uint32, c_uint32, c_uint64, c_uint32,
                                         c_uint32]),

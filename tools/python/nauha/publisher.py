@@ -5,6 +5,7 @@ message is stamped.
 Threads: any; a lock guards everything. Backward passes and replicas of a model run in threads of
 PyTorch's own.
 """
+import functools
 import os
 import sys
 import threading
@@ -45,7 +46,8 @@ class Wanted:
         self._options = options
         self._selector = _selector(options)
         self.inputs = "inputs" in options.get("kinds", "").split(",")
-        self._answers = {}
+        self._kinds = {}  # whether at all, by kind
+        self._answers = {}  # in the step that is open
         self._moment = (0, 0)
         self.tapped = lambda kind: False  # kinds that live metrics take
 
@@ -53,14 +55,23 @@ class Wanted:
         self._moment = (step, epoch)
         self._answers.clear()
 
+    def kind(self, kind):
+        """Whether messages of this kind are wanted at all."""
+        answer = self._kinds.get(kind)
+        if answer is None:
+            answer = self._kinds[kind] = (kind != KINDS["inputs"] or self.inputs) and (
+                self.tapped(kind) or library.nauha_selector_accepts_kind(self._selector, self._names, kind))
+        return answer
+
     def __call__(self, kind, module, tag):
+        if not self.kind(kind):
+            return False
         key = (kind, module, tag)
         answer = self._answers.get(key)
         if answer is None:
             step, epoch = self._moment
-            answer = self._answers[key] = (kind != KINDS["inputs"] or self.inputs) and (
-                self.tapped(kind) or
-                library.nauha_selector_accepts(self._selector, self._names, kind, module, tag, step, epoch, self._rank))
+            answer = self._answers[key] = self.tapped(kind) or library.nauha_selector_accepts(
+                self._selector, self._names, kind, module, tag, step, epoch, self._rank)
         return answer
 
     def check(self):
@@ -223,7 +234,7 @@ class Publisher:
         """Hands every message that the pipeline wants to it as well."""
         publish = native.ctypes.cast(library.nauha_pipeline_publish, native.c_void_p)
         native.call(library.nauha_recorder_tap, self.recorder, publish, pipeline.handle)
-        self.wanted.tapped = pipeline.wants
+        self.wanted.tapped = functools.lru_cache(maxsize=None)(pipeline.wants)
 
     def finish(self):
         """Nothing more comes."""

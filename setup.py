@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: MIT
+"""Puts the C library and the program, built by make, into the Python package; see pyproject.toml."""
+import os
+import pathlib
+import shutil
+import subprocess
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel
+except ImportError:  # before setuptools 70.1
+    from wheel.bdist_wheel import bdist_wheel
+
+os.makedirs("build/python", exist_ok=True)  # where setup.cfg has its files made
+
+
+class Build(build_py):
+    def run(self):
+        super().run()
+        subprocess.run(["make", f"-j{os.cpu_count()}", "build/nauha", "build/libnauha.so"], check=True)
+        package = pathlib.Path(self.build_lib) / "nauha"
+        (package / "bin").mkdir(parents=True, exist_ok=True)
+        shutil.copy("build/libnauha.so", package)
+        shutil.copy("build/nauha", package / "bin")
+
+
+class Wheel(bdist_wheel):
+    """For any Python 3 of this platform: the library is called through ctypes."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.root_is_pure = False
+
+    def get_tag(self):
+        return ("py3", "none", super().get_tag()[2])
+
+
+setup(cmdclass={"build_py": Build, "bdist_wheel": Wheel})
