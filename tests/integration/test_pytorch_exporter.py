@@ -5,10 +5,13 @@ which stamps, whatever a model does. Traces are read with h5py alone.
 Run once for each PyTorch there is; see tests/run.py.
 """
 import collections
+import contextlib
 import copy
 import dataclasses
 import io
+import os
 import pathlib
+import re
 import sys
 import tempfile
 import threading
@@ -833,6 +836,32 @@ class Live(Case):
         self.assertTrue(exporter.close())
         self.assertTrue(any("ZeroDivisionError: no luck" in notice for notice in self.notices), self.notices)
         self.assertEqual(len(h5trace.Trace(self.path).of("weights")), 3)
+
+
+class Page(Case):
+    """What docs/python.md and README.md show."""
+
+    def blocks(self, page):
+        return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
+
+    def test_the_examples_run(self):
+        os.chdir(self.folder.name)
+        self.addCleanup(os.chdir, ROOT)
+        model = nn.Sequential(collections.OrderedDict(features=nn.Sequential(nn.Linear(4, 8), nn.ReLU()), head=nn.Linear(8, 3)))
+        names = {"torch": torch, "model": model, "optimizer": torch.optim.SGD(model.parameters(), lr=0.1), "epochs": 2,
+                 "loader": [(torch.randn(5, 4), torch.randint(3, (5,))) for _ in range(30)]}
+        record, read, metric, use = self.blocks("docs/python.md")
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            for block in (record, read, metric, use):
+                exec(block, names)
+            os.rename("run.h5", "gan.h5")
+            exec(self.blocks("README.md")[0], names)
+        self.assertIn("features.0 weight", printed.getvalue())
+        self.assertEqual(names["weights"].shape, (8, 4))
+        self.assertEqual(names["table"].rows, 60 * 2)
+        self.assertEqual(names["tables"]["activations_sparsity_message_mean"].rows, 60)
+        self.assertIn("weights_norm2", printed.getvalue())
 
 
 class LeavesNoMark(Case):

@@ -443,7 +443,7 @@ class Installed(Case):
 @unittest.skipUnless(torch.distributed.is_available(), "skipped: this PyTorch has no torch.distributed")
 class Distributed(Case):
     SCRIPT = """
-        import torch, sys
+        import os, torch, sys
         import torch.distributed as dist
         import torch.multiprocessing as mp
 
@@ -459,7 +459,8 @@ class Distributed(Case):
                 x, y = torch.randn(5, 4), torch.randint(2, (5,))
                 torch.nn.functional.cross_entropy(parallel(x), y).backward()
                 optimizer.step()
-            print(rank, repr(sum(p.double().sum().item() for p in model.parameters())), flush=True)
+            total = sum(p.double().sum().item() for p in model.parameters())
+            os.write(1, f"{rank} {total!r}\\n".encode())  # in one piece
             dist.destroy_process_group()
 
         if __name__ == "__main__":
