@@ -273,7 +273,7 @@ static void tell_outcome(const struct invocation *invocation, const char *direct
     if (outcome.traces || outcome.failed)
         return;
     const char *why =
-        outcome.torch    ? "no model with trainable parameters ran in training mode"
+        outcome.torch    ? "no model was trained"
         : outcome.python ? "the program never imported torch"
                          : "the program started no Python that runs a sitecustomize (is it Python? "
                            "with -I, -E or -S it cannot be recorded; use nauha.Exporter)";

@@ -664,6 +664,15 @@ class Loops(Case):
         self.assertEqual({m.step for m in trace.messages}, {1, 3})
         self.assertEqual({m.kind for m in trace.messages}, {"weights", "loss", "activations"})
 
+    def test_an_optimizer_left_behind(self):
+        model = nn.Linear(3, 2)
+        exporter = self.export(model, step="optimizer", kinds="loss,batch_finished")
+        optimizers = exporter.set_optimizer(*(torch.optim.SGD(model.parameters(), lr=0.01) for _ in range(2)))
+        train(model, batches(110, 3, 2), optimizers[0])
+        self.assertEqual([notice for notice in self.notices if "made no step in 100" in notice], self.notices)
+        self.assertEqual(len(self.notices), 1)
+        self.assertEqual(len(self.trace().of("batch_finished")), 11)
+
     def test_closure_based_optimizer(self):
         model = nn.Linear(3, 2)
         exporter = self.export(model, step="optimizer")

@@ -241,8 +241,9 @@ class NoTraining(Case):
     def test_programs_that_train_nothing_say_so_and_leave_no_trace(self):
         for name, script, text in (
                 ("no torch", "print('hello')", "never imported torch"),
-                ("no training", "import torch; torch.nn.Linear(2, 2).eval()(torch.ones(1, 2))", "no model"),
-                ("no gradients", "import torch\nwith torch.no_grad(): torch.nn.Linear(2, 2)(torch.ones(1, 2))", "no model")):
+                ("no training", "import torch; torch.nn.Linear(2, 2).eval()(torch.ones(1, 2))", "no model was trained"),
+                ("no gradients", "import torch\nwith torch.no_grad(): torch.nn.Linear(2, 2)(torch.ones(1, 2))", "no model was trained"),
+                ("no optimizer", "import torch; torch.nn.Linear(2, 2)(torch.ones(1, 2))", "no model was trained")):
             with self.subTest(name):
                 done = self.record(sys.executable, "-c", script)
                 self.assertIn("nauha: nothing was recorded: ", done.stderr)
@@ -356,6 +357,57 @@ class Finding(Case):
         trace = self.trace()
         self.assertEqual([m.step for m in trace.of("loss")], [0, 1, 2])
         self.assertEqual(len(trace.of("weight_gradients")), 6)
+
+    def test_without_an_optimizer_from_the_second_step_on(self):
+        done = self.record_script("""
+            for _ in range(3):
+                model.zero_grad()
+                ((model(data[0]) - 1) ** 2).mean().backward()
+                with torch.no_grad():
+                    for p in model.parameters():
+                        p -= 0.1 * p.grad
+        """.replace("optimizer", "nothing"))
+        self.assertEqual(len(self.trace().of("loss")), 3)  # the preamble's optimizer holds the model
+        script = self.dir / "by_hand.py"
+        script.write_text((self.dir / "train.py").read_text().replace("optimizer = ", "optimizer = None and "))
+        done = self.record(sys.executable, script)
+        self.assertIn("the steps before this one are not recorded", done.stderr)
+        self.assertEqual(len(self.trace().of("loss")), 2)
+
+    def test_what_runs_before_and_beside_the_training(self):
+        """A dry run to see shapes, parametrizations, a trainable net that no optimizer holds."""
+        self.record_script("""
+            model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.utils.parametrizations.spectral_norm(
+                torch.nn.Linear(8, 2)))
+            model(data[0])
+            beside = torch.nn.Linear(2, 2)
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            train(2, lambda output, target: beside(output).pow(2).mean())
+        """)
+        trace = self.trace()
+        self.assertEqual(len(trace.of("batch_finished")), 2)
+        self.assertEqual(trace.modules[:3], ["", "0", "1"])
+        self.assertNotIn("Linear", trace.modules)
+
+    def test_parts_of_a_module_that_is_never_called_itself(self):
+        self.record_script("""
+            class Lightning(torch.nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.body, self.head = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU()), torch.nn.Linear(4, 2)
+                def training_step(self, x, y):
+                    return torch.nn.functional.cross_entropy(self.head(self.body(x)), y)
+            module = Lightning()
+            optimizer = torch.optim.Adam(module.parameters())
+            for _ in range(3):
+                optimizer.zero_grad()
+                module.training_step(*data).backward()
+                optimizer.step()
+        """)
+        trace = self.trace()
+        self.assertEqual(set(trace.modules), {"body", "body.0", "body.1", "head"})
+        self.assertEqual([len(trace.of(kind)) for kind in ("batch_finished", "loss")], [3, 3])
+        self.assertEqual(len([m for m in trace.of("weights") if m.module == "head"]), 3)
 
     def test_scripted_functions_and_models(self):
         done = self.record_script("""
@@ -485,6 +537,9 @@ class Distributed(Case):
         different = [a.values.tobytes() != b.values.tobytes()
                      for a, b in zip(ranks[0].of("weight_gradients"), ranks[1].of("weight_gradients"))]
         self.assertTrue(all(different))  # each rank's own, before they are averaged
+        done = self.run_program([NAUHA, "replay", "run.rank0.h5", "run.rank1.h5", "--metric", "loss"])
+        stamps = [tuple(line.split(",")[1:5:3]) for line in done.stdout.splitlines()[1:]]
+        self.assertEqual(stamps, [(str(step), str(rank)) for step in range(4) for rank in range(2)])
 
 
 if __name__ == "__main__":

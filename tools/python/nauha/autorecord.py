@@ -2,8 +2,8 @@
 """Records a program that knows nothing of it: finds the model, the loss, the labels, the optimizers and
 the epochs by watching PyTorch.
 
-- The model is the outermost module with trainable parameters that runs in training mode. Where the
-  optimizers train parameters that are not in it, there are further models.
+- The model is the outermost module that runs in training mode and holds parameters of an optimizer. Where
+  the optimizers train parameters that are not in it, there are further models.
 - The loss is what backward() is called on; the labels are the targets of the loss function last used.
 - An epoch has ended when the DataLoader that feeds the training has run out, or starts anew.
 
@@ -93,9 +93,12 @@ class AutoRecorder:
         with self._lock:
             if any(plain is part for root in self._roots for part in root.modules()):
                 return
-            if not any(parameter.requires_grad for parameter in plain.parameters()):
-                return  # a loss function, a frozen critic
+            if not self._is_trained(plain):
+                return
             try:
+                if self._trained and self.exporter is None:
+                    self._say("training had begun before its model was found, as no optimizer of torch.optim holds it: "
+                              "the steps before this one are not recorded")
                 self._attach(module, plain)
             except Exception as error:
                 self._failed = True
@@ -104,11 +107,22 @@ class AutoRecorder:
             if self._failed or not self._untrained():
                 torch.nn.Module.__call__ = self._call
 
+    def _is_trained(self, module):
+        """Whether an optimizer holds any of a module's parameters. Where a program trains without optimizers of
+        torch's, any module with trainable parameters is taken, once something has been trained."""
+        optimized = self._optimized()
+        if any(id(parameter) in optimized for parameter in module.parameters()):
+            return True
+        return self._trained and self.exporter is None and any(p.requires_grad for p in module.parameters())
+
+    def _optimized(self):
+        """The optimizers' parameters, by id."""
+        return {id(parameter) for optimizer in self._optimizers for group in optimizer.param_groups
+                for parameter in group["params"]}
+
     def _untrained(self):
         """Those of the optimizers' parameters, by id, that are in none of the models found so far."""
-        known = {id(parameter) for root in self._roots for parameter in root.parameters()}
-        return {id(parameter) for optimizer in self._optimizers for group in optimizer.param_groups
-                for parameter in group["params"]} - known
+        return self._optimized() - {id(parameter) for root in self._roots for parameter in root.parameters()}
 
     def _attach(self, module, plain):
         self._roots.add(plain)
@@ -124,10 +138,19 @@ class AutoRecorder:
         self.exporter.set_model(module, name)
         self.exporter.add_modules(module)
         module.register_forward_hook(_RememberOutput(self))
+        for optimizer in self._optimizers:
+            self._know(optimizer)
+
+    def _know(self, optimizer):
+        """Its steps count if it trains a model that is recorded: programs leave old optimizers behind."""
+        ours = {id(parameter) for root in self._roots for parameter in root.parameters()}
+        if any(id(parameter) in ours for group in optimizer.param_groups for parameter in group["params"]):
+            self.exporter.know_optimizer(optimizer)
 
     def _name(self, model):
-        """Several models are told apart by their classes."""
-        name = kind = type(model).__name__
+        """Several models are told apart by what they are called in the module that holds them, else by their
+        classes."""
+        name = kind = _path_in_holder(model) or type(model).__name__
         number = 2
         while name in self._names:
             name, number = f"{kind}_{number}", number + 1
@@ -144,8 +167,6 @@ class AutoRecorder:
         facts = {"model": type(model).__name__, "command": settings["command"], "step": step}
         self.exporter = Exporter(path, step=step, facts=facts, rank=rank, world_size=world_size, notice=self._say,
                                  **settings["options"])
-        for optimizer in self._optimizers:
-            self.exporter.know_optimizer(optimizer)
         self._mark("trace", os.fspath(self.exporter.publisher.path))
         self._close_at_sigterm()
         self._tell_at_exit()
@@ -180,7 +201,7 @@ class AutoRecorder:
             self._optimizers.add(optimizer)
             compat.after_optimizer_step(optimizer, self._stepped)
             if self.exporter is not None:
-                self.exporter.know_optimizer(optimizer)
+                self._know(optimizer)
                 if self._untrained():
                     self._watch_models()
 
@@ -230,8 +251,10 @@ class AutoRecorder:
 
         @functools.wraps(backward)
         def watched(tensors, *args, **kwargs):
-            if recorder.exporter is not None and not compat.in_backward():
-                recorder._backward(tensors)
+            if not compat.in_backward():
+                recorder._trained = True
+                if recorder.exporter is not None:
+                    recorder._backward(tensors)
             return backward(tensors, *args, **kwargs)
 
         torch.autograd.backward = watched
@@ -239,7 +262,6 @@ class AutoRecorder:
     def _backward(self, losses):
         exporter = self.exporter
         publisher = exporter.publisher
-        self._trained = True
         if not publisher.active:
             return
         try:
@@ -381,16 +403,27 @@ class AutoRecorder:
             file.write(text + "\n")
 
 
+def _all_modules():
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), torch.nn.Module)]
+
+
+def _path_in_holder(model):
+    """What a model is called in the largest module that holds it; empty where none does."""
+    holders = [module for module in _all_modules() if registry.unwrapped(module) is module and module is not model and
+               any(part is model for part in module.modules())]
+    if not holders:
+        return ""
+    holder = max(holders, key=lambda module: sum(1 for _ in module.modules()))
+    return registry.plain_name(next(name for name, part in holder.named_modules() if part is model))
+
+
 def _outermost_with(parameters, roots):
     """The modules, of all there are in the process, that hold any of these parameters (ids), are not part of
     another such module, and hold none of the roots."""
     if not parameters:
         return []
-    found = []
-    for thing in gc.get_objects():
-        if issubclass(type(thing), torch.nn.Module) and any(id(p) in parameters for p in thing.parameters()) and \
-                not any(part in roots for part in thing.modules()):
-            found.append(thing)
+    found = [module for module in _all_modules() if any(id(p) in parameters for p in module.parameters()) and
+             not any(part in roots for part in module.modules())]
     parts = {id(part) for module in found for part in module.modules() if part is not module}
     return [module for module in found if id(module) not in parts]
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What differs between the versions of PyTorch this package serves, 1.13 to 2.13."""
+import functools
 import threading
+import types
+import weakref
 
 import torch
 
@@ -76,19 +79,29 @@ def is_lazy(parameter):
     return torch.nn.parameter.is_lazy(parameter)
 
 
+_after_steps = weakref.WeakKeyDictionary()  # optimizer -> functions; for torch 1.x
+
+
 def after_optimizer_step(optimizer, function):
     """Calls function(optimizer) whenever a step of the optimizer is done. Returns what undoes it."""
     if hasattr(optimizer, "register_step_post_hook"):
         return optimizer.register_step_post_hook(lambda stepped, args, kwargs: function(stepped)).remove
-    import types
-    original = optimizer.step
+    if "step" in vars(optimizer):  # a learning-rate scheduler has wrapped the instance's
+        optimizer.step = types.MethodType(_watched_step(optimizer.step.__func__), optimizer)
+    elif not hasattr(type(optimizer).step, "nauha_watches"):
+        type(optimizer).step = _watched_step(type(optimizer).step)
+    functions = _after_steps.setdefault(optimizer, [])
+    functions.append(function)
+    return lambda: functions.remove(function)
 
+
+def _watched_step(original):
+    @functools.wraps(original)
     def step(self, *arguments, **keywords):
-        result = original(*arguments, **keywords)
-        function(self)
+        result = original(self, *arguments, **keywords)
+        for function in _after_steps.get(self, ()):
+            function(self)
         return result
 
-    # A bound method, because learning-rate schedulers take the method's function and rebind it.
-    step.__wrapped__ = original
-    optimizer.step = types.MethodType(step, optimizer)
-    return lambda: optimizer.__dict__.pop("step", None)
+    step.nauha_watches = True
+    return step

@@ -33,6 +33,7 @@ from nauha.native import KINDS, NONE
 from nauha.publisher import Counter, Publisher
 from nauha.registry import _WRAPPERS, Registry, is_compiled, unwrapped
 
+PATIENCE = 100  # steps of one optimizer without one of another
 STEPS = ("forward", "optimizer", "manual")
 _SCOPES = {"network": 0, "module": 1}
 _FORMS = {"event": 0, "tensor": 1, "scalar": 2, "histogram": 3}
@@ -96,7 +97,7 @@ class Exporter:
         self._runs = Counter()
         self._losses = Counter()
         self._optimizers = weakref.WeakSet()
-        self._stepped = weakref.WeakSet()
+        self._stepped = weakref.WeakKeyDictionary()  # how often each has stepped since the step began
         self._pipeline = None
         self.series = {}  # what live metrics published, by name; after close()
         self._close_at_exit()
@@ -174,7 +175,14 @@ class Exporter:
         self._optimizers.add(optimizer)
 
     def optimizer_stepped(self, optimizer):
-        self._stepped.add(optimizer)
+        """Where one optimizer goes on and on without the others, those have been left behind (a training in
+        phases) and are waited for no longer."""
+        count = self._stepped[optimizer] = self._stepped.get(optimizer, 0) + 1
+        if count == PATIENCE:
+            for other in [other for other in self._optimizers if other not in self._stepped]:
+                self._optimizers.discard(other)
+                self.publisher.tell(f"an optimizer made no step in {PATIENCE} steps of another one; it is not waited for "
+                                    "any more to end a step")
 
     def subscribe(self, *metrics, output=None, sinks=None):
         """Computes metrics live: SPECs as on the command line, and nauha.Subscriber objects, as replaying the trace
@@ -371,7 +379,7 @@ class Exporter:
         if self._step_mode == "forward":
             return weak_root == self._first_root
         if self._step_mode == "optimizer":
-            return len(self._optimizers) > 0 and len(self._stepped) >= len(self._optimizers)
+            return len(self._optimizers) > 0 and all(optimizer in self._stepped for optimizer in self._optimizers)
         return False
 
     def _begin_step(self):
@@ -474,7 +482,8 @@ class Exporter:
         try:
             with publisher.lock:
                 if serial != publisher.serial or not (publisher.step_open or tag):
-                    publisher.tell("gradients of an earlier step's outputs were not recorded")
+                    publisher.tell("gradients of an earlier step's outputs were not recorded; where the model runs several "
+                                   "times in one step, let the optimizer end steps (--step-by optimizer)")
                     return
                 passes = again.next(serial, tag)
                 if passes:  # another backward pass through the same graph: behind the calls there were
