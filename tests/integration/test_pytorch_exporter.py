@@ -716,7 +716,7 @@ class Wrappers(Case):
 
     def test_replicas_in_threads(self):
         model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2))
-        exporter = self.export(model, step="manual")
+        self.export(model, step="manual")
         model(torch.randn(1, 8))
         replicas = [model._replicate_for_data_parallel() for _ in range(4)]
         for replica in replicas:
@@ -903,7 +903,7 @@ class LeavesNoMark(Case):
     def test_a_hook_that_fails_is_told_and_not_raised(self):
         model = nn.Linear(3, 2)
         exporter = self.export(model)
-        exporter._module_ran = lambda *arguments: 1 / 0
+        exporter.observer.module_ran = lambda *arguments: 1 / 0
         train(model, batches(2, 3, 2))
         self.assertEqual(self.notices, ["a message was not recorded: ZeroDivisionError: division by zero"])
 

@@ -26,6 +26,7 @@ from torch.nn import functional
 from nauha import compat, hooks, native, registry
 from nauha.exporter import Exporter, path_of_rank, place_in_training
 from nauha.publisher import Counter
+from nauha.tensors import each_tensor
 
 _LOSSES = ("cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy",
            "binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss", "gaussian_nll_loss", "ctc_loss",
@@ -51,7 +52,7 @@ class AutoRecorder:
         self._trained = False  # backward() was called
         self._backwards = Counter()
         self._labelled_in = -1  # the step whose labels have been seen
-        self._output = lambda: None  # the model's latest output, weakly
+        self.output = lambda: None  # the model's latest output, weakly
         self._feeding = set()  # DataLoaders, as tokens, that gave batches when `_fed_serial` steps had begun
         self._feeders = set()  # those that gave batches in the step before
         self._fed_serial = -1
@@ -145,7 +146,7 @@ class AutoRecorder:
         """Its steps count if it trains a model that is recorded: programs leave old optimizers behind."""
         ours = {id(parameter) for root in self._roots for parameter in root.parameters()}
         if any(id(parameter) in ours for group in optimizer.param_groups for parameter in group["params"]):
-            self.exporter.know_optimizer(optimizer)
+            self.exporter.observer.know_optimizer(optimizer)
 
     def _name(self, model):
         """Several models are told apart by what they are called in the module that holds them, else by their
@@ -184,6 +185,9 @@ class AutoRecorder:
             except FileExistsError:
                 path, number = wanted.with_name(f"{wanted.stem}.{number}{wanted.suffix}"), number + 1
 
+    def trouble(self, error):
+        self.exporter.observer.trouble(error)
+
     # ---- optimizers ----
 
     def _watch_optimizers(self):
@@ -207,7 +211,7 @@ class AutoRecorder:
 
     def _stepped(self, optimizer):
         if self.exporter is not None:
-            self.exporter.optimizer_stepped(optimizer)
+            self.exporter.observer.optimizer_stepped(optimizer)
 
     # ---- loss and labels ----
 
@@ -242,9 +246,9 @@ class AutoRecorder:
         try:
             with exporter.publisher.lock:
                 self._labelled_in = exporter.publisher.serial
-                exporter._labelled(output, labels if isinstance(labels, torch.Tensor) else None)
+                exporter.observer.labelled(output, labels if isinstance(labels, torch.Tensor) else None)
         except Exception as error:
-            exporter._trouble(error)
+            exporter.observer.trouble(error)
 
     def _watch_backward(self):
         recorder, backward = self, torch.autograd.backward
@@ -266,14 +270,14 @@ class AutoRecorder:
             return
         try:
             with publisher.lock:
-                if not publisher.step_open or not exporter._latest_on:
+                if not publisher.step_open or not exporter.observer.latest_on:
                     return
-                output = self._output()
+                output = self.output()
                 if self._labelled_in != publisher.serial and output is not None:
                     publisher.publish(native.KINDS["network_output"], native.NONE, 0, 0, publisher.tag, output)
-                exporter._loss(losses, self._backwards.next(publisher.serial, publisher.tag))
+                exporter.observer.loss(losses, self._backwards.next(publisher.serial, publisher.tag))
         except Exception as error:
-            exporter._trouble(error)
+            exporter.observer.trouble(error)
 
     # ---- epochs ----
 
@@ -429,16 +433,18 @@ def _outermost_with(parameters, roots):
 
 
 class _RememberOutput(hooks.Hook):
-    """Forward hook of a model: keeps a weak reference to what it gave."""
+    """Forward hook of a model, whose observer is an AutoRecorder: keeps a weak reference to what it gave."""
 
     __slots__ = ()
 
-    def __call__(self, module, args, output):
-        if compat.is_traced():
-            return
-        first = next((tensor for _, tensor in hooks.each_tensor(output)), None)
+    @staticmethod
+    def is_on(recorder):
+        return True
+
+    def run(self, recorder, args, output):
+        first = next((tensor for _, tensor in each_tensor(output)), None)
         if first is not None and not compat.in_backward():
-            self.exporter._output = weakref.ref(first)
+            recorder.output = weakref.ref(first)
 
 
 class _hidden_hooks:

@@ -1,25 +1,36 @@
 # SPDX-License-Identifier: MIT
-"""The hooks on modules and parameters: small objects that return at once where there is nothing to do,
-never raise, and disappear from copies and pickles of the model they sit on.
+"""The hooks on modules and parameters, and placing them: small objects that return at once where there is
+nothing to do, never raise, and disappear from copies and pickles of the model they sit on.
 """
 import functools
+import operator
 import sys
 
 from nauha import compat
-from nauha.tensors import each_tensor
 
 # What stands for a hook in a copied or pickled model: takes anything, does nothing, needs no nauha.
 NOTHING = functools.partial(sys.audit, "nauha.detached")
 
 
 class Hook:
-    """Knows the exporter; calls one of its methods."""
+    """Calls one of the observer's methods, unless nothing is recorded or a compiler is looking."""
 
-    __slots__ = ("exporter", "record")
+    __slots__ = ("observer", "record")
+    is_on = operator.attrgetter("publisher.active")  # of the observer
 
-    def __init__(self, exporter, record=None):
-        self.exporter = exporter
+    def __init__(self, observer, record=None):
+        self.observer = observer
         self.record = record
+
+    def __call__(self, module, *given):
+        if compat.is_traced():
+            return
+        observer = self.observer
+        if self.is_on(observer):
+            try:
+                self.run(observer, *given)
+            except Exception as error:
+                observer.trouble(error)
 
     def __deepcopy__(self, memo):
         return NOTHING
@@ -29,20 +40,14 @@ class Hook:
 
 
 class ModelEnters(Hook):
-    """Forward pre-hook of a model: begins steps."""
+    """Forward pre-hook of a model, whose record is a weak reference: begins steps, also while paused."""
 
     __slots__ = ()
+    is_on = operator.attrgetter("is_open")
 
-    def __call__(self, module, args, kwargs):
-        if compat.is_traced():
-            return
-        exporter = self.exporter
-        if not exporter.is_open or compat.in_backward():
-            return
-        try:
-            exporter._model_enters(self.record, args, kwargs)
-        except Exception as error:
-            exporter._trouble(error)
+    def run(self, observer, args, kwargs):
+        if not compat.in_backward():
+            observer.model_enters(self.record, args, kwargs)
 
 
 class ModuleEnters(Hook):
@@ -50,16 +55,9 @@ class ModuleEnters(Hook):
 
     __slots__ = ()
 
-    def __call__(self, module, args, kwargs):
-        if compat.is_traced():
-            return
-        exporter = self.exporter
-        if not exporter.publisher.active or compat.in_backward():
-            return
-        try:
-            exporter._module_enters(self.record, args, kwargs)
-        except Exception as error:
-            exporter._trouble(error)
+    def run(self, observer, args, kwargs):
+        if not compat.in_backward():
+            observer.module_enters(self.record, args, kwargs)
 
 
 class ModuleRan(Hook):
@@ -67,16 +65,8 @@ class ModuleRan(Hook):
 
     __slots__ = ()
 
-    def __call__(self, module, args, output):
-        if compat.is_traced():
-            return
-        exporter = self.exporter
-        if not exporter.publisher.active:
-            return
-        try:
-            exporter._module_ran(self.record, output)
-        except Exception as error:
-            exporter._trouble(error)
+    def run(self, observer, args, output):
+        observer.module_ran(self.record, output)
 
 
 class LossRan(Hook):
@@ -84,38 +74,26 @@ class LossRan(Hook):
 
     __slots__ = ()
 
-    def __call__(self, module, args, output):
-        if compat.is_traced():
-            return
-        exporter = self.exporter
-        if not exporter.publisher.active:
-            return
-        try:
-            exporter._loss_ran(args, output)
-        except Exception as error:
-            exporter._trouble(error)
+    def run(self, observer, args, output):
+        observer.loss_ran(args, output)
 
 
-class ParameterGradient:
+class ParameterGradient(Hook):
     """Tensor hook of a parameter."""
 
-    __slots__ = ("exporter", "record", "slot", "kind", "calls")
+    __slots__ = ("slot", "kind", "calls")
 
-    def __init__(self, exporter, record, slot, kind, calls):
-        self.exporter = exporter
-        self.record = record
+    def __init__(self, observer, record, slot, kind, calls):
+        super().__init__(observer, record)
         self.slot = slot
         self.kind = kind
         self.calls = calls
 
     def __call__(self, gradient):
-        exporter = self.exporter
-        if not exporter.publisher.active or compat.is_traced():
-            return
-        try:
-            exporter._parameter_gradient(self, gradient)
-        except Exception as error:
-            exporter._trouble(error)
+        super().__call__(None, gradient)
+
+    def run(self, observer, gradient):
+        observer.parameter_gradient(self, gradient)
 
 
 class InPlaceCompiled(Hook):
@@ -123,8 +101,10 @@ class InPlaceCompiled(Hook):
 
     __slots__ = ("module", "before", "compiled", "after")
 
-    def __init__(self, module, before, compiled, after):
-        self.module, self.before, self.compiled, self.after = module, before, compiled, after
+    def __init__(self, module):
+        super().__init__(None)
+        self.module, self.compiled = module, module._compiled_call_impl
+        self.before, self.after = [], []
 
     def __call__(self, *args, **kwargs):
         for hook in self.before:
@@ -133,3 +113,38 @@ class InPlaceCompiled(Hook):
         for hook in self.after:
             hook(self.module, args, output)
         return output
+
+
+def is_compiled_in_place(module):
+    """Whether module.compile() was called."""
+    return getattr(module, "_compiled_call_impl", None) is not None
+
+
+class Placed:
+    """The hooks that were placed, to be taken off again."""
+
+    def __init__(self):
+        self._removers = []
+
+    def add(self, remover):
+        self._removers.append(remover)
+
+    def on_module(self, module, before=None, after=None):
+        """before(module, args, kwargs) and after(module, args, output) of every run; either may be None."""
+        if is_compiled_in_place(module):
+            compiled = module._compiled_call_impl
+            if not isinstance(compiled, InPlaceCompiled):
+                compiled = module._compiled_call_impl = InPlaceCompiled(module)
+                self.add(lambda: setattr(module, "_compiled_call_impl", compiled.compiled))
+            compiled.before.extend([before] if before else [])
+            compiled.after.extend([after] if after else [])
+            return
+        if before is not None:
+            self.add(compat.add_forward_pre_hook(module, before).remove)
+        if after is not None:
+            self.add(module.register_forward_hook(after).remove)
+
+    def remove(self):
+        for remover in self._removers:
+            remover()
+        self._removers.clear()

@@ -8,7 +8,7 @@ import ctypes
 import enum
 import os
 import pathlib
-from ctypes import (CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char, c_char_p, c_double, c_int, c_int64, c_size_t,
+from ctypes import (CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_size_t,
                     c_uint32, c_uint64, c_void_p)
 
 NONE = 0xFFFFFFFF  # NAUHA_NONE: no module

@@ -12,7 +12,7 @@ import threading
 import weakref
 
 from nauha import native, tensors
-from nauha.native import KINDS, NONE, Status, library
+from nauha.native import KINDS, Status, library
 from nauha.sender import Sender
 
 

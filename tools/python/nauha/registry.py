@@ -16,13 +16,13 @@ from nauha.native import NONE, library
 from nauha.publisher import Counter
 from nauha.sender import Value
 
-_WRAPPERS = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+WRAPPERS = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
 
 
 def unwrapped(module):
     """The model inside DataParallel, DistributedDataParallel and torch.compile."""
     while True:
-        if isinstance(module, _WRAPPERS):
+        if isinstance(module, WRAPPERS):
             module = module.module
         elif is_compiled(module):
             module = module._orig_mod

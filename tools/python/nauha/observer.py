@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: MIT
+"""What the training does, as messages: the hooks call this, and it publishes.
+
+Threads: any; the publisher's lock. Backward passes and replicas of a model run in threads of PyTorch's.
+"""
+import weakref
+
+import torch
+
+from nauha import compat, hooks, native, tensors
+from nauha.native import KINDS, NONE
+from nauha.publisher import Counter
+from nauha.registry import WRAPPERS, Registry, is_compiled, unwrapped
+
+PATIENCE = 100  # steps of one optimizer without one of another
+ACTIVATIONS = KINDS["activations"]
+LAYER_GRADIENTS = KINDS["layer_gradients"]
+OF_PARAMETERS = [KINDS[kind] for kind in ("weights", "weight_updates", "weight_gradients", "biases", "bias_updates",
+                                          "bias_gradients")]
+
+
+def seen_from_outside(module):
+    """The module whose run is seen: within DataParallel and DistributedDataParallel, but outside of what
+    torch.compile made."""
+    while isinstance(module, WRAPPERS):
+        module = module.module
+    return module
+
+
+class Observer:
+    def __init__(self, publisher, step_mode):
+        self.publisher = publisher
+        self.is_open = True
+        self.latest_on = False  # whether the latest run of a model is recorded
+        self.registry = Registry(publisher.names, publisher.slot, publisher.tell, self._alias)
+        self.placed = hooks.Placed()
+        self._step_mode = step_mode
+        self._parameter_hooks = {}  # id(parameter) -> (its Value, which keeps it alive, handle)
+        self._first_root = None
+        self._runs = Counter()
+        self._losses = Counter()
+        self._optimizers = weakref.WeakSet()
+        self._stepped = weakref.WeakKeyDictionary()  # how often each has stepped since the step began
+
+    def _alias(self, *place):
+        native.call(native.library.nauha_recorder_alias, self.publisher.recorder, *place)
+
+    def guarded(self, function, *arguments):
+        """Calls a function; what it raises is told, not raised."""
+        try:
+            function(*arguments)
+        except Exception as error:
+            self.trouble(error)
+
+    def trouble(self, error):
+        self.publisher.trouble(error)
+
+    # ---- what is observed ----
+
+    def add_model(self, model, name):
+        """A model, or one that is known already and has been compiled since."""
+        observed, root = seen_from_outside(model), weakref.ref(unwrapped(model))
+        with self.publisher.lock:
+            if self._first_root is None:
+                self._first_root = root
+            if not any(root == known for known, _ in self.registry.roots):
+                self.registry.add_root(root(), name)
+            record = self.registry.find(root())
+            self.placed.on_module(observed, hooks.ModelEnters(self, root), hooks.ModuleRan(self, record) if record else None)
+        if record:
+            self._tell_blind([name for name, _ in root().named_modules()][1:])
+
+    def add_modules(self, module, depth, name):
+        """A module and `depth` levels of what is in it; negative: all."""
+        blind = []
+        with self.publisher.lock:
+            self._walk(module, name or type(unwrapped(module)).__name__, depth, False, blind, set())
+            if self.publisher.step_open and self.publisher.active:  # in the middle of a step
+                self.guarded(lambda: self._hook_parameters(self._parameters()))
+        self._tell_blind(blind)
+
+    def _walk(self, module, name, depth, inside, blind, seen):
+        """inside: of something compiled, where hooks see nothing."""
+        observed, plain = seen_from_outside(module), unwrapped(module)
+        if id(plain) in seen:
+            return
+        seen.add(id(plain))
+        record, new = self.registry.add(plain, name)
+        if inside:
+            blind.append(name)
+        elif new:
+            before = hooks.ModuleEnters(self, record) if self.publisher.wanted.inputs else None
+            self.placed.on_module(observed, before, hooks.ModuleRan(self, record))
+        if depth == 0:
+            return
+        inside = inside or is_compiled(observed) or hooks.is_compiled_in_place(observed)
+        for child_name, child in plain.named_children():
+            self._walk(child, f"{name}.{child_name}", depth - 1, inside, blind, seen)
+
+    def _tell_blind(self, blind):
+        if blind:
+            self.publisher.tell(f"inside what torch.compile made, activations and layer gradients of {len(blind)} "
+                                f"modules cannot be seen ({', '.join(blind[:3])}{', ...' if len(blind) > 3 else ''}); "
+                                "parameters, gradients, the model's output and the loss are recorded")
+
+    def module_number(self, module):
+        """The number of a module that was added, or of its name. Raises Error."""
+        self.registry.name_modules()
+        if isinstance(module, str):
+            number = native.library.nauha_names_find_module(self.publisher.names, module.encode())
+        else:
+            record = self.registry.find(unwrapped(module))
+            number = NONE if record is None else record.id
+        if number == NONE:
+            raise native.Error(f"no such module was added: {module!r}", native.Status.UNKNOWN)
+        return number
+
+    def detach(self):
+        """Takes all hooks off."""
+        self.placed.remove()
+        for _, handle in self._parameter_hooks.values():
+            handle.remove()
+        self._parameter_hooks.clear()
+
+    # ---- optimizers ----
+
+    def know_optimizer(self, optimizer):
+        """With steps that end with the optimizers', this one is waited for. False: it is known."""
+        if optimizer in self._optimizers:
+            return False
+        self._optimizers.add(optimizer)
+        return True
+
+    def optimizer_stepped(self, optimizer):
+        """Where one optimizer goes on and on without the others, those have been left behind (a training in
+        phases) and are waited for no longer."""
+        count = self._stepped[optimizer] = self._stepped.get(optimizer, 0) + 1
+        if count == PATIENCE:
+            for other in [other for other in self._optimizers if other not in self._stepped]:
+                self._optimizers.discard(other)
+                self.publisher.tell(f"an optimizer made no step in {PATIENCE} steps of another one; it is not waited for "
+                                    "any more to end a step")
+
+    # ---- steps ----
+
+    def model_enters(self, weak_root, args, kwargs):
+        publisher = self.publisher
+        with publisher.lock:
+            tag = publisher.tag
+            self.latest_on = tag != 0 or weak_root().training
+            if not self.latest_on:
+                return
+            if not tag and self._begins_step(weak_root):
+                self._begin_step()
+            if publisher.active and not (tag and publisher.results_only):
+                publisher.publish_all(KINDS["input_data"], NONE, self._runs.next(publisher.serial, tag), tag,
+                                      tensors.each_argument(args, kwargs))
+
+    def _begins_step(self, weak_root):
+        if not self.publisher.step_open:
+            return True
+        if self._step_mode == "forward":
+            return weak_root == self._first_root
+        if self._step_mode == "optimizer":
+            return len(self._optimizers) > 0 and all(optimizer in self._stepped for optimizer in self._optimizers)
+        return False
+
+    def _begin_step(self):
+        publisher = self.publisher
+        self._stepped.clear()
+        if not publisher.active:
+            publisher.begin_step([])
+            return
+        if publisher.step_open:
+            self._publish_buffers()
+        values = self._parameters()
+        publisher.begin_step(values)
+        self._hook_parameters(values)
+
+    def end_step(self):
+        if self.is_open and self.publisher.step_open:
+            self._publish_buffers()
+            self.publisher.end_step(self._parameters() if self.publisher.active else [])
+
+    def _parameters(self):
+        """The values of a step's begin or end; none where nothing of them is wanted."""
+        self.registry.name_modules()
+        if not any(self.publisher.wanted.kind(kind) for kind in OF_PARAMETERS):
+            return []
+        return self.registry.values()
+
+    def _hook_parameters(self, values):
+        for value in values:
+            if value.tensor.requires_grad and id(value.tensor) not in self._parameter_hooks:
+                kind = KINDS["bias_gradients" if value.bias else "weight_gradients"]
+                if self.publisher.wanted(kind, value.module, 0):
+                    hook = hooks.ParameterGradient(self, value.record, value.slot, kind, Counter())
+                    self._parameter_hooks[id(value.tensor)] = value, value.tensor.register_hook(hook)
+
+    def _publish_buffers(self):
+        publisher, kind = self.publisher, KINDS["buffers"]
+        for record, name, tensor in self.registry.buffers() if publisher.active else ():
+            if publisher.wanted(kind, record.id, 0) and tensor.device.type != "meta":
+                publisher.publish(kind, record.id, publisher.slot(name), 0, 0, tensor)
+
+    # ---- runs of modules ----
+
+    def _is_on(self, record):
+        """Whether a run of a module belongs to the recording."""
+        publisher = self.publisher
+        if publisher.tag:
+            return not publisher.results_only
+        root = record.root()
+        if root is None or not root.training:
+            return False
+        if not publisher.step_open:
+            publisher.tell("a module ran in training mode outside any step and was not recorded; the model given to "
+                           "set_model() has to be the one that is called")
+        return publisher.step_open
+
+    def module_enters(self, record, args, kwargs):
+        publisher = self.publisher
+        with publisher.lock:
+            if self._is_on(record):
+                call = record.calls.count(publisher.serial, publisher.tag)
+                publisher.publish_all(KINDS["inputs"], record.id, call, publisher.tag, tensors.each_argument(args, kwargs))
+
+    def module_ran(self, record, output):
+        publisher = self.publisher
+        recomputed = compat.in_backward()
+        with publisher.lock:
+            if not self._is_on(record):
+                return
+            if record.id == NONE:
+                self.registry.name_modules()
+            serial, tag = publisher.serial, publisher.tag
+            if recomputed:  # a checkpointed part runs again, the last run first: no new call
+                call = max(record.calls.count(serial, tag) - 1 - record.recomputed.next(serial, tag), 0)
+            else:
+                call = record.calls.next(serial, tag)
+            pairs = (("", output),) if isinstance(output, torch.Tensor) else tensors.each_tensor(output)
+            for path, tensor in pairs:
+                slot = publisher.slot(path)
+                if not recomputed:
+                    publisher.publish(ACTIVATIONS, record.id, slot, call, tag, tensor)
+                if tensor.requires_grad and publisher.wanted(LAYER_GRADIENTS, record.id, tag):
+                    self._hook_output(tensor, record, slot, call, tag)
+
+    def _hook_output(self, tensor, record, slot, call, tag):
+        """On the node, not on the tensor: an in-place operation after this one gives the tensor another
+        node, and torch 1.x would keep a second tensor hook at the first."""
+        serial, position = self.publisher.serial, tensor.output_nr
+        again = Counter()
+
+        def arrived(gradients):
+            if gradients[position] is not None:
+                self._layer_gradient(record, slot, call, tag, serial, again, gradients[position])
+
+        node = tensor.grad_fn
+        if node is not None:
+            node.register_prehook(arrived)
+        else:
+            tensor.register_hook(lambda gradient: arrived((gradient,)))
+
+    # ---- gradients and losses ----
+
+    def _layer_gradient(self, record, slot, call, tag, serial, again, gradient):
+        publisher = self.publisher
+        if not publisher.active:
+            return
+        try:
+            with publisher.lock:
+                if serial != publisher.serial or not (publisher.step_open or tag):
+                    publisher.tell("gradients of an earlier step's outputs were not recorded; where the model runs several "
+                                   "times in one step, let the optimizer end steps (--step-by optimizer)")
+                    return
+                passes = again.next(serial, tag)
+                if passes:  # another backward pass through the same graph: behind the calls there were
+                    call = record.calls.count(serial, tag) * passes + call
+                publisher.publish(LAYER_GRADIENTS, record.id, slot, call, tag, gradient)
+        except Exception as error:
+            self.trouble(error)
+
+    def parameter_gradient(self, hook, gradient):
+        publisher = self.publisher
+        with publisher.lock:
+            tag = publisher.tag
+            if (publisher.results_only if tag else not (publisher.step_open and self.latest_on)):
+                return
+            publisher.publish(hook.kind, hook.record.id, hook.slot, hook.calls.next(publisher.serial, tag), tag, gradient)
+
+    def loss_ran(self, args, loss):
+        """A loss function was called with args: (output, labels, ...)."""
+        given = [argument for argument in args if isinstance(argument, torch.Tensor)]
+        with self.publisher.lock:
+            call = self.labelled(given[0] if given else None, given[1] if len(given) > 1 else None)
+            if call is not None:
+                self.loss(loss, call)
+
+    def labelled(self, output, labels):
+        """Publishes network_output and input_labels; returns the call, None where nothing is recorded. Lock held."""
+        publisher = self.publisher
+        tag = publisher.tag
+        if not tag and not (publisher.step_open and self.latest_on):
+            return None
+        call = self._losses.next(publisher.serial, tag)
+        for kind, tensor in (("network_output", output), ("input_labels", labels)):
+            if tensor is not None:
+                publisher.publish(KINDS[kind], NONE, 0, call, tag, tensor)
+        return call
+
+    def loss(self, loss, call):
+        """Lock held."""
+        self.publisher.publish_all(KINDS["loss"], NONE, call, self.publisher.tag, tensors.each_tensor(loss))
