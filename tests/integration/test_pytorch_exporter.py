@@ -648,12 +648,16 @@ class Loops(Case):
             model(torch.randn(1, 3))
             exporter.step()
         exporter.pause()
+        exporter.pause()
+        self.assertEqual((len(model._forward_hooks), len(model._forward_pre_hooks)), (0, 1))
+        self.assertFalse(model.weight._backward_hooks)
         for _ in range(2):
-            model(torch.randn(1, 3))
+            model(torch.randn(1, 3)).sum().backward()
             exporter.step()
         exporter.pause(False)
-        model(torch.randn(1, 3))
+        model(torch.randn(1, 3)).sum().backward()
         trace = self.trace()
+        self.assertEqual([m.step for m in trace.of("weight_gradients")], [4])
         self.assertEqual([(m.step, m.call) for m in trace.of("activations")], [(0, 0), (0, 1), (1, 0), (1, 1), (4, 0)])
 
     def test_selected_steps_and_kinds(self):
@@ -766,6 +770,8 @@ class Wrappers(Case):
             train(model, data, loss_function=self.exporter.set_loss(nn.MSELoss()))
             self.assertEqual(dict(torch._dynamo.utils.counters["graph_break"]), {})
             traces[way.__name__] = self.trace()
+            if way is in_place:
+                self.assertIs(type(model._compiled_call_impl), type(torch.nn.Linear(1, 1).forward.__func__))
             told = [n for n in self.notices if "torch.compile" in n]
             self.assertEqual(len(told), 0 if way is plain else 1, self.notices)
         reference = traces.pop("plain")

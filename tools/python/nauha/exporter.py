@@ -188,11 +188,10 @@ class Exporter:
         self.train(False)
 
     def pause(self, paused=True):
-        """Paused, steps are counted and nothing is published."""
+        """Paused, steps are counted and nothing is published: the hooks on modules and parameters are off."""
         with self.publisher.lock:
             if self.observer.is_open:
-                self.observer.guarded(self.observer.end_step)
-                self.publisher.pause(paused)
+                self.observer.pause(paused)
 
     def tag(self, name, results_only=False):
         """A scope in which runs of the model are published under this tag, in any mode, and begin no step:

@@ -120,6 +120,24 @@ def is_compiled_in_place(module):
     return getattr(module, "_compiled_call_impl", None) is not None
 
 
+def _stand_before(module, before, after):
+    """Hooks on what module.compile() made; returns what takes them off."""
+    compiled = module._compiled_call_impl
+    if not isinstance(compiled, InPlaceCompiled):
+        compiled = module._compiled_call_impl = InPlaceCompiled(module)
+    places = [(hooks, hook) for hooks, hook in ((compiled.before, before), (compiled.after, after)) if hook]
+    for hooks, hook in places:
+        hooks.append(hook)
+
+    def remove():
+        for hooks, hook in places:
+            hooks.remove(hook)
+        if not compiled.before and not compiled.after and module._compiled_call_impl is compiled:
+            module._compiled_call_impl = compiled.compiled
+
+    return remove
+
+
 class Placed:
     """The hooks that were placed, to be taken off again."""
 
@@ -132,12 +150,7 @@ class Placed:
     def on_module(self, module, before=None, after=None):
         """before(module, args, kwargs) and after(module, args, output) of every run; either may be None."""
         if is_compiled_in_place(module):
-            compiled = module._compiled_call_impl
-            if not isinstance(compiled, InPlaceCompiled):
-                compiled = module._compiled_call_impl = InPlaceCompiled(module)
-                self.add(lambda: setattr(module, "_compiled_call_impl", compiled.compiled))
-            compiled.before.extend([before] if before else [])
-            compiled.after.extend([after] if after else [])
+            self.add(_stand_before(module, before, after))
             return
         if before is not None:
             self.add(compat.add_forward_pre_hook(module, before).remove)

@@ -34,6 +34,8 @@ class Observer:
         self.latest_on = False  # whether the latest run of a model is recorded
         self.registry = Registry(publisher.names, publisher.slot, publisher.tell, self._alias)
         self.placed = hooks.Placed()
+        self._modules = []  # (weak module, record): those whose runs are seen
+        self._on_modules = hooks.Placed()  # their hooks, which are off while paused
         self._step_mode = step_mode
         self._parameter_hooks = {}  # id(parameter) -> (its Value, which keeps it alive, handle)
         self._first_root = None
@@ -66,7 +68,9 @@ class Observer:
             if not any(root == known for known, _ in self.registry.roots):
                 self.registry.add_root(root(), name)
             record = self.registry.find(root())
-            self.placed.on_module(observed, hooks.ModelEnters(self, root), hooks.ModuleRan(self, record) if record else None)
+            self.placed.on_module(observed, hooks.ModelEnters(self, root))
+            if record:
+                self._see(observed, record)
         if record:
             self._tell_blind([name for name, _ in root().named_modules()][1:])
 
@@ -89,13 +93,41 @@ class Observer:
         if inside:
             blind.append(name)
         elif new:
-            before = hooks.ModuleEnters(self, record) if self.publisher.wanted.inputs else None
-            self.placed.on_module(observed, before, hooks.ModuleRan(self, record))
+            self._see(observed, record)
         if depth == 0:
             return
         inside = inside or is_compiled(observed) or hooks.is_compiled_in_place(observed)
         for child_name, child in plain.named_children():
             self._walk(child, f"{name}.{child_name}", depth - 1, inside, blind, seen)
+
+    def _see(self, module, record):
+        self._modules.append((weakref.ref(module), record))
+        if self.publisher.active:
+            self._place(module, record)
+
+    def _place(self, module, record):
+        before = hooks.ModuleEnters(self, record) if self.publisher.wanted.inputs else None
+        self._on_modules.on_module(module, before, hooks.ModuleRan(self, record))
+
+    def pause(self, paused):
+        """Paused, only the models' own beginnings are seen, to count steps. Lock held."""
+        if paused == (not self.publisher.active):
+            return
+        self.guarded(self.end_step)
+        self.publisher.pause(paused)
+        if paused:
+            self._off()
+            return
+        for weak, record in self._modules:
+            module = weak()
+            if module is not None:
+                self._place(module, record)
+
+    def _off(self):
+        self._on_modules.remove()
+        for _, handle in self._parameter_hooks.values():
+            handle.remove()
+        self._parameter_hooks.clear()
 
     def _tell_blind(self, blind):
         if blind:
@@ -118,9 +150,7 @@ class Observer:
     def detach(self):
         """Takes all hooks off."""
         self.placed.remove()
-        for _, handle in self._parameter_hooks.values():
-            handle.remove()
-        self._parameter_hooks.clear()
+        self._off()
 
     # ---- optimizers ----
 
