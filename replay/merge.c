@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "nauha/pipeline.h"
+
 /* One trace, and its next message, which its cursor lends until it moves on. */
 struct source {
     struct nauha_cursor *cursor;
@@ -24,8 +26,8 @@ static int by_rank(const void *a, const void *b) {
     return (left->rank > right->rank) - (left->rank < right->rank);
 }
 
-static enum nauha_status check_ranks(struct nauha_trace *const *traces, size_t count,
-                                     struct nauha_error *err) {
+enum nauha_status nauha_pipeline_check_ranks(struct nauha_trace *const *traces, size_t count,
+                                             struct nauha_error *err) {
     struct nauha_trace_info a, b;
     for (size_t i = 0; i < count; i++) {
         nauha_trace_get_info(traces[i], &a);
@@ -34,7 +36,7 @@ static enum nauha_status check_ranks(struct nauha_trace *const *traces, size_t c
             if (a.rank == b.rank)
                 return nauha_error_set(err, NAUHA_INVALID,
                                        "\"%s\" and \"%s\" are both of rank %" PRIu32
-                                       ": only the ranks of one training can be put together",
+                                       ": different trainings are replayed one by one",
                                        b.path, a.path, a.rank);
         }
     }
@@ -44,7 +46,7 @@ static enum nauha_status check_ranks(struct nauha_trace *const *traces, size_t c
 enum nauha_status nauha__merge_new(struct nauha_trace *const *traces, size_t count,
                                    const struct nauha_selector *selector, struct nauha__merge **out,
                                    struct nauha_error *err) {
-    enum nauha_status status = check_ranks(traces, count, err);
+    enum nauha_status status = nauha_pipeline_check_ranks(traces, count, err);
     if (status != NAUHA_OK)
         return status;
     struct nauha__merge *merge = calloc(1, sizeof *merge + count * sizeof *merge->sources);

@@ -11,8 +11,8 @@
 
 struct nauha__merge;
 
-/* The traces are borrowed until nauha__merge_free; selector may be NULL. INVALID: two traces are
- * of the same rank, naming both. Else as nauha_cursor_new. */
+/* The traces are borrowed until nauha__merge_free; selector may be NULL. INVALID: as
+ * nauha_pipeline_check_ranks. Else as nauha_cursor_new. */
 enum nauha_status nauha__merge_new(struct nauha_trace *const *traces, size_t count,
                                    const struct nauha_selector *selector,
                                    struct nauha__merge **merge, struct nauha_error *err);

@@ -53,6 +53,8 @@ static int replay(const struct opened *opened, struct nauha_pipeline *pipeline,
                   const struct invocation *invocation) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct progress progress;
+    if (nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err) != NAUHA_OK)
+        return nauha__fail(&err);
     nauha_bus_set_strict(nauha_pipeline_bus(pipeline), nauha__has(invocation, "strict"));
     if (nauha__metrics_start(pipeline, invocation, nauha__get(invocation, "output", NULL), &err) !=
         NAUHA_OK)
@@ -63,8 +65,8 @@ static int replay(const struct opened *opened, struct nauha_pipeline *pipeline,
                                     show_progress, &progress, &err);
     nauha__progress_end(&progress);
     if (status != NAUHA_OK) {
-        const int code = nauha__fail(&err);
-        return opened->trace_count > 1 ? code : EXIT_FAILED; /* the traces may not fit together */
+        nauha__fail(&err);
+        return EXIT_FAILED; /* the traces are at fault, not the command line */
     }
     return nauha__metrics_finish(pipeline, invocation);
 }

@@ -16,10 +16,11 @@
 
 /* ---- metrics in Python ---- */
 
-/* The colon behind the file name of "FILE.py:CLASS:..."; NULL: not such a SPEC. */
+/* The colon behind the file name of "FILE.py:CLASS:..."; NULL: not such a SPEC. A name with ".py"
+ * further back is a value of some key. */
 static const char *end_of_file_name(const char *spec) {
-    const char *suffix = strstr(spec, ".py:");
-    return suffix ? suffix + 3 : NULL;
+    const char *colon = strchr(spec, ':');
+    return colon && colon - spec > 3 && memcmp(colon - 3, ".py", 3) == 0 ? colon : NULL;
 }
 
 bool nauha__metrics_need_python(const struct invocation *invocation) {
@@ -64,7 +65,9 @@ static enum nauha_status add_python_metric(struct nauha_pipeline *pipeline,
     const char *class = end_of_file_name(spec) + 1;
     const struct nauha_analyzer *analyzer = python->find(python->context, spec, err);
     if (!analyzer)
-        return err->code;
+        return err->code != NAUHA_OK
+                   ? err->code
+                   : nauha_error_set(err, NAUHA_SUBSCRIBER, "Python has no metric \"%s\"", spec);
     enum nauha_status status = nauha_pipeline_has_analyzer(pipeline, analyzer)
                                    ? NAUHA_OK
                                    : nauha_pipeline_add_analyzer(pipeline, analyzer, err);

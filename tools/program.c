@@ -20,9 +20,19 @@ static int unknown_command(const char *typed) {
     return nauha__usage(NULL, "there is no command \"%s\"", typed);
 }
 
+/* Python only notes an interrupt for when the call is over, and raises it in the midst of some
+ * metric. The program has nothing to put in order: what it has not finished is called .partial. */
+static void let_interrupts_end_it(void) {
+    struct sigaction action;
+    if (sigaction(SIGINT, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+        signal(SIGINT, SIG_DFL);
+}
+
 int nauha_main(int argc, char **argv, const struct nauha_python *python) {
     /* A reader that has seen enough, as in `nauha ls run.h5 | head`, is no failure to report. */
     signal(SIGPIPE, SIG_IGN);
+    if (python)
+        let_interrupts_end_it();
     if (argc < 2) {
         nauha__print_help(stderr);
         return EXIT_USAGE;

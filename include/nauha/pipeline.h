@@ -30,6 +30,7 @@ NAUHA_API enum nauha_status nauha_pipeline_add_analyzer(struct nauha_pipeline *p
                                                         const struct nauha_analyzer *analyzer,
                                                         struct nauha_error *err);
 
+/* Whether SPECs may name this very descriptor. */
 NAUHA_API bool nauha_pipeline_has_analyzer(const struct nauha_pipeline *pipeline,
                                            const struct nauha_analyzer *analyzer);
 
@@ -82,11 +83,16 @@ NAUHA_API enum nauha_status nauha_pipeline_replay(struct nauha_pipeline *pipelin
 
 /* The same for several traces of one training, one of each rank, opened on the pipeline's names:
  * step by step, and within a step rank by rank. A rank whose trace has no messages of a step
- * gives none. INVALID: two traces of the same rank. */
+ * gives none. INVALID: as nauha_pipeline_check_ranks. */
 NAUHA_API enum nauha_status
 nauha_pipeline_replay_ranks(struct nauha_pipeline *pipeline, struct nauha_trace *const *traces,
                             size_t count, const struct nauha_selector *selector,
                             nauha_progress_fn progress, void *context, struct nauha_error *err);
+
+/* Whether these traces can be replayed together, to be asked before sinks open their files.
+ * INVALID: two are of the same rank, naming both. */
+NAUHA_API enum nauha_status nauha_pipeline_check_ranks(struct nauha_trace *const *traces,
+                                                       size_t count, struct nauha_error *err);
 
 /* Ends the run and puts the sinks' files in place. UNAVAILABLE: gnuplot is not installed or
  * failed; CSV files and scripts are in place. After a failed publish or replay do not call this:

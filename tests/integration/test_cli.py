@@ -231,6 +231,19 @@ class BadInput(WithTrace):
         self.complains(3, "cannot make directory", "replay", self.path, "--metric", "loss", "-o", "/dev/null/x")
         self.complains(3, "/dev/full", "cat", self.path, "--kinds", "loss", "--steps", "1", "--npy", "/dev/full")
 
+    def test_metrics_in_python_without_the_package(self):
+        program = self.dir / "elsewhere/bin/nauha"
+        program.parent.mkdir(parents=True)
+        shutil.copy(NAUHA, program)
+        done = subprocess.run([program, "replay", self.path, "--metric", "my_module.py:Mine:weights"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (3, ""))
+        self.assertIn("nauha: the Python package is in none of", done.stderr)
+        # A key's value that looks like a file is none.
+        done = subprocess.run([program, "replay", self.path, "--metric", "norm:weights:tag=x.py:order=1"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_nothing_partial_under_a_final_name(self):
         # The variance of an event cannot be computed: the replay fails after the loss was written.
         out = self.dir / "partial"
@@ -242,6 +255,67 @@ class BadInput(WithTrace):
                               stderr=subprocess.PIPE, text=True, timeout=60)
         self.assertIn("seq", done.stdout)
         self.assertEqual(done.stderr, "")
+
+
+class Ranks(unittest.TestCase):
+    """The traces of one training: rank 1 is longer, rank 2 lacks the first epoch."""
+
+    METRICS = ("--metric", "norm:weights", "--metric", "ratio:weight_updates,weights", "--metric", "loss:subsample=2",
+               "--metric", "histogram:biases:bins=3", "--sink", "csv")
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.dir = pathlib.Path(cls.folder.name)
+        cls.paths = [make_trace(cls.dir / f"run.rank{rank}.h5", "--rank", rank, *arguments)
+                     for rank, arguments in enumerate(((), ("--steps", 9), ("--epochs", "1:")))]
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def series(self, name, *paths):
+        out = self.dir / name
+        nauha("replay", *paths, *self.METRICS, "-o", out)
+        return {file.name: file.read_text().splitlines() for file in out.iterdir()}
+
+    def test_series_are_interleaved_by_step_then_rank(self):
+        single = [self.series(f"rank{rank}", path) for rank, path in enumerate(self.paths)]
+        # Whatever the order of the arguments.
+        merged = self.series("merged", self.paths[2], self.paths[0], self.paths[1])
+        self.assertEqual(len(merged), 4)
+        self.assertEqual(set(merged), set(single[0]))
+        for name, lines in merged.items():
+            with self.subTest(name):
+                rows = [line for series in single for line in series[name][1:]]
+                rows.sort(key=lambda line: (int(line.split(",")[0]), int(line.split(",")[3])))  # stable
+                self.assertEqual(lines, [single[0][name][0], *rows])
+                self.assertEqual({line.split(",")[3] for line in lines[1:]}, {"0", "1", "2"})
+
+    def test_one_rank_of_several(self):
+        arguments = ("--metric", "norm:weights")
+        chosen = nauha("replay", *self.paths, *arguments, "--rank", "1").stdout
+        self.assertEqual(chosen, nauha("replay", self.paths[1], *arguments).stdout)
+
+    def test_the_same_rank_twice_is_refused_before_anything_is_written(self):
+        other = make_trace(self.dir / "other.h5")
+        out = self.dir / "refused"
+        done = nauha("replay", *self.paths, other, *self.METRICS, "-o", out, code=2)
+        self.assertIn(f'"{self.paths[0]}" and "{other}" are both of rank 0', done.stderr)
+        self.assertIn("replayed one by one", done.stderr)
+        self.assertFalse(out.exists())
+
+    def test_each_trace_that_was_cut_off_is_named(self):
+        cut = []
+        for path in self.paths[1:]:
+            cut.append(self.dir / f"cut.{path.name}")
+            shutil.copy(path, cut[-1])
+            with h5py.File(cut[-1], "r+", libver="latest") as file:
+                file.attrs["closed"] = np.uint8(0)
+        done = nauha("replay", self.paths[0], *cut, "--metric", "loss")
+        for path in cut:
+            self.assertIn(f"{path} was cut off", done.stderr)
+        self.assertNotIn(f"{self.paths[0]} was", done.stderr)
 
 
 class Help(unittest.TestCase):

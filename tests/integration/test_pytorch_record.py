@@ -3,6 +3,7 @@
 
 Run once for each PyTorch there is; see tests/run.py.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -37,6 +38,18 @@ def train(steps, function=torch.nn.functional.cross_entropy):
         loss.backward()
         optimizer.step()
 """
+
+
+@contextlib.contextmanager
+def nauha_writing(path):
+    """A recording that goes on."""
+    sys.path.insert(0, str(ROOT / "tools/python"))
+    import nauha
+    exporter = nauha.Exporter(path)
+    try:
+        yield
+    finally:
+        exporter.close()
 
 
 class Case(unittest.TestCase):
@@ -255,8 +268,11 @@ class NoTraining(Case):
         self.assertIn("with -I, -E or -S", done.stderr)
 
     def test_forward_passes_alone_are_no_training(self):
+        self.path.write_text("older")
         done = self.record_script("model(data[0])")
-        self.assertIn("backward() was never called", done.stderr)
+        self.assertIn("no model was trained", done.stderr)
+        self.assertEqual(self.path.read_text(), "older")
+        self.assertEqual([p.name for p in self.dir.glob("*.untrained")], [])
 
     def test_an_older_trace_stays(self):
         self.path.write_text("older")
@@ -358,21 +374,32 @@ class Finding(Case):
         self.assertEqual([m.step for m in trace.of("loss")], [0, 1, 2])
         self.assertEqual(len(trace.of("weight_gradients")), 6)
 
-    def test_without_an_optimizer_from_the_second_step_on(self):
-        done = self.record_script("""
-            for _ in range(3):
-                model.zero_grad()
-                ((model(data[0]) - 1) ** 2).mean().backward()
-                with torch.no_grad():
-                    for p in model.parameters():
-                        p -= 0.1 * p.grad
-        """.replace("optimizer", "nothing"))
-        self.assertEqual(len(self.trace().of("loss")), 3)  # the preamble's optimizer holds the model
-        script = self.dir / "by_hand.py"
-        script.write_text((self.dir / "train.py").read_text().replace("optimizer = ", "optimizer = None and "))
-        done = self.record(sys.executable, script)
-        self.assertIn("the steps before this one are not recorded", done.stderr)
-        self.assertEqual(len(self.trace().of("loss")), 2)
+    def test_without_an_optimizer(self):
+        for before, modules in (("", ["", "0", "1", "2"]),
+                                ("model = torch.nn.Sequential(model, torch.nn.utils.parametrizations.spectral_norm("
+                                 "torch.nn.Linear(2, 2)))", None)):
+            self.script(before + textwrap.dedent("""
+                for _ in range(3):
+                    model.zero_grad()
+                    ((model(data[0]) - 1) ** 2).mean().backward()
+                    with torch.no_grad():
+                        for p in model.parameters():
+                            p -= 0.1 * p.grad
+            """))
+            script = self.dir / "train.py"
+            script.write_text(script.read_text().replace("optimizer = ", "optimizer = None and "))
+            self.record(sys.executable, script)
+            trace = self.trace()
+            self.assertEqual([m.step for m in trace.of("loss")], [0, 1, 2])
+            self.assertEqual([m.step for m in trace.of("activations") if m.module == ""], [0, 1, 2])
+            if modules:
+                self.assertEqual(trace.modules, modules)
+
+    def test_a_path_that_another_program_writes(self):
+        with nauha_writing(self.path):
+            done = self.record_script("train(2)\nprint('trained')")
+        self.assertEqual(done.stdout, "trained\n")
+        self.assertIn("another program is writing it", done.stderr)
 
     def test_what_runs_before_and_beside_the_training(self):
         """A dry run to see shapes, parametrizations, a trainable net that no optimizer holds."""

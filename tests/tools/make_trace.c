@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Writes a small synthetic training, the same bytes of data at every run, through the recorder.
- * Usage: make_trace [--steps N] [--modules N] [--codec CODEC] FILE
+ * Usage: make_trace [--steps N] [--modules N] [--rank N] [--KEY VALUE]... FILE
+ * KEY is one of nauha_recorder_config_set: codec, kinds, epochs, ...
  */
 #include <math.h>
 #include <stdio.h>

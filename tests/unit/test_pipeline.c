@@ -516,7 +516,7 @@ static void test_analyzer_of_ones_own(void **state) {
     assert_has(err.message, "elements");
     ok(nauha_pipeline_add_metric(pipeline, "elements:weights", &err));
     ok(nauha_pipeline_add_metric(pipeline, "message_mean:elements", &err));
-    ok(nauha_pipeline_add_sink(pipeline, "csv", ".", &err));
+    ok(nauha_pipeline_add_sink(pipeline, "csv", directory, &err));
     ok(nauha_pipeline_start(pipeline, &err));
     assert_int_equal(nauha_pipeline_topics(pipeline), 2);
     assert_string_equal(nauha_names_kind(names, nauha_pipeline_topic(pipeline, 0, &series, &tag)),
@@ -527,8 +527,8 @@ static void test_analyzer_of_ones_own(void **state) {
     ok(nauha_pipeline_replay(pipeline, trace, NULL, NULL, NULL, &err));
     ok(nauha_pipeline_finish(pipeline, &err));
     nauha_pipeline_free(pipeline);
-    assert_int_equal(access("elements.csv", R_OK), 0);
-    assert_int_equal(access("elements_message_mean.csv", R_OK), 0);
+    assert_int_equal(access(path_of("elements.csv"), R_OK), 0);
+    assert_int_equal(access(path_of("elements_message_mean.csv"), R_OK), 0);
 }
 
 static void test_analyzers_that_do_not_fit(void **state) {

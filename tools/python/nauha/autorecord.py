@@ -3,19 +3,25 @@
 the epochs by watching PyTorch.
 
 - The model is the outermost module that runs in training mode and holds parameters of an optimizer. Where
-  the optimizers train parameters that are not in it, there are further models.
+  the optimizers train parameters that are not in it, there are further models. While there is no optimizer,
+  the largest module that runs is taken for the model, until an optimizer or a backward pass tells.
+- Up to the first backward pass the trace has a name of its own, RUN.h5.untrained: a program that never
+  trains leaves none behind, and an older RUN.h5 as it was.
 - The loss is what backward() is called on; the labels are the targets of the loss function last used.
 - An epoch has ended when the DataLoader that feeds the training has run out, or starts anew.
 
 Threads: any.
 """
 import atexit
+import fcntl
 import functools
 import gc
 import inspect
+import multiprocessing.util
 import os
 import pathlib
 import signal
+import struct
 import sys
 import threading
 import weakref
@@ -49,7 +55,10 @@ class AutoRecorder:
         self._roots = weakref.WeakSet()
         self._names = set()
         self._failed = False
-        self._trained = False  # backward() was called
+        self._trained = False  # a backward pass has run
+        self._guessed = False  # no optimizer has told that the model is one
+        self._path = None  # of the trace, once it is trained
+        self._outputs = []  # hooks that remember a model's output
         self._backwards = Counter()
         self._labelled_in = -1  # the step whose labels have been seen
         self.output = lambda: None  # the model's latest output, weakly
@@ -94,27 +103,35 @@ class AutoRecorder:
         with self._lock:
             if any(plain is part for root in self._roots for part in root.modules()):
                 return
-            if not self._is_trained(plain):
+            optimized = self._is_optimized(plain)
+            if not optimized and not self._is_guess(plain):
                 return
             try:
-                if self._trained and self.exporter is None:
-                    self._say("training had begun before its model was found, as no optimizer of torch.optim holds it: "
-                              "the steps before this one are not recorded")
+                if self.exporter is not None and self._guessed:
+                    self._discard()
                 self._attach(module, plain)
+                self._guessed = not optimized
             except Exception as error:
                 self._failed = True
                 self._say(f"this training is not recorded: {error}")
                 self._mark("failed", str(error))
-            if self._failed or not self._untrained():
-                torch.nn.Module.__call__ = self._call
+            self._stop_watching()
 
-    def _is_trained(self, module):
-        """Whether an optimizer holds any of a module's parameters. Where a program trains without optimizers of
-        torch's, any module with trainable parameters is taken, once something has been trained."""
+    def _stop_watching(self):
+        if self._failed or not (self._untrained() or (self._guessed and not self._trained)):
+            torch.nn.Module.__call__ = self._call
+
+    def _is_optimized(self, module):
         optimized = self._optimized()
-        if any(id(parameter) in optimized for parameter in module.parameters()):
-            return True
-        return self._trained and self.exporter is None and any(p.requires_grad for p in module.parameters())
+        return any(id(parameter) in optimized for parameter in module.parameters())
+
+    def _is_guess(self, module):
+        """Whether this may be the model of a program that has no optimizer, so far or at all: the first module with
+        trainable parameters, or one around that."""
+        if self._optimizers or not any(parameter.requires_grad for parameter in module.parameters()):
+            return False
+        return self.exporter is None or (self._guessed and not self._trained and
+                                         any(part in self._roots for part in module.modules()))
 
     def _optimized(self):
         """The optimizers' parameters, by id."""
@@ -138,7 +155,7 @@ class AutoRecorder:
     def _add_model(self, module, name):
         self.exporter.set_model(module, name)
         self.exporter.add_modules(module)
-        module.register_forward_hook(_RememberOutput(self))
+        self._outputs.append(module.register_forward_hook(_RememberOutput(self)))
         for optimizer in self._optimizers:
             self._know(optimizer)
 
@@ -164,24 +181,68 @@ class AutoRecorder:
         step = settings["step"]
         if step == "auto":
             step = "optimizer" if len(self._optimizers) > 1 else "forward"
-        path = self._claim(settings["output"], rank, world_size)
+        if self._path is None:
+            self._path = self._claim(pathlib.Path(settings["output"]), rank, world_size)
+            self._end_with_the_process()
+            self._close_at_sigterm()
+        _check_writer(self._path)
         facts = {"model": type(model).__name__, "command": settings["command"], "step": step}
-        self.exporter = Exporter(path, step=step, facts=facts, rank=rank, world_size=world_size, notice=self._say,
-                                 **settings["options"])
-        self._mark("trace", os.fspath(self.exporter.publisher.path))
-        self._close_at_sigterm()
-        self._tell_at_exit()
+        self.exporter = Exporter(f"{self._path}.untrained", step=step, facts=facts, rank=rank, world_size=world_size,
+                                 notice=self._say, **settings["options"])
+
+    def _settle(self):
+        """The first backward pass: this is a training, and the trace gets its name."""
+        self._trained = True
+        if self.exporter is None:
+            return
+        publisher = self.exporter.publisher
+        try:
+            os.replace(publisher.path, self._path)
+            publisher.path = self._path
+        except OSError as error:
+            self._say(f"the trace keeps the name {publisher.path}: {error}")
+        self._mark("trace", os.fspath(publisher.path))
+        self._stop_watching()
+
+    def _discard(self):
+        """What was recorded was no training: a dry run to see shapes, a parametrization being made."""
+        exporter, self.exporter = self.exporter, None
+        self._guessed = False
+        self._roots.clear()
+        self._names.clear()
+        for handle in self._outputs:
+            handle.remove()
+        self._outputs.clear()
+        if exporter is not None:
+            exporter.close()
+            os.unlink(exporter.publisher.path)
+
+    def _end(self):
+        """The process ends."""
+        if self.exporter is not None and self._trained:
+            self.exporter.close()
+        else:
+            self._discard()
+
+    def _end_with_the_process(self):
+        mine = os.getpid()
+
+        def end():
+            if os.getpid() == mine:
+                self._end()
+
+        atexit.register(end)
+        multiprocessing.util.Finalize(None, end, exitpriority=200)  # where multiprocessing made the process
 
     def _claim(self, wanted, rank, world_size):
         """A path that no other process of this program records to: run.h5, else run.2.h5, ..."""
-        wanted = pathlib.Path(wanted)
         path, number = wanted, 2
         while True:
             mine = path_of_rank(path, rank, world_size)
             try:
                 os.close(os.open(os.path.join(self.settings["status"], f"claim-{mine.name}"),
                                  os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-                return path
+                return mine
             except FileExistsError:
                 path, number = wanted.with_name(f"{wanted.stem}.{number}{wanted.suffix}"), number + 1
 
@@ -204,6 +265,8 @@ class AutoRecorder:
         with self._lock:
             self._optimizers.add(optimizer)
             compat.after_optimizer_step(optimizer, self._stepped)
+            if self._guessed and not self._trained:
+                self._discard()
             if self.exporter is not None:
                 self._know(optimizer)
                 if self._untrained():
@@ -251,17 +314,24 @@ class AutoRecorder:
             exporter.observer.trouble(error)
 
     def _watch_backward(self):
-        recorder, backward = self, torch.autograd.backward
+        recorder, backward, grad = self, torch.autograd.backward, torch.autograd.grad
 
         @functools.wraps(backward)
         def watched(tensors, *args, **kwargs):
             if not compat.in_backward():
-                recorder._trained = True
+                if not recorder._trained:
+                    recorder._settle()
                 if recorder.exporter is not None:
                     recorder._backward(tensors)
             return backward(tensors, *args, **kwargs)
 
-        torch.autograd.backward = watched
+        @functools.wraps(grad)
+        def watched_grad(*args, **kwargs):
+            if not recorder._trained and not compat.in_backward():
+                recorder._settle()
+            return grad(*args, **kwargs)
+
+        torch.autograd.backward, torch.autograd.grad = watched, watched_grad
 
     def _backward(self, losses):
         exporter = self.exporter
@@ -378,24 +448,15 @@ class AutoRecorder:
             return
         if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
             return  # the program has its own way of ending
-        exporter, mine = self.exporter, os.getpid()
+        mine = os.getpid()
 
         def close(number, frame):
             signal.signal(number, signal.SIG_DFL)
             if os.getpid() == mine:
-                exporter.close()
+                self._end()
             os.kill(os.getpid(), number)
 
         signal.signal(signal.SIGTERM, close)
-
-    def _tell_at_exit(self):
-        mine = os.getpid()
-
-        def tell():
-            if not self._trained and os.getpid() == mine:
-                self._say("backward() was never called: this recording holds forward passes only")
-
-        atexit.register(tell)
 
     def _say(self, text):
         if not self.settings.get("quiet"):
@@ -405,6 +466,20 @@ class AutoRecorder:
         """A line for the waiting `nauha record`."""
         with open(os.path.join(self.settings["status"], f"{name}-{os.getpid()}"), "a") as file:
             file.write(text + "\n")
+
+
+def _check_writer(path):
+    """Raises Error where another program records to this path: it holds a lock on the file."""
+    try:
+        with open(path, "r+b") as file:
+            lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            fcntl.fcntl(file, 37, lock)  # F_OFD_SETLK, which Python knows from 3.9 on
+    except FileNotFoundError:
+        pass
+    except BlockingIOError:
+        raise native.Error(f'cannot record to "{path}": another program is writing it', native.Status.BUSY) from None
+    except OSError as error:
+        raise native.Error(f'cannot record to "{path}": {error.strerror}', native.Status.IO) from None
 
 
 def _all_modules():

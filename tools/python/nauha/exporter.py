@@ -58,8 +58,8 @@ def path_of_rank(path, rank, world_size):
 class Exporter:
     """Records the trainings of one process to one trace.
 
-    path: the trace; in a distributed training each rank's file gets its number (run.rank0.h5).
-        None: nothing is stored, messages only reach what subscribe() was given.
+    path: the trace; in a distributed training each rank's file gets its number (run.rank0.h5), unless
+        `rank` is given. None: nothing is stored, messages only reach what subscribe() was given.
     step: what a step is: "forward", a training-mode forward of the model; "optimizer", ended when
         every optimizer given to set_optimizer() has made a step (gradient accumulation, GANs);
         "manual", ended by step().
@@ -77,9 +77,10 @@ class Exporter:
         if step not in STEPS:
             raise native.Error(f'no step "{step}"; steps: {", ".join(STEPS)}')
         here = place_in_training()
+        by_place = rank is None
         rank = here[0] if rank is None else rank
         world_size = here[1] if world_size is None else world_size
-        if path is not None:
+        if path is not None and by_place:
             path = path_of_rank(path, rank, world_size)
         facts = {"framework": f"torch {torch.__version__}", **(facts or {})}
         options = {key.replace("_", "-"): native.option_text(value) for key, value in options.items()}
