@@ -571,6 +571,8 @@ class Loops(Case):
         exporter = self.export(model)
         loss_function = exporter.set_loss(nn.MSELoss())
         train(model, batches(2, 4, 2), loss_function=loss_function)
+        with torch.no_grad():  # without gradients it is no training, whatever the mode
+            loss_function(model(torch.randn(3, 4)), torch.randn(3, 2))
         model.eval()
         for x, y in batches(3, 4, 2):
             loss_function(model(x), y)

@@ -177,7 +177,7 @@ class Observer:
         publisher = self.publisher
         with publisher.lock:
             tag = publisher.tag
-            self.latest_on = tag != 0 or weak_root().training
+            self.latest_on = tag != 0 or (weak_root().training and torch.is_grad_enabled())
             if not self.latest_on:
                 return
             if not tag and self._begins_step(weak_root):
@@ -241,7 +241,7 @@ class Observer:
         if publisher.tag:
             return not publisher.results_only
         root = record.root()
-        if root is None or not root.training:
+        if root is None or not root.training or (publisher.step_open and not self.latest_on):
             return False
         if not publisher.step_open:
             publisher.tell("a module ran in training mode outside any step and was not recorded; the model given to "
