@@ -30,6 +30,7 @@ import torch
 from torch.nn import functional
 
 from nauha import compat, hooks, native, registry
+from nauha.epochs import Epochs
 from nauha.exporter import Exporter, path_of_rank, place_in_training
 from nauha.publisher import Counter
 from nauha.tensors import each_tensor
@@ -62,17 +63,13 @@ class AutoRecorder:
         self._backwards = Counter()
         self._labelled_in = -1  # the step whose labels have been seen
         self.output = lambda: None  # the model's latest output, weakly
-        self._feeding = set()  # DataLoaders, as tokens, that gave batches when `_fed_serial` steps had begun
-        self._feeders = set()  # those that gave batches in the step before
-        self._fed_serial = -1
-        self._serial_at_epoch = 0
 
     def install(self):
         self._watch_models()
         self._watch_optimizers()
         self._watch_losses()
         self._watch_backward()
-        self._watch_epochs()
+        Epochs(self._steps, self._epoch_finished).watch()
         self._watch_compile()
         self._hide_from_scripting()
         os.register_at_fork(after_in_child=self._leave)
@@ -349,53 +346,12 @@ class AutoRecorder:
         except Exception as error:
             exporter.observer.trouble(error)
 
-    # ---- epochs ----
-
-    def _watch_epochs(self):
-        from torch.utils.data import DataLoader, dataloader
-        recorder = self
-        start, advance = DataLoader.__iter__, dataloader._BaseDataLoaderIter.__next__
-        loaders, iterators = weakref.WeakKeyDictionary(), weakref.WeakKeyDictionary()  # to a loader's token
-
-        @functools.wraps(start)
-        def __iter__(loader):
-            token = loaders.setdefault(loader, object())
-            recorder._loader_begins(token)
-            iterator = start(loader)
-            iterators[iterator] = token
-            return iterator
-
-        @functools.wraps(advance)
-        def __next__(iterator):
-            token = iterators.get(iterator)
-            try:
-                batch = advance(iterator)
-            except StopIteration:
-                recorder._loader_begins(token)
-                raise
-            recorder._loader_gave(token)
-            return batch
-
-        DataLoader.__iter__ = __iter__
-        dataloader._BaseDataLoaderIter.__next__ = __next__
-
-    def _serial(self):
+    def _steps(self):
+        """How many steps have begun."""
         return self.exporter.publisher.serial if self.exporter is not None else 0
 
-    def _loader_gave(self, token):
-        if self._serial() != self._fed_serial:  # the first batch since a step began
-            self._fed_serial = self._serial()
-            self._feeders, self._feeding = self._feeding, set()
-        self._feeding.add(token)
-
-    def _loader_begins(self, token):
-        """A loader has run out, or starts anew: an epoch has ended if it fed the latest step."""
-        serial = self._serial()
-        fed = self._feeders if serial == self._fed_serial else self._feeding
-        if token in fed and serial > self._serial_at_epoch:
-            self._serial_at_epoch = serial
-            self.exporter.epoch_finished()
-        self._feeding.discard(token)
+    def _epoch_finished(self):
+        self.exporter.epoch_finished()
 
     # ---- living with the program ----
 
@@ -529,7 +485,8 @@ class _hidden_hooks:
     def __enter__(self):
         self._taken = []
         for table in self._tables:
-            ours = [(key, hook) for key, hook in table.items() if isinstance(hook, (hooks.Hook, compat.WithoutKeywords))]
+            ours = [(key, hook) for key, hook in table.items()
+                    if isinstance(hook, (hooks.Hook, compat.WithoutKeywords))]
             for key, _ in ours:
                 del table[key]
             self._taken.append((table, ours))

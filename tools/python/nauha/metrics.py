@@ -118,6 +118,13 @@ class Subscriber:
 
     # ---- behind it ----
 
+    def make_analyzer(self, position):
+        """For a pipeline: what makes just this subscriber, and the SPEC that names it."""
+        name = f"{type(self).__name__}.{position}"
+        analyzer = _Analyzer(name, lambda kinds, values: self, self.kinds, self.synchronized, [], type(self).__name__)
+        analyzer.spec = f"{name}:tag={self.tag}:subsample={self.subsample}"
+        return analyzer
+
     def _call(self, function, number, stamps, *values):
         info = (stamps[0] if isinstance(stamps, Bundle) else stamps).info
         native.call(function, self._host, number, ctypes.byref(info), *values)
@@ -147,8 +154,8 @@ class Subscriber:
                 topics.setdefault(self._default_topic(kind), ("module", "scalar", self._title, self._ylabel))
         for name, (scope, form, title, ylabel) in topics.items():
             low, high = self.ylims or (math.nan, math.nan)
-            plot = Plot(None, (title or name.replace("_", " ")).encode(), b"step", (ylabel or "value").encode(), low, high,
-                        bool(self.log))
+            title = title or name.replace("_", " ")
+            plot = Plot(None, title.encode(), b"step", (ylabel or "value").encode(), low, high, bool(self.log))
             number = c_uint32()
             native.call(host.contents.register_topic, host, name.encode(), SCOPES.index(scope), FORMS.index(form),
                         ctypes.byref(plot), ctypes.byref(number))
@@ -170,8 +177,8 @@ class _Analyzer:
                              b"a parameter of the class") for key, kind, fallback in parameters]
         self._rows = (ParameterRow * max(len(rows), 1))(*rows)
         self.descriptor = Analyzer(
-            ABI, ctypes.sizeof(Analyzer), name.encode(), summary.encode(), b"in Python", SYNCHRONIZED if synchronized else 0,
-            0 if kinds else 1, 0 if kinds else 64, self._fixed, self._rows, len(rows),
+            ABI, ctypes.sizeof(Analyzer), name.encode(), summary.encode(), b"in Python",
+            SYNCHRONIZED if synchronized else 0, 0 if kinds else 1, 0 if kinds else 64, self._fixed, self._rows, len(rows),
             CREATE(self._create), COMPUTE(self._compute), STEP_FINISHED(self._step_finished), FINISH(self._finish),
             DESTROY(self._destroy))
 
@@ -225,17 +232,6 @@ class _Analyzer:
         self._made.pop(number, None)
 
 
-def analyzer_of(subscriber, position):
-    """The analyzer of one Subscriber, and the SPEC that makes it."""
-    if not isinstance(subscriber, Subscriber):
-        raise Error(f"a metric is a SPEC or a nauha.Subscriber, not {subscriber!r}")
-    name = f"{type(subscriber).__name__}.{position}"
-    analyzer = _Analyzer(name, lambda kinds, values: subscriber, subscriber.kinds, subscriber.synchronized, [],
-                         type(subscriber).__name__)
-    analyzer.spec = f"{name}:tag={subscriber.tag}:subsample={subscriber.subsample}"
-    return analyzer
-
-
 def _parameters_of(cls):
     """The SPEC's keys of a class: (key, type, default as text)."""
     known = set(inspect.signature(Subscriber.__init__).parameters)
@@ -265,7 +261,8 @@ def load_class(path, name):
     if not (isinstance(cls, type) and issubclass(cls, Subscriber)):
         there = sorted(key for key, value in vars(module).items()
                        if isinstance(value, type) and issubclass(value, Subscriber) and value is not Subscriber)
-        raise Error(f'"{path.name}" has no subscriber "{name}"; there are: {", ".join(there) or "none"}', Status.UNKNOWN)
+        raise Error(f'"{path.name}" has no subscriber "{name}"; there are: {", ".join(there) or "none"}',
+                    Status.UNKNOWN)
     return cls
 
 

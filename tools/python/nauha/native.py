@@ -222,7 +222,8 @@ def _dtype_names():
 def _builtin_kinds():
     names = library.nauha_names_new()
     try:
-        return {library.nauha_names_kind(names, kind).decode(): kind for kind in range(library.nauha_names_kinds(names))}
+        return {library.nauha_names_kind(names, kind).decode(): kind
+                for kind in range(library.nauha_names_kinds(names))}
     finally:
         library.nauha_names_free(names)
 

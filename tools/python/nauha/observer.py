@@ -168,8 +168,8 @@ class Observer:
         if count == PATIENCE:
             for other in [other for other in self._optimizers if other not in self._stepped]:
                 self._optimizers.discard(other)
-                self.publisher.tell(f"an optimizer made no step in {PATIENCE} steps of another one; it is not waited for "
-                                    "any more to end a step")
+                self.publisher.tell(f"an optimizer made no step in {PATIENCE} steps of another one; it is not waited "
+                                    "for any more to end a step")
 
     # ---- steps ----
 
@@ -253,7 +253,8 @@ class Observer:
         with publisher.lock:
             if self._is_on(record):
                 call = record.calls.count(publisher.serial, publisher.tag)
-                publisher.publish_all(KINDS["inputs"], record.id, call, publisher.tag, tensors.each_argument(args, kwargs))
+                publisher.publish_all(KINDS["inputs"], record.id, call, publisher.tag,
+                                      tensors.each_argument(args, kwargs))
 
     def module_ran(self, record, output):
         publisher = self.publisher
@@ -301,8 +302,8 @@ class Observer:
         try:
             with publisher.lock:
                 if serial != publisher.serial or not (publisher.step_open or tag):
-                    publisher.tell("gradients of an earlier step's outputs were not recorded; where the model runs several "
-                                   "times in one step, let the optimizer end steps (--step-by optimizer)")
+                    publisher.tell("gradients of an earlier step's outputs were not recorded; where the model runs "
+                                   "several times in one step, let the optimizer end steps (--step-by optimizer)")
                     return
                 passes = again.next(serial, tag)
                 if passes:  # another backward pass through the same graph: behind the calls there were
@@ -317,7 +318,8 @@ class Observer:
             tag = publisher.tag
             if (publisher.results_only if tag else not (publisher.step_open and self.latest_on)):
                 return
-            publisher.publish(hook.kind, hook.record.id, hook.slot, hook.calls.next(publisher.serial, tag), tag, gradient)
+            call = hook.calls.next(publisher.serial, tag)
+            publisher.publish(hook.kind, hook.record.id, hook.slot, call, tag, gradient)
 
     def loss_ran(self, args, loss):
         """A loss function was called with args: (output, labels, ...)."""

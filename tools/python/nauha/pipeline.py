@@ -159,8 +159,9 @@ class Pipeline:
         if isinstance(metric, (str, bytes)):
             spec = metric
         else:
-            from nauha.metrics import analyzer_of
-            analyzer = analyzer_of(metric, len(self._analyzers))
+            if not hasattr(metric, "make_analyzer"):
+                raise Error(f"a metric is a SPEC or a nauha.Subscriber, not {metric!r}")
+            analyzer = metric.make_analyzer(len(self._analyzers))
             self._analyzers.append(analyzer)
             native.call(library.nauha_pipeline_add_analyzer, self.handle, analyzer.descriptor)
             spec = analyzer.spec

@@ -134,7 +134,8 @@ class Publisher:
         if isinstance(error, tensors.Unrecordable):
             self.tell(str(error))
         else:
-            self.tell(f"a message was not recorded: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+            reason = str(error).split("\n")[0]
+            self.tell(f"a message was not recorded: {type(error).__name__}: {reason}")
 
     # ---- names ----
 

@@ -223,7 +223,8 @@ class Trace:
     def modules(self):
         """Class names by module name, in the order of the model."""
         self._open()
-        return {library.nauha_names_module(self._names, i).decode(): library.nauha_names_module_class(self._names, i).decode()
+        name, class_name = library.nauha_names_module, library.nauha_names_module_class
+        return {name(self._names, i).decode(): class_name(self._names, i).decode()
                 for i in range(library.nauha_names_modules(self._names))}
 
     @property
@@ -262,7 +263,8 @@ class Trace:
                 places.append(f"step {message.global_step}" + (f" slot {message.slot!r}" if message.slot else ""))
                 if found is None:
                     found = message.tensor
-        what = f'"{kind}"' + ("" if module is None else f' of module "{module}"') + ("" if step is None else f" in step {step}")
+        what = f'"{kind}"' + ("" if module is None else f' of module "{module}"')
+        what += "" if step is None else f" in step {step}"
         if not places:
             raise Error(f"there is no {what}", Status.UNKNOWN)
         if len(places) > 1:
