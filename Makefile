@@ -104,7 +104,7 @@ HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5
 
 # ---- targets for people ----
 
-.PHONY: all demo test bench deps install man clean help force check check-layers check-headers \
+.PHONY: all demo test torture bench deps install man clean help force check check-layers check-headers \
     check-format check-size
 
 all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGIN) $(if $(TORCH_FOUND),$(TRAIN)) ## build everything
@@ -131,6 +131,10 @@ run-unit: $(UNIT_BIN) $(H5_PLUGIN) $(TEST_TOOLS_BIN) # what sanitizer runs take:
 run-test: all $(UNIT_BIN) $(TEST_TOOLS_BIN) $(if $(TORCH_FOUND),$(UNIT_TORCH_BIN))
 	@NAUHA=$(abspath $(PROGRAM)) NAUHA_BUILD=$(abspath $(B)) HDF5_PLUGIN_PATH=$(HDF5_PLUGINS) \
 	    $(PYTHON) tests/run.py --build $(B) $(if $(T),--only '$(T)') $(if $(F),--case '$(F)')
+
+torture: deps ## kill 200 recordings at random moments and check what is left
+	@$(MAKE) --no-print-directory -j2 all $(B)/tests/tools/make_trace
+	@NAUHA_TORTURE=200 $(MAKE) --no-print-directory run-test T=torture
 
 bench: deps ## measure: codec, recorder, training
 	@$(MAKE) --no-print-directory -j2 run-bench

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Writes a small synthetic training, the same bytes of data at every run, through the recorder.
- * Usage: make_trace [--steps N] [--modules N] [--rank N] [--KEY VALUE]... FILE
+ * Usage: make_trace [--steps N] [--modules N] [--rank N] [--pause-us N] [--tell N]
+ *                   [--KEY VALUE]... FILE
+ * With --tell it waits at every N-th step until all is on file, and prints how many steps that are.
  * KEY is one of nauha_recorder_config_set: codec, kinds, epochs, ...
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "nauha/recorder.h"
 
@@ -117,7 +120,19 @@ static void name_modules(struct run *run) {
     check(nauha_names_add_slot(names, "bias", &run->bias, &run->err), &run->err);
 }
 
+/* Between two steps: as long as a training's would take, and what is certain to be on file. */
+static void rest(struct run *run, unsigned step, unsigned pause_us, unsigned tell) {
+    if (pause_us)
+        usleep(pause_us);
+    if (!tell || (step + 1) % tell != 0)
+        return;
+    check(nauha_recorder_flush(run->recorder, &run->err), &run->err);
+    printf("%u\n", step + 1);
+    fflush(stdout);
+}
+
 int main(int argc, char **argv) {
+    unsigned pause_us = 0, tell = 0;
     struct run run = {.modules = 2, .err = NAUHA_ERROR_INIT};
     unsigned steps = 2 * STEPS_PER_EPOCH;
     struct nauha_recorder_config *config = nauha_recorder_config_new();
@@ -127,6 +142,10 @@ int main(int argc, char **argv) {
             steps = (unsigned)strtoul(argv[at + 1], NULL, 10);
         else if (strcmp(argv[at], "--modules") == 0)
             run.modules = (unsigned)strtoul(argv[at + 1], NULL, 10);
+        else if (strcmp(argv[at], "--pause-us") == 0)
+            pause_us = (unsigned)strtoul(argv[at + 1], NULL, 10);
+        else if (strcmp(argv[at], "--tell") == 0)
+            tell = (unsigned)strtoul(argv[at + 1], NULL, 10);
         else if (strcmp(argv[at], "--rank") == 0)
             check(nauha_recorder_config_set_rank(config, (uint32_t)strtoul(argv[at + 1], NULL, 10),
                                                  8, &run.err),
@@ -146,8 +165,10 @@ int main(int argc, char **argv) {
     if (!run.ids || !run.weights || !run.biases || !run.parameters)
         return 3;
     name_modules(&run);
-    for (unsigned step = 0; step < steps; step++)
+    for (unsigned step = 0; step < steps; step++) {
         one_step(&run, step);
+        rest(&run, step, pause_us, tell);
+    }
     set_parameters(&run, steps);
     check(nauha_recorder_end_step(run.recorder, run.parameters, 2 * run.modules, &run.err),
           &run.err);
