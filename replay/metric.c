@@ -222,6 +222,14 @@ enum nauha_status nauha__metric_create(struct nauha__metric *metric, struct nauh
     return NAUHA_OK;
 }
 
+static bool publishes(const struct nauha__metric *metric, uint32_t kind) {
+    for (size_t i = 0; i < metric->topic_count; i++) {
+        if (metric->topics[i]->kind == kind)
+            return true;
+    }
+    return false;
+}
+
 enum nauha_status nauha__metric_check(const struct nauha__metric *metric, struct nauha_error *err) {
     const struct nauha_names *names = nauha_bus_names(metric->bus);
     const struct nauha__spec *spec = metric->spec;
@@ -230,7 +238,10 @@ enum nauha_status nauha__metric_check(const struct nauha__metric *metric, struct
         if (kind != NAUHA_NONE && nauha_bus_has_topic(metric->bus, kind))
             continue;
         struct nauha__list list = NAUHA__LIST_INIT;
-        nauha__list_topics(&list, names);
+        for (uint32_t known = 0; known < nauha_names_kinds(names); known++) {
+            if (!publishes(metric, known)) /* named after what is not there */
+                nauha__list_add(&list, "%s", nauha_names_kind(names, known));
+        }
         return nauha_error_set(err, NAUHA_UNKNOWN, "metric \"%s\": no kind \"%s\"; kinds: %s",
                                spec->text, spec->kinds[i], list.text);
     }

@@ -401,6 +401,7 @@ static void test_unknown_kinds(void **state) {
     (void)state;
     refuse_start((const char *[]){"norm:wieghts", NULL}, NAUHA_UNKNOWN,
                  "metric \"norm:wieghts\": no kind \"wieghts\"; kinds: batch_started, ");
+    assert_null(strstr(err.message, "wieghts_norm2"));
     refuse_start((const char *[]){"message_mean:weights_norm2", NULL}, NAUHA_UNKNOWN,
                  "no kind \"weights_norm2\"; kinds: ");
 }
