@@ -17,6 +17,7 @@ class LanguageModel(nn.Module):
     def __init__(self, symbols, width=32, heads=2, layers=2, context=32):
         super().__init__()
         self.embedding = nn.Embedding(symbols, width)
+        nn.init.normal_(self.embedding.weight, std=0.1)  # it is the head, too: small logits at first
         self.position = nn.Parameter(torch.zeros(context, width))
         layer = nn.TransformerEncoderLayer(width, heads, 4 * width, dropout=0.1, batch_first=True)
         self.encoder = nn.TransformerEncoder(layer, layers)
@@ -39,7 +40,7 @@ def main():
     args = parser.parse_args()
     torch.manual_seed(args.seed)
 
-    text = args.text.read_text() if isinstance(args.text, pathlib.Path) else open(args.text).read()
+    text = args.text.read_text()
     symbols = sorted(set(text))
     data = torch.tensor([symbols.index(c) for c in text])
     context, batch = 32, 16

@@ -95,6 +95,7 @@ class Examples(Case):
         self.assertEqual(len(trace.of("batch_finished")), steps)
         for kind in ("loss", "input_labels", "network_output"):
             self.assertEqual(len(trace.of(kind)), steps * calls, kind)
+        self.assertEqual({m.step for m in trace.of("weight_updates")}, set(range(steps)))
         for kind, count in counts.items():
             self.assertEqual(len(trace.of(kind)), count, kind)
         return trace
@@ -435,6 +436,32 @@ class Finding(Case):
         self.assertEqual(set(trace.modules), {"body", "body.0", "body.1", "head"})
         self.assertEqual([len(trace.of(kind)) for kind in ("batch_finished", "loss")], [3, 3])
         self.assertEqual(len([m for m in trace.of("weights") if m.module == "head"]), 3)
+
+    def test_the_last_step_of_a_model_that_is_gone_at_exit(self):
+        self.record_script("""
+            def main():
+                global model, optimizer
+                model = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.BatchNorm1d(2))
+                optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+                train(3)
+                del model, optimizer
+            main()
+        """)
+        trace = self.trace()
+        for kind, count in (("weight_updates", 6), ("weights", 6), ("buffers", 9), ("batch_finished", 3)):
+            self.assertEqual(len(trace.of(kind)), count, kind)
+
+    def test_one_model_after_another(self):
+        self.record_script("""
+            for fold in range(3):
+                model = torch.nn.Linear(4, 2)
+                optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+                train(4)
+        """)
+        trace = self.trace()
+        self.assertEqual([m.step for m in trace.of("loss")], list(range(12)))
+        self.assertEqual(len(trace.of("batch_finished")), 12)
+        self.assertEqual(len(trace.of("weight_updates")), 12)
 
     def test_scripted_functions_and_models(self):
         done = self.record_script("""

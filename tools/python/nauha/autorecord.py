@@ -152,6 +152,8 @@ class AutoRecorder:
     def _add_model(self, module, name):
         self.exporter.set_model(module, name)
         self.exporter.add_modules(module)
+        if self._steps() > 1:  # not of the same training: those came together
+            self.exporter.observer.take_over(module)
         self._outputs.append(module.register_forward_hook(_RememberOutput(self)))
         for optimizer in self._optimizers:
             self._know(optimizer)

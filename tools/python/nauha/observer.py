@@ -39,6 +39,7 @@ class Observer:
         self._step_mode = step_mode
         self._parameter_hooks = {}  # id(parameter) -> (its Value, which keeps it alive, handle)
         self._first_root = None
+        self._held = []  # models that ran in the open step: its end needs them, even if the program let go
         self._runs = Counter()
         self._losses = Counter()
         self._optimizers = weakref.WeakSet()
@@ -135,6 +136,10 @@ class Observer:
                                 f"modules cannot be seen ({', '.join(blind[:3])}{', ...' if len(blind) > 3 else ''}); "
                                 "parameters, gradients, the model's output and the loss are recorded")
 
+    def take_over(self, model):
+        """From now on this model's runs begin steps: another training has followed."""
+        self._first_root = weakref.ref(unwrapped(model))
+
     def module_number(self, module):
         """The number of a module that was added, or of its name. Raises Error."""
         self.registry.name_modules()
@@ -180,8 +185,11 @@ class Observer:
             self.latest_on = tag != 0 or (weak_root().training and torch.is_grad_enabled())
             if not self.latest_on:
                 return
-            if not tag and self._begins_step(weak_root):
-                self._begin_step()
+            if not tag:
+                if self._begins_step(weak_root):
+                    self._begin_step()
+                if all(weak_root() is not held for held in self._held):
+                    self._held.append(weak_root())
             if publisher.active and not (tag and publisher.results_only):
                 publisher.publish_all(KINDS["input_data"], NONE, self._runs.next(publisher.serial, tag), tag,
                                       tensors.each_argument(args, kwargs))
@@ -203,7 +211,11 @@ class Observer:
             return
         if publisher.step_open:
             self._publish_buffers()
+        before = self._parameters()
+        self._held = []
         values = self._parameters()
+        if len(values) != len(before):  # a model is gone: it has an end to its step, and no part in the next
+            publisher.end_step(before)
         publisher.begin_step(values)
         self._hook_parameters(values)
 
@@ -211,6 +223,7 @@ class Observer:
         if self.is_open and self.publisher.step_open:
             self._publish_buffers()
             self.publisher.end_step(self._parameters() if self.publisher.active else [])
+            self._held = []
 
     def _parameters(self):
         """The values of a step's begin or end; none where nothing of them is wanted."""
@@ -220,6 +233,9 @@ class Observer:
         return self.registry.values()
 
     def _hook_parameters(self, values):
+        if len(self._parameter_hooks) > 2 * len(values) + 16:  # those of models that are gone
+            for key in [key for key, (value, _) in self._parameter_hooks.items() if value.record.module() is None]:
+                del self._parameter_hooks[key]
         for value in values:
             if value.tensor.requires_grad and id(value.tensor) not in self._parameter_hooks:
                 kind = KINDS["bias_gradients" if value.bias else "weight_gradients"]

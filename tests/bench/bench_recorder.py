@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What recording every message of every step costs, beside the ways people record today.
+
+Each variant trains the same net for a few steps in a process of its own; variants take turns, round by round,
+and medians are compared with the bare training's. Usage:
+    bench_recorder.py [--models alexnetmini,resnet,transformer] [--rounds N] [--steps N] [--dir DIR]
+"""
+import argparse
+import json
+import os
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import torch
+from torch import nn
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools/python"))
+
+PARAMETERS = "weights,biases,weight_updates,bias_updates,weight_gradients,bias_gradients,network_output,input_labels,loss"
+OURS = {"paused": {}, "zstd": {"codec": "zstd"}, "lz4": {"codec": "lz4"}, "none": {"codec": "none"},
+        "parameters": {"kinds": PARAMETERS}}
+OTHERS = ("torch.save", "h5py", "h5py gzip")
+STEPS = {"alexnetmini": 100, "resnet": 8, "transformer": 8}
+
+
+# ---- nets ----
+
+def alexnetmini():
+    """As `nauha train --model alexnetmini` has it."""
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(True), nn.Conv2d(4, 8, 3), nn.ReLU(True), nn.MaxPool2d(2), nn.Flatten(),
+                        nn.Dropout(0.25), nn.Linear(8 * 144, 16), nn.ReLU(True), nn.Dropout(0.5), nn.Linear(16, 10))
+    return net, torch.randn(128, 1, 28, 28)
+
+
+class Block(nn.Module):
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(i, outputs, 3, s, 1, bias=False) for i, s in ((inputs, stride), (outputs, 1)))
+        self.norms = nn.ModuleList([nn.BatchNorm2d(outputs), nn.BatchNorm2d(outputs)])
+        self.relu = nn.ReLU()
+        self.short = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x):
+        h = self.relu(self.norms[0](self.first(x)))
+        return self.relu(self.norms[1](self.second(h)) + self.short(x))
+
+
+def resnet(width=32):
+    layers, channels = [nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()], width
+    for stage in range(4):
+        for block in range(2):
+            outputs = width << stage
+            layers.append(Block(channels, outputs, 2 if stage and not block else 1))
+            channels = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10)), torch.randn(32, 3, 32, 32)
+
+
+class Last(nn.Module):
+    def forward(self, x):
+        return x[:, -1]
+
+
+def transformer():
+    layer = nn.TransformerEncoderLayer(256, 4, 1024, batch_first=True)
+    return nn.Sequential(nn.TransformerEncoder(layer, 4, enable_nested_tensor=False), Last(), nn.Linear(256, 10)), \
+        torch.randn(16, 64, 256)
+
+
+NETS = {"alexnetmini": alexnetmini, "resnet": resnet, "transformer": transformer}
+
+
+# ---- how others record: hooks that clone, and a file a step ----
+
+class Collected:
+    """Every message of a step, in a dict."""
+
+    def __init__(self, net, write):
+        self.net, self.write, self.step, self.tensors = net, write, 0, {}
+        for name, module in net.named_modules():
+            module.register_forward_hook(lambda m, i, output, name=name: self.ran(name, output))
+        for name, parameter in net.named_parameters():
+            parameter.register_hook(lambda g, name=name: self.keep(f"gradients/{name}", g))
+
+    def keep(self, name, tensor):
+        self.tensors[name] = tensor.detach().clone()
+
+    def ran(self, name, output):
+        output = output[0] if isinstance(output, tuple) else output
+        self.keep(f"activations/{name or 'root'}", output)
+        if output.grad_fn is not None:
+            output.grad_fn.register_prehook(lambda g, n=output.output_nr: self.keep(f"layer_gradients/{name or 'root'}", g[n]))
+
+    def before(self):
+        for name, parameter in self.net.named_parameters():
+            self.keep(f"weights/{name}", parameter)
+
+    def after(self):
+        for name, parameter in self.net.named_parameters():
+            self.keep(f"updates/{name}", parameter - self.tensors[f"weights/{name}"])
+        self.write(self.step, self.tensors)
+        self.step += 1
+        self.tensors = {}
+
+
+def writer_of(kind, folder):
+    """(write(step, tensors), close())"""
+    if kind == "torch.save":
+        return lambda step, tensors: torch.save(tensors, folder / f"{step}.pt"), lambda: None
+    import h5py
+    file = h5py.File(folder / "other.h5", "w")
+    options = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if "gzip" in kind else {}
+
+    def write(step, tensors):
+        for name, tensor in tensors.items():
+            file.create_dataset(f"{step}/{name}", data=tensor.numpy(), **(options if tensor.dim() else {}))
+
+    return write, file.close
+
+
+# ---- one variant, in a process of its own ----
+
+def run(model, variant, steps, folder):
+    torch.manual_seed(0)
+    net, x = NETS[model]()
+    y = torch.randint(10, (len(x),))
+    optimizer, loss_function = torch.optim.Adam(net.parameters()), nn.CrossEntropyLoss()
+    exporter = collected = None
+    close = lambda: None  # noqa: E731
+    if variant in OURS:
+        import nauha
+        exporter = nauha.Exporter(folder / "run.h5", **OURS[variant])
+        exporter.set_model(net)
+        exporter.add_modules(net)
+        exporter.set_loss(loss_function)
+        exporter.pause(variant == "paused")
+    elif variant != "bare":
+        write, close = writer_of(variant, folder)
+        collected = Collected(net, write)
+    times = []
+    for step in range(steps + 2):
+        if step == 2:  # warm by now
+            used, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+        started = time.perf_counter()
+        if collected:
+            collected.before()
+        optimizer.zero_grad()
+        loss_function(net(x), y).backward()
+        optimizer.step()
+        if collected:
+            collected.after()
+        times.append(time.perf_counter() - started)
+    stats = exporter.stats() if exporter else {}
+    if exporter:
+        exporter.close()
+    close()
+    now = resource.getrusage(resource.RUSAGE_SELF)
+    return {"step": (time.perf_counter() - began) / steps, "median": statistics.median(times[2:]),
+            "cpu": (now.ru_utime - used.ru_utime + now.ru_stime - used.ru_stime) / steps,
+            "memory": now.ru_maxrss / 1024, "messages": stats.get("messages", 0),
+            "published": stats.get("bytes_published", 0), "stored": sum(f.stat().st_size for f in folder.iterdir())}
+
+
+def measure(model, variant, steps, parent):
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        done = subprocess.run([sys.executable, __file__, "--one", model, variant, str(steps), folder],
+                              stdout=subprocess.PIPE, check=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
+    return json.loads(done.stdout)
+
+
+def table(model, steps, rounds, parent):
+    variants = ["bare", *OURS, *OTHERS]
+    results = {variant: [] for variant in variants}
+    for _ in range(rounds):
+        for variant in variants:
+            results[variant].append(measure(model, variant, steps, parent))
+    median = {v: {key: statistics.median(r[key] for r in rows) for key in rows[0]} for v, rows in results.items()}
+    bare, published = median["bare"], median["none"]["published"]
+    print(f"{model}: {bare['step'] * 1e3:.0f} ms a step bare, {published / (steps + 2) / 1e6:.1f} MB and "
+          f"{median['none']['messages'] / (steps + 2):.0f} messages a step, closing included")
+    print(f"  {'':<12} {'by bare':>8} {'CPU by bare':>12} {'stored by published':>20} {'peak MB':>8}")
+    for variant in variants:
+        row = median[variant]
+        total = row["published"] or published
+        stored = f"{row['stored'] / total:.2f}" if variant not in ("bare", "paused") else "-"
+        print(f"  {variant:<12} {row['step'] / bare['step']:8.2f} {row['cpu'] / bare['cpu']:12.2f} {stored:>20} "
+              f"{row['memory']:8.0f}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--models", default=",".join(NETS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=0, help="0: as many as suit the net")
+    parser.add_argument("--dir", help="where the files are written; the system's temporary folder by default")
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        model, variant, steps, folder = options.one
+        print(json.dumps(run(model, variant, int(steps), pathlib.Path(folder))))
+        return
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; medians of {options.rounds} rounds")
+    for model in options.models.split(","):
+        table(model, options.steps or STEPS[model], options.rounds, options.dir)
+
+
+if __name__ == "__main__":
+    main()
