@@ -144,7 +144,8 @@ run-bench: all $(BENCH_BIN)
 	@for bench in $(BENCH_BIN); do echo "== $${bench##*/}"; $$bench || exit 1; done
 	@for python in $(PYTHON) build/venv/bin/python; do \
 	    $$python -c 'import torch' 2>/dev/null || continue; \
-	    echo "== bench_python"; $$python tests/bench/bench_python.py || exit 1; done
+	    echo "== bench_python"; $$python tests/bench/bench_python.py || exit 1; \
+	    echo "== bench_recorder"; $$python tests/bench/bench_recorder.py --models alexnetmini || exit 1; done
 
 # What a fuzzer finds new goes into its corpus; what it fails on lies in build/fuzz/. Needs clang and
 # its runtime (Debian: clang libclang-rt-dev).
