@@ -4,6 +4,7 @@
 Run once for each PyTorch there is; see tests/run.py.
 """
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -18,7 +19,7 @@ import unittest
 import torch
 
 from tests.integration import h5trace
-from tests.integration.program import NAUHA, ROOT
+from tests.integration.program import BUILD, NAUHA, ROOT
 
 TORCH = tuple(int(part) for part in torch.__version__.split(".")[:2])
 EXAMPLES = ROOT / "docs/examples"
@@ -211,7 +212,7 @@ class Programs(Case):
             open("started", "w").close()
             time.sleep(100)
         """)
-        children = subprocess.run(["pgrep", "-P", str(process.pid)], stdout=subprocess.PIPE, text=True).stdout.split()
+        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(children[0]), signal.SIGKILL)
         _, stderr = process.communicate(timeout=60)
         self.assertEqual(process.returncode, -signal.SIGKILL)
@@ -535,8 +536,10 @@ class Installed(Case):
             if subprocess.run([sys.executable, "-c", f"import {module}"], stderr=subprocess.DEVNULL).returncode:
                 self.skipTest(f"skipped: this Python has no {module}")
         site = self.dir / "site"
-        done = self.run_program([sys.executable, "-m", "pip", "install", "-q", "--no-build-isolation", "--no-deps",
-                                 "--target", site, ROOT])
+        with open(BUILD / "pip.lock", "w") as lock:  # the other PyTorch's tests build in the same place
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            done = self.run_program([sys.executable, "-m", "pip", "install", "-q", "--no-build-isolation", "--no-deps",
+                                     "--target", site, ROOT])
         self.assertEqual(done.returncode, 0, done.stderr)
         self.check(site / "bin/nauha", {"PYTHONPATH": str(site)})
 
