@@ -26,7 +26,7 @@ from nauha import native
 from nauha.native import Error, Status, library
 from nauha.pipeline import (ABI, COMPUTE, CREATE, DESTROY, FINISH, FORMS, INTEGER, REAL, SCOPES, STEP_FINISHED,
                             SYNCHRONIZED, TEXT, Analyzer, ParameterRow, Pipeline, Plot)
-from nauha.trace import Message, Trace, make_selector
+from nauha.trace import Message, make_selector
 
 
 class Bundle:
@@ -320,6 +320,3 @@ def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None
         for handle in handles:
             library.nauha_trace_close(handle)
         library.nauha_names_free(names)
-
-
-__all__ = ["Bundle", "Subscriber", "Trace", "replay"]

@@ -11,7 +11,7 @@ from ctypes import CFUNCTYPE, POINTER, Structure, c_bool, c_char_p, c_double, c_
 import numpy as np
 
 from nauha import native
-from nauha.native import ERROR, NONE, STATUS, Error, MessageInfo, library
+from nauha.native import ERROR, STATUS, Error, MessageInfo, library
 from nauha.trace import Message, Series
 
 ABI = 1  # NAUHA_ANALYZER_ABI
@@ -226,6 +226,3 @@ class Pipeline:
                 if analyzer.raised is not None:
                     raise analyzer.raised
             raise
-
-
-__all__ = ["Pipeline", "Collector", "Analyzer", "NONE"]

@@ -119,7 +119,7 @@ class Publisher:
         self.tag = 0
         self.results_only = False
         self.active = True  # neither paused nor closed: hooks return at once where it is false
-        self._after_fork = _close_in_children(self)
+        _close_in_children(self)
 
     # ---- telling ----
 
@@ -285,4 +285,3 @@ def _close_in_children(publisher):
             child.recorder = None
 
     os.register_at_fork(after_in_child=leave)
-    return leave
