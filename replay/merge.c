@@ -38,6 +38,11 @@ enum nauha_status nauha_pipeline_check_ranks(struct nauha_trace *const *traces, 
                                        "\"%s\" and \"%s\" are both of rank %" PRIu32
                                        ": different trainings are replayed one by one",
                                        b.path, a.path, a.rank);
+            if (a.world_size != b.world_size)
+                return nauha_error_set(err, NAUHA_INVALID,
+                                       "\"%s\" is one of %" PRIu32 " ranks, \"%s\" one of %" PRIu32
+                                       ": different trainings are replayed one by one",
+                                       b.path, b.world_size, a.path, a.world_size);
         }
     }
     return NAUHA_OK;

@@ -90,7 +90,7 @@ nauha_pipeline_replay_ranks(struct nauha_pipeline *pipeline, struct nauha_trace 
                             nauha_progress_fn progress, void *context, struct nauha_error *err);
 
 /* Whether these traces can be replayed together, to be asked before sinks open their files.
- * INVALID: two are of the same rank, naming both. */
+ * INVALID: two are of the same rank, or of trainings of different sizes, naming both. */
 NAUHA_API enum nauha_status nauha_pipeline_check_ranks(struct nauha_trace *const *traces,
                                                        size_t count, struct nauha_error *err);
 

@@ -8,6 +8,7 @@
 #define RANKS 3
 
 static char paths[RANKS][160];
+static uint32_t world_size = RANKS; /* of what is recorded next */
 static struct nauha_names *names;
 static struct nauha_trace *traces[RANKS];
 
@@ -21,7 +22,7 @@ static void record(size_t position, uint32_t rank, uint64_t steps, const char *c
     struct nauha_recorder_config *config = nauha_recorder_config_new();
     struct nauha_recorder *recorder = NULL;
     snprintf(paths[position], sizeof paths[position], "%s.%zu", recorded_path, position);
-    must(nauha_recorder_config_set_rank(config, rank, RANKS, &err), &err);
+    must(nauha_recorder_config_set_rank(config, rank, world_size, &err), &err);
     must(nauha_recorder_config_set(config, "steps", chosen, &err), &err);
     must(nauha_recorder_open(paths[position], config, &recorder, &err), &err);
     nauha_recorder_config_free(config);
@@ -110,6 +111,20 @@ static void test_the_same_rank_twice_is_refused(void **state) {
     assert_non_null(strstr(err.message, paths[0]));
     assert_non_null(strstr(err.message, paths[1]));
     assert_non_null(strstr(err.message, "both of rank 1"));
+}
+
+static void test_ranks_of_different_trainings_are_refused(void **state) {
+    (void)state;
+    record(0, 0, 1, "0:");
+    world_size = RANKS + 1;
+    record(1, 1, 1, "0:");
+    world_size = RANKS;
+    open_traces(2);
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha__merge *merge = NULL;
+    assert_int_equal(nauha__merge_new(traces, 2, NULL, &merge, &err), NAUHA_INVALID);
+    assert_non_null(strstr(err.message, "one of 3 ranks"));
+    assert_non_null(strstr(err.message, "one of 4"));
 }
 
 /* ---- through a pipeline ---- */
@@ -240,6 +255,7 @@ static void test_replay_refuses_the_same_rank_twice(void **state) {
 
 static const struct CMUnitTest tests[] = {
     RUN(test_step_by_step_and_rank_by_rank), RUN(test_the_same_rank_twice_is_refused),
+    RUN(test_step_by_step_and_rank_by_rank), RUN(test_ranks_of_different_trainings_are_refused),
     RUN(test_steps_end_for_each_rank),       RUN(test_subsampling_counts_each_rank),
     RUN(test_bundles_keep_to_a_rank),        RUN(test_replay_refuses_the_same_rank_twice),
 };
