@@ -254,10 +254,13 @@ static void test_replay_refuses_the_same_rank_twice(void **state) {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
-    RUN(test_step_by_step_and_rank_by_rank), RUN(test_the_same_rank_twice_is_refused),
-    RUN(test_step_by_step_and_rank_by_rank), RUN(test_ranks_of_different_trainings_are_refused),
-    RUN(test_steps_end_for_each_rank),       RUN(test_subsampling_counts_each_rank),
-    RUN(test_bundles_keep_to_a_rank),        RUN(test_replay_refuses_the_same_rank_twice),
+    RUN(test_step_by_step_and_rank_by_rank),
+    RUN(test_the_same_rank_twice_is_refused),
+    RUN(test_ranks_of_different_trainings_are_refused),
+    RUN(test_steps_end_for_each_rank),
+    RUN(test_subsampling_counts_each_rank),
+    RUN(test_bundles_keep_to_a_rank),
+    RUN(test_replay_refuses_the_same_rank_twice),
 };
 
 UNIT_MAIN(tests)
