@@ -75,8 +75,10 @@ static void print_group(const struct option_group *group) {
 }
 
 static void print_usage_line(FILE *stream, const struct command *command) {
-    fprintf(stream, "usage: nauha %s%s%s [options]\n", command->name,
-            command->arguments[0] ? " " : "", command->arguments);
+    /* What stands behind another program's name is that program's. */
+    const bool first = command->runs_arguments;
+    fprintf(stream, "usage: nauha %s%s%s%s%s\n", command->name, first ? " [options]" : "",
+            command->arguments[0] ? " " : "", command->arguments, first ? "" : " [options]");
 }
 
 void nauha__print_command_help(const struct command *command) {
@@ -181,9 +183,11 @@ void nauha__print_man_page(const struct command *command) {
            NAUHA_PROGRAM_VERSION, command->name);
     put_roff(command->summary);
     printf("\n.SH SYNOPSIS\n.B nauha %s\n", command->name);
+    if (command->runs_arguments)
+        printf("[options]\n");
     if (command->arguments[0])
         printf(".I %s\n", command->arguments);
-    printf("[options]\n.SH DESCRIPTION\n");
+    printf("%s.SH DESCRIPTION\n", command->runs_arguments ? "" : "[options]\n");
     put_roff(command->description);
     printf("\n.SH OPTIONS\n");
     for (size_t i = 0; command->groups[i]; i++)
