@@ -60,7 +60,8 @@ RECORDER_LIB := $(OUT)/libnauha-recorder.so
 REPLAY_LIB := $(OUT)/libnauha-replay.so
 # All of it in one library: what the Python package loads.
 LIBRARY := $(OUT)/libnauha.so
-H5_PLUGIN := $(OUT)/plugins/libnauha_h5z_zstd.so
+# One HDF5 filter in each.
+H5_PLUGINS := $(patsubst recorder/hdf5-filters/%.c,$(OUT)/plugins/libnauha_%.so,$(wildcard recorder/hdf5-filters/*.c))
 
 # ---- flags ----
 
@@ -99,7 +100,7 @@ $(FLAGS_FILE): force
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))' >$@
 
-# Where the tests' stock HDF5 readers find filters: ours for zstd, the distribution's for lz4.
+# Where the tests' stock HDF5 readers find filters: ours, and the distribution's for lz4.
 HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5/plugins /usr/lib/*/hdf5/serial/plugins))
 
 # ---- targets for people ----
@@ -107,7 +108,7 @@ HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5
 .PHONY: all demo test torture bench deps install man clean help force check check-layers check-headers \
     check-format check-size
 
-all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGIN) $(if $(TORCH_FOUND),$(TRAIN)) ## build everything
+all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) $(if $(TORCH_FOUND),$(TRAIN)) ## build everything
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -124,7 +125,7 @@ test: deps ## all tests; T=codec runs one module, F='*full*' one case
 	@$(MAKE) --no-print-directory -j2 run-test
 
 .PHONY: run-test run-unit
-run-unit: $(UNIT_BIN) $(H5_PLUGIN) $(TEST_TOOLS_BIN) # what sanitizer runs take: no libtorch, no Python
+run-unit: $(UNIT_BIN) $(H5_PLUGINS) $(TEST_TOOLS_BIN) # what sanitizer runs take: no libtorch, no Python
 	@NAUHA_BUILD=$(abspath $(B)) HDF5_PLUGIN_PATH=$(HDF5_PLUGINS) \
 	    $(PYTHON) tests/run.py --build $(B) --units $(if $(T),--only '$(T)')
 
@@ -193,7 +194,7 @@ install: all ## DESTDIR= PREFIX=
 	install -m 644 $(wildcard tools/python/nauha/*.py) $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha
 	install -m 644 $(wildcard tools/python/nauha/hook/*.py) $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha/hook
 	$(if $(TORCH_FOUND),install -m 644 $(TRAIN) $(DESTDIR)$(PREFIX)/lib/nauha)
-	install -m 644 $(H5_PLUGIN) $(DESTDIR)$(PREFIX)/lib/nauha/hdf5-plugins
+	install -m 644 $(H5_PLUGINS) $(DESTDIR)$(PREFIX)/lib/nauha/hdf5-plugins
 	install -m 644 $(wildcard include/nauha/*.h include/nauha/*.hpp) $(DESTDIR)$(PREFIX)/include/nauha
 	install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tools/nauha-recorder.pc.in \
@@ -243,7 +244,8 @@ $(LIBRARY): $(filter-out $(B)/tools/nauha.c.o,$(TOOLS_OBJ)) $(LIBRARY_OBJ)
 	@echo "  LINK $@"
 	@$(CC) $(LDFLAGS) -shared -Wl,-soname,$(@F) $^ -o $@ $(LDLIBS)
 
-$(H5_PLUGIN): $(call obj,$(wildcard tools/hdf5-plugin/*.c))
+$(H5_PLUGINS): $(OUT)/plugins/libnauha_%.so: $(B)/recorder/hdf5-filters/%.c.o \
+    $(call obj,recorder/core/shuffle.c recorder/core/sparse.c)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	@$(CC) $(LDFLAGS) -shared $^ -o $@ $(PKG_LIBS)

@@ -100,19 +100,17 @@ static bool put_attributes(hid_t file, const struct nauha_recorder_config *confi
     return good;
 }
 
-static bool set_filters(hid_t plist, const struct nauha__codec_config *codec) {
-    unsigned level = 1;
-    switch (codec->method) {
-    case NAUHA__CODEC_NONE:
+/* Sparse, shuffle, and what compresses: a chunk's filter mask says which it has skipped. */
+static bool set_filters(hid_t plist, const struct nauha__codec_config *codec, size_t item_size) {
+    if (codec->method == NAUHA__CODEC_NONE)
         return true;
-    case NAUHA__CODEC_LZ4:
-        return H5Pset_shuffle(plist) >= 0 && H5Pset_filter(plist, (H5Z_filter_t)NAUHA__FILTER_LZ4,
-                                                           H5Z_FLAG_OPTIONAL, 0, NULL) >= 0;
-    case NAUHA__CODEC_ZSTD:
-        return H5Pset_shuffle(plist) >= 0 && H5Pset_filter(plist, (H5Z_filter_t)NAUHA__FILTER_ZSTD,
-                                                           H5Z_FLAG_OPTIONAL, 1, &level) >= 0;
-    }
-    return false;
+    bool lz4 = codec->method == NAUHA__CODEC_LZ4;
+    const unsigned sparse[] = {(unsigned)item_size, NAUHA__CHUNK_BYTES}, level = 1;
+    return H5Pset_filter(plist, (H5Z_filter_t)NAUHA__FILTER_SPARSE, H5Z_FLAG_OPTIONAL, 2, sparse) >=
+               0 &&
+           H5Pset_shuffle(plist) >= 0 &&
+           H5Pset_filter(plist, (H5Z_filter_t)(lz4 ? NAUHA__FILTER_LZ4 : NAUHA__FILTER_ZSTD),
+                         H5Z_FLAG_OPTIONAL, lz4 ? 0 : 1, &level) >= 0;
 }
 
 /* A growing one-dimensional dataset. codec NULL: unfiltered. */
@@ -126,7 +124,8 @@ static hid_t make_dataset(hid_t file, const char *path, hid_t type, hsize_t chun
     bool good = space >= 0 && create >= 0 && access >= 0 && H5Pset_chunk(create, 1, &chunk) >= 0 &&
                 H5Pset_fill_time(create, H5D_FILL_TIME_NEVER) >= 0;
     if (good && codec)
-        good = set_filters(create, codec) && H5Pset_chunk_cache(access, 0, 0, 1) >= 0;
+        good = set_filters(create, codec, H5Tget_size(type)) &&
+               H5Pset_chunk_cache(access, 0, 0, 1) >= 0;
     if (good)
         dataset = H5Dcreate2(file, path, type, space, H5P_DEFAULT, create, access);
     if (access >= 0)

@@ -243,23 +243,22 @@ void nauha__chunks_get_counts(const struct nauha__chunks *chunks,
 
 /* ---- out of the file ---- */
 
-/* The pipeline of a stream is nothing, or shuffle and a compressor. */
+/* The pipeline of a stream is nothing, or sparse, shuffle and a compressor. */
 static bool take_filters(hid_t plist, enum nauha__codec_method *method) {
-    H5Z_filter_t found[2] = {0, 0};
+    H5Z_filter_t found[3] = {0};
     int count = H5Pget_nfilters(plist);
-    if (count < 0 || count == 1 || count > 2)
-        return false;
-    for (unsigned i = 0; i < (unsigned)count; i++) {
+    *method = NAUHA__CODEC_NONE;
+    if (count != 3)
+        return count == 0;
+    for (unsigned i = 0; i < 3; i++) {
         unsigned flags = 0, config = 0;
         size_t values = 0;
         found[i] = H5Pget_filter2(plist, i, &flags, &values, NULL, 0, NULL, &config);
     }
-    *method = count == 0                                    ? NAUHA__CODEC_NONE
-              : found[1] == (H5Z_filter_t)NAUHA__FILTER_LZ4 ? NAUHA__CODEC_LZ4
-                                                            : NAUHA__CODEC_ZSTD;
-    return count == 0 ||
-           (found[0] == H5Z_FILTER_SHUFFLE && (found[1] == (H5Z_filter_t)NAUHA__FILTER_ZSTD ||
-                                               found[1] == (H5Z_filter_t)NAUHA__FILTER_LZ4));
+    *method = found[2] == (H5Z_filter_t)NAUHA__FILTER_LZ4 ? NAUHA__CODEC_LZ4 : NAUHA__CODEC_ZSTD;
+    return found[0] == (H5Z_filter_t)NAUHA__FILTER_SPARSE && found[1] == H5Z_FILTER_SHUFFLE &&
+           (found[2] == (H5Z_filter_t)NAUHA__FILTER_ZSTD ||
+            found[2] == (H5Z_filter_t)NAUHA__FILTER_LZ4);
 }
 
 /* What is wrong with a stream's dataset; NULL: nothing. */

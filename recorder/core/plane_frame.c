@@ -73,12 +73,12 @@ void nauha__plane_frame_free(struct nauha__plane_frame *frame) {
 
 size_t nauha__plane_frame_bound(size_t bytes) {
     /* Every plane may end in a block of its own. */
-    size_t blocks = bytes / BLOCK_MAX + 2 * NAUHA__ITEM_SIZE_MAX;
+    size_t blocks = bytes / BLOCK_MAX + 2 * (NAUHA__ITEM_SIZE_MAX + 1);
     return FRAME_HEADER + ZSTD_compressBound(bytes) + blocks * BLOCK_HEADER + 64;
 }
 
-static size_t sub_frame_bound(size_t planes, size_t count) {
-    return SUB_HEADER + ZSTD_compressBound(planes * count) + planes * BLOCK_HEADER;
+static size_t sub_frame_bound(size_t parts, size_t bytes) {
+    return SUB_HEADER + ZSTD_compressBound(bytes) + parts * BLOCK_HEADER;
 }
 
 /* ---- which planes are worth compressing ---- */
@@ -135,53 +135,76 @@ static void put_raw(struct output *out, const unsigned char *bytes, size_t size)
     }
 }
 
-/* Compresses planes that lie one behind the other. Each begins a block, so that its literals get a
- * Huffman table of their own. Returns the end of what was written, NULL where zstd refused. */
-static unsigned char *compress_planes(struct nauha__plane_frame *frame, unsigned char *dst,
-                                      const unsigned char *from, size_t planes, size_t count) {
-    size_t size = planes * count;
-    size_t step = count < SHARED_BLOCK ? size : count;
+/* What is encoded: the planes of some items, and a tail. Part k is plane k; the part after the last
+ * plane is the tail. */
+struct image {
+    size_t item_size, count;
+    const unsigned char *tail;
+    size_t tail_bytes;
+};
+
+static size_t part_size(const struct image *image, size_t k) {
+    return k < image->item_size ? image->count : image->tail_bytes;
+}
+
+static size_t parts_size(const struct image *image, size_t first, size_t end) {
+    size_t size = 0;
+    for (size_t k = first; k < end; k++)
+        size += part_size(image, k);
+    return size;
+}
+
+/* Compresses parts [first, end), which lie one behind the other. Each begins a block, so that its
+ * literals get a Huffman table of their own. Returns the end of what was written, NULL where zstd
+ * refused. */
+static unsigned char *compress_parts(struct nauha__plane_frame *frame, const struct image *image,
+                                     size_t first, size_t end, const unsigned char *from,
+                                     unsigned char *dst) {
+    size_t size = parts_size(image, first, end);
     ZSTD_inBuffer in = {.src = from};
-    ZSTD_outBuffer out = {.dst = dst, .size = sub_frame_bound(planes, count)};
+    ZSTD_outBuffer out = {.dst = dst, .size = sub_frame_bound(end - first, size)};
     ZSTD_CCtx_reset(frame->zstd, ZSTD_reset_session_only);
     ZSTD_CCtx_setPledgedSrcSize(frame->zstd, size);
-    while (in.size < size) {
-        in.size += step;
-        ZSTD_EndDirective end = in.size == size ? ZSTD_e_end : ZSTD_e_flush;
-        if (ZSTD_compressStream2(frame->zstd, &out, &in, end) != 0)
+    for (size_t k = first; k < end; k++) {
+        in.size += part_size(image, k);
+        if (k + 1 < end && part_size(image, k) < SHARED_BLOCK)
+            continue;
+        ZSTD_EndDirective directive = k + 1 == end ? ZSTD_e_end : ZSTD_e_flush;
+        if (ZSTD_compressStream2(frame->zstd, &out, &in, directive) != 0)
             return NULL;
     }
     return dst + out.pos;
 }
 
-/* Compresses `planes` planes and appends the blocks alone: the sub-frame is written so that its
+/* Compresses parts [first, end) and appends the blocks alone: the sub-frame is written so that its
  * header falls on what is there already, which is then put back. Matches in it reach back only
  * within itself, and raw and RLE blocks before it leave the decoder's state as it began. */
 static bool put_compressed(struct nauha__plane_frame *frame, struct output *out,
-                           const unsigned char *from, size_t planes, size_t count) {
+                           const struct image *image, size_t first, size_t end,
+                           const unsigned char *from) {
     unsigned char *start = out->at - SUB_HEADER;
     unsigned char kept[SUB_HEADER];
     memcpy(kept, start, SUB_HEADER);
-    unsigned char *end = compress_planes(frame, start, from, planes, count);
+    unsigned char *stop = compress_parts(frame, image, first, end, from, start);
     /* Descriptor 0: a window byte follows, no content size, no dictionary, no checksum. */
-    bool good = end && end > out->at && start[4] == 0;
+    bool good = stop && stop > out->at && start[4] == 0;
     memcpy(start, kept, SUB_HEADER);
     bool last = false;
-    while (good && !last && end - out->at >= (ptrdiff_t)BLOCK_HEADER) {
+    while (good && !last && stop - out->at >= (ptrdiff_t)BLOCK_HEADER) {
         uint32_t header =
             (uint32_t)out->at[0] | (uint32_t)out->at[1] << 8 | (uint32_t)out->at[2] << 16;
         last = (header & 1) != 0;
         size_t body = (header >> 1 & 3) == BLOCK_RLE ? 1 : header >> 3;
-        good = (size_t)(end - out->at) >= BLOCK_HEADER + body;
+        good = (size_t)(stop - out->at) >= BLOCK_HEADER + body;
         out->last = out->at;
         out->at[0] &= (unsigned char)~1u;
         out->at += BLOCK_HEADER + body;
     }
-    return good && last && out->at == end;
+    return good && last && out->at == stop;
 }
 
 static bool is_constant(const unsigned char *plane, size_t count) {
-    return memcmp(plane, plane + 1, count - 1) == 0;
+    return count == 0 || memcmp(plane, plane + 1, count - 1) == 0;
 }
 
 /* Whole blocks of one byte value; false where the plane is not constant. */
@@ -235,37 +258,53 @@ static void split_into_place(struct nauha__plane_frame *frame, struct output *ou
         out->last = out->at - ((count - 1) % BLOCK_MAX + 1) - BLOCK_HEADER;
 }
 
-size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, size_t item_size,
-                                 const void *src, size_t bytes, void *dst) {
-    size_t count = bytes / item_size;
-    size_t first = item_size, end = item_size; /* compressible planes: [first, end) */
-    if (bytes == 0 || bytes > UINT32_MAX || bytes > frame->max_bytes || bytes % item_size != 0)
-        return 0;
-    for (size_t k = 0; k < item_size; k++) {
-        if (plane_bits(frame, src, count, item_size, k) >= NOISE_BITS)
+/* The parts between the first and the last that are worth compressing: [*first, *end). */
+static void choose_parts(const struct nauha__plane_frame *frame, const struct image *image,
+                         const unsigned char *items, size_t *first, size_t *end) {
+    size_t parts = image->item_size + 1;
+    *first = *end = parts;
+    for (size_t k = 0; k < parts; k++) {
+        bool plane = k < image->item_size;
+        if (part_size(image, k) == 0 ||
+            plane_bits(frame, plane ? items : image->tail, part_size(image, k),
+                       plane ? image->item_size : 1, plane ? k : 0) >= NOISE_BITS)
             continue;
-        if (first == item_size)
-            first = k;
-        end = k + 1;
+        if (*first == parts)
+            *first = k;
+        *end = k + 1;
     }
-    if (first == item_size)
+}
+
+size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, size_t item_size,
+                                 const void *items, size_t count, const void *tail,
+                                 size_t tail_bytes, void *dst) {
+    const struct image image = {item_size, count, tail, tail_bytes};
+    const size_t parts = item_size + 1;
+    size_t bytes = parts_size(&image, 0, parts), first, end;
+    if (bytes == 0 || bytes > UINT32_MAX || bytes > frame->max_bytes)
+        return 0;
+    choose_parts(frame, &image, items, &first, &end);
+    if (first == parts)
         return 0; /* headers around noise */
     struct output out = {.at = dst};
     put_frame_header(&out, bytes);
-    split_into_place(frame, &out, item_size, src, count, first);
-    const unsigned char *plane = frame->planes; /* number `first` */
-    while (first < end && put_constant(&out, plane, count)) {
-        plane += count;
-        first++;
-    }
+    size_t leading = first < item_size ? first : item_size;
+    split_into_place(frame, &out, item_size, items, count, leading);
+    if (tail_bytes)
+        memcpy(frame->planes + (item_size - leading) * count, tail, tail_bytes);
+    const unsigned char *at = frame->planes; /* part number `first` */
+    while (first < end && put_constant(&out, at, part_size(&image, first)))
+        at += part_size(&image, first++);
     size_t compressed = end;
-    while (compressed > first && is_constant(plane + (compressed - 1 - first) * count, count))
+    while (compressed > first && is_constant(at + parts_size(&image, first, compressed - 1),
+                                             part_size(&image, compressed - 1)))
         compressed--;
-    if (compressed > first && !put_compressed(frame, &out, plane, compressed - first, count))
+    if (compressed > first && !put_compressed(frame, &out, &image, first, compressed, at))
         return 0;
-    for (size_t k = compressed; k < item_size; k++)
-        if (k >= end || !put_constant(&out, plane + (k - first) * count, count))
-            put_raw(&out, plane + (k - first) * count, count);
+    at += parts_size(&image, first, compressed);
+    for (size_t k = compressed; k < parts; at += part_size(&image, k), k++)
+        if (k >= end || !put_constant(&out, at, part_size(&image, k)))
+            put_raw(&out, at, part_size(&image, k));
     out.last[0] |= 1;
     return (size_t)(out.at - (unsigned char *)dst);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One standard zstd frame of a shuffled chunk, made without spending time on noise.
+/* One standard zstd frame of byte planes, made without spending time on noise.
  *
  * Trained floats are mantissa noise under a compressible sign and exponent. Each byte plane's
  * entropy is estimated from a sample; planes of noise become raw blocks, which the shuffle writes
@@ -27,9 +27,11 @@ void nauha__plane_frame_free(struct nauha__plane_frame *frame);
 
 size_t nauha__plane_frame_bound(size_t bytes);
 
-/* Writes the frame of `bytes` bytes of items (a multiple of item_size) to dst, which has room for
- * the bound. Returns its size; 0 where there is nothing to gain or zstd refused. */
+/* Writes the frame of the byte planes of `count` items, followed by tail_bytes bytes of tail (the
+ * bitmap of a sparse chunk; 0: none), to dst, which has room for the bound of both. Returns its
+ * size; 0 where there is nothing to gain or zstd refused. */
 size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, size_t item_size,
-                                 const void *src, size_t bytes, void *dst);
+                                 const void *items, size_t count, const void *tail,
+                                 size_t tail_bytes, void *dst);
 
 #endif

@@ -13,8 +13,13 @@
 enum { MAX_BYTES = (1 << 20) + 64 };
 
 static const struct nauha__codec_config configs[] = {
-    {NAUHA__CODEC_ZSTD, 0, false}, {NAUHA__CODEC_LZ4, 0, false}, {NAUHA__CODEC_NONE, 0, false},
-    {NAUHA__CODEC_ZSTD, 1, true},  {NAUHA__CODEC_ZSTD, 5, true},
+    {.method = NAUHA__CODEC_ZSTD},
+    {.method = NAUHA__CODEC_LZ4},
+    {.method = NAUHA__CODEC_NONE},
+    {.method = NAUHA__CODEC_ZSTD, .level = 1, .has_level = true},
+    {.method = NAUHA__CODEC_ZSTD, .level = 5, .has_level = true},
+    {.method = NAUHA__CODEC_ZSTD, .standard = true},
+    {.method = NAUHA__CODEC_LZ4, .standard = true},
 };
 enum { CONFIGS = sizeof configs / sizeof *configs };
 
@@ -24,6 +29,26 @@ static void shuffle(size_t item_size, const unsigned char *src, size_t bytes, un
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < item_size; k++)
             dst[k * count + i] = src[i * item_size + k];
+}
+
+/* A sparse chunk, by its definition in sparse.h. Returns the image's size. */
+static size_t sparse_image(size_t item_size, const unsigned char *src, size_t bytes,
+                           unsigned char *image) {
+    static const unsigned char zero[8];
+    size_t count = bytes / item_size, kept = 0;
+    unsigned char *packed = malloc(bytes), *bitmap = calloc(1, count / 8 + 1);
+    assert_true(packed && bitmap);
+    for (size_t i = 0; i < count; i++) {
+        if (memcmp(src + i * item_size, zero, item_size) == 0)
+            continue;
+        bitmap[i / 8] = (unsigned char)(bitmap[i / 8] | 1u << i % 8);
+        memcpy(packed + kept++ * item_size, src + i * item_size, item_size);
+    }
+    shuffle(item_size, packed, kept * item_size, image);
+    memcpy(image + kept * item_size, bitmap, (count + 7) / 8);
+    free(packed);
+    free(bitmap);
+    return kept * item_size + (count + 7) / 8;
 }
 
 /* Zstd's own decoder, in one call without a context of ours. */
@@ -58,8 +83,37 @@ static void check_lz4(const unsigned char *stored, size_t size, const unsigned c
     free(plain);
 }
 
-/* Encodes, checks against the other decoders, decodes. Returns the stored size. */
-static size_t round_trip(struct nauha__codec *codec, enum nauha__codec_method method,
+/* What is stored against other decoders and the definitions of the filters. */
+static void check_stored(const struct nauha__codec_config *config, size_t item_size,
+                         const unsigned char *src, size_t bytes, const unsigned char *stored,
+                         size_t size, uint32_t mask) {
+    if (config->method == NAUHA__CODEC_NONE || mask == NAUHA__MASK_RAW) {
+        assert_int_equal(mask, config->method == NAUHA__CODEC_NONE ? 0 : NAUHA__MASK_RAW);
+        assert_int_equal(size, bytes);
+        assert_memory_equal(stored, src, bytes);
+        return;
+    }
+    unsigned char *image = malloc(2 * bytes);
+    assert_non_null(image);
+    assert_true(size < bytes);
+    size_t plain = bytes;
+    if (mask == NAUHA__MASK_SHUFFLED)
+        shuffle(item_size, src, bytes, image);
+    else
+        plain = sparse_image(item_size, src, bytes, image);
+    assert_true(mask == NAUHA__MASK_SHUFFLED || !config->standard);
+    if (mask == NAUHA__MASK_SPARSE_RAW) {
+        assert_int_equal(size, plain);
+        assert_memory_equal(stored, image, size);
+    } else {
+        assert_true(mask == NAUHA__MASK_SHUFFLED || mask == NAUHA__MASK_SPARSE);
+        (config->method == NAUHA__CODEC_ZSTD ? check_zstd : check_lz4)(stored, size, image, plain);
+    }
+    free(image);
+}
+
+/* Encodes, checks what is stored, decodes. Returns the stored size. */
+static size_t round_trip(struct nauha__codec *codec, const struct nauha__codec_config *config,
                          size_t item_size, const unsigned char *src, size_t bytes) {
     size_t bound = nauha__codec_bound(bytes), size = 0;
     uint32_t mask = 77;
@@ -73,19 +127,7 @@ static size_t round_trip(struct nauha__codec *codec, enum nauha__codec_method me
     assert_non_null(stored);
     memcpy(stored, room, size);
     free(room);
-    if (method == NAUHA__CODEC_NONE || mask == NAUHA__MASK_RAW) {
-        assert_int_equal(mask, method == NAUHA__CODEC_NONE ? 0 : NAUHA__MASK_RAW);
-        assert_int_equal(size, bytes);
-        assert_memory_equal(stored, src, bytes);
-    } else {
-        unsigned char *image = malloc(bytes);
-        assert_non_null(image);
-        assert_int_equal(mask, 0);
-        assert_true(size < bytes);
-        shuffle(item_size, src, bytes, image);
-        (method == NAUHA__CODEC_ZSTD ? check_zstd : check_lz4)(stored, size, image, bytes);
-        free(image);
-    }
+    check_stored(config, item_size, src, bytes, stored, size, mask);
     struct nauha_error err = {0};
     back[bytes] = 0xA5;
     assert_int_equal(nauha__codec_decode(codec, item_size, mask, stored, size, back, bytes, &err),
@@ -127,7 +169,7 @@ static void test_round_trip(void **state) {
                     if (counts[n] * item_size > MAX_BYTES || (c > 2 && counts[n] > 1 << 16))
                         continue;
                     data_fill((enum data_class) class, 5 + n, item_size, src, counts[n]);
-                    round_trip(codec, configs[c].method, item_size, src, counts[n] * item_size);
+                    round_trip(codec, &configs[c], item_size, src, counts[n] * item_size);
                 }
         nauha__codec_free(codec);
     }
@@ -152,7 +194,7 @@ static void test_round_trip_mixed(void **state) {
                           item_size, src + done * item_size, part);
                 done += part;
             }
-            round_trip(codec, configs[c].method, item_size, src, count * item_size);
+            round_trip(codec, &configs[c], item_size, src, count * item_size);
         }
         nauha__codec_free(codec);
     }
@@ -166,17 +208,16 @@ static void test_sizes(void **state) {
     unsigned char *src = malloc(BYTES);
     assert_non_null(src);
     for (size_t c = 0; c < 2; c++) {
-        enum nauha__codec_method method = configs[c].method;
         struct nauha__codec *codec = nauha__codec_new(&configs[c], BYTES);
         assert_non_null(codec);
         data_fill(DATA_RANDOM, 3, 4, src, BYTES / 4);
-        assert_int_equal(round_trip(codec, method, 4, src, BYTES), BYTES);
+        assert_int_equal(round_trip(codec, &configs[c], 4, src, BYTES), BYTES);
         data_fill(DATA_ZEROS, 3, 4, src, BYTES / 4);
-        assert_true(round_trip(codec, method, 4, src, BYTES) < BYTES / 200);
+        assert_true(round_trip(codec, &configs[c], 4, src, BYTES) < BYTES / 200);
         data_fill(DATA_CONSTANT, 3, 8, src, BYTES / 8);
-        assert_true(round_trip(codec, method, 8, src, BYTES) < BYTES / 100);
+        assert_true(round_trip(codec, &configs[c], 8, src, BYTES) < BYTES / 100);
         data_fill(DATA_RANDOM_HIGH, 3, 4, src, BYTES / 4);
-        size_t half = round_trip(codec, method, 4, src, BYTES);
+        size_t half = round_trip(codec, &configs[c], 4, src, BYTES);
         assert_true(half >= BYTES / 2 && half < BYTES / 2 + BYTES / 200);
         nauha__codec_free(codec);
     }
@@ -184,11 +225,11 @@ static void test_sizes(void **state) {
     struct nauha__codec *codec = nauha__codec_new(&configs[0], BYTES);
     assert_non_null(codec);
     data_fill(DATA_NORMAL, 3, 4, src, BYTES / 4);
-    size_t normal = round_trip(codec, NAUHA__CODEC_ZSTD, 4, src, BYTES);
+    size_t normal = round_trip(codec, &configs[0], 4, src, BYTES);
     assert_in_range(normal, BYTES / 320 * 266, BYTES / 320 * 276);
     /* 10 equally likely labels: log2 10 = 3.32 bits of 64. */
     data_fill(DATA_LABELS, 3, 8, src, BYTES / 8);
-    size_t labels = round_trip(codec, NAUHA__CODEC_ZSTD, 8, src, BYTES);
+    size_t labels = round_trip(codec, &configs[0], 8, src, BYTES);
     assert_in_range(labels, BYTES / 6400 * 332, BYTES / 6400 * 350);
     nauha__codec_free(codec);
     free(src);
@@ -208,8 +249,8 @@ static double entropy_bytes(const unsigned char *items, size_t item_size, size_t
     return bits / 8;
 }
 
-/* Values without repeats come within 2 % of the entropy of their planes. Blocks that mix planes
- * miss it by 5 %. */
+/* Without sparse chunks, values without repeats come within 2 % of the entropy of their planes.
+ * Blocks that mix planes miss it by 5 %. */
 static void test_each_plane_by_itself(void **state) {
     (void)state;
     enum { BYTES = 256 * 1024 };
@@ -217,18 +258,49 @@ static void test_each_plane_by_itself(void **state) {
         enum data_class class;
         size_t item_size;
     } rows[] = {{DATA_RELU, 2}, {DATA_RELU, 4}, {DATA_NORMAL, 4}, {DATA_NORMAL, 8}};
+    static const struct nauha__codec_config standard = {.method = NAUHA__CODEC_ZSTD,
+                                                        .standard = true};
     unsigned char *src = malloc(BYTES);
-    struct nauha__codec *codec = nauha__codec_new(&configs[0], BYTES);
+    struct nauha__codec *codec = nauha__codec_new(&standard, BYTES);
     assert_true(src && codec);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         size_t item_size = rows[i].item_size;
         data_fill(rows[i].class, 3, item_size, src, BYTES / item_size);
         double ideal = entropy_bytes(src, item_size, BYTES / item_size);
-        size_t size = round_trip(codec, NAUHA__CODEC_ZSTD, item_size, src, BYTES);
+        size_t size = round_trip(codec, &standard, item_size, src, BYTES);
         assert_true((double)size < 1.02 * ideal);
     }
     nauha__codec_free(codec);
     free(src);
+}
+
+/* Half the items zero: a bit for each item, and for each other what a dense tensor of its kind
+ * takes. */
+static void test_zeros_cost_a_bit(void **state) {
+    (void)state;
+    enum { BYTES = 256 * 1024 };
+    unsigned char *src = malloc(BYTES), *dense = malloc(BYTES);
+    assert_true(src && dense);
+    for (size_t c = 0; c < 2; c++)
+        for (size_t item_size = 2; item_size <= 8; item_size *= 2) {
+            struct nauha__codec *codec = nauha__codec_new(&configs[c], BYTES);
+            assert_non_null(codec);
+            size_t count = BYTES / item_size, kept = 0;
+            data_fill(DATA_RELU, 3, item_size, src, count);
+            for (size_t i = 0; i < count; i++) {
+                uint64_t item = 0;
+                memcpy(&item, src + i * item_size, item_size);
+                if (item)
+                    memcpy(dense + kept++ * item_size, src + i * item_size, item_size);
+            }
+            assert_in_range(kept, count * 2 / 5, count * 3 / 5);
+            size_t dense_size = round_trip(codec, &configs[c], item_size, dense, kept * item_size);
+            size_t size = round_trip(codec, &configs[c], item_size, src, BYTES);
+            assert_in_range(size, dense_size, dense_size + count / 8 + 512);
+            nauha__codec_free(codec);
+        }
+    free(src);
+    free(dense);
 }
 
 /* A constant plane costs nothing, at either end and between others; a plane that is constant where
@@ -251,10 +323,10 @@ static void test_constant_planes(void **state) {
                                                                  : data_next(&seed) >> 60);
                 expected += is_constant ? 0 : is_noise ? COUNT : COUNT / 2;
             }
-            size_t size = round_trip(codec, NAUHA__CODEC_ZSTD, 4, src, (size_t)COUNT * 4);
+            size_t size = round_trip(codec, &configs[0], 4, src, (size_t)COUNT * 4);
             assert_true(size <= expected + COUNT / 20);
             src[4 * (COUNT - 300) + constant % 4] ^= 1;
-            round_trip(codec, NAUHA__CODEC_ZSTD, 4, src, (size_t)COUNT * 4);
+            round_trip(codec, &configs[0], 4, src, (size_t)COUNT * 4);
         }
     nauha__codec_free(codec);
     free(src);
@@ -264,16 +336,17 @@ static void test_constant_planes(void **state) {
 
 static void check_parse(const char *text, enum nauha__codec_method method, bool has_level,
                         int level) {
-    struct nauha__codec_config config = {NAUHA__CODEC_LZ4, 7, true};
+    struct nauha__codec_config config = {.method = NAUHA__CODEC_LZ4, .level = 7};
     assert_int_equal(nauha__codec_parse(text, &config, NULL), NAUHA_OK);
     assert_int_equal(config.method, method);
     assert_int_equal(config.has_level, has_level);
     if (has_level)
         assert_int_equal(config.level, level);
+    assert_int_equal(config.standard, strstr(text, "standard") != NULL);
 }
 
 static void check_refused(const char *text, const char *message) {
-    struct nauha__codec_config config = {NAUHA__CODEC_LZ4, 7, true};
+    struct nauha__codec_config config = {.method = NAUHA__CODEC_LZ4, .level = 7};
     struct nauha_error err = {0};
     assert_int_equal(nauha__codec_parse(text, &config, &err), NAUHA_INVALID);
     assert_string_equal(err.message, message);
@@ -288,6 +361,13 @@ static void test_parse(void **state) {
     check_parse("zstd:-1000", NAUHA__CODEC_ZSTD, true, -1000);
     check_parse("lz4", NAUHA__CODEC_LZ4, false, 0);
     check_parse("none", NAUHA__CODEC_NONE, false, 0);
+    check_parse("zstd,standard", NAUHA__CODEC_ZSTD, false, 0);
+    check_parse("zstd:3,standard", NAUHA__CODEC_ZSTD, true, 3);
+    check_parse("lz4,standard", NAUHA__CODEC_LZ4, false, 0);
+#define WORDS ": only \"standard\" may follow zstd and lz4, as in zstd,standard"
+    check_refused("none,standard", "codec \"none,standard\"" WORDS);
+    check_refused("zstd,", "codec \"zstd,\"" WORDS);
+    check_refused("zstd,fast", "codec \"zstd,fast\"" WORDS);
 #define LEVELS ": the level is a whole number from -131072 to 22, not 0"
 #define CODECS "; codecs: zstd, zstd:LEVEL, lz4, none"
     check_refused("", "no codec \"\"" CODECS);
@@ -324,7 +404,7 @@ static void make_chunk(struct chunk *chunk, const struct nauha__codec_config *co
     data_fill(class, 11, 4, chunk->plain, SMALL / 4);
     nauha__codec_encode(chunk->codec, 4, chunk->plain, SMALL, chunk->stored, &chunk->size,
                         &chunk->mask);
-    assert_int_equal(chunk->mask, 0);
+    assert_int_not_equal(chunk->mask, NAUHA__MASK_RAW);
     assert_true(chunk->size < SMALL);
 }
 
@@ -368,13 +448,16 @@ static void test_truncated(void **state) {
             if (!shrinks(c, d))
                 continue;
             make_chunk(&chunk, &configs[c], damaged_classes[d]);
-            assert_int_equal(decode(&chunk, 0, chunk.stored, chunk.size, SMALL, NULL), NAUHA_OK);
+            assert_int_equal(decode(&chunk, chunk.mask, chunk.stored, chunk.size, SMALL, NULL),
+                             NAUHA_OK);
             for (size_t size = 0; size < chunk.size; size++)
-                check_damaged(&chunk, 0, chunk.stored, size, SMALL, NULL);
+                check_damaged(&chunk, chunk.mask, chunk.stored, size, SMALL, NULL);
             chunk.stored[chunk.size] = 0;
-            check_damaged(&chunk, 0, chunk.stored, chunk.size + 1, SMALL,
-                          c == 0 ? "the chunk holds more or less than one zstd frame"
-                                 : "the chunk holds more than its lz4 data");
+            check_damaged(&chunk, chunk.mask, chunk.stored, chunk.size + 1, SMALL,
+                          chunk.mask & NAUHA__SKIP_COMPRESSION
+                              ? "the chunk has a sparse image of another size"
+                          : c == 0 ? "the chunk holds more or less than one zstd frame"
+                                   : "the chunk holds more than its lz4 data");
             nauha__codec_free(chunk.codec);
         }
 }
@@ -382,7 +465,7 @@ static void test_truncated(void **state) {
 /* Any other bytes decode to the right size or are refused. */
 static void check_any(const struct chunk *chunk) {
     struct nauha_error err = {0};
-    enum nauha_status status = decode(chunk, 0, chunk->stored, chunk->size, SMALL, &err);
+    enum nauha_status status = decode(chunk, chunk->mask, chunk->stored, chunk->size, SMALL, &err);
     assert_true(status == NAUHA_OK || status == NAUHA_DAMAGED);
     if (status == NAUHA_DAMAGED)
         assert_memory_equal(err.message, "the chunk ", 10);
@@ -422,25 +505,25 @@ static void test_zstd_damage(void **state) {
     struct chunk chunk;
     make_chunk(&chunk, &configs[0], DATA_RELU);
     const char *wrong = "the chunk does not hold a zstd frame of its size";
-    check_damaged(&chunk, 0, chunk.stored, chunk.size, SMALL - 4, wrong);
-    check_damaged(&chunk, 0, chunk.stored, 0, SMALL, wrong);
-    check_damaged(&chunk, 0, chunk.stored, 0, 0, wrong);
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, chunk.stored, chunk.size, SMALL - 4, wrong);
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, chunk.stored, 0, SMALL, wrong);
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, chunk.stored, 0, 0, wrong);
     /* A skippable frame holds nothing, not even nothing (RFC 8878, section 3.1.2). */
     static const unsigned char skippable[] = {0x50, 0x2A, 0x4D, 0x18, 0, 0, 0, 0};
-    check_damaged(&chunk, 0, skippable, sizeof skippable, 0, wrong);
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, skippable, sizeof skippable, 0, wrong);
     unsigned char two[SMALL];
     size_t first = ZSTD_compress(two, sizeof two, "0123456789abcdef", 16, 1);
     size_t second = ZSTD_compress(two + first, sizeof two - first, "0123456789abcdef", 16, 1);
-    assert_int_equal(decode(&chunk, 0, two, first, 16, NULL), NAUHA_OK);
-    check_damaged(&chunk, 0, two, first + second, 16,
+    assert_int_equal(decode(&chunk, NAUHA__MASK_SHUFFLED, two, first, 16, NULL), NAUHA_OK);
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, two, first + second, 16,
                   "the chunk holds more or less than one zstd frame");
-    check_damaged(&chunk, 0, two, first + second, 32, wrong);
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, two, first + second, 32, wrong);
     /* A reserved block type (RFC 8878, section 3.1.1.2.2) of size 0 is seen by neither size. */
     unsigned char reserved[] = {0x28, 0xB5, 0x2F, 0xFD, 0x20, 4, 7, 0, 0};
-    check_damaged(&chunk, 0, reserved, sizeof reserved, 4, NULL);
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, reserved, sizeof reserved, 4, NULL);
     /* A frame may say 4 bytes and hold none. */
     unsigned char empty[] = {0x28, 0xB5, 0x2F, 0xFD, 0x20, 4, 1, 0, 0};
-    check_damaged(&chunk, 0, empty, sizeof empty, 4, NULL);
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, empty, sizeof empty, 4, NULL);
     nauha__codec_free(chunk.codec);
 }
 
@@ -472,22 +555,28 @@ static void test_lz4_blocks(void **state) {
     char plain[36], want[36];
     for (size_t i = 0; i < 36; i++)
         want[i % 9 * 4 + i / 9] = "aaaaaaaaaaaaaaaa0123456789abcdefwxyz"[i];
-    assert_int_equal(nauha__codec_decode(chunk.codec, 4, 0, stream, whole, plain, 36, NULL),
-                     NAUHA_OK);
+    assert_int_equal(
+        nauha__codec_decode(chunk.codec, 4, NAUHA__MASK_SHUFFLED, stream, whole, plain, 36, NULL),
+        NAUHA_OK);
     assert_memory_equal(plain, want, 36);
     const char *early = "the chunk ends in the middle of its lz4 data";
-    check_damaged(&chunk, 0, stream, whole - 1, 36, early);
-    check_damaged(&chunk, 0, stream, 14, 36, early);
-    check_damaged(&chunk, 0, stream, whole, 32, "the chunk does not hold lz4 data of its size");
-    check_damaged(&chunk, 0, stream, 11, 36, "the chunk does not hold lz4 data of its size");
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, stream, whole - 1, 36, early);
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, stream, 14, 36, early);
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, stream, whole, 32,
+                  "the chunk does not hold lz4 data of its size");
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, stream, 11, 36,
+                  "the chunk does not hold lz4 data of its size");
     put_be32(next + 20, 3);
-    check_damaged(&chunk, 0, stream, whole - 1, 36, "the chunk does not decompress");
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, stream, whole - 1, 36,
+                  "the chunk does not decompress");
     put_be32(next + 20, 0xFFFFFFFF);
-    check_damaged(&chunk, 0, stream, whole, 36, early);
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, stream, whole, 36, early);
     put_be32(stream + 8, 0);
-    check_damaged(&chunk, 0, stream, whole, 36, "the chunk has lz4 blocks of no size");
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, stream, whole, 36,
+                  "the chunk has lz4 blocks of no size");
     put_be32(stream, 1);
-    check_damaged(&chunk, 0, stream, whole, 36, "the chunk does not hold lz4 data of its size");
+    check_damaged(&chunk, NAUHA__MASK_SHUFFLED, stream, whole, 36,
+                  "the chunk does not hold lz4 data of its size");
     nauha__codec_free(chunk.codec);
 }
 
@@ -498,35 +587,82 @@ static void test_masks(void **state) {
     unsigned char back[SMALL], other[2 * SMALL];
     make_chunk(&chunk, &configs[0], DATA_RELU);
     size_t size = ZSTD_compress(other, sizeof other, chunk.plain, SMALL, 1);
-    assert_int_equal(nauha__codec_decode(chunk.codec, 4, 1, other, size, back, SMALL, NULL),
-                     NAUHA_OK);
+    const uint32_t compressed = NAUHA__SKIP_SPARSE | NAUHA__SKIP_SHUFFLE;
+    assert_int_equal(
+        nauha__codec_decode(chunk.codec, 4, compressed, other, size, back, SMALL, NULL), NAUHA_OK);
     assert_memory_equal(back, chunk.plain, SMALL);
     shuffle(4, chunk.plain, SMALL, other);
-    assert_int_equal(nauha__codec_decode(chunk.codec, 4, 2, other, SMALL, back, SMALL, NULL),
+    const uint32_t shuffled = NAUHA__SKIP_SPARSE | NAUHA__SKIP_COMPRESSION;
+    assert_int_equal(nauha__codec_decode(chunk.codec, 4, shuffled, other, SMALL, back, SMALL, NULL),
                      NAUHA_OK);
     assert_memory_equal(back, chunk.plain, SMALL);
-    for (uint32_t mask = 2; mask <= 3; mask++) {
+    size = sparse_image(4, chunk.plain, SMALL, other);
+    assert_int_equal(
+        nauha__codec_decode(chunk.codec, 4, NAUHA__MASK_SPARSE_RAW, other, size, back, SMALL, NULL),
+        NAUHA_OK);
+    assert_memory_equal(back, chunk.plain, SMALL);
+    for (size_t i = 0; i < 2; i++) {
+        uint32_t mask = i ? NAUHA__MASK_RAW : shuffled;
         check_damaged(&chunk, mask, other, SMALL - 1, SMALL,
                       "the chunk is stored raw with another size");
         check_damaged(&chunk, mask, other, SMALL + 1, SMALL,
                       "the chunk is stored raw with another size");
     }
-    check_damaged(&chunk, 4, other, SMALL, SMALL, "the chunk skips filters that there are not");
-    check_damaged(&chunk, UINT32_MAX, other, SMALL, SMALL,
-                  "the chunk skips filters that there are not");
-    check_damaged(&chunk, 3, other, SMALL + 4, SMALL + 4,
+    const char *none = "the chunk skips filters that there are not";
+    check_damaged(&chunk, 0, other, SMALL, SMALL, none);
+    check_damaged(&chunk, NAUHA__SKIP_COMPRESSION, other, SMALL, SMALL, none);
+    check_damaged(&chunk, 8, other, SMALL, SMALL, none);
+    check_damaged(&chunk, UINT32_MAX, other, SMALL, SMALL, none);
+    check_damaged(&chunk, NAUHA__MASK_RAW, other, SMALL + 4, SMALL + 4,
                   "the chunk is larger than a chunk can be");
     nauha__codec_free(chunk.codec);
     nauha__codec_free(NULL);
 }
 
+/* Sparse images that say more, less or other than they hold. */
+static void test_sparse_damage(void **state) {
+    (void)state;
+    struct chunk chunk;
+    unsigned char image[2 * SMALL];
+    make_chunk(&chunk, &configs[0], DATA_RELU);
+    const uint32_t raw = NAUHA__MASK_SPARSE_RAW;
+    const char *size_wrong = "the chunk has a sparse image of another size";
+    const char *bits_wrong = "the chunk has a bitmap of another number of items";
+    size_t size = sparse_image(4, chunk.plain, SMALL, image), bitmap = SMALL / 4 / 8;
+    assert_int_equal(decode(&chunk, raw, image, size, SMALL, NULL), NAUHA_OK);
+    for (size_t i = size - bitmap; i < size; i++)
+        for (unsigned bit = 0; bit < 8; bit++) {
+            image[i] = (unsigned char)(image[i] ^ 1u << bit);
+            check_damaged(&chunk, raw, image, size, SMALL, bits_wrong);
+            image[i] = (unsigned char)(image[i] ^ 1u << bit);
+        }
+    check_damaged(&chunk, raw, image, size - 1, SMALL, size_wrong);
+    check_damaged(&chunk, raw, image, size - 4, SMALL, NULL);
+    check_damaged(&chunk, raw, image, bitmap - 1, SMALL, size_wrong);
+    check_damaged(&chunk, raw, image, 0, SMALL, size_wrong);
+    check_damaged(&chunk, raw, image, SMALL + bitmap, SMALL, size_wrong);
+    /* 252 items: the last four bits of the bitmap belong to none. */
+    size = sparse_image(4, chunk.plain, SMALL - 16, image);
+    assert_int_equal(decode(&chunk, raw, image, size, SMALL - 16, NULL), NAUHA_OK);
+    image[size - 1] |= 0x80;
+    check_damaged(&chunk, raw, image, size, SMALL - 16, bits_wrong);
+    nauha__codec_free(chunk.codec);
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_round_trip_mixed),
-    cmocka_unit_test(test_sizes),           cmocka_unit_test(test_each_plane_by_itself),
-    cmocka_unit_test(test_constant_planes), cmocka_unit_test(test_parse),
-    cmocka_unit_test(test_truncated),       cmocka_unit_test(test_bytes_flipped),
-    cmocka_unit_test(test_zstd_damage),     cmocka_unit_test(test_lz4_blocks),
+    cmocka_unit_test(test_round_trip),
+    cmocka_unit_test(test_round_trip_mixed),
+    cmocka_unit_test(test_sizes),
+    cmocka_unit_test(test_each_plane_by_itself),
+    cmocka_unit_test(test_zeros_cost_a_bit),
+    cmocka_unit_test(test_constant_planes),
+    cmocka_unit_test(test_parse),
+    cmocka_unit_test(test_truncated),
+    cmocka_unit_test(test_bytes_flipped),
+    cmocka_unit_test(test_zstd_damage),
+    cmocka_unit_test(test_lz4_blocks),
     cmocka_unit_test(test_masks),
+    cmocka_unit_test(test_sparse_damage),
 };
 
 UNIT_MAIN(tests)

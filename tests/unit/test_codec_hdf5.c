@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Chunks of the codec under stock HDF5: H5Dread with the filters' plugins, and what the zstd plugin
- * does with damage. The test runner points HDF5_PLUGIN_PATH to ours. */
+/* Chunks of the codec under stock HDF5: H5Dread with the filters' plugins, and what ours do with
+ * damage. The test runner points HDF5_PLUGIN_PATH to ours. */
 #include "unit.h"
 
 #include <glob.h>
@@ -45,7 +45,8 @@ struct dataset {
     size_t item_size;
 };
 
-/* `chunks` chunks of chunk_bytes in a file in memory, shuffled and compressed by filter `id`. */
+/* `chunks` chunks of chunk_bytes in a file in memory, in the pipeline of a trace's streams;
+ * compressed by filter `id`. */
 static struct dataset open_dataset(unsigned id, size_t item_size, size_t chunk_bytes,
                                    size_t chunks) {
     const hid_t types[] = {0, H5T_NATIVE_UINT8, H5T_NATIVE_UINT16, 0, H5T_NATIVE_UINT32, 0, 0,
@@ -58,6 +59,9 @@ static struct dataset open_dataset(unsigned id, size_t item_size, size_t chunk_b
     d.space = H5Screate_simple(1, &total, NULL);
     d.plist = H5Pcreate(H5P_DATASET_CREATE);
     assert_true(H5Pset_chunk(d.plist, 1, &chunk) >= 0);
+    const unsigned sparse[] = {(unsigned)item_size, (unsigned)chunk_bytes};
+    assert_true(H5Pset_filter(d.plist, (H5Z_filter_t)NAUHA__FILTER_SPARSE, H5Z_FLAG_OPTIONAL, 2,
+                              sparse) >= 0);
     assert_true(H5Pset_shuffle(d.plist) >= 0);
     assert_true(H5Pset_filter(d.plist, (H5Z_filter_t)id, H5Z_FLAG_OPTIONAL, 0, NULL) >= 0);
     d.id = H5Dcreate2(d.file, "stream", d.type, d.space, H5P_DEFAULT, d.plist, H5P_DEFAULT);
@@ -71,6 +75,10 @@ static void close_dataset(struct dataset *d) {
     H5Pclose(d->plist);
     H5Sclose(d->space);
     assert_true(H5Fclose(d->file) >= 0);
+}
+
+static bool has_zeros(enum data_class class) {
+    return class == DATA_ZEROS || class == DATA_RELU || class == DATA_IMAGES;
 }
 
 /* A chunk of each of three classes through the codec, back through H5Dread. */
@@ -90,7 +98,8 @@ static void check_read(enum nauha__codec_method method, unsigned id, size_t item
         unsigned char *chunk = plain + i * CHUNK_BYTES;
         data_fill(classes[i], 17 + i, item_size, chunk, CHUNK_BYTES / item_size);
         nauha__codec_encode(codec, item_size, chunk, CHUNK_BYTES, stored, &size, &mask);
-        assert_int_equal(mask, classes[i] == DATA_RANDOM ? NAUHA__MASK_RAW : 0);
+        assert_int_equal(mask == NAUHA__MASK_RAW, classes[i] == DATA_RANDOM);
+        assert_int_equal((mask & NAUHA__SKIP_SPARSE) == 0, has_zeros(classes[i]) && item_size > 1);
         assert_true(H5Dwrite_chunk(d.id, H5P_DEFAULT, mask, &offset, size, stored) >= 0);
     }
     assert_true(H5Dread(d.id, d.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, back) >= 0);
@@ -140,7 +149,7 @@ static void check_written_by_stock(enum nauha__codec_method method, unsigned id)
     assert_true(H5Dget_chunk_storage_size(d.id, &offset, &size) >= 0);
     assert_true(size < CHUNK_BYTES);
     assert_true(H5Dread_chunk(d.id, H5P_DEFAULT, &offset, &mask, stored) >= 0);
-    assert_int_equal(mask, 0);
+    assert_int_equal(mask, NAUHA__MASK_SHUFFLED);
     assert_int_equal(nauha__codec_decode(codec, 4, mask, stored, size, back, CHUNK_BYTES, NULL),
                      NAUHA_OK);
     assert_memory_equal(back, plain, CHUNK_BYTES);
@@ -163,21 +172,21 @@ static void test_written_by_stock_lz4(void **state) {
     check_written_by_stock(NAUHA__CODEC_LZ4, NAUHA__FILTER_LZ4);
 }
 
-/* ---- damage under the zstd plugin ---- */
+/* ---- damage under the plugins ---- */
 
 enum { SMALL = 4096 };
 
-static void check_refused(const void *stored, size_t size) {
+static void check_refused(uint32_t mask, const void *stored, size_t size) {
     unsigned char back[SMALL];
     hsize_t offset = 0;
     struct dataset d = open_dataset(NAUHA__FILTER_ZSTD, 4, SMALL, 1);
-    assert_true(H5Dwrite_chunk(d.id, H5P_DEFAULT, 0, &offset, size, stored) >= 0);
+    assert_true(H5Dwrite_chunk(d.id, H5P_DEFAULT, mask, &offset, size, stored) >= 0);
     assert_true(H5Dread(d.id, d.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, back) < 0);
     assert_true(H5Eget_num(H5E_DEFAULT) > 0);
     close_dataset(&d);
 }
 
-static void test_plugin_refuses_damage(void **state) {
+static void test_zstd_plugin_refuses_damage(void **state) {
     (void)state;
     skip_without(NAUHA__FILTER_ZSTD, "zstd");
     unsigned char plain[SMALL], frame[2 * SMALL], bad[2 * SMALL];
@@ -185,23 +194,38 @@ static void test_plugin_refuses_damage(void **state) {
     size_t size = ZSTD_compress(frame, sizeof frame, plain, SMALL, 1);
     assert_false(ZSTD_isError(size));
     for (size_t part = 1; part < size; part += 97)
-        check_refused(frame, part);
+        check_refused(NAUHA__MASK_SHUFFLED, frame, part);
     memcpy(bad, frame, size);
     bad[0] ^= 1; /* the magic number */
-    check_refused(bad, size);
+    check_refused(NAUHA__MASK_SHUFFLED, bad, size);
     memcpy(bad, frame, size);
     bad[size] = 0; /* something after the frame */
-    check_refused(bad, size + 1);
+    check_refused(NAUHA__MASK_SHUFFLED, bad, size + 1);
     /* Frames that claim 2^40 and 2^31 bytes, no size, none at all (RFC 8878, section 3.1.1.1). */
     static const unsigned char huge[] = {0x28, 0xB5, 0x2F, 0xFD, 0xE0, 0, 0, 0,
                                          0,    0,    1,    0,    0,    1, 0, 0};
     static const unsigned char large[] = {0x28, 0xB5, 0x2F, 0xFD, 0xA0, 0, 0, 0, 0x80, 1, 0, 0};
     static const unsigned char unsaid[] = {0x28, 0xB5, 0x2F, 0xFD, 0, 0x58, 9, 0, 0, 'x'};
     static const unsigned char empty[] = {0x28, 0xB5, 0x2F, 0xFD, 0x20, 0, 1, 0, 0};
-    check_refused(huge, sizeof huge);
-    check_refused(large, sizeof large);
-    check_refused(unsaid, sizeof unsaid);
-    check_refused(empty, sizeof empty);
+    check_refused(NAUHA__MASK_SHUFFLED, huge, sizeof huge);
+    check_refused(NAUHA__MASK_SHUFFLED, large, sizeof large);
+    check_refused(NAUHA__MASK_SHUFFLED, unsaid, sizeof unsaid);
+    check_refused(NAUHA__MASK_SHUFFLED, empty, sizeof empty);
+}
+
+static void test_sparse_plugin_refuses_damage(void **state) {
+    (void)state;
+    skip_without(NAUHA__FILTER_SPARSE, "nauha sparse");
+    enum { BITMAP = SMALL / 4 / 8 };
+    unsigned char image[2 * SMALL] = {0};
+    const uint32_t raw = NAUHA__MASK_SPARSE_RAW;
+    image[4 * 8] = 0xff; /* eight items at the front of the chunk */
+    for (size_t size = 1; size < BITMAP + 4 * 8; size++)
+        check_refused(raw, image, size);
+    check_refused(raw, image, BITMAP + 4 * 8 + 1);
+    check_refused(raw, image, BITMAP + 4 * 8 + 4);
+    image[4 * 8 + BITMAP - 1] = 1;
+    check_refused(raw, image, BITMAP + 4 * 8);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -209,7 +233,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(test_stock_lz4, setup),
     cmocka_unit_test_setup(test_written_by_stock_zstd, setup),
     cmocka_unit_test_setup(test_written_by_stock_lz4, setup),
-    cmocka_unit_test_setup(test_plugin_refuses_damage, setup),
+    cmocka_unit_test_setup(test_zstd_plugin_refuses_damage, setup),
+    cmocka_unit_test_setup(test_sparse_plugin_refuses_damage, setup),
 };
 
 UNIT_MAIN(tests)

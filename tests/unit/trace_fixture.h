@@ -102,6 +102,10 @@ static inline hid_t fixture_dataset(hid_t file, const char *path, hid_t type, hs
     assert_true(H5Pset_chunk(plist, 1, &chunk) >= 0);
     if (method != NAUHA__CODEC_NONE) {
         unsigned filter = method == NAUHA__CODEC_LZ4 ? NAUHA__FILTER_LZ4 : NAUHA__FILTER_ZSTD;
+        const unsigned sparse[] = {(unsigned)H5Tget_size(type),
+                                   (unsigned)(chunk * H5Tget_size(type))};
+        assert_true(H5Pset_filter(plist, (H5Z_filter_t)NAUHA__FILTER_SPARSE, H5Z_FLAG_OPTIONAL, 2,
+                                  sparse) >= 0);
         assert_true(H5Pset_shuffle(plist) >= 0);
         assert_true(H5Pset_filter(plist, (H5Z_filter_t)filter, H5Z_FLAG_OPTIONAL, 0, NULL) >= 0);
     }

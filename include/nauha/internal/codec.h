@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Compressing one chunk of a stream so that stock HDF5 filters read it back: shuffle followed by
- * zstd (filter 32015) or lz4 (filter 32004).
+/* Compressing one chunk of a stream so that HDF5's filters read it back. A stream's pipeline is
+ * three filters, of which a chunk skips one or all: sparse (a filter of ours, for chunks with many
+ * zeros, see recorder/core/sparse.h), shuffle (for the others), zstd (32015) or lz4 (32004).
  *
  * Threads: one codec object per thread.
  */
@@ -11,8 +12,20 @@
 
 #define NAUHA__FILTER_ZSTD 32015u
 #define NAUHA__FILTER_LZ4 32004u
-/* Filter mask of a chunk stored raw: both filters of the pipeline skipped. */
-#define NAUHA__MASK_RAW 3u
+/* Of the range that is nobody's. Its client data: item size, bytes of a chunk. */
+#define NAUHA__FILTER_SPARSE 42042u
+
+/* Bits of a chunk's filter mask: a set bit means that the filter was skipped. */
+enum nauha__skip {
+    NAUHA__SKIP_SPARSE = 1u << 0,
+    NAUHA__SKIP_SHUFFLE = 1u << 1,
+    NAUHA__SKIP_COMPRESSION = 1u << 2
+};
+/* The masks that encode gives. */
+#define NAUHA__MASK_SHUFFLED NAUHA__SKIP_SPARSE
+#define NAUHA__MASK_SPARSE NAUHA__SKIP_SHUFFLE
+#define NAUHA__MASK_SPARSE_RAW (NAUHA__SKIP_SHUFFLE | NAUHA__SKIP_COMPRESSION)
+#define NAUHA__MASK_RAW (NAUHA__SKIP_SPARSE | NAUHA__SKIP_SHUFFLE | NAUHA__SKIP_COMPRESSION)
 
 enum nauha__codec_method { NAUHA__CODEC_NONE, NAUHA__CODEC_LZ4, NAUHA__CODEC_ZSTD };
 
@@ -20,9 +33,10 @@ struct nauha__codec_config {
     enum nauha__codec_method method;
     int level;      /* of zstd's entropy stage; see has_level */
     bool has_level; /* false: the measured default */
+    bool standard;  /* registered filters alone: no sparse chunks */
 };
 
-/* "zstd", "zstd:LEVEL", "lz4", "none". INVALID names what is accepted. */
+/* "zstd", "zstd:LEVEL", "lz4", "none"; ",standard" may follow. INVALID names what is accepted. */
 enum nauha_status nauha__codec_parse(const char *text, struct nauha__codec_config *config,
                                      struct nauha_error *err);
 
@@ -42,7 +56,7 @@ void nauha__codec_encode(struct nauha__codec *codec, size_t item_size, const voi
                          size_t bytes, void *dst, size_t *stored, uint32_t *filter_mask);
 
 /* The reverse, for a chunk of exactly `bytes`. src is untrusted. DAMAGED: it does not decode to
- * exactly that. filter_mask bit 0 is shuffle, bit 1 compression; a set bit means skipped. */
+ * exactly that. */
 enum nauha_status nauha__codec_decode(struct nauha__codec *codec, size_t item_size,
                                       uint32_t filter_mask, const void *src, size_t stored,
                                       void *dst, size_t bytes, struct nauha_error *err);

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/* Zero suppression; see sparse.h. One definition for each item size; on x86 with AVX-512 sixteen
+ * items of four bytes go at a time.
+ *
+ * Threads: any thread.
+ */
+#include "recorder/core/sparse.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define HAVE_AVX512 1
+#include <immintrin.h>
+#endif
+
+/* Below this part of zeros the planes of all items are as small and sooner made. */
+#define PAYS_FROM 8u /* one in so many */
+#define SAMPLE_RUNS 16u
+#define SAMPLE_RUN 64u
+
+static bool is_zero(size_t item_size, const unsigned char *item) {
+    static const unsigned char zero[8];
+    return memcmp(item, zero, item_size) == 0;
+}
+
+bool nauha__sparse_pays(size_t item_size, const void *items, size_t count) {
+    if (item_size < 2 || count < 8 * sizeof(uint64_t))
+        return false;
+    size_t run = count < SAMPLE_RUNS * SAMPLE_RUN ? count / SAMPLE_RUNS : SAMPLE_RUN;
+    size_t zeros = 0;
+    for (size_t r = 0; r < SAMPLE_RUNS; r++) {
+        const unsigned char *at =
+            (const unsigned char *)items + (count - run) / (SAMPLE_RUNS - 1) * r * item_size;
+        for (size_t i = 0; i < run; i++)
+            zeros += is_zero(item_size, at + i * item_size);
+    }
+    return zeros * PAYS_FROM >= run * SAMPLE_RUNS;
+}
+
+/* ---- portable: eight items to a byte of the bitmap ---- */
+
+#define DEFINE_PORTABLE(type)                                                                      \
+    static size_t pack_##type(const type *items, size_t first, size_t count, type *packed,         \
+                              size_t n, unsigned char *bitmap) {                                   \
+        for (size_t i = first; i < count; i += 8) {                                                \
+            unsigned bits = 0;                                                                     \
+            for (unsigned k = 0; k < 8 && i + k < count; k++) {                                    \
+                packed[n] = items[i + k];                                                          \
+                unsigned set = items[i + k] != 0;                                                  \
+                bits |= set << k;                                                                  \
+                n += set;                                                                          \
+            }                                                                                      \
+            bitmap[i / 8] = (unsigned char)bits;                                                   \
+        }                                                                                          \
+        return n;                                                                                  \
+    }                                                                                              \
+    static void expand_##type(const type *packed, size_t n, const unsigned char *bitmap,           \
+                              size_t first, size_t count, type *items) {                           \
+        for (size_t i = first; i < count; i += 8) {                                                \
+            unsigned bits = bitmap[i / 8];                                                         \
+            for (unsigned k = 0; k < 8 && i + k < count; k++) {                                    \
+                unsigned set = bits >> k & 1;                                                      \
+                items[i + k] = (type)(packed[n] & (type)(0 - (type)set));                          \
+                n += set;                                                                          \
+            }                                                                                      \
+        }                                                                                          \
+    }
+
+DEFINE_PORTABLE(uint16_t)
+DEFINE_PORTABLE(uint32_t)
+DEFINE_PORTABLE(uint64_t)
+
+/* ---- AVX-512, four bytes; each returns how many items it did ---- */
+
+#ifdef HAVE_AVX512
+#define AVX512 __attribute__((target("avx512f,popcnt")))
+
+AVX512 static size_t pack_avx512(const uint32_t *items, size_t count, uint32_t *packed, size_t *n,
+                                 unsigned char *bitmap) {
+    size_t i = 0, at = 0;
+    for (; i + 16 <= count; i += 16) {
+        __m512i values = _mm512_loadu_si512(items + i);
+        __mmask16 set = _mm512_test_epi32_mask(values, values);
+        _mm512_storeu_si512(packed + at, _mm512_maskz_compress_epi32(set, values));
+        at += (size_t)__builtin_popcount(set);
+        memcpy(bitmap + i / 8, &set, sizeof set);
+    }
+    *n = at;
+    return i;
+}
+
+AVX512 static size_t expand_avx512(const uint32_t *packed, size_t *n, const unsigned char *bitmap,
+                                   size_t count, uint32_t *items) {
+    size_t i = 0, at = 0;
+    for (; i + 16 <= count; i += 16) {
+        __mmask16 set;
+        memcpy(&set, bitmap + i / 8, sizeof set);
+        __m512i values = _mm512_maskz_expand_epi32(set, _mm512_loadu_si512(packed + at));
+        _mm512_storeu_si512(items + i, values);
+        at += (size_t)__builtin_popcount(set);
+    }
+    *n = at;
+    return i;
+}
+
+static bool has_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("popcnt");
+}
+#endif
+
+/* ---- any size ---- */
+
+size_t nauha__sparse_pack(size_t item_size, const void *items, size_t count, void *packed,
+                          unsigned char *bitmap) {
+    size_t done = 0, n = 0;
+    if (item_size == 2)
+        return pack_uint16_t(items, 0, count, packed, 0, bitmap);
+    if (item_size == 8)
+        return pack_uint64_t(items, 0, count, packed, 0, bitmap);
+#ifdef HAVE_AVX512
+    if (has_avx512())
+        done = pack_avx512(items, count, packed, &n, bitmap);
+#endif
+    return pack_uint32_t(items, done, count, packed, n, bitmap);
+}
+
+void nauha__sparse_expand(size_t item_size, const void *packed, const unsigned char *bitmap,
+                          size_t count, void *items) {
+    size_t done = 0, n = 0;
+    if (item_size == 2) {
+        expand_uint16_t(packed, 0, bitmap, 0, count, items);
+        return;
+    }
+    if (item_size == 8) {
+        expand_uint64_t(packed, 0, bitmap, 0, count, items);
+        return;
+    }
+#ifdef HAVE_AVX512
+    if (has_avx512())
+        done = expand_avx512(packed, &n, bitmap, count, items);
+#endif
+    expand_uint32_t(packed, n, bitmap, done, count, items);
+}
+
+size_t nauha__sparse_bits(const unsigned char *bitmap, size_t count) {
+    size_t bytes = nauha__sparse_bitmap_bytes(count), bits = 0, i = 0;
+    for (; i + 8 <= bytes; i += 8) {
+        uint64_t word;
+        memcpy(&word, bitmap + i, sizeof word);
+        bits += (size_t)__builtin_popcountll(word);
+    }
+    for (; i < bytes; i++)
+        bits += (size_t)__builtin_popcount(bitmap[i]);
+    bool beyond = count % 8 && bitmap[bytes - 1] >> count % 8;
+    return beyond ? SIZE_MAX : bits;
+}

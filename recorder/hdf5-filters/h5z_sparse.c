@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* The filter of sparse chunks (recorder/core/sparse.h) as an HDF5 plugin, for h5dump, h5py and
+ * every other program on HDF5. It reads alone: where something else writes it is skipped. Client
+ * data: item size, bytes of a chunk.
+ *
+ * Threads: any; each call has memory of its own.
+ */
+#include <hdf5.h>
+#include <H5PLextern.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "nauha/internal/codec.h"
+#include "recorder/core/sparse.h"
+
+__attribute__((visibility("default"))) H5PL_type_t H5PLget_plugin_type(void);
+__attribute__((visibility("default"))) const void *H5PLget_plugin_info(void);
+
+struct chunk {
+    size_t item_size, bytes, count, bitmap;
+};
+
+/* The image of a chunk as items. NULL: it is none, or memory is short. */
+static void *expand(const struct chunk *chunk, const unsigned char *image, size_t size) {
+    if (size < chunk->bitmap || (size - chunk->bitmap) % chunk->item_size != 0)
+        return NULL;
+    size_t packed_bytes = size - chunk->bitmap, kept = packed_bytes / chunk->item_size;
+    const unsigned char *bitmap = image + packed_bytes;
+    if (nauha__sparse_bits(bitmap, chunk->count) != kept)
+        return NULL;
+    unsigned char *packed = H5allocate_memory(packed_bytes + NAUHA__SPARSE_SLACK, 1);
+    unsigned char *items = packed ? H5allocate_memory(chunk->bytes, 0) : NULL;
+    if (items) {
+        nauha__unshuffle(chunk->item_size, image, packed_bytes, packed);
+        nauha__sparse_expand(chunk->item_size, packed, bitmap, chunk->count, items);
+    }
+    H5free_memory(packed);
+    return items;
+}
+
+static size_t filter(unsigned flags, size_t value_count, const unsigned values[], size_t bytes,
+                     size_t *buffer_size, void **buffer) {
+    if (!(flags & H5Z_FLAG_REVERSE) || value_count != 2)
+        return 0;
+    struct chunk chunk = {.item_size = values[0], .bytes = values[1]};
+    if ((chunk.item_size != 2 && chunk.item_size != 4 && chunk.item_size != 8) ||
+        chunk.bytes == 0 || chunk.bytes % chunk.item_size != 0)
+        return 0;
+    chunk.count = chunk.bytes / chunk.item_size;
+    chunk.bitmap = nauha__sparse_bitmap_bytes(chunk.count);
+    void *result = expand(&chunk, *buffer, bytes);
+    if (!result)
+        return 0;
+    H5free_memory(*buffer);
+    *buffer = result;
+    *buffer_size = chunk.bytes;
+    return chunk.bytes;
+}
+
+static const H5Z_class2_t filter_class = {
+    .version = H5Z_CLASS_T_VERS,
+    .id = NAUHA__FILTER_SPARSE,
+    .encoder_present = 1, /* without, no dataset could be made with it */
+    .decoder_present = 1,
+    .name = "nauha sparse",
+    .filter = filter,
+};
+
+H5PL_type_t H5PLget_plugin_type(void) {
+    return H5PL_TYPE_FILTER;
+}
+
+const void *H5PLget_plugin_info(void) {
+    return &filter_class;
+}
