@@ -263,6 +263,19 @@ static void lose(struct nauha_recorder *recorder, const struct nauha__outgoing *
     nauha__writer_lose(&recorder->writer, out->kind, reason, out->bytes);
 }
 
+/* Copies the elements into the buffer, unless they are in the trace already. */
+static enum nauha_status put(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
+                             struct nauha__place *place) {
+    if (nauha__repeats_find(&recorder->repeats, out->tensor, out->bytes, place))
+        return NAUHA_OK;
+    enum nauha_status status =
+        nauha__buffer_put(&recorder->writer.buffer, out->kind, out->tensor, out->bytes,
+                          !recorder->config->drop, place);
+    if (status == NAUHA_OK)
+        nauha__repeats_note(&recorder->repeats, out->tensor, out->bytes, *place);
+    return status;
+}
+
 static void store(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
                   uint64_t time_ns) {
     struct nauha__writer *writer = &recorder->writer;
@@ -276,8 +289,7 @@ static void store(struct nauha_recorder *recorder, const struct nauha__outgoing 
     if (out->lost)
         status = NAUHA_LIMIT;
     else if (status == NAUHA_OK && !out->placed && out->tensor)
-        status = nauha__buffer_put(&writer->buffer, out->kind, out->tensor, out->bytes,
-                                   !recorder->config->drop, &place);
+        status = put(recorder, out, &place);
     if (status != NAUHA_OK) {
         lose(recorder, out, status);
         return;

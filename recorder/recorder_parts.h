@@ -7,6 +7,7 @@
 #define NAUHA_RECORDER_PARTS_H
 
 #include "nauha/internal/message.h"
+#include "recorder/repeats.h"
 #include "recorder/writer.h"
 
 /* A parameter's value as a step's forward saw it. */
@@ -56,6 +57,7 @@ struct nauha_recorder {
     uint64_t messages, bytes_published;
     struct nauha__held_list held;  /* of the open step, or after the last one */
     struct nauha__held_list fresh; /* being made */
+    struct nauha__repeats repeats;
     void *scratch;                 /* for the tap's differences and gathered tensors */
     size_t scratch_bytes;
 };

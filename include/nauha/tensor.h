@@ -42,13 +42,17 @@ enum nauha_dtype {
 
 /* A view; everything in it is borrowed. ndim 0 is a scalar of one element. `strides` counts
  * elements and may be NULL: row-major contiguous. Tensors handed to subscribers are always
- * contiguous. `data` may be NULL only where a dimension is 0. */
+ * contiguous. `data` may be NULL only where a dimension is 0.
+ *
+ * `identity` is for publishers: tensors of one identity have the same elements, so that they need
+ * not be stored again; 0: nothing is known. A number must not be used again for other elements. */
 struct nauha_tensor {
     const void *data;
     enum nauha_dtype dtype;
     uint32_t ndim;
     const int64_t *shape;
     const int64_t *strides;
+    uint64_t identity;
 };
 
 /* Bytes of one element; 0 for a value outside the enum. */

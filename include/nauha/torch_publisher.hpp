@@ -373,6 +373,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
             tell(reason);
             return;
         }
+        view.tensor.identity = identities_.of(tensor);
         use_tag(moment.tag);
         nauha_error error = NAUHA_ERROR_INIT;
         check(nauha_recorder_publish(recorder_, kind, module, slot, moment.call, &view.tensor,
@@ -594,6 +595,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
     std::vector<std::unique_ptr<Record>> records_;
     std::unordered_map<const torch::nn::Module *, Record *> by_address_;
     std::map<std::string, const Record *> names_;
+    Identities identities_;
     std::unordered_map<std::string, uint32_t> slots_;
     bool unnamed_ = false;
 

@@ -9,6 +9,7 @@
 #include <map>
 #include <string>
 #include <typeinfo>
+#include <unordered_map>
 
 #include <torch/torch.h>
 #include <torch/version.h>
@@ -88,6 +89,52 @@ inline const void *const_data(const torch::Tensor &tensor) {
     return tensor.data_ptr();
 #endif
 }
+
+/* Numbers for tensors: the same number means the same elements. A tensor is known again while it
+ * lives, by what libtorch counts as writing to it: as itself, or as a view of all of it. */
+class Identities {
+  public:
+    /* 0 where libtorch does not count, or elements are not what lies in memory. */
+    uint64_t of(const torch::Tensor &tensor) {
+        if (tensor.is_inference() || tensor.layout() != torch::kStrided || tensor.is_neg())
+            return 0;
+        const auto version = tensor._version();
+        const void *address = const_data(tensor);
+        const auto found = known_.find(address);
+        if (found != known_.end() && found->second.version == version) {
+            const auto other = found->second.tensor.lock();
+            if (other && is_view_of_all(tensor, torch::Tensor(other)))
+                return found->second.number;
+        }
+        if (known_.size() >= MAX)
+            known_.clear();
+        known_.erase(address);
+        known_.emplace(address, Known{Weak(tensor.getIntrusivePtr()), version, ++last_});
+        return last_;
+    }
+
+  private:
+    static constexpr size_t MAX = 4096;
+    using Weak = c10::weak_intrusive_ptr<c10::TensorImpl, c10::UndefinedTensorImpl>;
+    struct Known {
+        Weak tensor;
+        int64_t version;
+        uint64_t number;
+    };
+
+    static bool is_view_of_all(const torch::Tensor &tensor, const torch::Tensor &other) {
+        if (tensor.is_same(other))
+            return true;
+        if (!tensor.is_view() || tensor.numel() != other.numel() || !tensor.is_contiguous() ||
+            !other.is_contiguous())
+            return false;
+        const auto base = tensor._base();
+        return base.is_same(other) || (other.is_view() && base.is_same(other._base()));
+    }
+
+    std::unordered_map<const void *, Known> known_;
+    uint64_t last_ = 0;
+};
 
 /* A tensor as the recorder takes it: in the CPU's memory, dense and real. `held` keeps it. */
 struct View {

@@ -219,6 +219,48 @@ class Models(Case):
         gradients = {(m.module, m.slot) for m in trace.of("layer_gradients")}
         self.assertEqual(gradients, {("tuple", "1.0"), ("dict", "deep.b.0"), ("data", "hidden"), ("named", "left"), ("", "")})
 
+    def test_one_tensor_under_several_names_is_stored_once(self):
+        class Residual(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.inner, self.short = nn.Linear(16, 16), nn.Identity()
+
+            def forward(self, x):
+                return self.inner(x) + self.short(x)
+
+        model = nn.Sequential(nn.Unflatten(1, (4, 4)), nn.Flatten(), Residual(), nn.Sequential(nn.Linear(16, 16)))
+        kept = {}
+        for name, module in model.named_modules():
+            module.register_forward_hook(lambda m, i, output, name=name: kept.__setitem__(name, output.detach().clone()))
+        loss_function = nn.MSELoss()
+        self.export(model).set_loss(loss_function)
+        train(model, batches(1, 16, 16, size=64), loss_function=loss_function)
+        trace = self.trace()
+        place = {(m.kind, m.module): (int(m.row["stream"]), int(m.row["offset"])) for m in trace.messages if m.has_data}
+        for kind, left, right in (("activations", "0", "1"), ("activations", "1", "2.short"), ("activations", "3.0", "3"),
+                                  ("activations", "3.0", ""), ("layer_gradients", "3", "3.0"),
+                                  ("layer_gradients", "2", "2.inner"), ("layer_gradients", "2", "2.short")):
+            if (kind, left) in place and (kind, right) in place:  # what needs no gradient has none
+                self.assertEqual(place[kind, left], place[kind, right], f"{kind} of {left!r} and {right!r}")
+        self.assertEqual(place["network_output", ""], place["activations", ""])
+        self.assertNotEqual(place["activations", "2"], place["activations", "2.inner"])
+        for name, expected in kept.items():
+            self.same(self.one(trace, "activations", name), expected)
+
+    def test_a_tensor_written_in_place_is_another_one(self):
+        class Doubled(nn.Module):
+            def forward(self, x):
+                return x.mul_(2)
+
+        model = nn.Sequential(nn.Linear(16, 16), Doubled(), nn.Sequential(Doubled()))
+        self.export(model)
+        (x, y), = batches(1, 16, 16, size=64)
+        first = model[0](x).detach()
+        train(model, [(x, y)])
+        trace = self.trace()
+        for name, expected in (("0", first), ("1", 2 * first), ("2.0", 4 * first), ("2", 4 * first)):
+            self.same(self.one(trace, "activations", name), expected)
+
     def test_in_place_relu_after_batch_norm(self):
         def build(inplace):
             torch.manual_seed(3)

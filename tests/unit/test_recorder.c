@@ -201,6 +201,45 @@ static void test_strided_tensors(void **state) {
     free(matrix);
 }
 
+/* What has an identity is stored once, as long as it is what it was. */
+static void test_one_tensor_under_several_names(void **state) {
+    (void)state;
+    struct nauha_recorder *recorder = recorded_open((const char *[]){"codec", "none", NULL});
+    enum { COUNT = 100000 };
+    float *values = malloc(COUNT * sizeof *values);
+    const int64_t shape[] = {COUNT}, other_shape[] = {10, COUNT / 10};
+    struct nauha_tensor tensor = {.data = values, .ndim = 1, .shape = shape, .identity = 7};
+    for (int i = 0; i < COUNT; i++)
+        values[i] = (float)i;
+    publish(recorder, NAUHA_KIND_ACTIVATIONS, add_module(recorder, "inner"), &tensor);
+    tensor.ndim = 2;
+    tensor.shape = other_shape;
+    publish(recorder, NAUHA_KIND_ACTIVATIONS, add_module(recorder, "outer"), &tensor);
+    publish(recorder, NAUHA_KIND_NETWORK_OUTPUT, NAUHA_NONE, &tensor);
+    struct nauha_recorder_stats stats;
+    must(nauha_recorder_flush(recorder, NULL), NULL);
+    nauha_recorder_get_stats(recorder, &stats);
+    assert_int_equal(stats.bytes_published, 3 * COUNT * sizeof *values);
+    assert_int_equal(stats.bytes_stored, 2 * 256 * 1024);
+    for (int i = 0; i < COUNT; i++)
+        values[i] = -1; /* behind everybody's back */
+    publish(recorder, NAUHA_KIND_NETWORK_OUTPUT, NAUHA_NONE, &tensor);
+    tensor.identity = 7 + 1024;
+    publish(recorder, NAUHA_KIND_NETWORK_OUTPUT, NAUHA_NONE, &tensor);
+    close_recorder(recorder);
+    struct recorded got = read_back();
+    assert_int_equal(got.count, 5);
+    for (size_t m = 0; m < got.count; m++)
+        for (int i = 0; i < COUNT; i++) {
+            float value;
+            memcpy(&value, got.messages[m].data + (size_t)i * sizeof value, sizeof value);
+            assert_true(value == (m < 3 ? (float)i : -1));
+        }
+    assert_int_equal(got.messages[1].info.ndim, 2);
+    forget(&got);
+    free(values);
+}
+
 static void test_wrong_messages_are_refused(void **state) {
     (void)state;
     struct nauha_error err = NAUHA_ERROR_INIT;
@@ -509,6 +548,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_messages_after_a_step_carry_its_stamps),
     TEST(test_every_type_and_codec),
     TEST(test_strided_tensors),
+    TEST(test_one_tensor_under_several_names),
     TEST(test_wrong_messages_are_refused),
     TEST(test_values_between_steps_are_stored_once),
     TEST(test_selected_updates_need_no_weights),

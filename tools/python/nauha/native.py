@@ -54,7 +54,7 @@ class Tensor(Structure):
     """struct nauha_tensor; `strides` NULL: contiguous"""
 
     _fields_ = [("data", c_void_p), ("dtype", c_int), ("ndim", c_uint32), ("shape", POINTER(c_int64)),
-                ("strides", POINTER(c_int64))]
+                ("strides", POINTER(c_int64)), ("identity", c_uint64)]
 
 
 class Parameter(Structure):

@@ -111,6 +111,7 @@ class Publisher:
         self.depth = library.nauha_recorder_depth(self.recorder)
         self.wanted = Wanted(self.names, options, rank)
         self.out = Sender(self.recorder, self.tell)
+        self._identities = tensors.Identities()
         self._slots = {"": 0}
         self._tags = {"default": 0}
         self.step_open = False
@@ -199,7 +200,8 @@ class Publisher:
         if self.wanted(kind, module, tag):
             if tensor is not None and self.out.immediate and not tensor.is_cpu:
                 self.stage(tensor.device.type)
-            self.out.publish(kind, module, slot, call, tag, tensor)
+            identity = 0 if tensor is None else self._identities.of(tensor)
+            self.out.publish(kind, module, slot, call, tag, tensor, identity)
 
     def _stage_for(self, values):
         if self.out.immediate:

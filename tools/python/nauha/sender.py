@@ -38,12 +38,14 @@ class Sender:
         self._error = native.NativeError()
         self._error_address = ctypes.byref(self._error)
 
-    def publish(self, kind, module, slot, call, tag, tensor):
+    def publish(self, kind, module, slot, call, tag, tensor, identity=0):
+        """identity: see struct nauha_tensor."""
         if tag != self._tag:
             self._set_tag(tag)
         address = held = None
         if tensor is not None:
-            _, address, held = self._views.view(tensor)
+            view, address, held = self._views.view(tensor)
+            view.identity = identity
         if library.nauha_recorder_publish(self._recorder, kind, module, slot, call, address, self._error_address):
             self._tell(self._error.text())
         del held  # it had to live until here

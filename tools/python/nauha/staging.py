@@ -125,7 +125,7 @@ class Stager:
 
     # ---- the training's side ----
 
-    def publish(self, kind, module, slot, call, tag, tensor):
+    def publish(self, kind, module, slot, call, tag, tensor, identity=0):
         if tensor is None:
             self._later(self._sender.publish, kind, module, slot, call, tag, None)
             return
@@ -134,12 +134,12 @@ class Stager:
         if count > self._ring.capacity:  # does not fit: wait for it here
             host = torch.empty(tensor.shape, dtype=tensor.dtype)
             HostDevice.copy(tensor, host)
-            self._later(self._sender.publish, kind, module, slot, call, tag, host)
+            self._later(self._sender.publish, kind, module, slot, call, tag, host, identity)
             self.drain()
             return
         host = self._ring.take(count)[:count].view(tensor.dtype).view(tensor.shape)
         done = self._device.copy(tensor, host)
-        self._calls.put((done, self._publish_from_ring, (kind, module, slot, call, tag, host)))
+        self._calls.put((done, self._publish_from_ring, (kind, module, slot, call, tag, host, identity)))
 
     def begin_step(self, values):
         self._with_parameters(self._sender.begin_step, values)

@@ -5,6 +5,8 @@ No tensor is copied here but those that have no plain memory (sparse, lazily neg
 """
 import ctypes
 import dataclasses
+import itertools
+import weakref
 
 import torch
 
@@ -18,7 +20,7 @@ for _name, _number in (("float32", "f32"), ("float64", "f64"), ("float16", "f16"
     if hasattr(torch, _name):  # the fp8 types came with 2.1
         DTYPES[getattr(torch, _name)] = native.DTYPES.index(_number)
 
-_MAX_FORMS = 4096  # distinct (type, shape, strides) remembered: trainings with varying lengths have many
+_MAX_FORMS = 4096  # distinct (type, shape, strides), and tensors, remembered: trainings with varying lengths have many
 _MAX_DEPTH = 8  # of tuples in dicts in dataclasses
 
 
@@ -73,6 +75,39 @@ def fill(view, tensor):
     view.shape = (ctypes.c_int64 * max(view.ndim, 1))(*tensor.shape)
     view.strides = None if tensor.is_contiguous() else (ctypes.c_int64 * max(view.ndim, 1))(*tensor.stride())
     view.data = tensor.data_ptr()
+
+
+class Identities:
+    """Numbers for tensors: the same number means the same elements. A tensor is known again while it lives, by
+    what PyTorch counts as writing to it: as itself, or as a view of all of it."""
+
+    def __init__(self):
+        self._known = {}  # address -> (weak tensor, version, number)
+        self._numbers = itertools.count(1)
+
+    def of(self, tensor):
+        """0 where PyTorch does not count, or elements are not what lies in memory."""
+        if tensor.is_inference() or tensor.layout is not torch.strided or tensor.is_neg():
+            return 0
+        address, version = tensor.data_ptr(), tensor._version
+        weak, known_version, number = self._known.get(address, (None, 0, 0))
+        if number and known_version == version and _is_view_of_all(tensor, weak()):
+            return number
+        if len(self._known) >= _MAX_FORMS:
+            self._known.clear()
+        number = next(self._numbers)
+        self._known[address] = weakref.ref(tensor), version, number
+        return number
+
+
+def _is_view_of_all(tensor, other):
+    """Whether two tensors at the same address are one memory with the same elements; other: None if it is gone."""
+    if tensor is other:
+        return True
+    if other is None or tensor.numel() != other.numel() or not (tensor.is_contiguous() and other.is_contiguous()):
+        return False
+    base, other_base = tensor._base, other._base
+    return base is not None and (base is other or base is other_base)
 
 
 def each_tensor(value, path="", depth=0):
