@@ -257,10 +257,11 @@ struct nauha__block *nauha__buffer_take_encoded(struct nauha__buffer *buffer,
                                                 const struct timespec *deadline) {
     pthread_mutex_lock(&buffer->lock);
     struct nauha__block *block = queue_pop(&buffer->encoded);
-    if (!block) {
+    if (!block && !buffer->woken) {
         pthread_cond_timedwait(&buffer->encoded_more, &buffer->lock, deadline);
         block = queue_pop(&buffer->encoded);
     }
+    buffer->woken = false;
     pthread_mutex_unlock(&buffer->lock);
     return block;
 }
@@ -276,6 +277,7 @@ void nauha__buffer_give_free(struct nauha__buffer *buffer, struct nauha__block *
 
 void nauha__buffer_wake_writer(struct nauha__buffer *buffer) {
     pthread_mutex_lock(&buffer->lock);
+    buffer->woken = true;
     pthread_cond_signal(&buffer->encoded_more);
     pthread_mutex_unlock(&buffer->lock);
 }

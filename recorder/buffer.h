@@ -62,6 +62,7 @@ struct nauha__buffer {
     uint64_t sealed_count; /* tickets given */
     uint64_t blocked_ns;
     bool closing; /* no more blocks will be sealed */
+    bool woken;   /* the writer is to look around, even where there is no block */
 };
 
 /* Where a message's elements lie. */
