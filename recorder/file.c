@@ -14,14 +14,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The locked byte lies far behind any data, so that locks on the data are not in its way. */
-#define LOCK_BYTE ((off_t)1 << 62)
-
 /* ---- one writer at a time ---- */
 
 /* Where the file system knows no locks, there is no protection and no error. */
 static bool locked_by_another(int fd) {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_BYTE, .l_len = 1};
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = NAUHA__LOCK_BYTE, .l_len = 1};
     return fcntl(fd, F_OFD_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES);
 }
 

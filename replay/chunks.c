@@ -26,6 +26,7 @@ struct stream {
     enum nauha__codec_method method;
     char *fault;     /* why it cannot be opened, so that no message tries again; NULL: it can */
     bool subtracted; /* derived messages were read from it: whole chunks are needed again */
+    bool stale;      /* it has chunks that were written after its dataset was opened */
 };
 
 /* One decoded chunk; the slots form a ring in order of use, `head` the latest. */
@@ -43,6 +44,7 @@ struct nauha__chunks {
     size_t stream_bound; /* past the last stream in use */
     struct nauha__chunk *entries;
     size_t count, capacity;
+    uint32_t added; /* rows of the table taken so far */
     bool incomplete;
     struct slot *slots;
     uint32_t slot_count, slot_max, head;
@@ -102,6 +104,10 @@ static enum nauha_status no_memory(const struct nauha__chunks *chunks, struct na
                            chunks->path);
 }
 
+static struct stream *stream_of(const struct nauha__chunks *chunks, uint16_t number) {
+    return number == NAUHA__NO_STREAM ? NULL : chunks->streams[number];
+}
+
 enum nauha_status nauha__chunks_add_stream(struct nauha__chunks *chunks,
                                            const struct nauha__stream_row *row,
                                            struct nauha_error *err) {
@@ -143,10 +149,16 @@ enum nauha_status nauha__chunks_add(struct nauha__chunks *chunks,
         .hash = row->hash,
         .stored = row->stored,
         .filter_mask = row->filter_mask,
-        .order = (uint32_t)chunks->count,
+        .order = chunks->added++,
         .stream = row->stream,
     };
     chunks->count++;
+    struct stream *stream = stream_of(chunks, row->stream);
+    if (stream) {
+        stream->stale = true;
+        free(stream->fault);
+        stream->fault = NULL;
+    }
     return NAUHA_OK;
 }
 
@@ -164,6 +176,9 @@ static int compare_chunks(const void *left, const void *right) {
 }
 
 void nauha__chunks_seal(struct nauha__chunks *chunks) {
+    for (size_t i = 0; i < chunks->stream_bound; i++)
+        if (chunks->streams[i])
+            chunks->streams[i]->first = chunks->streams[i]->count = 0;
     if (chunks->count > 1)
         qsort(chunks->entries, chunks->count, sizeof *chunks->entries, compare_chunks);
     size_t kept = 0;
@@ -171,10 +186,14 @@ void nauha__chunks_seal(struct nauha__chunks *chunks) {
         const struct nauha__chunk *entry = &chunks->entries[i];
         /* Of the rows of one chunk the last counts. */
         if (i + 1 < chunks->count && entry[1].stream == entry->stream &&
-            entry[1].number == entry->number)
+            entry[1].number == entry->number) {
+            if (entry->slot)
+                chunks->slots[entry->slot - 1].chunk = NULL;
             continue;
-        struct stream *stream =
-            entry->stream == NAUHA__NO_STREAM ? NULL : chunks->streams[entry->stream];
+        }
+        if (entry->slot)
+            chunks->slots[entry->slot - 1].chunk = &chunks->entries[kept];
+        struct stream *stream = stream_of(chunks, entry->stream);
         if (stream) {
             if (stream->count == 0)
                 stream->first = kept;
@@ -183,10 +202,6 @@ void nauha__chunks_seal(struct nauha__chunks *chunks) {
         chunks->entries[kept++] = *entry;
     }
     chunks->count = kept;
-}
-
-static struct stream *stream_of(const struct nauha__chunks *chunks, uint16_t number) {
-    return number == NAUHA__NO_STREAM ? NULL : chunks->streams[number];
 }
 
 size_t nauha__chunks_item_size(const struct nauha__chunks *chunks, uint16_t stream) {
@@ -289,11 +304,15 @@ static const char *stream_fault(const struct nauha__chunks *chunks, struct strea
     return fault;
 }
 
+static void stream_path(uint16_t number, char path[32]) {
+    snprintf(path, 32, NAUHA__STREAM_GROUP "/%04u", number);
+}
+
 static enum nauha_status open_dataset(struct nauha__chunks *chunks, uint16_t number,
                                       struct nauha_error *err) {
     struct stream *stream = chunks->streams[number];
     char name[32];
-    snprintf(name, sizeof name, NAUHA__STREAM_GROUP "/%04u", number);
+    stream_path(number, name);
     /* Chunks are read whole and kept here: HDF5 need not keep them as well. */
     hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
     hid_t dataset = H5I_INVALID_HID;
@@ -320,6 +339,19 @@ static enum nauha_status open_dataset(struct nauha__chunks *chunks, uint16_t num
                                fault);
     }
     stream->dataset = dataset;
+    stream->stale = false;
+    return NAUHA_OK;
+}
+
+static enum nauha_status refresh_dataset(struct nauha__chunks *chunks, uint16_t number,
+                                         struct nauha_error *err) {
+    struct stream *stream = chunks->streams[number];
+    char path[32];
+    stream_path(number, path);
+    enum nauha_status status = nauha__h5_refresh(chunks->file, path, &stream->dataset, err);
+    if (status != NAUHA_OK)
+        return nauha_error_wrap(err, status, "trace \"%s\"", chunks->path);
+    stream->stale = false;
     return NAUHA_OK;
 }
 
@@ -327,7 +359,7 @@ static enum nauha_status open_stream(struct nauha__chunks *chunks, uint16_t numb
                                      struct nauha_error *err) {
     struct stream *stream = chunks->streams[number];
     if (stream->dataset >= 0)
-        return NAUHA_OK;
+        return stream->stale ? refresh_dataset(chunks, number, err) : NAUHA_OK;
     if (stream->fault)
         return nauha_error_set(err, NAUHA_FORMAT, "%s", stream->fault);
     struct nauha_error reason = NAUHA_ERROR_INIT;

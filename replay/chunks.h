@@ -57,7 +57,7 @@ enum nauha_status nauha__chunks_add(struct nauha__chunks *chunks,
                                     struct nauha_error *err);
 /* Rows of /chunks are damaged, so that the ends of the streams are not known. */
 void nauha__chunks_set_incomplete(struct nauha__chunks *chunks);
-/* After the last row: makes the chunks ready to be found. */
+/* After the last row for now: makes the chunks ready to be found. */
 void nauha__chunks_seal(struct nauha__chunks *chunks);
 
 /* Bytes of one element of a stream, 0 where the stream is not in use. */

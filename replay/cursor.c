@@ -15,6 +15,7 @@ struct nauha_cursor {
     struct nauha_trace *trace;
     struct nauha_selector *selector; /* NULL: everything */
     uint64_t next;
+    uint64_t rows;   /* of the index, as last seen */
     uint64_t probes; /* steps that may still be asked about; then rows are looked at one by one */
     uint64_t last_step;
     struct nauha_message message;
@@ -28,6 +29,14 @@ static uint64_t find_last_step(struct nauha__index *index) {
             return row->global_step;
     }
     return 0;
+}
+
+/* Takes note of the rows there are. */
+static void see_rows(struct nauha_cursor *cursor) {
+    const uint64_t rows = nauha__index_rows(cursor->trace->index);
+    cursor->probes += rows - cursor->rows;
+    cursor->rows = rows;
+    cursor->last_step = cursor->selector ? find_last_step(cursor->trace->index) : 0;
 }
 
 enum nauha_status nauha_cursor_new(struct nauha_trace *trace, const struct nauha_selector *selector,
@@ -45,9 +54,21 @@ enum nauha_status nauha_cursor_new(struct nauha_trace *trace, const struct nauha
         return nauha_error_set(err, NAUHA_NOMEM, "no memory to read trace \"%s\"", trace->path);
     }
     made->trace = trace;
-    made->probes = nauha__index_rows(trace->index) + PROBES_FREE;
-    made->last_step = selector ? find_last_step(trace->index) : 0;
+    made->probes = PROBES_FREE;
+    see_rows(made);
     *cursor = made;
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha__cursor_select(struct nauha_cursor *cursor,
+                                       const struct nauha_selector *selector,
+                                       struct nauha_error *err) {
+    struct nauha_selector *copy = nauha_selector_copy(selector);
+    if (!copy)
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory to read trace \"%s\"",
+                               cursor->trace->path);
+    nauha_selector_free(cursor->selector);
+    cursor->selector = copy;
     return NAUHA_OK;
 }
 
@@ -126,6 +147,8 @@ enum nauha_status nauha_cursor_next(struct nauha_cursor *cursor, struct nauha_me
     struct nauha_trace *trace = cursor->trace;
     uint64_t rows = nauha__index_rows(trace->index);
     nauha__message_fini(&cursor->message);
+    if (rows != cursor->rows)
+        see_rows(cursor);
     while (cursor->next < rows) {
         const struct nauha__index_row *row = NULL;
         enum nauha__row_fault fault = nauha__index_get(trace->index, cursor->next, &row);

@@ -73,12 +73,46 @@ void nauha__index_free(struct nauha__index *index) {
     }
     if (index->row_type >= 0)
         H5Tclose(index->row_type);
-    H5Dclose(index->dataset);
+    if (index->dataset >= 0)
+        H5Dclose(index->dataset);
     free(index);
 }
 
 uint64_t nauha__index_rows(const struct nauha__index *index) {
     return index->rows;
+}
+
+enum nauha_status nauha__index_refresh(struct nauha__index *index, uint64_t *rows,
+                                       struct nauha_error *err) {
+    const struct nauha_trace *trace = index->trace;
+    const struct nauha__table *table = nauha__table(NAUHA__TABLE_INDEX);
+    enum nauha_status status = nauha__h5_refresh(trace->file, table->path, &index->dataset, err);
+    if (status != NAUHA_OK)
+        return nauha_error_wrap(err, status, "trace \"%s\"", trace->path);
+    hsize_t count = 0;
+    hid_t space = H5Dget_space(index->dataset);
+    bool known = space >= 0 && H5Sget_simple_extent_dims(space, &count, NULL) == 1;
+    if (space >= 0)
+        H5Sclose(space);
+    if (!known)
+        return nauha__h5_error(err, NAUHA_FORMAT, "cannot read the index of trace \"%s\"",
+                               trace->path);
+    if (count > nauha__trace_file_bytes(trace) / table->row_size)
+        return nauha_error_set(err, NAUHA_FORMAT,
+                               "table \"%s\" of trace \"%s\" has more rows than the file can hold",
+                               table->path, trace->path);
+    *rows = count;
+    return NAUHA_OK;
+}
+
+void nauha__index_grow(struct nauha__index *index, uint64_t rows) {
+    if (rows <= index->rows)
+        return;
+    /* The page in which the index ended is not all of it any more. */
+    for (size_t i = 0; i < PAGES; i++)
+        if (index->pages[i].unreadable || index->pages[i].first + PAGE_ROWS > index->rows)
+            index->pages[i].used = 0;
+    index->rows = rows;
 }
 
 uint64_t nauha__index_pages_read(const struct nauha__index *index) {

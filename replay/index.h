@@ -41,8 +41,15 @@ struct nauha__index *nauha__index_new(const struct nauha_trace *trace, hid_t dat
                                       uint64_t rows);
 void nauha__index_free(struct nauha__index *index);
 
-/* Rows there were when the trace was opened. */
+/* Rows there were when the trace was opened or last grown. */
 uint64_t nauha__index_rows(const struct nauha__index *index);
+
+/* How many rows there are in the file by now. FORMAT: cannot be read, or more than the file can
+ * hold. */
+enum nauha_status nauha__index_refresh(struct nauha__index *index, uint64_t *rows,
+                                       struct nauha_error *err);
+/* Takes in that many rows, now that what they refer to has been read. */
+void nauha__index_grow(struct nauha__index *index, uint64_t rows);
 
 /* Pages read from the file so far. */
 uint64_t nauha__index_pages_read(const struct nauha__index *index);

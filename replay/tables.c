@@ -60,6 +60,9 @@ enum nauha_status nauha__trace_open_table(const struct nauha_trace *trace, enum 
         return nauha_error_set(err, NAUHA_FORMAT, "trace \"%s\" has no table \"%s\"", trace->path,
                                table->path);
     hid_t opened = exists < 0 ? H5I_INVALID_HID : H5Dopen2(trace->file, table->path, H5P_DEFAULT);
+    if (opened >= 0 && trace->opened &&
+        nauha__h5_refresh(trace->file, table->path, &opened, err) != NAUHA_OK)
+        return nauha_error_wrap(err, NAUHA_FORMAT, "trace \"%s\"", trace->path);
     if (opened < 0)
         return nauha__h5_error(err, NAUHA_FORMAT, "cannot open table \"%s\" of trace \"%s\"",
                                table->path, trace->path);
@@ -110,48 +113,51 @@ static void note_damage(struct nauha__table_state *state, uint64_t number) {
     state->damaged++;
 }
 
+/* The next `count` of `rows` rows. */
 static enum nauha_status take_rows(struct nauha_trace *trace, const struct nauha__table *table,
                                    struct nauha__table_state *state, const unsigned char *page,
-                                   uint64_t first, uint64_t count, row_fn take,
+                                   uint64_t count, uint64_t rows, row_fn take,
                                    struct nauha_error *err) {
-    for (uint64_t i = 0; i < count; i++) {
-        const unsigned char *row = page + (size_t)i * table->row_size;
+    for (; count > 0; count--, page += table->row_size) {
         enum nauha_status status = NAUHA_DAMAGED;
-        if (nauha__row_intact(table, row))
-            status = take(trace, first + i, state->rows, row, err);
+        if (nauha__row_intact(table, page))
+            status = take(trace, state->rows, rows, page, err);
         if (status == NAUHA_DAMAGED) {
-            note_damage(state, first + i);
-            status = take(trace, first + i, state->rows, NULL, err);
+            note_damage(state, state->rows);
+            status = take(trace, state->rows, rows, NULL, err);
         }
         if (status != NAUHA_OK)
             return status;
+        state->rows++;
     }
     return NAUHA_OK;
 }
 
+/* Takes the rows that have not been taken yet. */
 static enum nauha_status read_table(struct nauha_trace *trace, enum nauha__table_id id, row_fn take,
                                     struct nauha_error *err) {
     const struct nauha__table *table = nauha__table(id);
     struct nauha__table_state *state = &trace->tables[id];
     hid_t dataset = H5I_INVALID_HID, row_type = H5I_INVALID_HID;
     unsigned char *page = NULL;
-    enum nauha_status status = nauha__trace_open_table(trace, id, &dataset, &state->rows, err);
+    uint64_t rows = 0;
+    enum nauha_status status = nauha__trace_open_table(trace, id, &dataset, &rows, err);
     if (status != NAUHA_OK)
         return status;
     uint64_t page_rows = PAGE_BYTES / table->row_size;
-    if (page_rows > state->rows)
-        page_rows = state->rows;
+    if (page_rows > rows)
+        page_rows = rows;
     row_type = nauha__h5_row_type(table);
     page = malloc(page_rows ? (size_t)page_rows * table->row_size : 1);
     if (row_type < 0 || !page)
         status = no_memory(trace, err);
-    for (uint64_t first = 0; first < state->rows && status == NAUHA_OK; first += page_rows) {
-        uint64_t count = state->rows - first < page_rows ? state->rows - first : page_rows;
-        status = nauha__table_read_rows(dataset, row_type, first, count, page, err);
+    while (state->rows < rows && status == NAUHA_OK) {
+        uint64_t count = rows - state->rows < page_rows ? rows - state->rows : page_rows;
+        status = nauha__table_read_rows(dataset, row_type, state->rows, count, page, err);
         if (status != NAUHA_OK)
             nauha_error_wrap(err, status, "table \"%s\" of trace \"%s\"", table->path, trace->path);
         else
-            status = take_rows(trace, table, state, page, first, count, take, err);
+            status = take_rows(trace, table, state, page, count, rows, take, err);
     }
     free(page);
     if (row_type >= 0)
@@ -162,17 +168,19 @@ static enum nauha_status read_table(struct nauha_trace *trace, enum nauha__table
 
 /* ---- names ---- */
 
-/* Sets the number of a row, making room for `rows` of them with the first. */
+/* Sets the number of a row, making room for `rows` of them. */
 static enum nauha_status set_number(struct nauha_trace *trace, struct nauha__number_map *map,
                                     uint64_t row, uint64_t rows, uint32_t number,
                                     struct nauha_error *err) {
-    if (!map->numbers) {
+    if (row >= map->capacity) {
         if (rows >= NAUHA_NONE)
             return nauha_error_set(err, NAUHA_LIMIT, "trace \"%s\" has too many names: %" PRIu64,
                                    trace->path, rows);
-        map->numbers = malloc((size_t)rows * sizeof *map->numbers);
-        if (!map->numbers)
+        uint32_t *numbers = realloc(map->numbers, (size_t)rows * sizeof *map->numbers);
+        if (!numbers)
             return no_memory(trace, err);
+        map->numbers = numbers;
+        map->capacity = rows;
     }
     map->numbers[row] = number;
     map->count = (uint32_t)row + 1;
@@ -247,14 +255,16 @@ static enum nauha_status take_shape(struct nauha_trace *trace, uint64_t number, 
                                     const void *data, struct nauha_error *err) {
     const struct nauha__shape_row *row = data;
     struct nauha__shape_map *map = &trace->shapes;
-    if (!map->shapes) {
+    if (number >= map->capacity) {
         size_t bytes;
         if (rows >= NAUHA_NONE || !nauha__mul_size((size_t)rows, sizeof *map->shapes, &bytes))
             return nauha_error_set(err, NAUHA_LIMIT, "trace \"%s\" has too many shapes: %" PRIu64,
                                    trace->path, rows);
-        map->shapes = malloc(bytes);
-        if (!map->shapes)
+        void *shapes = realloc(map->shapes, bytes);
+        if (!shapes)
             return no_memory(trace, err);
+        map->shapes = shapes;
+        map->capacity = rows;
     }
     uint32_t id = NAUHA_NONE;
     size_t elements = 0;
@@ -309,6 +319,7 @@ static enum nauha_status take_alias(struct nauha_trace *trace, uint64_t number, 
 static enum nauha_status take_loss(struct nauha_trace *trace, uint64_t number, uint64_t rows,
                                    const void *data, struct nauha_error *err) {
     (void)number;
+    (void)rows;
     const struct nauha__loss_row *row = data;
     if (!row)
         return NAUHA_OK;
@@ -326,11 +337,11 @@ static enum nauha_status take_loss(struct nauha_trace *trace, uint64_t number, u
             return nauha_error_set(err, NAUHA_LIMIT,
                                    "table \"/losses\" of trace \"%s\" has more than %u reasons",
                                    trace->path, LOSSES_MAX);
-        if (!trace->losses)
-            trace->losses =
-                malloc((rows < LOSSES_MAX ? (size_t)rows : LOSSES_MAX) * sizeof *trace->losses);
-        if (!trace->losses)
+        struct nauha__trace_loss *losses =
+            realloc(trace->losses, (trace->loss_count + 1) * sizeof *losses);
+        if (!losses)
             return no_memory(trace, err);
+        trace->losses = losses;
         loss = &trace->losses[trace->loss_count++];
     }
     loss->kind = kind;
@@ -366,13 +377,17 @@ enum nauha_status nauha__trace_read_tables(struct nauha_trace *trace, struct nau
         {NAUHA__TABLE_SLOTS, take_slot},   {NAUHA__TABLE_TAGS, take_tag},
         {NAUHA__TABLE_SHAPES, take_shape}, {NAUHA__TABLE_STREAMS_USED, take_stream},
         {NAUHA__TABLE_CHUNKS, take_chunk}, {NAUHA__TABLE_ALIASES, take_alias},
-        {NAUHA__TABLE_LOSSES, take_loss},  {NAUHA__TABLE_END, take_end},
+        {NAUHA__TABLE_LOSSES, take_loss},
     };
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        enum nauha_status status = read_table(trace, tables[i].id, tables[i].take, err);
-        if (status != NAUHA_OK)
-            return status;
-    }
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables && status == NAUHA_OK; i++)
+        status = read_table(trace, tables[i].id, tables[i].take, err);
     nauha__chunks_seal(trace->chunks);
-    return NAUHA_OK;
+    return status;
+}
+
+enum nauha_status nauha__trace_read_end(struct nauha_trace *trace, struct nauha_error *err) {
+    /* The row is overwritten in place: what it said before does not count. */
+    trace->tables[NAUHA__TABLE_END] = (struct nauha__table_state){0};
+    return read_table(trace, NAUHA__TABLE_END, take_end, err);
 }

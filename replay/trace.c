@@ -188,8 +188,12 @@ static enum nauha_status open_contents(struct nauha_trace *trace, struct nauha_e
     enum nauha_status status = nauha__trace_read_attributes(trace, err);
     if (status != NAUHA_OK)
         return status;
-    /* The index first: what its rows refer to was written before them, so that what is read
-     * after it is there even while a writer goes on. */
+    /* The end first: where the writer has closed the trace, what is read after it is all there is.
+     * Then the index: what its rows refer to was written before them, so that what is read after
+     * it is there even while a writer goes on. */
+    status = nauha__trace_read_end(trace, err);
+    if (status != NAUHA_OK)
+        return status;
     hid_t dataset = H5I_INVALID_HID;
     uint64_t rows = 0;
     status = nauha__trace_open_table(trace, NAUHA__TABLE_INDEX, &dataset, &rows, err);
@@ -203,13 +207,10 @@ static enum nauha_status open_contents(struct nauha_trace *trace, struct nauha_e
     if (!trace->index || !trace->chunks || !trace->totals)
         return nauha_error_set(err, NAUHA_NOMEM, "no memory to open trace \"%s\"", trace->path);
     status = nauha__trace_read_tables(trace, err);
-    if (status != NAUHA_OK)
-        return status;
-    trace->totals->kinds =
-        calloc(trace->kinds.count ? trace->kinds.count : 1, sizeof *trace->totals->kinds);
-    if (!trace->totals->kinds)
-        return nauha_error_set(err, NAUHA_NOMEM, "no memory to open trace \"%s\"", trace->path);
-    return NAUHA_OK;
+    if (status == NAUHA_OK)
+        status = nauha__trace_reset_totals(trace, err);
+    trace->opened = status == NAUHA_OK;
+    return status;
 }
 
 enum nauha_status nauha_trace_open(const char *path, struct nauha_names *names,
@@ -266,6 +267,16 @@ static void count_row(const struct nauha_trace *trace, const struct nauha__index
     totals->bytes += bytes;
     totals->kinds[row->kind].messages++;
     totals->kinds[row->kind].bytes += bytes;
+}
+
+enum nauha_status nauha__trace_reset_totals(struct nauha_trace *trace, struct nauha_error *err) {
+    struct nauha__trace_totals *totals = trace->totals;
+    free(totals->kinds);
+    *totals = (struct nauha__trace_totals){
+        .kinds = calloc(trace->kinds.count ? trace->kinds.count : 1, sizeof *totals->kinds)};
+    return totals->kinds
+               ? NAUHA_OK
+               : nauha_error_set(err, NAUHA_NOMEM, "no memory to open trace \"%s\"", trace->path);
 }
 
 /* Damaged rows count as nothing: replay does not publish them. */

@@ -17,6 +17,7 @@
 struct nauha__number_map {
     uint32_t *numbers;
     uint32_t count;
+    uint64_t capacity;
 };
 
 struct nauha__shape_map {
@@ -25,12 +26,13 @@ struct nauha__shape_map {
         uint64_t elements;
     } * shapes;
     uint32_t count;
+    uint64_t capacity;
 };
 
 /* Damaged rows of one table; the first of them by number. */
 #define NAUHA__DAMAGED_ROWS_SHOWN 16u
 struct nauha__table_state {
-    uint64_t rows;
+    uint64_t rows; /* taken so far */
     uint64_t damaged;
     uint64_t shown[NAUHA__DAMAGED_ROWS_SHOWN];
 };
@@ -63,6 +65,7 @@ struct nauha_trace {
     char *path;
     int fd;             /* for the size of the file, which may grow */
     bool open_for_swmr; /* by a writer, or left so by one that died */
+    bool opened;        /* HDF5 knows the tables, as they were then */
     hid_t file;
     struct nauha_names *names;
 
@@ -92,6 +95,9 @@ struct nauha_trace {
 /* Size of the file now. */
 uint64_t nauha__trace_file_bytes(const struct nauha_trace *trace);
 
+/* Forgets the pass over the index; kinds may be new. NOMEM. */
+enum nauha_status nauha__trace_reset_totals(struct nauha_trace *trace, struct nauha_error *err);
+
 /* ---- attributes.c ---- */
 
 /* Reads the root attributes into the trace. FORMAT, VERSION, NOMEM. */
@@ -108,8 +114,19 @@ enum nauha_status nauha__trace_open_table(const struct nauha_trace *trace, enum 
 enum nauha_status nauha__table_read_rows(hid_t dataset, hid_t row_type, uint64_t first,
                                          uint64_t count, void *rows, struct nauha_error *err);
 
-/* Reads every table but the index into the trace; damaged rows are noted in trace->tables. */
+/* Reads what is new in every table but the index and the end into the trace; damaged rows are noted
+ * in trace->tables. */
 enum nauha_status nauha__trace_read_tables(struct nauha_trace *trace, struct nauha_error *err);
+
+/* Reads whether the writer has closed the trace. What is read afterwards is then all there is. */
+enum nauha_status nauha__trace_read_end(struct nauha_trace *trace, struct nauha_error *err);
+
+/* ---- cursor.c ---- */
+
+/* Goes on with another selector, copied. NOMEM. */
+enum nauha_status nauha__cursor_select(struct nauha_cursor *cursor,
+                                       const struct nauha_selector *selector,
+                                       struct nauha_error *err);
 
 /* ---- the index against the tables ---- */
 

@@ -25,6 +25,14 @@ NAUHA_API enum nauha_status nauha_trace_open(const char *path, struct nauha_name
                                              struct nauha_trace **trace, struct nauha_error *err);
 NAUHA_API void nauha_trace_close(struct nauha_trace *trace);
 
+/* Takes in what a writer has added since the trace was opened or last refreshed: messages, which
+ * cursors that came to NAUHA_END go on with, names, losses, and that it was closed. *live: more may
+ * come; false where its writer closed the trace or died, and all that it left has been taken in. A
+ * call is cheap where there is nothing new. FORMAT: cannot be read right now; what was there stays,
+ * and a later call may succeed. */
+NAUHA_API enum nauha_status nauha_trace_refresh(struct nauha_trace *trace, bool *live,
+                                                struct nauha_error *err);
+
 struct nauha_trace_info {
     const char *path;
     uint32_t format_major, format_minor;
@@ -70,7 +78,8 @@ NAUHA_API enum nauha_status nauha_cursor_new(struct nauha_trace *trace,
                                              struct nauha_cursor **cursor, struct nauha_error *err);
 NAUHA_API void nauha_cursor_free(struct nauha_cursor *cursor);
 
-/* The next message, borrowed until the next call; NAUHA_END after the last. DAMAGED: a row of the
+/* The next message, borrowed until the next call; NAUHA_END after the last, until a refresh of the
+ * trace brings more. DAMAGED: a row of the
  * index, named in err, is damaged; the next call goes on behind it. */
 NAUHA_API enum nauha_status nauha_cursor_next(struct nauha_cursor *cursor,
                                               struct nauha_message **message,

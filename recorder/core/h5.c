@@ -96,6 +96,20 @@ enum nauha_status nauha__h5_error(struct nauha_error *err, enum nauha_status cod
     return code;
 }
 
+enum nauha_status nauha__h5_refresh(hid_t file, const char *path, hid_t *dataset,
+                                    struct nauha_error *err) {
+    if (*dataset >= 0 && H5Drefresh(*dataset) >= 0)
+        return NAUHA_OK;
+    /* A refresh that failed may have closed it. */
+    if (H5Iis_valid(*dataset) > 0)
+        H5Dclose(*dataset);
+    *dataset = H5Dopen2(file, path, H5P_DEFAULT);
+    if (*dataset >= 0)
+        return NAUHA_OK;
+    *dataset = H5I_INVALID_HID;
+    return nauha__h5_error(err, NAUHA_FORMAT, "cannot open \"%s\" again", path);
+}
+
 /* A type of its own for every field, released with H5Tclose. */
 static hid_t field_type(const struct nauha__field *field) {
     switch (field->type) {

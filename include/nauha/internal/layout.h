@@ -23,6 +23,10 @@
  * on first use, by a row in /streams_used. */
 #define NAUHA__STREAM_GROUP "/streams"
 
+/* While a writer has the file open it holds a lock on this byte (an open file description's, for
+ * writing), which lies far behind any data, so that locks on the data are not in its way. */
+#define NAUHA__LOCK_BYTE ((int64_t)1 << 62)
+
 /* Tables are one-dimensional, chunked, unfiltered datasets of packed compound rows, whose last
  * field is `checksum`: XXH32, seed 0, of the bytes of the row before it. Text fields are UTF-8,
  * zero-padded. Row numbers are the numbers that other tables refer to. */
