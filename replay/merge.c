@@ -6,13 +6,16 @@
 #include <stdlib.h>
 
 #include "nauha/pipeline.h"
+#include "replay/trace_parts.h"
 
 /* One trace, and its next message, which its cursor lends until it moves on. */
 struct source {
+    struct nauha_trace *trace;
     struct nauha_cursor *cursor;
     struct nauha_message *message; /* NULL: not fetched yet, or at the end */
     uint32_t rank;
     bool ended;
+    bool live; /* more may come behind its end */
 };
 
 struct nauha__merge {
@@ -61,6 +64,7 @@ enum nauha_status nauha__merge_new(struct nauha_trace *const *traces, size_t cou
         struct source *source = &merge->sources[merge->count];
         struct nauha_trace_info info;
         nauha_trace_get_info(traces[merge->count], &info);
+        source->trace = traces[merge->count];
         source->rank = info.rank;
         status = nauha_cursor_new(traces[merge->count], selector, &source->cursor, err);
     }
@@ -79,6 +83,28 @@ void nauha__merge_free(struct nauha__merge *merge) {
     for (size_t i = 0; i < merge->count; i++)
         nauha_cursor_free(merge->sources[i].cursor);
     free(merge);
+}
+
+enum nauha_status nauha__merge_select(struct nauha__merge *merge,
+                                      const struct nauha_selector *selector,
+                                      struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0; i < merge->count && status == NAUHA_OK; i++)
+        status = nauha__cursor_select(merge->sources[i].cursor, selector, err);
+    return status;
+}
+
+enum nauha_status nauha__merge_refresh(struct nauha__merge *merge, bool *live,
+                                       struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    *live = false;
+    for (size_t i = 0; i < merge->count && status == NAUHA_OK; i++) {
+        struct source *source = &merge->sources[i];
+        status = nauha_trace_refresh(source->trace, &source->live, err);
+        source->ended = false;
+        *live = *live || source->live;
+    }
+    return status;
 }
 
 static enum nauha_status fetch(struct source *source, struct nauha_error *err) {
@@ -102,6 +128,8 @@ enum nauha_status nauha__merge_next(struct nauha__merge *merge, struct nauha_mes
         enum nauha_status status = fetch(source, err);
         if (status != NAUHA_OK)
             return status;
+        if (source->ended && source->live)
+            return NAUHA_END;
         if (source->message && (!first || nauha_message_info(source->message)->global_step <
                                               nauha_message_info(first->message)->global_step))
             first = source;

@@ -18,7 +18,17 @@ enum nauha_status nauha__merge_new(struct nauha_trace *const *traces, size_t cou
                                    struct nauha__merge **merge, struct nauha_error *err);
 void nauha__merge_free(struct nauha__merge *merge);
 
-/* As nauha_cursor_next. */
+/* Goes on with another selector, copied. NOMEM. */
+enum nauha_status nauha__merge_select(struct nauha__merge *merge,
+                                      const struct nauha_selector *selector,
+                                      struct nauha_error *err);
+
+/* As nauha_trace_refresh, for all traces; *live: for any. */
+enum nauha_status nauha__merge_refresh(struct nauha__merge *merge, bool *live,
+                                       struct nauha_error *err);
+
+/* As nauha_cursor_next. After a refresh, NAUHA_END also where it is the turn of a trace that is
+ * still being written and has no more messages by now. */
 enum nauha_status nauha__merge_next(struct nauha__merge *merge, struct nauha_message **message,
                                     struct nauha_error *err);
 /* Rows passed and rows in all, of all traces. */

@@ -5,45 +5,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "replay/merge.h"
-#include "replay/metric.h"
+#include "replay/pipeline_parts.h"
 #include "replay/sink.h"
 #include "replay/spec.h"
-
-/* Progress is told at most this often. */
-#define PROGRESS_NS 50000000
 
 static const struct nauha__sink_ops *const sink_table[] = {&nauha__sink_csv, &nauha__sink_gnuplot};
 #define SINKS (sizeof sink_table / sizeof *sink_table)
 
-enum state { BUILDING, RUNNING, FAILED, FINISHED };
-
-struct sink {
+struct nauha__sink {
     const struct nauha__sink_ops *ops;
     void *self;
     char *directory; /* NULL: standard output */
 };
 
 /* A sink's place at one topic. */
-struct port {
-    const struct sink *sink;
+struct nauha__port {
+    const struct nauha__sink *sink;
     size_t series;
     struct nauha_subscriber *subscriber;
-};
-
-struct nauha_pipeline {
-    struct nauha_names *names;
-    struct nauha_bus *bus;
-    const struct nauha_analyzer **analyzers; /* those that metrics may name */
-    size_t analyzer_count;
-    struct nauha__metrics metrics;
-    struct sink **sinks;
-    size_t sink_count;
-    struct port *ports;
-    size_t port_count;
-    enum state state;
 };
 
 /* ---- making and freeing ---- */
@@ -65,7 +45,7 @@ struct nauha_pipeline *nauha_pipeline_new(struct nauha_names *names) {
     return pipeline;
 }
 
-static void sink_free(struct sink *sink) {
+static void sink_free(struct nauha__sink *sink) {
     if (sink->self)
         sink->ops->free(sink->self);
     free(sink->directory);
@@ -91,13 +71,14 @@ struct nauha_bus *nauha_pipeline_bus(struct nauha_pipeline *pipeline) {
     return pipeline->bus;
 }
 
-static enum nauha_status check_state(const struct nauha_pipeline *pipeline, enum state state,
-                                     const char *what, struct nauha_error *err) {
+enum nauha_status nauha__pipeline_check(const struct nauha_pipeline *pipeline,
+                                        enum nauha__state state, const char *what,
+                                        struct nauha_error *err) {
     static const char *const phrases[] = {
-        [BUILDING] = "before the pipeline has started",
-        [RUNNING] = "while the pipeline is running",
-        [FAILED] = "after the pipeline has failed",
-        [FINISHED] = "after the pipeline has finished",
+        [NAUHA__BUILDING] = "before the pipeline has started",
+        [NAUHA__RUNNING] = "while the pipeline is running",
+        [NAUHA__FAILED] = "after the pipeline has failed",
+        [NAUHA__FINISHED] = "after the pipeline has finished",
     };
     if (pipeline->state == state)
         return NAUHA_OK;
@@ -113,7 +94,8 @@ const struct nauha_analyzer_parameter *nauha_pipeline_common_keys(size_t *count)
 enum nauha_status nauha_pipeline_add_analyzer(struct nauha_pipeline *pipeline,
                                               const struct nauha_analyzer *analyzer,
                                               struct nauha_error *err) {
-    enum nauha_status status = check_state(pipeline, BUILDING, "add an analyzer", err);
+    enum nauha_status status =
+        nauha__pipeline_check(pipeline, NAUHA__BUILDING, "add an analyzer", err);
     if (status != NAUHA_OK)
         return status;
     if (analyzer->abi != NAUHA_ANALYZER_ABI || analyzer->size != sizeof *analyzer)
@@ -151,7 +133,8 @@ bool nauha_pipeline_has_analyzer(const struct nauha_pipeline *pipeline,
 
 enum nauha_status nauha_pipeline_add_metric(struct nauha_pipeline *pipeline, const char *text,
                                             struct nauha_error *err) {
-    enum nauha_status status = check_state(pipeline, BUILDING, "add a metric", err);
+    enum nauha_status status =
+        nauha__pipeline_check(pipeline, NAUHA__BUILDING, "add a metric", err);
     if (status != NAUHA_OK)
         return status;
     struct nauha__spec *spec = NULL;
@@ -179,10 +162,10 @@ static enum nauha_status add_sink(struct nauha_pipeline *pipeline,
             same_directory(pipeline->sinks[i]->directory, directory))
             return NAUHA_OK;
     }
-    struct sink **more = realloc(pipeline->sinks, (pipeline->sink_count + 1) * sizeof *more);
+    struct nauha__sink **more = realloc(pipeline->sinks, (pipeline->sink_count + 1) * sizeof *more);
     if (more)
         pipeline->sinks = more;
-    struct sink *sink = more ? calloc(1, sizeof *sink) : NULL;
+    struct nauha__sink *sink = more ? calloc(1, sizeof *sink) : NULL;
     if (!sink || (directory && !(sink->directory = strdup(directory)))) {
         free(sink);
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
@@ -199,7 +182,7 @@ static enum nauha_status add_sink(struct nauha_pipeline *pipeline,
 
 enum nauha_status nauha_pipeline_add_sink(struct nauha_pipeline *pipeline, const char *name,
                                           const char *directory, struct nauha_error *err) {
-    enum nauha_status status = check_state(pipeline, BUILDING, "add a sink", err);
+    enum nauha_status status = nauha__pipeline_check(pipeline, NAUHA__BUILDING, "add a sink", err);
     if (status != NAUHA_OK)
         return status;
     struct nauha__list list = NAUHA__LIST_INIT;
@@ -227,7 +210,8 @@ static enum nauha_status register_kind(struct nauha_pipeline *pipeline, uint32_t
                                     nauha_names_kind_form(names, kind), NULL, &topic, err);
 }
 
-static enum nauha_status register_kinds(struct nauha_pipeline *pipeline, struct nauha_error *err) {
+enum nauha_status nauha__pipeline_register_kinds(struct nauha_pipeline *pipeline,
+                                                 struct nauha_error *err) {
     enum nauha_status status = NAUHA_OK;
     const uint32_t count = nauha_names_kinds(pipeline->names);
     for (uint32_t kind = 0; kind < count && status == NAUHA_OK; kind++) {
@@ -239,7 +223,7 @@ static enum nauha_status register_kinds(struct nauha_pipeline *pipeline, struct 
 
 static enum nauha_status port_compute(void *self, struct nauha_bundle *bundle,
                                       struct nauha_error *err) {
-    const struct port *port = self;
+    const struct nauha__port *port = self;
     return port->sink->ops->take(port->sink->self, port->series, nauha_bundle_message(bundle, 0),
                                  err);
 }
@@ -247,7 +231,7 @@ static enum nauha_status port_compute(void *self, struct nauha_bundle *bundle,
 static const struct nauha_subscriber_ops port_ops = {.compute = port_compute};
 
 /* Every message of a metric carries the tag that the metric subscribed to. */
-static enum nauha_status subscribe_port(struct nauha_pipeline *pipeline, struct port *port,
+static enum nauha_status subscribe_port(struct nauha_pipeline *pipeline, struct nauha__port *port,
                                         const struct nauha__metric *metric,
                                         const struct nauha__published *topic,
                                         struct nauha_error *err) {
@@ -274,7 +258,7 @@ static size_t count_topics(const struct nauha_pipeline *pipeline) {
 }
 
 /* Tells a sink all series, starts it and subscribes it. */
-static enum nauha_status start_sink(struct nauha_pipeline *pipeline, const struct sink *sink,
+static enum nauha_status start_sink(struct nauha_pipeline *pipeline, const struct nauha__sink *sink,
                                     struct nauha_error *err) {
     const struct nauha__metrics *metrics = &pipeline->metrics;
     enum nauha_status status = NAUHA_OK;
@@ -288,8 +272,8 @@ static enum nauha_status start_sink(struct nauha_pipeline *pipeline, const struc
     for (size_t i = 0; sink->ops->take && i < metrics->count; i++) {
         const struct nauha__metric *metric = metrics->list[i];
         for (size_t j = 0; j < metric->topic_count && status == NAUHA_OK; j++) {
-            struct port *port = &pipeline->ports[pipeline->port_count++];
-            *port = (struct port){.sink = sink, .series = series++};
+            struct nauha__port *port = &pipeline->ports[pipeline->port_count++];
+            *port = (struct nauha__port){.sink = sink, .series = series++};
             status = subscribe_port(pipeline, port, metric, metric->topics[j], err);
         }
     }
@@ -329,7 +313,7 @@ static enum nauha_status subscribe_metrics(struct nauha_pipeline *pipeline,
 }
 
 static enum nauha_status start(struct nauha_pipeline *pipeline, struct nauha_error *err) {
-    enum nauha_status status = register_kinds(pipeline, err);
+    enum nauha_status status = nauha__pipeline_register_kinds(pipeline, err);
     for (size_t i = 0; i < pipeline->metrics.count && status == NAUHA_OK; i++)
         status = nauha__metric_create(pipeline->metrics.list[i], err);
     if (status != NAUHA_OK)
@@ -348,163 +332,33 @@ static enum nauha_status start(struct nauha_pipeline *pipeline, struct nauha_err
 }
 
 enum nauha_status nauha_pipeline_start(struct nauha_pipeline *pipeline, struct nauha_error *err) {
-    enum nauha_status status = check_state(pipeline, BUILDING, "start", err);
+    enum nauha_status status = nauha__pipeline_check(pipeline, NAUHA__BUILDING, "start", err);
     if (status != NAUHA_OK)
         return status;
     status = start(pipeline, err);
-    pipeline->state = status == NAUHA_OK ? RUNNING : FAILED;
+    pipeline->state = status == NAUHA_OK ? NAUHA__RUNNING : NAUHA__FAILED;
     return status;
-}
-
-/* ---- running ---- */
-
-static bool is_published(const struct nauha_pipeline *pipeline, uint32_t kind) {
-    for (size_t i = 0; i < pipeline->metrics.count; i++) {
-        const struct nauha__metric *metric = pipeline->metrics.list[i];
-        for (size_t j = 0; j < metric->topic_count; j++) {
-            if (metric->topics[j]->kind == kind)
-                return true;
-        }
-    }
-    return false;
-}
-
-/* Whether messages of a kind reach the bus: those that a subscription wants, and all events.
- * Events are where the bus ends a step: without batch_finished, messages of the same step that
- * follow it (another pass, another tag) would join a step that is over by then. The rule is the
- * same live and at replay, so the bus sees the same sequence and the sinks write the same bytes. */
-static bool delivers(const struct nauha_pipeline *pipeline, uint32_t kind) {
-    if (!nauha_bus_has_topic(pipeline->bus, kind))
-        return false;
-    if (nauha_names_kind_form(pipeline->names, kind) == NAUHA_FORM_EVENT)
-        return true;
-    return nauha_bus_wants(pipeline->bus, kind) && !is_published(pipeline, kind);
-}
-
-static enum nauha_status publish(struct nauha_pipeline *pipeline, struct nauha_message *message,
-                                 struct nauha_error *err) {
-    if (!delivers(pipeline, nauha_message_info(message)->kind))
-        return NAUHA_OK;
-    enum nauha_status status = nauha_bus_publish(pipeline->bus, message, err);
-    if (status != NAUHA_OK)
-        pipeline->state = FAILED;
-    return status;
-}
-
-enum nauha_status nauha_pipeline_publish(void *context, struct nauha_message *message,
-                                         struct nauha_error *err) {
-    struct nauha_pipeline *pipeline = context;
-    enum nauha_status status = check_state(pipeline, RUNNING, "publish", err);
-    return status == NAUHA_OK ? publish(pipeline, message, err) : status;
-}
-
-/* The kinds to walk over, with commas. Events pass whatever kinds were chosen. */
-static char *wanted_kinds(const struct nauha_pipeline *pipeline, struct nauha_selector *chosen) {
-    char *text = NULL;
-    size_t length = 0;
-    FILE *memory = open_memstream(&text, &length);
-    if (!memory)
-        return NULL;
-    const char *comma = "";
-    for (uint32_t kind = 0; kind < nauha_names_kinds(pipeline->names); kind++) {
-        if (!delivers(pipeline, kind) ||
-            (nauha_names_kind_form(pipeline->names, kind) != NAUHA_FORM_EVENT &&
-             !nauha_selector_accepts_kind(chosen, pipeline->names, kind)))
-            continue;
-        fprintf(memory, "%s%s", comma, nauha_names_kind(pipeline->names, kind));
-        comma = ",";
-    }
-    const bool failed = ferror(memory) != 0;
-    if (fclose(memory) != 0 || failed) {
-        free(text);
-        return NULL;
-    }
-    return text;
-}
-
-/* The selection, narrowed to the kinds that matter. */
-static enum nauha_status narrow(const struct nauha_pipeline *pipeline,
-                                const struct nauha_selector *given, struct nauha_selector **out,
-                                struct nauha_error *err) {
-    enum nauha_status status = NAUHA_OK;
-    if (given)
-        status = nauha_selector_check(given, pipeline->names, err);
-    if (status != NAUHA_OK)
-        return status;
-    *out = given ? nauha_selector_copy(given) : nauha_selector_new();
-    char *kinds = *out ? wanted_kinds(pipeline, *out) : NULL;
-    if (!kinds)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-    status = nauha_selector_set(*out, "kinds", kinds, err);
-    free(kinds);
-    return status;
-}
-
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static enum nauha_status walk(struct nauha_pipeline *pipeline, struct nauha__merge *merge,
-                              nauha_progress_fn progress, void *context, struct nauha_error *err) {
-    int64_t told = 0;
-    uint64_t done = 0, total = 0;
-    for (;;) {
-        struct nauha_message *message = NULL;
-        enum nauha_status status = nauha__merge_next(merge, &message, err);
-        if (status == NAUHA_OK)
-            status = publish(pipeline, message, err);
-        const int64_t now = progress ? now_ns() : 0;
-        if (progress && (now - told >= PROGRESS_NS || status == NAUHA_END)) {
-            nauha__merge_progress(merge, &done, &total);
-            progress(context, done, total);
-            told = now;
-        }
-        if (status != NAUHA_OK)
-            return status == NAUHA_END ? NAUHA_OK : status;
-    }
-}
-
-enum nauha_status nauha_pipeline_replay_ranks(struct nauha_pipeline *pipeline,
-                                              struct nauha_trace *const *traces, size_t count,
-                                              const struct nauha_selector *selector,
-                                              nauha_progress_fn progress, void *context,
-                                              struct nauha_error *err) {
-    enum nauha_status status = check_state(pipeline, RUNNING, "replay", err);
-    if (status != NAUHA_OK)
-        return status;
-    struct nauha_selector *narrowed = NULL;
-    struct nauha__merge *merge = NULL;
-    status = narrow(pipeline, selector, &narrowed, err);
-    if (status == NAUHA_OK)
-        status = nauha__merge_new(traces, count, narrowed, &merge, err);
-    if (status == NAUHA_OK)
-        status = walk(pipeline, merge, progress, context, err);
-    if (status != NAUHA_OK)
-        pipeline->state = FAILED;
-    nauha__merge_free(merge);
-    nauha_selector_free(narrowed);
-    return status;
-}
-
-enum nauha_status nauha_pipeline_replay(struct nauha_pipeline *pipeline, struct nauha_trace *trace,
-                                        const struct nauha_selector *selector,
-                                        nauha_progress_fn progress, void *context,
-                                        struct nauha_error *err) {
-    return nauha_pipeline_replay_ranks(pipeline, &trace, 1, selector, progress, context, err);
 }
 
 /* ---- ending ---- */
 
+enum nauha_status nauha__pipeline_flush(const struct nauha_pipeline *pipeline,
+                                        struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0; i < pipeline->sink_count && status == NAUHA_OK; i++)
+        if (pipeline->sinks[i]->ops->flush)
+            status = pipeline->sinks[i]->ops->flush(pipeline->sinks[i]->self, err);
+    return status;
+}
+
 enum nauha_status nauha_pipeline_finish(struct nauha_pipeline *pipeline, struct nauha_error *err) {
-    enum nauha_status status = check_state(pipeline, RUNNING, "finish", err);
+    enum nauha_status status = nauha__pipeline_check(pipeline, NAUHA__RUNNING, "finish", err);
     if (status != NAUHA_OK)
         return status;
     status = nauha_bus_finish(pipeline->bus, err);
     for (size_t i = 0; i < pipeline->sink_count && status == NAUHA_OK; i++)
         status = pipeline->sinks[i]->ops->finish(pipeline->sinks[i]->self, err);
-    pipeline->state = status == NAUHA_OK ? FINISHED : FAILED;
+    pipeline->state = status == NAUHA_OK ? NAUHA__FINISHED : NAUHA__FAILED;
     return status;
 }
 

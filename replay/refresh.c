@@ -43,5 +43,7 @@ enum nauha_status nauha_trace_refresh(struct nauha_trace *trace, bool *live,
     if (status == NAUHA_OK)
         status = take_in(trace, *live, err);
     nauha__h5_quiet_end(&quiet);
+    if (status != NAUHA_OK)
+        *live = true; /* not all has been taken in */
     return status;
 }

@@ -28,6 +28,8 @@ struct nauha__sink_ops {
     /* A message of series n; NULL for a sink that works on the files of another. */
     enum nauha_status (*take)(void *self, size_t series, struct nauha_message *message,
                               struct nauha_error *err);
+    /* What was taken so far is to be seen from outside. NULL where nothing waits. */
+    enum nauha_status (*flush)(void *self, struct nauha_error *err);
     /* The run has ended well: puts the files in place. */
     enum nauha_status (*finish)(void *self, struct nauha_error *err);
     /* Calls line for each file written and each thing the user should know. */

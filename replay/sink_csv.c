@@ -269,6 +269,18 @@ static enum nauha_status csv_take(void *self, size_t position, struct nauha_mess
 }
 
 /* Puts every file in place that can be, and reports the first that cannot. */
+static enum nauha_status flush_file(const struct csv_file *file, struct nauha_error *err) {
+    return !file->file || fflush(file->file) == 0 ? NAUHA_OK : write_failed(file, errno, err);
+}
+
+static enum nauha_status csv_flush(void *self, struct nauha_error *err) {
+    const struct csv_sink *sink = self;
+    enum nauha_status status = flush_file(&sink->output, err);
+    for (size_t i = 0; i < sink->count && status == NAUHA_OK; i++)
+        status = flush_file(&sink->series[i].file, err);
+    return status;
+}
+
 static enum nauha_status csv_finish(void *self, struct nauha_error *err) {
     struct csv_sink *sink = self;
     if (!sink->directory)
@@ -311,6 +323,7 @@ const struct nauha__sink_ops nauha__sink_csv = {
     .add_series = csv_add_series,
     .start = csv_start,
     .take = csv_take,
+    .flush = csv_flush,
     .finish = csv_finish,
     .report = csv_report,
     .free = csv_free,

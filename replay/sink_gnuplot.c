@@ -158,6 +158,7 @@ const struct nauha__sink_ops nauha__sink_gnuplot = {
     .add_series = gnuplot_add_series,
     .start = gnuplot_start,
     .take = NULL,
+    .flush = NULL,
     .finish = gnuplot_finish,
     .report = gnuplot_report,
     .free = gnuplot_free,

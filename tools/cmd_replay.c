@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/follow.h"
 #include "tools/metrics.h"
 #include "tools/opened.h"
 #include "tools/terminal.h"
@@ -14,12 +15,19 @@ static const struct nauha_option replay_table[] = {
     {"output", 'o', "DIR", NULL, "write the series into this directory"},
     {"sink", 0, "SINK[,SINK]", NULL,
      "what to write: csv, gnuplot (default csv,gnuplot with -o, else csv)"},
+    {"follow", 0, NULL, NULL,
+     "replay a trace while it is being written, to the end of the recording or Ctrl-C"},
     {"strict", 0, NULL, NULL, "fail on a bundle that stays incomplete"},
 };
 OPTION_GROUP(replay_options, "Replay", replay_table);
 
 static void show_progress(void *context, uint64_t done, uint64_t total) {
     nauha__progress_show(context, done, total, NULL);
+}
+
+static bool show_and_wait(void *context, bool waiting, uint64_t done, uint64_t total) {
+    nauha__progress_show(context, done, total, waiting ? ", waiting for more" : NULL);
+    return waiting ? nauha__follow_wait() : !nauha__follow_interrupted();
 }
 
 static int usage_without_metric(const struct command *command) {
@@ -34,13 +42,17 @@ static int usage_without_metric(const struct command *command) {
 }
 
 /* What a user should know before trusting the numbers. */
-static void warn(const struct nauha_trace *trace) {
+static void warn(const struct nauha_trace *trace, bool followed) {
     struct nauha_trace_info info;
     nauha_trace_get_info(trace, &info);
-    if (!info.closed)
+    const uint64_t last_step = info.first_step + (info.steps ? info.steps - 1 : 0);
+    if (!info.closed && followed)
+        fprintf(stderr, "nauha: %s: the recording was cut off after step %" PRIu64 "\n", info.path,
+                last_step);
+    else if (!info.closed)
         fprintf(stderr,
                 "nauha: %s was cut off, or is still being written, after step %" PRIu64 "\n",
-                info.path, info.first_step + (info.steps ? info.steps - 1 : 0));
+                info.path, last_step);
     if (info.failure[0])
         fprintf(stderr, "nauha: %s: the recorder had to stop: %s\n", info.path, info.failure);
     if (info.messages_lost)
@@ -49,25 +61,42 @@ static void warn(const struct nauha_trace *trace) {
                 info.path, info.messages_lost);
 }
 
+static void warn_of_all(const struct opened *opened, const struct invocation *invocation) {
+    const bool followed = nauha__has(invocation, "follow");
+    for (size_t i = 0; i < opened->trace_count && !invocation->quiet; i++)
+        warn(opened->traces[i], followed);
+}
+
+static enum nauha_status feed(const struct opened *opened, struct nauha_pipeline *pipeline,
+                              const struct invocation *invocation, struct nauha_error *err) {
+    struct progress progress;
+    nauha__progress_begin(&progress, "replaying", "messages", invocation->quiet);
+    const enum nauha_status status =
+        nauha__has(invocation, "follow")
+            ? nauha_pipeline_follow(pipeline, opened->traces, opened->trace_count, opened->selector,
+                                    show_and_wait, &progress, err)
+            : nauha_pipeline_replay_ranks(pipeline, opened->traces, opened->trace_count,
+                                          opened->selector, show_progress, &progress, err);
+    nauha__progress_end(&progress);
+    return status;
+}
+
 static int replay(const struct opened *opened, struct nauha_pipeline *pipeline,
                   const struct invocation *invocation) {
     struct nauha_error err = NAUHA_ERROR_INIT;
-    struct progress progress;
     if (nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err) != NAUHA_OK)
         return nauha__fail(&err);
     nauha_bus_set_strict(nauha_pipeline_bus(pipeline), nauha__has(invocation, "strict"));
     if (nauha__metrics_start(pipeline, invocation, nauha__get(invocation, "output", NULL), &err) !=
         NAUHA_OK)
         return nauha__fail(&err);
-    nauha__progress_begin(&progress, "replaying", "messages", invocation->quiet);
-    enum nauha_status status =
-        nauha_pipeline_replay_ranks(pipeline, opened->traces, opened->trace_count, opened->selector,
-                                    show_progress, &progress, &err);
-    nauha__progress_end(&progress);
-    if (status != NAUHA_OK) {
+    if (feed(opened, pipeline, invocation, &err) != NAUHA_OK) {
         nauha__fail(&err);
         return EXIT_FAILED; /* the traces are at fault, not the command line */
     }
+    /* What is to be said of a trace that was written in the meantime is known only now. */
+    if (nauha__has(invocation, "follow") && !nauha__follow_interrupted())
+        warn_of_all(opened, invocation);
     return nauha__metrics_finish(pipeline, invocation);
 }
 
@@ -77,6 +106,9 @@ int nauha__run_replay(const struct invocation *invocation) {
         return usage_without_metric(invocation->command);
     if (!invocation->python && nauha__metrics_need_python(invocation))
         return nauha__metrics_run_python(invocation);
+    const bool follows = nauha__has(invocation, "follow");
+    if (follows)
+        nauha__follow_begin();
     int code = nauha__opened_init(&opened, invocation);
     struct nauha_pipeline *pipeline = code == EXIT_FINE ? nauha_pipeline_new(opened.names) : NULL;
     if (code == EXIT_FINE && !pipeline) {
@@ -84,11 +116,13 @@ int nauha__run_replay(const struct invocation *invocation) {
         code = EXIT_FAILED;
     }
     if (code == EXIT_FINE) {
-        for (size_t i = 0; i < opened.trace_count && !invocation->quiet; i++)
-            warn(opened.traces[i]);
+        if (!follows)
+            warn_of_all(&opened, invocation);
         code = replay(&opened, pipeline, invocation);
     }
     nauha_pipeline_free(pipeline);
     nauha__opened_fini(&opened);
+    if (follows)
+        nauha__follow_end();
     return code;
 }

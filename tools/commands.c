@@ -61,10 +61,12 @@ const struct command nauha__commands[] = {
          "TOPIC.gp, TOPIC.svg and TOPIC.png; without, CSV goes to standard output with a leading "
          "metric column. \"nauha analyzers\" lists the metrics. The traces of a distributed "
          "training, one of each rank, are replayed together: step by step, and within a step rank "
-         "by rank.",
+         "by rank. With --follow, the messages of a recording that is going on come as it flushes "
+         "them; the results are those of a replay after its end.",
      .examples =
          "nauha replay run.h5 --metric loss --metric ratio:weight_updates,weights -o series\n"
          "nauha replay run.h5 --metric norm:layer_gradients:order=inf --steps 100:200\n"
+         "nauha replay run.h5 --metric loss --follow\n"
          "nauha replay run.rank*.h5 --metric norm:weight_gradients -o series",
      .min_arguments = 1,
      .max_arguments = SIZE_MAX,

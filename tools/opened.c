@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/follow.h"
+
 enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
                                          const struct invocation *invocation,
                                          struct nauha_error *err) {
@@ -29,6 +31,9 @@ enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
 
 int nauha__opened_init(struct opened *opened, const struct invocation *invocation) {
     struct nauha_error err = NAUHA_ERROR_INIT;
+    enum nauha_status (*open)(const char *, struct nauha_names *, struct nauha_trace **,
+                              struct nauha_error *) =
+        nauha__has(invocation, "follow") ? nauha__follow_open : nauha_trace_open;
     *opened = (struct opened){.names = nauha_names_new(), .selector = nauha_selector_new()};
     opened->traces = calloc(invocation->argument_count, sizeof *opened->traces);
     if (!opened->names || !opened->selector || !opened->traces) {
@@ -38,8 +43,7 @@ int nauha__opened_init(struct opened *opened, const struct invocation *invocatio
     if (nauha__apply_selection(opened->selector, invocation, &err) != NAUHA_OK)
         return nauha__fail(&err);
     for (size_t i = 0; i < invocation->argument_count; i++) {
-        if (nauha_trace_open(invocation->arguments[i], opened->names, &opened->traces[i], &err) !=
-            NAUHA_OK) {
+        if (open(invocation->arguments[i], opened->names, &opened->traces[i], &err) != NAUHA_OK) {
             nauha__fail(&err);
             return EXIT_FAILED; /* the file is at fault, not the command line */
         }

@@ -89,6 +89,19 @@ nauha_pipeline_replay_ranks(struct nauha_pipeline *pipeline, struct nauha_trace 
                             size_t count, const struct nauha_selector *selector,
                             nauha_progress_fn progress, void *context, struct nauha_error *err);
 
+/* The same for traces that are being written, until every writer has closed its trace or died; then
+ * nauha_trace_get_info tells which. What is computed is what a replay after the end computes. The
+ * callback is called some twenty times a second, and with `waiting` whenever all that can be read
+ * has been delivered and the sinks' output flushed: then it takes its time, and the traces are
+ * looked at again when it returns. It returns false to end. Kinds that a metric names must be in
+ * the names at the start. */
+typedef bool (*nauha_follow_fn)(void *context, bool waiting, uint64_t done, uint64_t total);
+NAUHA_API enum nauha_status nauha_pipeline_follow(struct nauha_pipeline *pipeline,
+                                                  struct nauha_trace *const *traces, size_t count,
+                                                  const struct nauha_selector *selector,
+                                                  nauha_follow_fn callback, void *context,
+                                                  struct nauha_error *err);
+
 /* Whether these traces can be replayed together, to be asked before sinks open their files.
  * INVALID: two are of the same rank, or of trainings of different sizes, naming both. */
 NAUHA_API enum nauha_status nauha_pipeline_check_ranks(struct nauha_trace *const *traces,
