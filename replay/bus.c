@@ -118,6 +118,7 @@ void nauha_bus_free(struct nauha_bus *bus) {
         nauha_subscription_free(bus->subscriptions[i]);
     }
     nauha__bundle_pool_fini(&bus->pool);
+    nauha__damage_fini(&bus->damage);
     for (size_t kind = 0; kind < bus->topic_count; kind++) {
         plot_free(bus->topics[kind].plot);
         free(bus->topics[kind].takers);
@@ -421,6 +422,7 @@ enum nauha_status nauha_bus_finish(struct nauha_bus *bus, struct nauha_error *er
 
 void nauha_bus_report(const struct nauha_bus *bus, void (*line)(void *context, const char *text),
                       void *context) {
+    nauha__damage_report(&bus->damage, line, context);
     for (size_t i = 0; i < bus->subscription_count; i++)
         nauha__subscription_report(bus->subscriptions[i], bus->names, line, context);
 }

@@ -134,6 +134,27 @@ enum nauha_status nauha__subscriber_step_finished(struct nauha_subscriber *subsc
 enum nauha_status nauha__subscriber_finish(struct nauha_subscriber *subscriber,
                                            struct nauha_error *err);
 
+/* ---- damage ---- */
+
+#define NAUHA__DAMAGE_SHOWN 5u
+
+/* What was left out of a run because it is damaged. */
+struct nauha__damage {
+    uint64_t messages;
+    char *shown[NAUHA__DAMAGE_SHOWN]; /* the first of them */
+};
+
+/* Hands a bundle to a subscriber. Where that fails for a damaged message, the bundle is left out
+ * and the message noted, unless the bus is strict. */
+enum nauha_status nauha__bus_compute(struct nauha_bus *bus, struct nauha_subscriber *subscriber,
+                                     struct nauha_bundle *bundle, struct nauha_error *err);
+/* A message, or row of an index, that never came as far as a subscription. False, with nothing
+ * noted, on a strict bus. */
+bool nauha__bus_leave_out(struct nauha_bus *bus, const char *reason);
+void nauha__damage_report(const struct nauha__damage *damage,
+                          void (*line)(void *context, const char *text), void *context);
+void nauha__damage_fini(struct nauha__damage *damage);
+
 /* ---- the bus ---- */
 
 struct nauha__taker {
@@ -158,6 +179,7 @@ struct nauha_bus {
     struct nauha_subscriber **subscribers; /* in order of their first subscription */
     size_t subscriber_count;
     struct nauha__bundle_pool pool;
+    struct nauha__damage damage;
     double *scratch; /* a histogram's elements; NULL while in use */
     size_t scratch_size;
     uint64_t published; /* by subscribers */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "replay/bus_parts.h"
 #include "replay/merge.h"
 #include "replay/pipeline_parts.h"
 
@@ -127,19 +128,27 @@ static void tell(struct feeding *feeding, bool waiting) {
 /* Delivers what there is. */
 static enum nauha_status walk(struct feeding *feeding, struct nauha_error *err) {
     const bool tells = feeding->progress || feeding->follow;
+    struct nauha_bus *bus = feeding->pipeline->bus;
+    struct nauha_error reason = NAUHA_ERROR_INIT; /* err stays untouched by what is left out */
     enum nauha_status status = NAUHA_OK;
     while (status == NAUHA_OK && !feeding->stopped) {
         struct nauha_message *message = NULL;
-        status = nauha__merge_next(feeding->merge, &message, err);
+        status = nauha__merge_next(feeding->merge, &message, &reason);
         if (status == NAUHA_OK)
-            status = publish(feeding->pipeline, message, err);
+            status = publish(feeding->pipeline, message, &reason);
+        else if (status == NAUHA_DAMAGED && nauha__bus_leave_out(bus, reason.message))
+            status = NAUHA_OK;
         const int64_t now = tells ? now_ns() : 0;
         if (tells && (now - feeding->told >= PROGRESS_NS || status == NAUHA_END)) {
             tell(feeding, false);
             feeding->told = now;
         }
     }
-    return status == NAUHA_END ? NAUHA_OK : status;
+    if (status == NAUHA_OK || status == NAUHA_END)
+        return NAUHA_OK;
+    if (err)
+        *err = reason;
+    return status;
 }
 
 /* Begins, or begins again with kinds that are new: their events end steps like all others. */

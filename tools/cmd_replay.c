@@ -17,7 +17,7 @@ static const struct nauha_option replay_table[] = {
      "what to write: csv, gnuplot (default csv,gnuplot with -o, else csv)"},
     {"follow", 0, NULL, NULL,
      "replay a trace while it is being written, to the end of the recording or Ctrl-C"},
-    {"strict", 0, NULL, NULL, "fail on a bundle that stays incomplete"},
+    {"strict", 0, NULL, NULL, "fail on a damaged message and on a bundle that stays incomplete"},
 };
 OPTION_GROUP(replay_options, "Replay", replay_table);
 

@@ -44,7 +44,9 @@ NAUHA_API const struct nauha_plot *nauha_bus_plot(const struct nauha_bus *bus, u
  * the publication that caused them. */
 struct nauha_subscriber_ops {
     /* One bundle: a single message for a plain subscription, all kinds in the order asked for a
-     * synchronized one. Borrowed for the call. May publish. */
+     * synchronized one. Borrowed for the call. May publish. Where it fails because a message's
+     * elements are damaged, the run goes on as if the bundle had not come, unless the bus is
+     * strict: so a subscriber asks for all elements before it changes its state. */
     enum nauha_status (*compute)(void *self, struct nauha_bundle *bundle, struct nauha_error *err);
     /* The last message of a step (of one rank) has been delivered. May publish. */
     enum nauha_status (*step_finished)(void *self, uint64_t global_step, struct nauha_error *err);
@@ -115,18 +117,19 @@ NAUHA_API enum nauha_status nauha_bus_publish_histogram(struct nauha_bus *bus, u
                                                         const double *edges, const uint64_t *counts,
                                                         size_t bins, struct nauha_error *err);
 
-/* Makes incomplete bundles an error (SUBSCRIBER): where messages of every kind have come for the
- * key, so that the bundle could have been complete. That is known at the end of its step, or when
- * the kind that was missing comes for the first time, in a later step. A module that never has
- * one of the kinds (no bias) lacks nothing; but a subscription to which messages came and of which
- * no bundle was ever complete fails nauha_bus_finish. */
+/* Makes damaged messages an error (DAMAGED), and incomplete bundles (SUBSCRIBER): where messages of
+ * every kind have come for the key, so that the bundle could have been complete. That is known at
+ * the end of its step, or when the kind that was missing comes for the first time, in a later step.
+ * A module that never has one of the kinds (no bias) lacks nothing; but a subscription to which
+ * messages came and of which no bundle was ever complete fails nauha_bus_finish. */
 NAUHA_API void nauha_bus_set_strict(struct nauha_bus *bus, bool strict);
 
 /* Ends the run: the last step, then each subscriber's finish in order of their first
  * subscription. */
 NAUHA_API enum nauha_status nauha_bus_finish(struct nauha_bus *bus, struct nauha_error *err);
 
-/* Calls line once for each thing the user should know after a run: for each subscriber and module
+/* Calls line once for each thing the user should know after a run: how many messages were left out
+ * because they are damaged, the first of them and why; for each subscriber and module
  * the bundles dropped because they were incomplete, with the kinds that were missing and how often,
  * where messages of every kind came for the key in some step; and subscriptions to which messages
  * came and of which no bundle was ever complete. */

@@ -42,6 +42,7 @@ enum nauha_status nauha_message_tensor(struct nauha_message *message, struct nau
         void *data = NULL;
         enum nauha_status status =
             message->source->load(message->source->context, info, message->row, &data, err);
+        message->damaged = status == NAUHA_DAMAGED || status == NAUHA_FORMAT;
         if (status != NAUHA_OK)
             return wrap_reading(info, status, err);
         message->owned = data;

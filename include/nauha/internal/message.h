@@ -22,6 +22,8 @@ struct nauha_message {
     const struct nauha__source *source; /* NULL: data is there from the start */
     uint64_t row;                       /* for the source */
     struct nauha_stats *stats;          /* computed on first use, owned */
+    bool damaged;                       /* the source could not make the elements */
+    bool left_out;                      /* the bus has taken note of that */
 };
 
 /* Frees what the message owns and leaves it empty; not the message itself. */
