@@ -12,6 +12,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+/* What disks write whole or not at all: the one for certain, the other mostly. */
+#define SECTOR ((haddr_t)512)
+#define PAGE ((haddr_t)4096)
 #define ADDRESS_MAX ((haddr_t)1 << 62)
 
 /* One open file. HDF5's part comes first. */
@@ -65,10 +68,26 @@ static herr_t disk_close(H5FD_t *generic) {
 
 static herr_t disk_query(const H5FD_t *file, unsigned long *flags) {
     (void)file;
-    *flags = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE |
-             H5FD_FEAT_AGGREGATE_SMALLDATA | H5FD_FEAT_SUPPORTS_SWMR_IO |
+    /* Nothing is allocated together (AGGREGATE_...): each block gets a place of its own. */
+    *flags = H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE | H5FD_FEAT_SUPPORTS_SWMR_IO |
              H5FD_FEAT_DEFAULT_VFD_COMPATIBLE;
     return 0;
+}
+
+/* A block goes behind the others where no boundary that it could do without lies in it: what is
+ * overwritten later, such as an object's header, and has a checksum of its own, is then on the disk
+ * as it was before or after, should the power be lost meanwhile. */
+static haddr_t disk_alloc(H5FD_t *generic, H5FD_mem_t type, hid_t transfer, hsize_t bytes) {
+    static const haddr_t units[] = {SECTOR, PAGE};
+    struct disk_file *file = file_of(generic);
+    (void)type;
+    (void)transfer;
+    haddr_t address = file->eoa;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (bytes <= units[i] && address % units[i] + bytes > units[i])
+            address += units[i] - address % units[i];
+    file->eoa = address + bytes;
+    return address;
 }
 
 static haddr_t disk_get_eoa(const H5FD_t *file, H5FD_mem_t type) {
@@ -178,6 +197,7 @@ static const H5FD_class_t disk_class = {
     .close = disk_close,
     /* Without cmp, HDF5 does not open a file tentatively first. */
     .query = disk_query,
+    .alloc = disk_alloc,
     .get_eoa = disk_get_eoa,
     .set_eoa = disk_set_eoa,
     .get_eof = disk_get_eof,

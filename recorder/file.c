@@ -220,6 +220,19 @@ static bool place_end(struct nauha__file *file) {
     return true;
 }
 
+/* After a loss of power a new file is found only if its directory was on the disk. Some file
+ * systems do not sync directories: there is no more to be done then. */
+static void sync_directory(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    int fd = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    free(directory);
+}
+
 /* The compressed chunks come ready made, so the filters themselves are not needed: HDF5 need not
  * search for them, which would take a millisecond a stream. */
 static bool make_objects(struct nauha__file *file, const struct nauha_recorder_config *config) {
@@ -259,6 +272,11 @@ enum nauha_status nauha__file_create(struct nauha__file *file, const char *path,
         status = busy(path, err);
     else if (!make_objects(file, config))
         status = write_error(file, "set up", err);
+    if (status == NAUHA_OK && config->flush_sync) {
+        file->sync = true;
+        sync_directory(path);
+        status = nauha__file_sync(file, err);
+    }
 out:
     if (status != NAUHA_OK) {
         bool made = file->file >= 0 && status != NAUHA_BUSY;
@@ -328,10 +346,13 @@ enum nauha_status nauha__file_flush_table(struct nauha__file *file, enum nauha__
     return went_well(file, good) ? NAUHA_OK : write_error(file, "flush", err);
 }
 
-enum nauha_status nauha__file_flush(struct nauha__file *file, bool sync, struct nauha_error *err) {
-    if (!went_well(file, H5Fflush(file->file, H5F_SCOPE_GLOBAL) >= 0))
-        return write_error(file, "flush", err);
-    if (sync && fdatasync(file->fd) != 0)
+enum nauha_status nauha__file_flush(struct nauha__file *file, struct nauha_error *err) {
+    bool good = H5Fflush(file->file, H5F_SCOPE_GLOBAL) >= 0;
+    return went_well(file, good) ? NAUHA_OK : write_error(file, "flush", err);
+}
+
+enum nauha_status nauha__file_sync(const struct nauha__file *file, struct nauha_error *err) {
+    if (file->sync && fdatasync(file->fd) != 0)
         return nauha_error_set_errno(err, errno, "cannot sync trace \"%s\"", file->path);
     return NAUHA_OK;
 }
@@ -360,6 +381,8 @@ enum nauha_status nauha__file_close(struct nauha__file *file, struct nauha__end_
     enum nauha_status status = good ? NAUHA_OK : write_error(file, "close", err);
     if (end && !write_end(file, end) && status == NAUHA_OK)
         status = nauha_error_set_errno(err, errno, "cannot close trace \"%s\"", file->path);
+    if (end && status == NAUHA_OK)
+        status = nauha__file_sync(file, err);
     if (file->fd >= 0)
         close(file->fd);
     free(file->path);

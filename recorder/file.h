@@ -14,7 +14,8 @@
 
 struct nauha__file {
     char *path;
-    int fd; /* our own, for as long as the recording lasts: holds the lock, writes the end */
+    int fd;    /* our own, for as long as the recording lasts: holds the lock, writes the end */
+    bool sync; /* whether flushes reach the disk itself */
     uint64_t end_address; /* where the row of /end lies in the file */
     struct nauha__disk disk;
     hid_t driver;
@@ -45,7 +46,10 @@ enum nauha_status nauha__file_append(struct nauha__file *file, enum nauha__table
 enum nauha_status nauha__file_flush_streams(struct nauha__file *file, struct nauha_error *err);
 enum nauha_status nauha__file_flush_table(struct nauha__file *file, enum nauha__table_id table,
                                           struct nauha_error *err);
-enum nauha_status nauha__file_flush(struct nauha__file *file, bool sync, struct nauha_error *err);
+enum nauha_status nauha__file_flush(struct nauha__file *file, struct nauha_error *err);
+/* Waits, where the configuration asks for it, until what was flushed would survive a loss of power.
+ * IO. */
+enum nauha_status nauha__file_sync(const struct nauha__file *file, struct nauha_error *err);
 
 /* Closes what is open, also after a failure, and then overwrites the row of /end in place, which
  * works on a full disk; end NULL: leaves it. IO where the last bytes could not be written. */

@@ -287,10 +287,15 @@ static enum nauha_status commit(struct nauha__writer *writer, struct nauha_error
     enum nauha_status status = nauha__file_flush_streams(&writer->file, err);
     if (status == NAUHA_OK)
         status = write_tables(writer, err);
+    /* The disk, too, has what rows refer to before the rows. */
+    if (status == NAUHA_OK && writer->flush.rows.count > 0)
+        status = nauha__file_sync(&writer->file, err);
     if (status == NAUHA_OK)
         status = write_rows(writer, err);
     if (status == NAUHA_OK)
-        status = nauha__file_flush(&writer->file, writer->config->flush_sync, err);
+        status = nauha__file_flush(&writer->file, err);
+    if (status == NAUHA_OK)
+        status = nauha__file_sync(&writer->file, err);
     return status;
 }
 
