@@ -36,7 +36,9 @@ TOOLS_SRC := $(wildcard tools/*.c)
 TRAIN_SRC := $(wildcard tools/train/*.cpp)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_TORCH_SRC := $(wildcard tests/unit/test_*.cpp)
-TEST_TOOLS_SRC := $(wildcard tests/tools/*.c)
+# Libraries to preload, and programs.
+TEST_PRELOAD_SRC := tests/tools/power_loss.c
+TEST_TOOLS_SRC := $(filter-out $(TEST_PRELOAD_SRC),$(wildcard tests/tools/*.c))
 BENCH_SRC := $(wildcard tests/bench/*.c)
 
 obj = $(patsubst %,$(B)/%.o,$(1))
@@ -51,8 +53,10 @@ LIBRARY_OBJ := $(CORE_OBJ) $(RECORDER_OBJ) $(REPLAY_OBJ) $(ANALYZERS_OBJ)
 UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT_SRC))
 UNIT_TORCH_BIN := $(patsubst %.cpp,$(B)/%,$(UNIT_TORCH_SRC))
 TEST_TOOLS_BIN := $(patsubst %.c,$(B)/%,$(TEST_TOOLS_SRC))
+TEST_PRELOAD := $(patsubst %.c,$(B)/%.so,$(TEST_PRELOAD_SRC))
 BENCH_BIN := $(patsubst %.c,$(B)/%,$(BENCH_SRC))
-FUZZ_BIN := $(patsubst %.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BIN := $(patsubst %.c,build/fuzz/%,$(FUZZ_SRC))
 
 PROGRAM := $(OUT)/nauha
 TRAIN := $(OUT)/nauha_train.so
@@ -105,7 +109,7 @@ HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5
 
 # ---- targets for people ----
 
-.PHONY: all demo test torture bench deps install man clean help force check check-layers check-headers \
+.PHONY: all demo test torture power-loss bench deps install man clean help force check check-layers check-headers \
     check-format check-size
 
 all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) $(if $(TORCH_FOUND),$(TRAIN)) ## build everything
@@ -129,13 +133,17 @@ run-unit: $(UNIT_BIN) $(H5_PLUGINS) $(TEST_TOOLS_BIN) # what sanitizer runs take
 	@NAUHA_BUILD=$(abspath $(B)) HDF5_PLUGIN_PATH=$(HDF5_PLUGINS) \
 	    $(PYTHON) tests/run.py --build $(B) --units $(if $(T),--only '$(T)')
 
-run-test: all $(UNIT_BIN) $(TEST_TOOLS_BIN) $(if $(TORCH_FOUND),$(UNIT_TORCH_BIN))
+run-test: all $(UNIT_BIN) $(TEST_TOOLS_BIN) $(TEST_PRELOAD) $(if $(TORCH_FOUND),$(UNIT_TORCH_BIN))
 	@NAUHA=$(abspath $(PROGRAM)) NAUHA_BUILD=$(abspath $(B)) HDF5_PLUGIN_PATH=$(HDF5_PLUGINS) \
 	    $(PYTHON) tests/run.py --build $(B) $(if $(T),--only '$(T)') $(if $(F),--case '$(F)')
 
 torture: deps ## kill 200 recordings at random moments and check what is left
 	@$(MAKE) --no-print-directory -j2 all $(B)/tests/tools/make_trace
 	@NAUHA_TORTURE=200 $(MAKE) --no-print-directory run-test T=torture
+
+power-loss: deps ## make 250 of the files that a loss of power may leave, and check what is in them
+	@$(MAKE) --no-print-directory -j2 all $(TEST_PRELOAD) $(B)/tests/tools/make_trace
+	@NAUHA_POWER_LOSS=250 $(MAKE) --no-print-directory run-test T=power_loss
 
 bench: deps ## measure: codec, recorder, training
 	@$(MAKE) --no-print-directory -j2 run-bench
@@ -148,16 +156,25 @@ run-bench: all $(BENCH_BIN)
 	    echo "== bench_python"; $$python tests/bench/bench_python.py || exit 1; \
 	    echo "== bench_recorder"; $$python tests/bench/bench_recorder.py --models alexnetmini || exit 1; done
 
+# fuzz_*.c are the fuzzers, the others what they share.
 # What a fuzzer finds new goes into its corpus; what it fails on lies in build/fuzz/. Needs clang and
 # its runtime (Debian: clang libclang-rt-dev).
 FUZZ_SECONDS ?= 60
-.PHONY: fuzz
-fuzz: $(FUZZ_BIN) ## fuzz with clang; FUZZ_SECONDS=60 for each of tests/fuzz/*.c
+.PHONY: fuzz fuzz-corpus
+fuzz: $(FUZZ_BIN) ## fuzz with clang; FUZZ_SECONDS=60 for each of tests/fuzz/fuzz_*.c
 	@for fuzzer in $(FUZZ_BIN); do \
 	    name=$${fuzzer##*/}; corpus=tests/fuzz/corpus/$$name; mkdir -p $$corpus; \
 	    echo "== $$name"; \
 	    $$fuzzer -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 \
 	        -artifact_prefix=build/fuzz/$$name- $$corpus || exit 1; \
+	done
+
+fuzz-corpus: $(FUZZ_BIN) ## run each fuzzer over its corpus only
+	@for fuzzer in $(FUZZ_BIN); do \
+	    name=$${fuzzer##*/}; \
+	    echo "== $$name"; \
+	    $$fuzzer -runs=0 -timeout=10 tests/fuzz/corpus/$$name >build/fuzz/$$name.log 2>&1 || \
+	        { cat build/fuzz/$$name.log; exit 1; }; \
 	done
 
 check: check-layers check-headers check-format check-size ## the style checks
@@ -265,8 +282,12 @@ $(UNIT_TORCH_BIN): $(B)/%: $(B)/%.cpp.o $(TRAIN_OBJ) $(UNIT_LINK) $(B)/libnauha.
 $(TEST_TOOLS_BIN) $(BENCH_BIN): $(B)/%: $(B)/%.c.o $(B)/libnauha.a
 	@$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS) -lz
 
+$(TEST_PRELOAD): $(B)/%.so: $(B)/%.c.o
+	@$(CC) $(LDFLAGS) -shared $^ -o $@ -ldl
+
 # Fuzzers are clang's, with what they test compiled the same way.
-FUZZ_OBJ := $(patsubst %,build/fuzz/%.o,$(CORE_SRC) $(RECORDER_SRC) $(REPLAY_SRC) $(ANALYZERS_SRC))
+FUZZ_OBJ := $(patsubst %,build/fuzz/%.o,$(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c)) \
+    $(CORE_SRC) $(RECORDER_SRC) $(REPLAY_SRC) $(ANALYZERS_SRC))
 FUZZ_FLAGS := -std=c11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined \
     -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 build/fuzz/%.c.o: %.c Makefile
@@ -275,6 +296,6 @@ build/fuzz/%.c.o: %.c Makefile
 	@clang $(CPPFLAGS) $(FUZZ_FLAGS) $(WARNINGS) -pthread -MMD -MP -c $< -o $@
 
 $(FUZZ_BIN): %: %.c.o $(FUZZ_OBJ)
-	@clang -pthread -fsanitize=fuzzer,address,undefined $^ -o $@ $(LDLIBS)
+	@clang -pthread -fsanitize=fuzzer,address,undefined $^ -o $@ -lcmocka $(LDLIBS)
 
 -include $(shell find $(B) build/fuzz -name '*.d' 2>/dev/null)
