@@ -7,6 +7,7 @@
 
 #include "nauha/internal/arithmetic.h"
 #include "nauha/internal/codec.h"
+#include "recorder/reduce.h"
 
 #define UNASSIGNED UINT16_MAX
 #define BLOCKS_MIN 4u
@@ -197,8 +198,8 @@ static bool has_room(struct nauha__buffer *buffer, const struct nauha__stream *s
 }
 
 enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
-                                    const struct nauha_tensor *tensor, size_t bytes, bool wait,
-                                    struct nauha__place *place) {
+                                    const struct nauha_tensor *tensor, size_t bytes, unsigned bits,
+                                    bool wait, struct nauha__place *place) {
     *place = (struct nauha__place){NAUHA__NO_STREAM, 0};
     if (bytes == 0)
         return NAUHA_OK;
@@ -227,6 +228,8 @@ enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
             nauha__gather(tensor, done / item_size, part / item_size, block->data + block->used);
         else
             memcpy(block->data + block->used, (const unsigned char *)tensor->data + done, part);
+        if (bits)
+            nauha__round(tensor->dtype, bits, block->data + block->used, part / item_size);
         block->used += part;
         done += part;
         if (block->used == NAUHA__CHUNK_BYTES)

@@ -78,12 +78,12 @@ void nauha__buffer_fini(struct nauha__buffer *buffer);
 /* Item size and width of a stream number, the same in every trace. */
 void nauha__stream_shape(uint16_t number, uint8_t *item_size, bool *big);
 
-/* Copies a tensor of `bytes` bytes of `kind` in; publish lock held. wait false: LIMIT, and nothing
- * copied, where too few blocks are free. NOMEM, with the same effect, where memory for the first
- * block is refused. */
+/* Copies a tensor of `bytes` bytes of `kind` in, rounded to `bits` significand bits (see reduce.h;
+ * 0: as it is); publish lock held. wait false: LIMIT, and nothing copied, where too few blocks are
+ * free. NOMEM, with the same effect, where memory for the first block is refused. */
 enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
-                                    const struct nauha_tensor *tensor, size_t bytes, bool wait,
-                                    struct nauha__place *place);
+                                    const struct nauha_tensor *tensor, size_t bytes, unsigned bits,
+                                    bool wait, struct nauha__place *place);
 
 /* Seals every open block, zero-padded; publish lock held. Returns the number of blocks sealed so
  * far: all with a smaller ticket hold what was put in before. */

@@ -89,6 +89,35 @@ static enum nauha_status set_limit(struct nauha_recorder_config *config, const c
     return nauha__parse_size(value, &config->limit_bytes, err);
 }
 
+static const struct {
+    const char *name;
+    unsigned bits;
+} precisions[] = {{"full", 0}, {"bf16", 7}, {"fp16", 10}};
+enum { PRECISIONS = sizeof precisions / sizeof *precisions };
+
+static enum nauha_status set_precision(struct nauha_recorder_config *config, const char *value,
+                                       struct nauha_error *err) {
+    for (size_t i = 0; i < PRECISIONS; i++) {
+        if (strcmp(precisions[i].name, value) != 0)
+            continue;
+        config->precision = precisions[i].bits;
+        return NAUHA_OK;
+    }
+    return nauha_error_set(err, NAUHA_INVALID, "\"%s\" is none of full, bf16, fp16", value);
+}
+
+static enum nauha_status set_samples(struct nauha_recorder_config *config, const char *value,
+                                     struct nauha_error *err) {
+    int64_t samples = 0;
+    bool all = strcmp(value, "all") == 0;
+    if (!all &&
+        (nauha__parse_i64(value, &samples, NULL) != NAUHA_OK || samples < 1 || samples > INT32_MAX))
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "\"%s\" is not a number of samples: 1 or more, or all", value);
+    config->samples = (uint32_t)samples;
+    return NAUHA_OK;
+}
+
 /* Row by row with the setters below. */
 static const struct nauha_option options[] = {
     {"depth", 0, "N", "all", "how many levels of modules front ends descend into"},
@@ -98,10 +127,13 @@ static const struct nauha_option options[] = {
     {"on-full", 0, "block|drop", "block", "when the buffer is full, wait or lose messages"},
     {"flush", 0, "SECONDS[,sync]", "1",
      "how often all messages so far are made readable; sync also forces them to disk"},
+    {"precision", 0, "full|bf16|fp16", "full",
+     "round activations and gradients to so many bits, still as f32; parameters stay exact"},
+    {"samples", 0, "K", "all", "keep the first K samples of a batch, of activations and the like"},
     {"limit", 0, "SIZE", "0", "stop recording when the trace reaches this size; 0 is no limit"},
 };
-static const set_fn setters[] = {set_depth,   set_codec, set_buffer,
-                                 set_on_full, set_flush, set_limit};
+static const set_fn setters[] = {set_depth, set_codec,     set_buffer,  set_on_full,
+                                 set_flush, set_precision, set_samples, set_limit};
 #define OPTIONS (sizeof options / sizeof options[0])
 _Static_assert(OPTIONS == sizeof setters / sizeof setters[0], "a setter for every option");
 
@@ -238,6 +270,17 @@ struct nauha_recorder_config *nauha__config_copy(const struct nauha_recorder_con
     return NULL;
 }
 
+/* What the trace lacks of the training's values is a fact about it, too. */
+static bool add_reductions(cJSON *object, const struct nauha_recorder_config *config) {
+    char samples[16];
+    for (size_t i = 0; i < PRECISIONS; i++)
+        if (config->precision && precisions[i].bits == config->precision &&
+            !cJSON_AddStringToObject(object, "precision", precisions[i].name))
+            return false;
+    snprintf(samples, sizeof samples, "%u", config->samples);
+    return config->samples == 0 || cJSON_AddStringToObject(object, "samples", samples);
+}
+
 char *nauha__config_facts_json(const struct nauha_recorder_config *config) {
     cJSON *object = cJSON_CreateObject();
     char *text = NULL;
@@ -245,7 +288,7 @@ char *nauha__config_facts_json(const struct nauha_recorder_config *config) {
         if (!cJSON_AddStringToObject(object, config->facts[i].key, config->facts[i].value))
             goto out;
     }
-    if (object)
+    if (object && add_reductions(object, config))
         text = cJSON_PrintUnformatted(object);
 out:
     cJSON_Delete(object);

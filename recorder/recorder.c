@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "nauha/internal/arithmetic.h"
+#include "recorder/reduce.h"
 
 /* ---- forks ---- */
 
@@ -264,20 +265,39 @@ static void lose(struct nauha_recorder *recorder, const struct nauha__outgoing *
 }
 
 /* Copies the elements into the buffer, unless they are in the trace already. */
-static enum nauha_status put(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
+static enum nauha_status put(struct nauha_recorder *recorder, uint32_t kind,
+                             const struct nauha_tensor *tensor, size_t bytes,
                              struct nauha__place *place) {
-    if (nauha__repeats_find(&recorder->repeats, out->tensor, out->bytes, place))
+    unsigned bits = nauha__reduce_bits(kind, recorder->config->precision, tensor->dtype);
+    if (nauha__repeats_find(&recorder->repeats, tensor, bytes, bits, place))
         return NAUHA_OK;
-    enum nauha_status status =
-        nauha__buffer_put(&recorder->writer.buffer, out->kind, out->tensor, out->bytes,
-                          !recorder->config->drop, place);
+    enum nauha_status status = nauha__buffer_put(&recorder->writer.buffer, kind, tensor, bytes,
+                                                 bits, !recorder->config->drop, place);
     if (status == NAUHA_OK)
-        nauha__repeats_note(&recorder->repeats, out->tensor, out->bytes, *place);
+        nauha__repeats_note(&recorder->repeats, tensor, bytes, bits, *place);
     return status;
 }
 
-static void store(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
+/* Cuts a message to the samples that are kept; shape is room for the dimensions. */
+static enum nauha_status cut(struct nauha_recorder *recorder, struct nauha__outgoing *out,
+                             struct nauha_tensor *tensor, int64_t shape[NAUHA_MAX_NDIM]) {
+    size_t count;
+    *tensor = *out->tensor;
+    if (!nauha__reduce_samples(out->kind, recorder->config->samples, tensor, shape))
+        return NAUHA_OK;
+    out->tensor = tensor;
+    enum nauha_status status = nauha_tensor_count(tensor, &count, NULL);
+    out->bytes = count * nauha_dtype_size(tensor->dtype);
+    return status == NAUHA_OK ? nauha_names_add_shape(recorder->names, tensor->shape, tensor->ndim,
+                                                      &out->shape, NULL)
+                              : status;
+}
+
+static void store(struct nauha_recorder *recorder, const struct nauha__outgoing *whole,
                   uint64_t time_ns) {
+    struct nauha__outgoing kept = *whole, *out = &kept;
+    struct nauha_tensor tensor;
+    int64_t shape[NAUHA_MAX_NDIM];
     struct nauha__writer *writer = &recorder->writer;
     uint64_t seq = recorder->stored_seq++;
     if (atomic_load_explicit(&writer->failed, memory_order_relaxed)) {
@@ -288,8 +308,11 @@ static void store(struct nauha_recorder *recorder, const struct nauha__outgoing 
     enum nauha_status status = nauha__writer_reserve_row(writer);
     if (out->lost)
         status = NAUHA_LIMIT;
-    else if (status == NAUHA_OK && !out->placed && out->tensor)
-        status = put(recorder, out, &place);
+    else if (status == NAUHA_OK && !out->placed && out->tensor) {
+        status = cut(recorder, out, &tensor, shape);
+        if (status == NAUHA_OK)
+            status = put(recorder, out->kind, out->tensor, out->bytes, &place);
+    }
     if (status != NAUHA_OK) {
         lose(recorder, out, status);
         return;

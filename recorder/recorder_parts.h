@@ -58,7 +58,7 @@ struct nauha_recorder {
     struct nauha__held_list held;  /* of the open step, or after the last one */
     struct nauha__held_list fresh; /* being made */
     struct nauha__repeats repeats;
-    void *scratch;                 /* for the tap's differences and gathered tensors */
+    void *scratch; /* for the tap's differences and gathered tensors */
     size_t scratch_bytes;
 };
 

@@ -26,19 +26,20 @@ static uint64_t fingerprint(const struct nauha_tensor *tensor, size_t bytes) {
 }
 
 bool nauha__repeats_find(const struct nauha__repeats *repeats, const struct nauha_tensor *tensor,
-                         size_t bytes, struct nauha__place *place) {
+                         size_t bytes, unsigned bits, struct nauha__place *place) {
     if (!is_worth_it(tensor, bytes))
         return false;
     const struct nauha__repeat *repeat = &repeats->ring[tensor->identity % NAUHA__REPEATS];
     if (repeat->identity != tensor->identity || repeat->bytes != bytes ||
-        repeat->dtype != tensor->dtype || repeat->fingerprint != fingerprint(tensor, bytes))
+        repeat->dtype != tensor->dtype || repeat->bits != bits ||
+        repeat->fingerprint != fingerprint(tensor, bytes))
         return false;
     *place = repeat->place;
     return true;
 }
 
 void nauha__repeats_note(struct nauha__repeats *repeats, const struct nauha_tensor *tensor,
-                         size_t bytes, struct nauha__place place) {
+                         size_t bytes, unsigned bits, struct nauha__place place) {
     if (!is_worth_it(tensor, bytes))
         return;
     repeats->ring[tensor->identity % NAUHA__REPEATS] = (struct nauha__repeat){
@@ -46,6 +47,7 @@ void nauha__repeats_note(struct nauha__repeats *repeats, const struct nauha_tens
         .fingerprint = fingerprint(tensor, bytes),
         .bytes = bytes,
         .dtype = tensor->dtype,
+        .bits = bits,
         .place = place,
     };
 }

@@ -18,6 +18,7 @@ struct nauha__repeat {
     uint64_t fingerprint;
     size_t bytes;
     enum nauha_dtype dtype;
+    unsigned bits; /* it was rounded to */
     struct nauha__place place;
 };
 
@@ -25,11 +26,12 @@ struct nauha__repeats {
     struct nauha__repeat ring[NAUHA__REPEATS];
 };
 
-/* True, with where its elements lie, for a tensor of `bytes` bytes that was noted before. */
+/* True, with where its elements lie, for a tensor of `bytes` bytes, rounded to `bits`, that was
+ * noted before. */
 bool nauha__repeats_find(const struct nauha__repeats *repeats, const struct nauha_tensor *tensor,
-                         size_t bytes, struct nauha__place *place);
+                         size_t bytes, unsigned bits, struct nauha__place *place);
 /* The tensor's elements have been stored at `place`. */
 void nauha__repeats_note(struct nauha__repeats *repeats, const struct nauha_tensor *tensor,
-                         size_t bytes, struct nauha__place place);
+                         size_t bytes, unsigned bits, struct nauha__place place);
 
 #endif

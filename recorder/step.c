@@ -131,7 +131,7 @@ static enum nauha_status copy_value(struct nauha_recorder *recorder,
     if (store && !held->stored && !atomic_load(&recorder->writer.failed))
         held->stored =
             nauha__buffer_put(&recorder->writer.buffer, value_kind(held->bias), tensor, held->bytes,
-                              !recorder->config->drop, &held->place) == NAUHA_OK;
+                              0, !recorder->config->drop, &held->place) == NAUHA_OK;
     if (!recorder->tap || recorder->tap_failed || held->bytes == 0)
         return NAUHA_OK;
     if (!held->copy && !(held->copy = malloc(held->bytes)))

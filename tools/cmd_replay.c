@@ -41,8 +41,22 @@ static int usage_without_metric(const struct command *command) {
     return nauha__usage(command, "replay needs --metric SPEC; metrics: %s", names);
 }
 
+/* What was published in the training and is not in the trace, kind by kind. */
+static void warn_of_losses(const struct nauha_trace *trace, const struct nauha_names *names,
+                           const char *path) {
+    uint32_t kind;
+    const char *reason;
+    uint64_t messages, bytes;
+    for (size_t i = 0; nauha_trace_loss(trace, i, &kind, &reason, &messages, &bytes); i++) {
+        char size[32];
+        fprintf(stderr, "nauha: %s: lost while recording (%s): %" PRIu64 " messages of %s, %s\n",
+                path, reason, messages, nauha_names_kind(names, kind),
+                nauha__size_text(bytes, size));
+    }
+}
+
 /* What a user should know before trusting the numbers. */
-static void warn(const struct nauha_trace *trace, bool followed) {
+static void warn(const struct nauha_trace *trace, const struct nauha_names *names, bool followed) {
     struct nauha_trace_info info;
     nauha_trace_get_info(trace, &info);
     const uint64_t last_step = info.first_step + (info.steps ? info.steps - 1 : 0);
@@ -55,16 +69,13 @@ static void warn(const struct nauha_trace *trace, bool followed) {
                 info.path, last_step);
     if (info.failure[0])
         fprintf(stderr, "nauha: %s: the recorder had to stop: %s\n", info.path, info.failure);
-    if (info.messages_lost)
-        fprintf(stderr,
-                "nauha: %s: %" PRIu64 " messages were lost while recording; see nauha info\n",
-                info.path, info.messages_lost);
+    warn_of_losses(trace, names, info.path);
 }
 
 static void warn_of_all(const struct opened *opened, const struct invocation *invocation) {
     const bool followed = nauha__has(invocation, "follow");
     for (size_t i = 0; i < opened->trace_count && !invocation->quiet; i++)
-        warn(opened->traces[i], followed);
+        warn(opened->traces[i], opened->names, followed);
 }
 
 static enum nauha_status feed(const struct opened *opened, struct nauha_pipeline *pipeline,

@@ -200,6 +200,17 @@ class BadInput(WithTrace):
         copy.write_bytes(data)
         done = nauha("verify", copy, code=1)
         self.assertIn("chunk 0", done.stdout)
+        kind = h5trace.Trace(self.path).kinds[h5py.File(self.path, "r")["streams_used"][0]["kind"]]
+        metric = ["--metric", f"norm:{kind}"]
+        done = nauha("replay", copy, *metric)
+        whole = nauha("replay", self.path, *metric).stdout.splitlines()
+        left = done.stdout.splitlines()
+        self.assertTrue(0 < len(left) < len(whole))
+        self.assertTrue(set(left) < set(whole))
+        self.assertIn(f"{len(whole) - len(left)} damaged message", done.stderr)
+        self.assertRegex(done.stderr, r'message \d+: .*chunk 0 of stream "\d+" in trace .*checksum')
+        done = nauha("replay", copy, *metric, "--strict", code=3)
+        self.assertRegex(done.stderr, 'chunk 0 of stream "\\d+" in trace .*checksum')
 
     def test_unknown_names(self):
         replay = ["replay", self.path, "--metric"]

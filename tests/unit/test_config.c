@@ -42,6 +42,8 @@ static void test_defaults(void **state) {
     assert_float_equal(config->flush_seconds, 1, 0);
     assert_false(config->flush_sync);
     assert_int_equal(config->limit_bytes, 0);
+    assert_int_equal(config->precision, 0);
+    assert_int_equal(config->samples, 0);
     assert_int_equal(config->world_size, 1);
 }
 
@@ -49,7 +51,7 @@ static void test_every_fallback_is_a_value(void **state) {
     (void)state;
     size_t count;
     const struct nauha_option *rows = nauha_recorder_options(&count);
-    assert_int_equal(count, 6);
+    assert_int_equal(count, 8);
     for (size_t i = 0; i < count; i++)
         taken(rows[i].name, rows[i].fallback);
 }
@@ -62,6 +64,8 @@ static void test_values(void **state) {
     taken("on-full", "drop");
     taken("flush", "0.25,sync");
     taken("limit", "2G");
+    taken("precision", "fp16");
+    taken("samples", "8");
     taken("kinds", "loss,weights");
     assert_int_equal(config->depth, 2);
     assert_string_equal(config->codec_text, "lz4");
@@ -70,6 +74,11 @@ static void test_values(void **state) {
     assert_float_equal(config->flush_seconds, 0.25, 0);
     assert_true(config->flush_sync);
     assert_true(config->limit_bytes == (uint64_t)2 << 30);
+    assert_int_equal(config->precision, 10);
+    assert_int_equal(config->samples, 8);
+    char *json = nauha__config_facts_json(config);
+    assert_string_equal(json, "{\"precision\":\"fp16\",\"samples\":\"8\"}");
+    free(json);
     taken("depth", "-7");
     assert_int_equal(config->depth, -1);
 }
@@ -87,6 +96,8 @@ static void test_wrong_values(void **state) {
     refused("flush", "1,async", NAUHA_INVALID, "1,sync");
     refused("flush", "inf", NAUHA_INVALID, "seconds above 0");
     refused("limit", "-1", NAUHA_INVALID, "option \"limit\"");
+    refused("precision", "int8", NAUHA_INVALID, "none of full, bf16, fp16");
+    refused("samples", "0", NAUHA_INVALID, "1 or more, or all");
     refused("steps", "5:3", NAUHA_INVALID, "is empty");
 }
 

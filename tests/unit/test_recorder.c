@@ -2,6 +2,8 @@
 /* The recorder: stamps and order, bits of every type, parameters and updates, selections, tap. */
 #include "tests/unit/recorded.h"
 
+#include <float.h>
+#include <math.h>
 #include <pthread.h>
 
 #define PARAMETERS 2
@@ -238,6 +240,81 @@ static void test_one_tensor_under_several_names(void **state) {
     assert_int_equal(got.messages[1].info.ndim, 2);
     forget(&got);
     free(values);
+}
+
+/* A conversion to bf16 and back, by its definition. */
+static float bf16_of(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint32_t down = bits & 0xffff0000u, up = down + 0x10000u, left = bits & 0xffffu;
+    bits = left > 0x8000u || (left == 0x8000u && (down & 0x10000u)) ? up : down;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static void test_precision(void **state) {
+    (void)state;
+    enum { COUNT = 1000 };
+    float values[COUNT] = {1.00390625f, 1.01171875f, INFINITY, -INFINITY, -0.0f, 1e-40f, FLT_MAX};
+    double wide[2] = {1 + 1.0 / 256, NAN};
+    const int64_t shape[] = {COUNT}, two[] = {2};
+    for (int i = 8; i < COUNT; i++)
+        values[i] = sinf((float)i) * powf(10, (float)(i % 60 - 30));
+    uint32_t nan = 0x7f800001u; /* its only bit would be dropped */
+    memcpy(&values[7], &nan, sizeof nan);
+    struct nauha_recorder *recorder = recorded_open((const char *[]){"precision", "bf16", NULL});
+    uint32_t module = add_module(recorder, "m");
+    struct nauha_tensor tensor = {.data = values, .ndim = 1, .shape = shape};
+    publish(recorder, NAUHA_KIND_ACTIVATIONS, module, &tensor);
+    publish(recorder, NAUHA_KIND_LOSS, NAUHA_NONE, &tensor);
+    publish(
+        recorder, NAUHA_KIND_LAYER_GRADIENTS, module,
+        &(struct nauha_tensor){.data = wide, .dtype = NAUHA_DTYPE_F64, .ndim = 1, .shape = two});
+    tensor.dtype = NAUHA_DTYPE_I32;
+    publish(recorder, NAUHA_KIND_ACTIVATIONS, module, &tensor);
+    close_recorder(recorder);
+    struct recorded got = read_back();
+    const float *rounded = (const float *)(const void *)got.messages[0].data;
+    for (int i = 0; i < COUNT; i++) {
+        float expected = bf16_of(values[i]);
+        if (i == 7)
+            assert_true(isnan(rounded[i]));
+        else
+            assert_memory_equal(&rounded[i], &expected, sizeof expected);
+    }
+    assert_memory_equal(got.messages[1].data, values, sizeof values);
+    const double *doubles = (const double *)(const void *)got.messages[2].data;
+    assert_true(doubles[0] == 1.0 && isnan(doubles[1]));
+    assert_memory_equal(got.messages[3].data, values, sizeof values);
+    forget(&got);
+}
+
+static void test_samples(void **state) {
+    (void)state;
+    float values[6] = {0, 1, 2, 3, 4, 5};
+    const int64_t shape[] = {3, 2}, turned[] = {1, 3};
+    struct nauha_recorder *recorder = recorded_open((const char *[]){"samples", "2", NULL});
+    uint32_t module = add_module(recorder, "m");
+    struct nauha_tensor tensor = {.data = values, .ndim = 2, .shape = shape};
+    publish(recorder, NAUHA_KIND_ACTIVATIONS, module, &tensor);
+    publish(recorder, NAUHA_KIND_WEIGHT_GRADIENTS, module, &tensor);
+    tensor.strides = turned;
+    publish(recorder, NAUHA_KIND_LAYER_GRADIENTS, module, &tensor);
+    tensor.ndim = 0;
+    publish(recorder, NAUHA_KIND_LOSS, NAUHA_NONE, &tensor);
+    publish(recorder, NAUHA_KIND_NETWORK_OUTPUT, NAUHA_NONE, &tensor);
+    close_recorder(recorder);
+    struct recorded got = read_back();
+    const size_t bytes[] = {16, 24, 16, 4, 4};
+    const float cut[] = {0, 3, 1, 4};
+    assert_int_equal(got.count, 5);
+    for (size_t i = 0; i < got.count; i++)
+        assert_int_equal(got.messages[i].info.bytes, bytes[i]);
+    assert_int_equal(got.messages[0].info.shape[0], 2);
+    assert_int_equal(got.messages[0].info.shape[1], 2);
+    assert_memory_equal(got.messages[0].data, values, 16);
+    assert_memory_equal(got.messages[2].data, cut, sizeof cut);
+    forget(&got);
 }
 
 static void test_wrong_messages_are_refused(void **state) {
@@ -549,6 +626,8 @@ static const struct CMUnitTest tests[] = {
     TEST(test_every_type_and_codec),
     TEST(test_strided_tensors),
     TEST(test_one_tensor_under_several_names),
+    TEST(test_precision),
+    TEST(test_samples),
     TEST(test_wrong_messages_are_refused),
     TEST(test_values_between_steps_are_stored_once),
     TEST(test_selected_updates_need_no_weights),
