@@ -3,10 +3,12 @@
 """What recording every message of every step costs, beside the ways people record today.
 
 Each variant trains the same net for a few steps in a process of its own; variants take turns, round by round,
-and medians are compared with the bare training's. Usage:
+and medians are compared with the bare training's. What needs a package that is not installed is left out. The
+training's thread: CPU time of the thread that trains, beyond the bare training's. Usage:
     bench_recorder.py [--models alexnetmini,resnet,transformer] [--rounds N] [--steps N] [--dir DIR]
 """
 import argparse
+import importlib.util
 import json
 import os
 import pathlib
@@ -25,7 +27,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools/pyth
 PARAMETERS = "weights,biases,weight_updates,bias_updates,weight_gradients,bias_gradients,network_output,input_labels,loss"
 OURS = {"paused": {}, "zstd": {"codec": "zstd"}, "lz4": {"codec": "lz4"}, "none": {"codec": "none"},
         "parameters": {"kinds": PARAMETERS}}
-OTHERS = ("torch.save", "h5py", "h5py gzip")
+OTHERS = {"torch.save": "torch", "h5py": "h5py", "h5py gzip": "h5py", "h5py bitshuffle": "hdf5plugin", "tensorboard": "tensorboard"}
 STEPS = {"alexnetmini": 100, "resnet": 8, "transformer": 8}
 
 
@@ -112,9 +114,23 @@ def writer_of(kind, folder):
     """(write(step, tensors), close())"""
     if kind == "torch.save":
         return lambda step, tensors: torch.save(tensors, folder / f"{step}.pt"), lambda: None
+    if kind == "tensorboard":
+        from torch.utils.tensorboard import SummaryWriter
+        events = SummaryWriter(folder)
+
+        def histograms(step, tensors):
+            for name, tensor in tensors.items():
+                events.add_histogram(name, tensor, step)
+
+        return histograms, events.close
     import h5py
     file = h5py.File(folder / "other.h5", "w")
-    options = {"compression": "gzip", "compression_opts": 4, "shuffle": True} if "gzip" in kind else {}
+    options = {}
+    if kind == "h5py gzip":
+        options = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+    elif kind == "h5py bitshuffle":
+        import hdf5plugin
+        options = dict(hdf5plugin.Bitshuffle(cname="lz4"))
 
     def write(step, tensors):
         for name, tensor in tensors.items():
@@ -145,7 +161,7 @@ def run(model, variant, steps, folder):
     times = []
     for step in range(steps + 2):
         if step == 2:  # warm by now
-            used, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+            used, began, thread = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter(), time.thread_time()
         started = time.perf_counter()
         if collected:
             collected.before()
@@ -155,12 +171,13 @@ def run(model, variant, steps, folder):
         if collected:
             collected.after()
         times.append(time.perf_counter() - started)
+    thread = (time.thread_time() - thread) / steps
     stats = exporter.stats() if exporter else {}
     if exporter:
         exporter.close()
     close()
     now = resource.getrusage(resource.RUSAGE_SELF)
-    return {"step": (time.perf_counter() - began) / steps, "median": statistics.median(times[2:]),
+    return {"step": (time.perf_counter() - began) / steps, "median": statistics.median(times[2:]), "thread": thread,
             "cpu": (now.ru_utime - used.ru_utime + now.ru_stime - used.ru_stime) / steps,
             "memory": now.ru_maxrss / 1024, "messages": stats.get("messages", 0),
             "published": stats.get("bytes_published", 0), "stored": sum(f.stat().st_size for f in folder.iterdir())}
@@ -173,23 +190,32 @@ def measure(model, variant, steps, parent):
     return json.loads(done.stdout)
 
 
+def installed(package):
+    return importlib.util.find_spec(package) is not None
+
+
 def table(model, steps, rounds, parent):
-    variants = ["bare", *OURS, *OTHERS]
+    variants = ["bare", *OURS, *(name for name, package in OTHERS.items() if installed(package))]
     results = {variant: [] for variant in variants}
     for _ in range(rounds):
         for variant in variants:
             results[variant].append(measure(model, variant, steps, parent))
     median = {v: {key: statistics.median(r[key] for r in rows) for key in rows[0]} for v, rows in results.items()}
     bare, published = median["bare"], median["none"]["published"]
-    print(f"{model}: {bare['step'] * 1e3:.0f} ms a step bare, {published / (steps + 2) / 1e6:.1f} MB and "
+    print(f"{model}: {bare['step'] * 1e3:.1f} ms a step bare, {published / (steps + 2) / 1e6:.1f} MB and "
           f"{median['none']['messages'] / (steps + 2):.0f} messages a step, closing included")
-    print(f"  {'':<12} {'by bare':>8} {'CPU by bare':>12} {'stored by published':>20} {'peak MB':>8}")
+    print(f"  {'':<16} {'by bare':>8} {'CPU by bare':>12} {'thread us/message':>18} {'thread ms/MB':>13} "
+          f"{'CPU s/GB':>9} {'stored':>7} {'peak MB':>8}")
     for variant in variants:
         row = median[variant]
-        total = row["published"] or published
-        stored = f"{row['stored'] / total:.2f}" if variant not in ("bare", "paused") else "-"
-        print(f"  {variant:<12} {row['step'] / bare['step']:8.2f} {row['cpu'] / bare['cpu']:12.2f} {stored:>20} "
-              f"{row['memory']:8.0f}", flush=True)
+        messages = (row["messages"] or median["none"]["messages"]) / (steps + 2)
+        megabytes = (row["published"] or published) / (steps + 2) / 1e6
+        thread = row["thread"] - bare["thread"]
+        cells = ["-"] * 4 if variant in ("bare", "paused") else [
+            f"{thread / messages * 1e6:.1f}", f"{thread / megabytes * 1e3:.2f}",
+            f"{(row['cpu'] - bare['cpu']) / megabytes * 1e3:.2f}", f"{row['stored'] / (row['published'] or published):.2f}"]
+        print(f"  {variant:<16} {row['step'] / bare['step']:8.2f} {row['cpu'] / bare['cpu']:12.2f} {cells[0]:>18} "
+              f"{cells[1]:>13} {cells[2]:>9} {cells[3]:>7} {row['memory']:8.0f}", flush=True)
 
 
 def main():

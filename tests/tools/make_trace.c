@@ -52,15 +52,15 @@ static void set_parameters(struct run *run, unsigned step) {
             (struct nauha_parameter){run->ids[m],
                                      run->weight,
                                      false,
-                                     {run->weights[m], NAUHA_DTYPE_F32, 2, weight_shape, NULL}};
+                                     {run->weights[m], NAUHA_DTYPE_F32, 2, weight_shape, NULL, 0}};
         run->parameters[2 * m + 1] = (struct nauha_parameter){
-            run->ids[m], run->bias, true, {run->biases[m], NAUHA_DTYPE_F32, 1, bias_shape, NULL}};
+            run->ids[m], run->bias, true, {run->biases[m], NAUHA_DTYPE_F32, 1, bias_shape, NULL, 0}};
     }
 }
 
 static void publish(struct run *run, uint32_t kind, uint32_t module, uint32_t slot, uint32_t ndim,
                     const int64_t *shape, enum nauha_dtype dtype, const void *data) {
-    struct nauha_tensor tensor = {data, dtype, ndim, shape, NULL};
+    struct nauha_tensor tensor = {data, dtype, ndim, shape, NULL, 0};
     check(nauha_recorder_publish(run->recorder, kind, module, slot, 0, &tensor, &run->err),
           &run->err);
 }

@@ -157,7 +157,7 @@ static void assert_gathered(enum nauha_dtype dtype, uint32_t ndim, const int64_t
     static unsigned char arena[ARENA * 8];
     for (size_t i = 0; i < sizeof arena; i++)
         arena[i] = (unsigned char)(i * 31 + (i >> 8) * 7);
-    struct nauha_tensor tensor = {arena + ORIGIN * size, dtype, ndim, shape, strides};
+    struct nauha_tensor tensor = {arena + ORIGIN * size, dtype, ndim, shape, strides, 0};
     size_t count = 0;
     assert_int_equal(nauha_tensor_count(&tensor, &count, NULL), NAUHA_OK);
     unsigned char *expected = malloc(count * size + 1), *out = malloc(count * size + 1);
@@ -216,11 +216,11 @@ static void test_gather(void **state) {
 static void test_gather_without_strides(void **state) {
     (void)state;
     const float elements[] = {0, 1, 2, 3, 4, 5};
-    struct nauha_tensor tensor = {elements, NAUHA_DTYPE_F32, 2, DIMS(2, 3), NULL};
+    struct nauha_tensor tensor = {elements, NAUHA_DTYPE_F32, 2, DIMS(2, 3), NULL, 0};
     float out[3] = {9, 9, 9};
     nauha__gather(&tensor, 2, 3, out);
     assert_memory_equal(out, elements + 2, sizeof out);
-    struct nauha_tensor nothing = {NULL, NAUHA_DTYPE_F32, 1, DIMS(0), NULL};
+    struct nauha_tensor nothing = {NULL, NAUHA_DTYPE_F32, 1, DIMS(0), NULL, 0};
     nauha__gather(&nothing, 0, 0, NULL);
 }
 

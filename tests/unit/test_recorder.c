@@ -21,11 +21,11 @@ static void net_init(struct net *net, struct nauha_recorder *recorder) {
         {module,
          add_slot(recorder, "weight"),
          false,
-         {net->weights, NAUHA_DTYPE_F32, 2, weight_shape, NULL}},
+         {net->weights, NAUHA_DTYPE_F32, 2, weight_shape, NULL, 0}},
         {module,
          add_slot(recorder, "bias"),
          true,
-         {net->bias, NAUHA_DTYPE_F32, 1, bias_shape, NULL}}};
+         {net->bias, NAUHA_DTYPE_F32, 1, bias_shape, NULL, 0}}};
     memcpy(net->parameters, parameters, sizeof parameters);
 }
 
@@ -122,7 +122,7 @@ static void test_messages_after_a_step_carry_its_stamps(void **state) {
     must(nauha_recorder_set_tag(recorder, tag, &err), &err);
     const float loss = 3;
     publish(recorder, NAUHA_KIND_LOSS, NAUHA_NONE,
-            &(struct nauha_tensor){&loss, NAUHA_DTYPE_F32, 0, NULL, NULL});
+            &(struct nauha_tensor){&loss, NAUHA_DTYPE_F32, 0, NULL, NULL, 0});
     close_recorder(recorder);
     struct recorded got = read_back();
     const struct nauha_message_info *last = &got.messages[got.count - 1].info;
@@ -151,11 +151,11 @@ static void test_every_type_and_codec(void **state) {
         for (int d = 0; d < NAUHA_DTYPE_COUNT; d++) {
             enum nauha_dtype dtype = (enum nauha_dtype)d;
             publish(recorder, NAUHA_KIND_ACTIVATIONS, module,
-                    &(struct nauha_tensor){bytes, dtype, 2, shape, NULL});
+                    &(struct nauha_tensor){bytes, dtype, 2, shape, NULL, 0});
             publish(recorder, NAUHA_KIND_ACTIVATIONS, module,
-                    &(struct nauha_tensor){bytes + 8, dtype, 0, NULL, NULL});
+                    &(struct nauha_tensor){bytes + 8, dtype, 0, NULL, NULL, 0});
             publish(recorder, NAUHA_KIND_ACTIVATIONS, module,
-                    &(struct nauha_tensor){NULL, dtype, 2, empty, NULL});
+                    &(struct nauha_tensor){NULL, dtype, 2, empty, NULL, 0});
         }
         close_recorder(recorder);
         struct recorded got = read_back();
@@ -187,9 +187,9 @@ static void test_strided_tensors(void **state) {
     const int64_t turned[] = {COLUMNS, ROWS}, turned_strides[] = {1, COLUMNS};
     const int64_t wide[] = {3, 4}, expanded[] = {0, 1};
     publish(recorder, NAUHA_KIND_ACTIVATIONS, module,
-            &(struct nauha_tensor){matrix, NAUHA_DTYPE_I32, 2, turned, turned_strides});
+            &(struct nauha_tensor){matrix, NAUHA_DTYPE_I32, 2, turned, turned_strides, 0});
     publish(recorder, NAUHA_KIND_ACTIVATIONS, module,
-            &(struct nauha_tensor){matrix, NAUHA_DTYPE_I32, 2, wide, expanded});
+            &(struct nauha_tensor){matrix, NAUHA_DTYPE_I32, 2, wide, expanded, 0});
     close_recorder(recorder);
     struct recorded got = read_back();
     const int32_t *values = (const int32_t *)(void *)got.messages[0].data;
@@ -324,8 +324,8 @@ static void test_wrong_messages_are_refused(void **state) {
     uint32_t module = add_module(recorder, "m");
     const float value = 1;
     const int64_t negative[] = {-1};
-    const struct nauha_tensor scalar = {&value, NAUHA_DTYPE_F32, 0, NULL, NULL};
-    const struct nauha_tensor bad = {&value, NAUHA_DTYPE_F32, 1, negative, NULL};
+    const struct nauha_tensor scalar = {&value, NAUHA_DTYPE_F32, 0, NULL, NULL, 0};
+    const struct nauha_tensor bad = {&value, NAUHA_DTYPE_F32, 1, negative, NULL, 0};
     assert_int_equal(nauha_recorder_publish(recorder, 999, 0, 0, 0, &scalar, &err), NAUHA_INVALID);
     assert_string_equal(err.message, "there is no kind of number 999");
     assert_int_equal(nauha_recorder_publish(recorder, NAUHA_KIND_LOSS, module, 0, 0, &scalar, &err),
@@ -363,7 +363,7 @@ static uint64_t stored_with(bool changed) {
     struct nauha_parameter parameter = {add_module(recorder, "m"),
                                         add_slot(recorder, "weight"),
                                         false,
-                                        {values, NAUHA_DTYPE_F32, 1, shape, NULL}};
+                                        {values, NAUHA_DTYPE_F32, 1, shape, NULL, 0}};
     for (int step = 0; step < 3; step++) {
         must(nauha_recorder_begin_step(recorder, &parameter, 1, &err), &err);
         values[step] += 1;
@@ -471,7 +471,7 @@ static void test_more_kinds_than_streams(void **state) {
                  &err);
             const int32_t value = 100 * round + k;
             publish(recorder, kind, NAUHA_NONE,
-                    &(struct nauha_tensor){&value, NAUHA_DTYPE_I32, 0, NULL, NULL});
+                    &(struct nauha_tensor){&value, NAUHA_DTYPE_I32, 0, NULL, NULL, 0});
         }
         must(nauha_recorder_flush(recorder, &err), &err);
     }
@@ -548,7 +548,7 @@ static void test_tap_alone_and_its_failure(void **state) {
     must(nauha_recorder_open(NULL, NULL, &recorder, &err), &err);
     must(nauha_recorder_tap(recorder, take, &tapped, &err), &err);
     const float loss = 1;
-    const struct nauha_tensor tensor = {&loss, NAUHA_DTYPE_F32, 0, NULL, NULL};
+    const struct nauha_tensor tensor = {&loss, NAUHA_DTYPE_F32, 0, NULL, NULL, 0};
     for (int i = 0; i < 63; i++)
         publish(recorder, NAUHA_KIND_LOSS, NAUHA_NONE, &tensor);
     assert_int_equal(
@@ -577,7 +577,7 @@ static void *publish_many(void *context) {
     for (int i = 0; i < EACH; i++) {
         for (int j = 0; j < 64; j++)
             values[j] = (int32_t)me->module * 1000000 + i;
-        const struct nauha_tensor tensor = {values, NAUHA_DTYPE_I32, 1, shape, NULL};
+        const struct nauha_tensor tensor = {values, NAUHA_DTYPE_I32, 1, shape, NULL, 0};
         if (nauha_recorder_publish(me->recorder, NAUHA_KIND_ACTIVATIONS, me->module, 0, 0, &tensor,
                                    NULL) != NAUHA_OK)
             return me;

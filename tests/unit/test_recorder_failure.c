@@ -11,7 +11,7 @@
 enum { ELEMENTS = 1 << 20 };
 static float noise[ELEMENTS];
 static const int64_t noise_shape[] = {ELEMENTS};
-static const struct nauha_tensor big = {noise, NAUHA_DTYPE_F32, 1, noise_shape, NULL};
+static const struct nauha_tensor big = {noise, NAUHA_DTYPE_F32, 1, noise_shape, NULL, 0};
 
 static int make_noise(void **state) {
     uint64_t x = 88172645463325252u; /* Marsaglia's xorshift64 */
@@ -56,7 +56,7 @@ static void test_dropping_is_counted(void **state) {
     publish_big(recorder, 5); /* each is larger than the buffer */
     const float loss = 1;
     publish(recorder, NAUHA_KIND_LOSS, NAUHA_NONE,
-            &(struct nauha_tensor){&loss, NAUHA_DTYPE_F32, 0, NULL, NULL});
+            &(struct nauha_tensor){&loss, NAUHA_DTYPE_F32, 0, NULL, NULL, 0});
     assert_int_equal(nauha_recorder_failure(recorder, NULL), NAUHA_OK);
     close_recorder(recorder);
     struct recorded got = read_back();
@@ -231,7 +231,7 @@ static void record_until_killed(int tell) {
         for (int j = 0; j < 1000; j++)
             values[j] = (float)i;
         publish(recorder, NAUHA_KIND_ACTIVATIONS, module,
-                &(struct nauha_tensor){values, NAUHA_DTYPE_F32, 1, shape, NULL});
+                &(struct nauha_tensor){values, NAUHA_DTYPE_F32, 1, shape, NULL, 0});
         if (i == 99) {
             nauha_recorder_flush(recorder, NULL);
             if (write(tell, "x", 1) != 1)
