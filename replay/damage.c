@@ -22,8 +22,8 @@ bool nauha__bus_leave_out(struct nauha_bus *bus, const char *reason) {
     return !bus->strict;
 }
 
-/* Once for each message, however many subscribers it fails. */
-static void note_message(struct nauha_bus *bus, struct nauha_message *message) {
+/* Once for each message, however many subscribers it fails. told: what the first of them says. */
+static void note_message(struct nauha_bus *bus, struct nauha_message *message, const char *told) {
     const struct nauha_message_info *info = &message->info;
     struct nauha_error reason = NAUHA_ERROR_INIT;
     char text[sizeof reason.message + 512];
@@ -31,16 +31,18 @@ static void note_message(struct nauha_bus *bus, struct nauha_message *message) {
     if (message->left_out)
         return;
     message->left_out = true;
-    /* What the subscriber says of it may be anything. */
+    /* That may be anything; reading once more gives the reason, unless it goes well by now. */
     if (bus->damage.messages < NAUHA__DAMAGE_SHOWN)
         nauha_message_tensor(message, &tensor, &reason);
-    snprintf(text, sizeof text, "message %" PRIu64 ": %s", info->seq, reason.message);
+    snprintf(text, sizeof text, "message %" PRIu64 ": %s", info->seq,
+             reason.message[0] ? reason.message : told);
     note(&bus->damage, text);
 }
 
 /* Whether a subscriber failed for its messages: whatever it makes of an error that it was given, it
  * was given one only where a message is damaged. */
-static bool excused(struct nauha_bus *bus, struct nauha_bundle *bundle, enum nauha_status status) {
+static bool excused(struct nauha_bus *bus, struct nauha_bundle *bundle, enum nauha_status status,
+                    const char *told) {
     bool any = false;
     if (bus->strict ||
         (status != NAUHA_DAMAGED && status != NAUHA_FORMAT && status != NAUHA_SUBSCRIBER))
@@ -48,7 +50,7 @@ static bool excused(struct nauha_bus *bus, struct nauha_bundle *bundle, enum nau
     for (size_t i = 0; i < bundle->count; i++) {
         if (!bundle->messages[i]->damaged)
             continue;
-        note_message(bus, bundle->messages[i]);
+        note_message(bus, bundle->messages[i], told);
         any = true;
     }
     return any;
@@ -58,7 +60,7 @@ enum nauha_status nauha__bus_compute(struct nauha_bus *bus, struct nauha_subscri
                                      struct nauha_bundle *bundle, struct nauha_error *err) {
     struct nauha_error reason; /* err stays untouched where the failure is excused */
     enum nauha_status status = nauha__subscriber_compute(subscriber, bundle, &reason);
-    if (status == NAUHA_OK || excused(bus, bundle, status))
+    if (status == NAUHA_OK || excused(bus, bundle, status, reason.message))
         return NAUHA_OK;
     if (err)
         *err = reason;

@@ -190,27 +190,54 @@ class BadInput(WithTrace):
         self.complains(3, '"/modules"', "info", self.broken(remove))
 
     def test_damage_is_found_and_named(self):
-        copy = self.dir / "damaged.h5"
         trace = h5py.File(self.path, "r")
         used = int(trace["streams_used"][0]["stream"])
         place = trace[f"streams/{used:04d}"].id.get_chunk_info(0)
         trace.close()
-        data = bytearray(self.path.read_bytes())
-        data[place.byte_offset + place.size // 2] ^= 1
-        copy.write_bytes(data)
-        done = nauha("verify", copy, code=1)
+        done = nauha("verify", self.flipped(place.byte_offset + place.size // 2), code=1)
         self.assertIn("chunk 0", done.stdout)
-        kind = h5trace.Trace(self.path).kinds[h5py.File(self.path, "r")["streams_used"][0]["kind"]]
-        metric = ["--metric", f"norm:{kind}"]
-        done = nauha("replay", copy, *metric)
+        self.assertRegex(done.stdout, r'it hits [a-z_]+( of "[a-z]+")?, step 0 \(index row [0-9]+\);')
+
+    def flipped(self, *places):
+        """A copy with one bit changed at each of these places."""
+        copy = self.dir / "damaged.h5"
+        data = bytearray(self.path.read_bytes())
+        for place in places:
+            data[place] ^= 1
+        copy.write_bytes(data)
+        return copy
+
+    def test_replay_leaves_out_what_is_damaged(self):
+        with h5py.File(self.path, "r") as trace:
+            kinds = [row["name"].split(b"\0")[0] for row in trace["kinds"]]
+            rows = trace["index"][:]
+            index = trace["index"].id.get_chunk_info(0).byte_offset
+            size = trace["index"].dtype.itemsize
+            losses = [i for i, row in enumerate(rows) if kinds[row["kind"]] == b"loss"]
+            stream = trace[f"streams/{rows[losses[0]]['stream']:04d}"]
+            chunk = stream.id.get_chunk_info(0)
+        metric = ["--metric", "loss", "--metric", "norm:weights"]
         whole = nauha("replay", self.path, *metric).stdout.splitlines()
-        left = done.stdout.splitlines()
-        self.assertTrue(0 < len(left) < len(whole))
-        self.assertTrue(set(left) < set(whole))
-        self.assertIn(f"{len(whole) - len(left)} damaged message", done.stderr)
-        self.assertRegex(done.stderr, r'message \d+: .*chunk 0 of stream "\d+" in trace .*checksum')
-        done = nauha("replay", copy, *metric, "--strict", code=3)
-        self.assertRegex(done.stderr, 'chunk 0 of stream "\\d+" in trace .*checksum')
+
+        # one row of the index: one message
+        path = self.flipped(index + size * losses[2])
+        done = nauha("replay", path, *metric)
+        self.assertEqual(done.stdout.splitlines(), [line for line in whole if not line.startswith("loss,2,")])
+        self.assertEqual(done.stderr, "1 damaged message was left out:\n"
+                         f'index row {losses[2]} of trace "{path}" does not match its checksum\n')
+        self.assertEqual(nauha("replay", "-q", path, *metric).stderr, "")
+        self.assertIn("does not match its checksum", nauha("replay", "--strict", path, *metric, code=3).stderr)
+
+        # one chunk: all losses lie in it
+        path = self.flipped(chunk.byte_offset + chunk.size // 2)
+        done = nauha("replay", path, *metric)
+        self.assertEqual(done.stdout.splitlines(), [line for line in whole if not line.startswith("loss,")])
+        lines = done.stderr.splitlines()
+        self.assertEqual(lines[:2], ["loss: no messages", f"{len(losses)} damaged messages were left out:"])
+        self.assertEqual(lines[2], f'message {rows[losses[0]]["seq"]}: reading "loss" of step 0: chunk 0 of stream '
+                         f'"{rows[losses[0]]["stream"]:04d}" in trace "{path}" does not match its checksum')
+        done = nauha("replay", "--strict", path, *metric, code=3)
+        self.assertIn('subscriber "loss": reading "loss" of step 0: chunk 0', done.stderr)
 
     def test_unknown_names(self):
         replay = ["replay", self.path, "--metric"]

@@ -181,6 +181,12 @@ class Reading(Case):
                         bad += 1
         self.assertGreater(bad, 0)
         self.assertGreater(good, 0)
+        with self.assertWarnsRegex(UserWarning, "damaged messages were left out:\nmessage .* checksum"):
+            series = nauha.replay(damaged, ["norm:weights", "loss"])
+        self.assertLess(len(series["weights_norm2"]["value"]), len(self.reference.of("weights")))
+        self.assertEqual(len(series["loss"]["value"]), len(self.reference.of("loss")))
+        with self.assertRaisesRegex(nauha.Error, "checksum"):
+            nauha.replay(damaged, ["norm:weights"], strict=True)
 
     def test_to_float(self):
         bits = np.arange(65536, dtype=np.uint16)

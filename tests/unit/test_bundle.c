@@ -216,6 +216,7 @@ static void test_damage_found_in_a_bundle(void **state) {
     struct loads loads = {.fails_at = 1};
     const struct nauha__source source = {load_one, &loads};
     struct nauha_subscriber *reader = nauha_subscriber_from_function("reader", read_first, NULL);
+    nauha_bus_set_strict(bus, true);
     synchronize("weights weight_updates", reader);
     send_recorded(&source, W, "a", 0, 5);
     refused(try_send(bus, U, "a", 0, 6), NAUHA_DAMAGED,

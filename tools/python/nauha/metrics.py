@@ -18,6 +18,7 @@ import os
 import pathlib
 import re
 import sys
+import warnings
 from ctypes import c_char_p, c_double, c_uint32, c_uint64, c_void_p
 
 import numpy as np
@@ -187,8 +188,7 @@ class _Analyzer:
             function(*arguments)
             return 0
         except Exception as failure:
-            if self.raised is None:
-                self.raised = failure
+            self.raised = failure  # the last one: those before it did not end the run
             return native.fill_error(error, failure)
 
     def _create(self, host, config, out, error):
@@ -293,7 +293,9 @@ def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None
     directory for files, written by `sinks` (["csv", "gnuplot"] by default). progress(done, total) is called some
     twenty times a second. selection: as Trace.messages() takes it.
 
-    Returns {series: Series} of everything the metrics published. Raises Error, and what a Subscriber raised.
+    Returns {series: Series} of everything the metrics published. Warns of messages left out because they are
+    damaged and of bundles that stayed incomplete, which `strict` makes errors. Raises Error, and what a Subscriber
+    raised.
     """
     paths = [traces] if isinstance(traces, (str, bytes, os.PathLike)) else list(traces)
     names, handles, pipeline, selector = library.nauha_names_new(), [], None, None
@@ -311,7 +313,11 @@ def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None
         pipeline.set_strict(strict)
         pipeline.start()
         pipeline.replay(handles, selector, progress)
-        return pipeline.finish()
+        series = pipeline.finish()
+        remarks = pipeline.remarks()
+        if remarks:
+            warnings.warn("\n".join(remarks), stacklevel=2)
+        return series
     finally:
         if pipeline is not None:
             pipeline.free()

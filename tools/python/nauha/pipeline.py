@@ -85,6 +85,7 @@ LINE_FN = CFUNCTYPE(None, c_void_p, c_char_p)
 native.declare(library, {
     "nauha_bundle_count": (c_size_t, [c_void_p]),
     "nauha_bundle_message": (c_void_p, [c_void_p, c_size_t]),
+    "nauha_bus_report": (None, [c_void_p, LINE_FN, c_void_p]),
     "nauha_bus_set_strict": (None, [c_void_p, c_bool]),
     "nauha_bus_subscribe": (STATUS, [c_void_p, c_void_p, c_void_p, ERROR]),
     "nauha_bus_wants": (c_bool, [c_void_p, c_uint32]),
@@ -204,10 +205,17 @@ class Pipeline:
         return {name: collector.series() for name, collector in self._collectors.items()}
 
     def report(self):
-        """What a person should know: files written, bundles that stayed incomplete."""
+        """What a person should know: files written, and remarks."""
+        return self._lines(library.nauha_pipeline_report, self.handle)
+
+    def remarks(self):
+        """What was left out: damaged messages, bundles that stayed incomplete."""
+        return self._lines(library.nauha_bus_report, library.nauha_pipeline_bus(self.handle))
+
+    @staticmethod
+    def _lines(function, handle):
         lines = []
-        function = LINE_FN(lambda context, text: lines.append(text.decode("utf-8", "replace")))
-        library.nauha_pipeline_report(self.handle, function, None)
+        function(handle, LINE_FN(lambda context, text: lines.append(text.decode("utf-8", "replace"))), None)
         return lines
 
     def free(self):
