@@ -401,6 +401,33 @@ enum nauha_status nauha_bus_publish_histogram(struct nauha_bus *bus, uint32_t ki
 
 /* ---- the end ---- */
 
+static bool takes(const struct nauha_bus *bus, const struct nauha_subscriber *subscriber,
+                  uint32_t kind) {
+    const struct nauha__topic *topic = find_topic(bus, kind);
+    for (size_t i = 0; topic && i < topic->taker_count; i++) {
+        if (topic->takers[i].subscription->subscriber == subscriber)
+            return true;
+    }
+    return false;
+}
+
+enum nauha_status nauha_bus_tell_lost(struct nauha_bus *bus, uint32_t kind, uint64_t messages,
+                                      uint64_t bytes, struct nauha_error *err) {
+    if (bus->depth > 0 || bus->finished)
+        return nauha_error_set(err, NAUHA_STATE, "cannot tell losses %s",
+                               bus->finished ? "after the bus has finished"
+                                             : "while a message is being delivered");
+    enum nauha_status status = NAUHA_OK;
+    bus->depth++;
+    for (size_t i = 0; i < bus->subscriber_count && status == NAUHA_OK; i++) {
+        if (takes(bus, bus->subscribers[i], kind))
+            status = nauha__subscriber_lost(bus->subscribers[i], nauha_names_kind(bus->names, kind),
+                                            messages, bytes, err);
+    }
+    bus->depth--;
+    return status;
+}
+
 enum nauha_status nauha_bus_finish(struct nauha_bus *bus, struct nauha_error *err) {
     if (bus->depth > 0)
         return nauha_error_set(err, NAUHA_STATE,

@@ -131,6 +131,9 @@ enum nauha_status nauha__subscriber_compute(struct nauha_subscriber *subscriber,
                                             struct nauha_bundle *bundle, struct nauha_error *err);
 enum nauha_status nauha__subscriber_step_finished(struct nauha_subscriber *subscriber,
                                                   uint64_t global_step, struct nauha_error *err);
+enum nauha_status nauha__subscriber_lost(struct nauha_subscriber *subscriber, const char *kind,
+                                         uint64_t messages, uint64_t bytes,
+                                         struct nauha_error *err);
 enum nauha_status nauha__subscriber_finish(struct nauha_subscriber *subscriber,
                                            struct nauha_error *err);
 

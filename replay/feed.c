@@ -193,6 +193,28 @@ static enum nauha_status follow(struct feeding *feeding, struct nauha_error *err
     }
 }
 
+/* What is missing of a kind in all traces, for those who computed with the rest. */
+static enum nauha_status tell_lost(const struct nauha_pipeline *pipeline,
+                                   struct nauha_trace *const *traces, size_t count,
+                                   struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    const uint32_t kinds = nauha_names_kinds(pipeline->names);
+    for (uint32_t kind = 0; kind < kinds && status == NAUHA_OK; kind++) {
+        uint64_t messages = 0, bytes = 0, more, more_bytes;
+        const char *reason;
+        uint32_t of_kind;
+        for (size_t i = 0; i < count; i++)
+            for (size_t j = 0;
+                 nauha_trace_loss(traces[i], j, &of_kind, &reason, &more, &more_bytes); j++) {
+                messages += of_kind == kind ? more : 0;
+                bytes += of_kind == kind ? more_bytes : 0;
+            }
+        if (messages > 0)
+            status = nauha_bus_tell_lost(pipeline->bus, kind, messages, bytes, err);
+    }
+    return status;
+}
+
 static enum nauha_status feed(struct feeding *feeding, struct nauha_trace *const *traces,
                               size_t count, struct nauha_error *err) {
     struct nauha_pipeline *pipeline = feeding->pipeline;
@@ -202,6 +224,8 @@ static enum nauha_status feed(struct feeding *feeding, struct nauha_trace *const
     status = select_messages(feeding, traces, count, err);
     if (status == NAUHA_OK)
         status = feeding->follow ? follow(feeding, err) : walk(feeding, err);
+    if (status == NAUHA_OK)
+        status = tell_lost(pipeline, traces, count, err);
     if (status != NAUHA_OK)
         pipeline->state = NAUHA__FAILED;
     nauha__merge_free(feeding->merge);

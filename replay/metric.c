@@ -160,6 +160,12 @@ static enum nauha_status metric_step_finished(void *self, uint64_t global_step,
     return metric->spec->analyzer->step_finished(metric->self, global_step, err);
 }
 
+static enum nauha_status metric_lost(void *self, const char *kind, uint64_t messages,
+                                     uint64_t bytes, struct nauha_error *err) {
+    struct nauha__metric *metric = self;
+    return metric->spec->analyzer->lost(metric->self, kind, messages, bytes, err);
+}
+
 static enum nauha_status metric_finish(void *self, struct nauha_error *err) {
     struct nauha__metric *metric = self;
     return metric->spec->analyzer->finish(metric->self, err);
@@ -194,6 +200,7 @@ enum nauha_status nauha__metrics_add(struct nauha__metrics *metrics, struct nauh
     metric->ops = (struct nauha_subscriber_ops){
         .compute = metric_compute,
         .step_finished = spec->analyzer->step_finished ? metric_step_finished : NULL,
+        .lost = spec->analyzer->lost ? metric_lost : NULL,
         .finish = spec->analyzer->finish ? metric_finish : NULL,
     };
     metric->subscriber = nauha_subscriber_new(spec->text, &metric->ops, metric);

@@ -84,6 +84,17 @@ enum nauha_status nauha__subscriber_step_finished(struct nauha_subscriber *subsc
                             "end of step %" PRIu64, global_step);
 }
 
+enum nauha_status nauha__subscriber_lost(struct nauha_subscriber *subscriber, const char *kind,
+                                         uint64_t messages, uint64_t bytes,
+                                         struct nauha_error *err) {
+    if (!subscriber->ops.lost)
+        return NAUHA_OK;
+    struct nauha_error own;
+    prepare(&own);
+    enum nauha_status status = subscriber->ops.lost(subscriber->self, kind, messages, bytes, &own);
+    return status == NAUHA_OK ? NAUHA_OK : failed(subscriber, status, &own, err);
+}
+
 enum nauha_status nauha__subscriber_finish(struct nauha_subscriber *subscriber,
                                            struct nauha_error *err) {
     if (!subscriber->ops.finish)

@@ -41,18 +41,27 @@ static int usage_without_metric(const struct command *command) {
     return nauha__usage(command, "replay needs --metric SPEC; metrics: %s", names);
 }
 
-/* What was published in the training and is not in the trace, kind by kind. */
+/* "nauha: run.h5: lost in the recording: 12 activations (buffer full), 3.1 MB; 1 loss (...), 4 B"
+ */
 static void warn_of_losses(const struct nauha_trace *trace, const struct nauha_names *names,
-                           const char *path) {
+                           const struct nauha_trace_info *info) {
+    const char *reason, *semicolon = "";
     uint32_t kind;
-    const char *reason;
-    uint64_t messages, bytes;
+    uint64_t messages, bytes, told = 0;
+    char count[32], size[32];
+    fprintf(stderr, "nauha: %s: lost in the recording: ", info->path);
     for (size_t i = 0; nauha_trace_loss(trace, i, &kind, &reason, &messages, &bytes); i++) {
-        char size[32];
-        fprintf(stderr, "nauha: %s: lost while recording (%s): %" PRIu64 " messages of %s, %s\n",
-                path, reason, messages, nauha_names_kind(names, kind),
-                nauha__size_text(bytes, size));
+        fprintf(stderr, "%s%s %s (%s), %s", semicolon, nauha__count_text(messages, count),
+                nauha_names_kind(names, kind), reason, nauha__size_text(bytes, size));
+        semicolon = "; ";
+        told += messages;
     }
+    /* On a full disk there may have been no room to say which. */
+    if (told < info->messages_lost)
+        fprintf(stderr, "%s%s messages in all, %s", semicolon,
+                nauha__count_text(info->messages_lost, count),
+                nauha__size_text(info->bytes_lost, size));
+    fputc('\n', stderr);
 }
 
 /* What a user should know before trusting the numbers. */
@@ -69,7 +78,8 @@ static void warn(const struct nauha_trace *trace, const struct nauha_names *name
                 info.path, last_step);
     if (info.failure[0])
         fprintf(stderr, "nauha: %s: the recorder had to stop: %s\n", info.path, info.failure);
-    warn_of_losses(trace, names, info.path);
+    if (info.messages_lost)
+        warn_of_losses(trace, names, &info);
 }
 
 static void warn_of_all(const struct opened *opened, const struct invocation *invocation) {

@@ -116,6 +116,9 @@ struct nauha_analyzer {
                                        struct nauha_error *err);      /* may be NULL */
     enum nauha_status (*finish)(void *self, struct nauha_error *err); /* may be NULL */
     void (*destroy)(void *self);
+    /* As a subscriber's of nauha/bus.h; may be NULL */
+    enum nauha_status (*lost)(void *self, const char *kind, uint64_t messages, uint64_t bytes,
+                              struct nauha_error *err);
 };
 
 /* A metric's source ends with NAUHA_ANALYZER(norm) = {...}; built in, it defines

@@ -50,6 +50,10 @@ struct nauha_subscriber_ops {
     enum nauha_status (*compute)(void *self, struct nauha_bundle *bundle, struct nauha_error *err);
     /* The last message of a step (of one rank) has been delivered. May publish. */
     enum nauha_status (*step_finished)(void *self, uint64_t global_step, struct nauha_error *err);
+    /* So many messages of a kind it subscribes to, of any tag and module, were published in the
+     * training and not recorded: see nauha_bus_tell_lost. kind is borrowed for the call. */
+    enum nauha_status (*lost)(void *self, const char *kind, uint64_t messages, uint64_t bytes,
+                              struct nauha_error *err);
     /* The run has ended: the last chance to publish. */
     enum nauha_status (*finish)(void *self, struct nauha_error *err);
     void (*free)(void *self);
@@ -116,6 +120,12 @@ NAUHA_API enum nauha_status nauha_bus_publish_histogram(struct nauha_bus *bus, u
                                                         const struct nauha_message_info *stamps,
                                                         const double *edges, const uint64_t *counts,
                                                         size_t bins, struct nauha_error *err);
+
+/* Tells each subscriber to a kind, once, what is missing of it in the recording that was published
+ * here, before nauha_bus_finish. From the first callback that failed, naming the subscriber. */
+NAUHA_API enum nauha_status nauha_bus_tell_lost(struct nauha_bus *bus, uint32_t kind,
+                                                uint64_t messages, uint64_t bytes,
+                                                struct nauha_error *err);
 
 /* Makes damaged messages an error (DAMAGED), and incomplete bundles (SUBSCRIBER): where messages of
  * every kind have come for the key, so that the bundle could have been complete. That is known at

@@ -207,6 +207,18 @@ class BadInput(WithTrace):
         copy.write_bytes(data)
         return copy
 
+    def test_replay_tells_what_the_recording_lost(self):
+        path = make_trace(self.dir / "lossy.h5", "--steps", 500, "--modules", 60, "--on-full", "drop", "--buffer", "1M",
+                          "--flush", 60)
+        losses = json.loads(nauha("info", "--json", path).stdout)["losses"]
+        self.assertTrue(losses)
+        said = nauha("replay", path, "--metric", "norm:weights").stderr.splitlines()[0]
+        self.assertTrue(said.startswith(f"nauha: {path}: lost in the recording: "), said)
+        parts = said.split("recording: ")[1].split("; ")
+        self.assertEqual([part.rsplit(", ", 1)[0] for part in parts],
+                         [f"{loss['messages']:,} {loss['kind']} ({loss['reason']})".replace(",", " ") for loss in losses])
+        self.assertEqual(nauha("replay", "-q", path, "--metric", "norm:weights").stderr, "")
+
     def test_replay_leaves_out_what_is_damaged(self):
         with h5py.File(self.path, "r") as trace:
             kinds = [row["name"].split(b"\0")[0] for row in trace["kinds"]]

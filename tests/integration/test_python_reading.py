@@ -2,6 +2,7 @@
 """Reading traces from Python, and metrics in Python: against h5py, NumPy and the command line."""
 import fnmatch
 import gc
+import json
 import os
 import pathlib
 import subprocess
@@ -279,6 +280,28 @@ class Metrics(Case):
         self.assertEqual(tables["sizes"]["count"][:2].tolist(), [3, 4])
         self.assertEqual(tables["total"]["value"].tolist(), [tables["seen"].rows])
         self.assertEqual(sorted(set(metric.steps)), sorted({m.step for m in self.reference.messages}))
+
+    def test_a_metric_hears_of_losses(self):
+        class Listen(nauha.Subscriber):
+            heard = ()
+
+            def compute(self, message):
+                pass
+
+            def lost(self, kind, messages, size):
+                self.heard += ((kind, messages, size),)
+
+        path = make_trace(self.dir / "lossy.h5", "--steps", 500, "--modules", 60, "--on-full", "drop", "--buffer", "1M",
+                          "--flush", 60)
+        losses = {loss["kind"]: loss for loss in json.loads(program("info", "--json", path).stdout)["losses"]}
+        listen = Listen("weight_gradients,layer_gradients", synchronized=False)
+        nauha.replay(path, [listen, "norm:weights"])
+        self.assertEqual(sorted(listen.heard), sorted((kind, losses[kind]["messages"], losses[kind]["bytes"])
+                                                      for kind in listen.kinds if kind in losses))
+        self.assertTrue(listen.heard)
+        whole = Listen("weights")
+        nauha.replay(self.path, [whole])
+        self.assertEqual(whole.heard, ())
 
     def test_kept_tensors_stay_valid(self):
         class Keep(nauha.Subscriber):

@@ -25,7 +25,7 @@ import numpy as np
 
 from nauha import native
 from nauha.native import Error, Status, library
-from nauha.pipeline import (ABI, COMPUTE, CREATE, DESTROY, FINISH, FORMS, INTEGER, REAL, SCOPES, STEP_FINISHED,
+from nauha.pipeline import (ABI, COMPUTE, CREATE, DESTROY, FINISH, FORMS, INTEGER, LOST, REAL, SCOPES, STEP_FINISHED,
                             SYNCHRONIZED, TEXT, Analyzer, ParameterRow, Pipeline, Plot)
 from nauha.trace import Message, make_selector
 
@@ -91,6 +91,10 @@ class Subscriber:
 
     def step_finished(self, global_step):
         """The last message of a step has come."""
+
+    def lost(self, kind, messages, size):
+        """So many messages of a kind, and bytes, were not recorded of the training, of any tag and module.
+        Comes once for each kind, before finish()."""
 
     def finish(self):
         """The run has ended."""
@@ -181,7 +185,7 @@ class _Analyzer:
             ABI, ctypes.sizeof(Analyzer), name.encode(), summary.encode(), b"in Python",
             SYNCHRONIZED if synchronized else 0, 0 if kinds else 1, 0 if kinds else 64, self._fixed, self._rows, len(rows),
             CREATE(self._create), COMPUTE(self._compute), STEP_FINISHED(self._step_finished), FINISH(self._finish),
-            DESTROY(self._destroy))
+            DESTROY(self._destroy), LOST(self._lost))
 
     def _guard(self, error, function, *arguments):
         try:
@@ -224,6 +228,9 @@ class _Analyzer:
 
     def _step_finished(self, number, global_step, error):
         return self._guard(error, lambda: self._made[number].step_finished(global_step))
+
+    def _lost(self, number, kind, messages, size, error):
+        return self._guard(error, lambda: self._made[number].lost(kind.decode(), messages, size))
 
     def _finish(self, number, error):
         return self._guard(error, lambda: self._made[number].finish())

@@ -66,6 +66,7 @@ COMPUTE = CFUNCTYPE(STATUS, c_void_p, c_void_p, ERROR)
 STEP_FINISHED = CFUNCTYPE(STATUS, c_void_p, c_uint64, ERROR)
 FINISH = CFUNCTYPE(STATUS, c_void_p, ERROR)
 DESTROY = CFUNCTYPE(None, c_void_p)
+LOST = CFUNCTYPE(STATUS, c_void_p, c_char_p, c_uint64, c_uint64, ERROR)
 
 
 class Analyzer(Structure):
@@ -75,7 +76,8 @@ class Analyzer(Structure):
                 ("flags", c_uint32), ("min_kinds", c_uint32), ("max_kinds", c_uint32),
                 ("default_kinds", POINTER(c_char_p)), ("parameters", POINTER(ParameterRow)),
                 ("parameter_count", c_size_t), ("create", CREATE), ("compute", COMPUTE),
-                ("step_finished", STEP_FINISHED), ("finish", FINISH), ("destroy", DESTROY)]
+                ("step_finished", STEP_FINISHED), ("finish", FINISH), ("destroy", DESTROY),
+                ("lost", LOST)]
 
 
 BUNDLE_FN = CFUNCTYPE(STATUS, c_void_p, c_void_p, ERROR)
