@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "nauha/pipeline.h"
+
 #define BIG 200000 /* floats: several chunks */
 
 /* A trace that is followed, and the walk over it. */
@@ -279,6 +281,112 @@ static void test_closed_trace_stays_as_it_is(void **state) {
     end(&reader);
 }
 
+/* ---- a pipeline that follows ---- */
+
+/* What a subscriber to activations sees: "STEP" for a message, "|STEP" for the end of a step. */
+struct seen {
+    char text[4096];
+};
+
+static enum nauha_status see(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
+    struct seen *seen = self;
+    const size_t used = strlen(seen->text);
+    (void)err;
+    snprintf(seen->text + used, sizeof seen->text - used, " %d",
+             (int)nauha_message_info(nauha_bundle_message(bundle, 0))->global_step);
+    return NAUHA_OK;
+}
+
+static enum nauha_status see_end(void *self, uint64_t number, struct nauha_error *err) {
+    struct seen *seen = self;
+    const size_t used = strlen(seen->text);
+    (void)err;
+    snprintf(seen->text + used, sizeof seen->text - used, " |%d", (int)number);
+    return NAUHA_OK;
+}
+
+/* A training that goes on while its follower waits. */
+struct training {
+    struct nauha_recorder *recorder;
+    uint32_t fc;
+    uint64_t steps;
+    bool waits_only; /* the follower is to be told to end */
+};
+
+static bool train_on(void *context, bool waiting, uint64_t done, uint64_t total) {
+    struct training *training = context;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    assert_true(done <= total);
+    if (!waiting || !training->recorder)
+        return true;
+    assert_int_equal(done, total);
+    if (training->waits_only)
+        return false;
+    /* An event of a new kind, behind the end of its step */
+    char name[16];
+    uint32_t kind;
+    snprintf(name, sizeof name, "event%d", (int)training->steps);
+    must(nauha_names_add_kind(nauha_recorder_names(training->recorder), name, NAUHA_SCOPE_NETWORK,
+                              NAUHA_FORM_EVENT, &kind, &err),
+         &err);
+    step(training->recorder, NAUHA_KIND_ACTIVATIONS, training->fc, 1, training->steps++);
+    publish(training->recorder, kind, NAUHA_NONE, NULL);
+    flush(training->recorder);
+    if (training->steps == 10) {
+        close_recorder(training->recorder);
+        training->recorder = NULL;
+    }
+    return true;
+}
+
+/* training NULL: replays what is there. */
+static void run(struct training *training, struct seen *seen) {
+    static const struct nauha_subscriber_ops ops = {.compute = see, .step_finished = see_end};
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    const char *kind = "activations";
+    struct nauha_names *names = nauha_names_new();
+    struct nauha_trace *trace = NULL;
+    must(nauha_trace_open(recorded_path, names, &trace, &err), &err);
+    struct nauha_pipeline *pipeline = nauha_pipeline_new(names);
+    struct nauha_subscriber *subscriber = nauha_subscriber_new("seen", &ops, seen);
+    seen->text[0] = '\0';
+    must(nauha_bus_subscribe(nauha_pipeline_bus(pipeline), nauha_subscription_new(&kind, 1),
+                             subscriber, &err),
+         &err);
+    must(nauha_pipeline_start(pipeline, &err), &err);
+    must(training ? nauha_pipeline_follow(pipeline, &trace, 1, NULL, train_on, training, &err)
+                  : nauha_pipeline_replay(pipeline, trace, NULL, NULL, NULL, &err),
+         &err);
+    must(nauha_pipeline_finish(pipeline, &err), &err);
+    nauha_pipeline_free(pipeline);
+    nauha_subscriber_free(subscriber);
+    nauha_trace_close(trace);
+    nauha_names_free(names);
+}
+
+static void test_following_delivers_what_a_replay_does(void **state) {
+    (void)state;
+    struct training training = {.recorder = recorded_open(at_request)};
+    struct seen followed, replayed;
+    training.fc = add_module(training.recorder, "fc");
+    run(&training, &followed);
+    assert_int_equal(training.steps, 10);
+    run(NULL, &replayed);
+    assert_non_null(strstr(followed.text, " 9"));
+    assert_string_equal(followed.text, replayed.text);
+}
+
+static void test_following_ends_when_told_to(void **state) {
+    (void)state;
+    struct training training = {.recorder = recorded_open(at_request), .waits_only = true};
+    struct seen seen;
+    step(training.recorder, NAUHA_KIND_ACTIVATIONS, add_module(training.recorder, "fc"), 1, 0);
+    flush(training.recorder);
+    run(&training, &seen);
+    assert_string_equal(seen.text, " 0 |0");
+    close_recorder(training.recorder);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, recorded_setup, recorded_teardown)
 
 static const struct CMUnitTest tests[] = {
@@ -289,6 +397,8 @@ static const struct CMUnitTest tests[] = {
     CASE(test_messages_that_are_kept_can_still_be_read),
     CASE(test_writer_that_died),
     CASE(test_closed_trace_stays_as_it_is),
+    CASE(test_following_delivers_what_a_replay_does),
+    CASE(test_following_ends_when_told_to),
 };
 
 UNIT_MAIN(tests)
