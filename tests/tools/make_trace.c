@@ -53,8 +53,11 @@ static void set_parameters(struct run *run, unsigned step) {
                                      run->weight,
                                      false,
                                      {run->weights[m], NAUHA_DTYPE_F32, 2, weight_shape, NULL, 0}};
-        run->parameters[2 * m + 1] = (struct nauha_parameter){
-            run->ids[m], run->bias, true, {run->biases[m], NAUHA_DTYPE_F32, 1, bias_shape, NULL, 0}};
+        run->parameters[2 * m + 1] =
+            (struct nauha_parameter){run->ids[m],
+                                     run->bias,
+                                     true,
+                                     {run->biases[m], NAUHA_DTYPE_F32, 1, bias_shape, NULL, 0}};
     }
 }
 
