@@ -5,7 +5,8 @@
 Each variant trains the same net for a few steps in a process of its own; variants take turns, round by round,
 and medians are compared with the bare training's. What needs a package that is not installed is left out. The
 training's thread: CPU time of the thread that trains, beyond the bare training's. Usage:
-    bench_recorder.py [--models alexnetmini,resnet,transformer] [--rounds N] [--steps N] [--dir DIR]
+    bench_recorder.py [--models alexnetmini,resnet,transformer] [--rounds N] [--steps N]
+        [--variants zstd,lz4,...] [--dir DIR]
 """
 import argparse
 import importlib.util
@@ -194,8 +195,9 @@ def installed(package):
     return importlib.util.find_spec(package) is not None
 
 
-def table(model, steps, rounds, parent):
+def table(model, steps, rounds, parent, chosen):
     variants = ["bare", *OURS, *(name for name, package in OTHERS.items() if installed(package))]
+    variants = [name for name in variants if not chosen or name in chosen.split(",") or name in ("bare", "none")]
     results = {variant: [] for variant in variants}
     for _ in range(rounds):
         for variant in variants:
@@ -223,6 +225,7 @@ def main():
     parser.add_argument("--models", default=",".join(NETS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=0, help="0: as many as suit the net")
+    parser.add_argument("--variants", default="", help="all by default")
     parser.add_argument("--dir", help="where the files are written; the system's temporary folder by default")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -232,7 +235,7 @@ def main():
         return
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; medians of {options.rounds} rounds")
     for model in options.models.split(","):
-        table(model, options.steps or STEPS[model], options.rounds, options.dir)
+        table(model, options.steps or STEPS[model], options.rounds, options.dir, options.variants)
 
 
 if __name__ == "__main__":
