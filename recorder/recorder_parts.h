@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The recorder's state, for the files that make it up.
  *
- * Threads: everything but `names` and `alive` is under the writer's publish lock.
+ * Threads: everything but `names` and `alive` is under the writer's publish lock; `global_step` is
+ * read without it as well.
  */
 #ifndef NAUHA_RECORDER_PARTS_H
 #define NAUHA_RECORDER_PARTS_H
@@ -47,7 +48,7 @@ struct nauha_recorder {
     bool epoch_over;  /* the next step begins a new epoch */
     bool held_paused; /* `held` was made while paused: nothing refers to it */
     bool after_end;   /* `held` comes from an explicit end_step */
-    uint64_t global_step;
+    _Atomic uint64_t global_step;
     uint32_t train_step;
     uint32_t epoch;
     uint32_t tag;

@@ -4,7 +4,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <pthread.h>
 
 #define PARAMETERS 2
 
@@ -560,65 +559,6 @@ static void test_tap_alone_and_its_failure(void **state) {
     close_recorder(recorder);
 }
 
-/* ---- threads ---- */
-
-enum { THREADS = 4, EACH = 2000 };
-
-struct publisher {
-    pthread_t thread;
-    struct nauha_recorder *recorder;
-    uint32_t module;
-};
-
-static void *publish_many(void *context) {
-    struct publisher *me = context;
-    int32_t values[64];
-    const int64_t shape[] = {64};
-    for (int i = 0; i < EACH; i++) {
-        for (int j = 0; j < 64; j++)
-            values[j] = (int32_t)me->module * 1000000 + i;
-        const struct nauha_tensor tensor = {values, NAUHA_DTYPE_I32, 1, shape, NULL, 0};
-        if (nauha_recorder_publish(me->recorder, NAUHA_KIND_ACTIVATIONS, me->module, 0, 0, &tensor,
-                                   NULL) != NAUHA_OK)
-            return me;
-    }
-    return NULL;
-}
-
-static void test_several_threads(void **state) {
-    (void)state;
-    struct nauha_recorder *recorder =
-        recorded_open((const char *const[]){"buffer", "1M", "flush", "0.01", NULL});
-    struct publisher publishers[THREADS];
-    for (int t = 0; t < THREADS; t++) {
-        char name[16];
-        snprintf(name, sizeof name, "m%d", t);
-        publishers[t] =
-            (struct publisher){.recorder = recorder, .module = add_module(recorder, name)};
-    }
-    for (int t = 0; t < THREADS; t++)
-        assert_int_equal(pthread_create(&publishers[t].thread, NULL, publish_many, &publishers[t]),
-                         0);
-    for (int t = 0; t < THREADS; t++) {
-        void *failed;
-        pthread_join(publishers[t].thread, &failed);
-        assert_null(failed);
-    }
-    close_recorder(recorder);
-    struct recorded got = read_back();
-    int32_t next[THREADS] = {0};
-    assert_int_equal(got.count, THREADS * EACH);
-    for (size_t i = 0; i < got.count; i++) {
-        int32_t values[64];
-        memcpy(values, got.messages[i].data, sizeof values);
-        uint32_t module = got.messages[i].info.module;
-        assert_int_equal(got.messages[i].info.seq, i);
-        assert_int_equal(values[0], (int32_t)module * 1000000 + next[module]++);
-        assert_int_equal(values[63], values[0]);
-    }
-    forget(&got);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, recorded_setup, recorded_teardown)
 static const struct CMUnitTest tests[] = {
     TEST(test_steps_and_epochs),
@@ -635,6 +575,5 @@ static const struct CMUnitTest tests[] = {
     TEST(test_more_kinds_than_streams),
     TEST(test_tap_sees_what_the_trace_holds),
     TEST(test_tap_alone_and_its_failure),
-    TEST(test_several_threads),
 };
 UNIT_MAIN(tests)
