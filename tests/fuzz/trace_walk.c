@@ -131,10 +131,29 @@ static struct nauha_selector *make_selector(unsigned number) {
     return selector;
 }
 
+/* A trace that stays as it is has no more messages when it is looked at again. */
+static void refresh(struct nauha_trace *trace, uint64_t messages) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_trace_info info;
+    bool live = false;
+    enum nauha_status status = nauha_trace_refresh(trace, &live, &err);
+    if (status != NAUHA_OK)
+        require_failure(status, &err);
+    nauha_trace_get_info(trace, &info);
+    fuzz_require(info.messages == messages && live == (status != NAUHA_OK));
+}
+
 /* ---- metrics ---- */
 
+/* Nobody writes the trace: there is nothing to wait for, unless what is there cannot be read. */
+static bool go_on(void *context, bool waiting, uint64_t done, uint64_t total) {
+    (void)context;
+    fuzz_require(done <= total);
+    return !waiting;
+}
+
 static void replay(struct nauha_trace *trace, struct nauha_names *names,
-                   const struct nauha_selector *selector) {
+                   const struct nauha_selector *selector, bool follow) {
     static const char *const specs[] = {"norm:weights,activations", "ratio:weight_updates,weights",
                                         "train_accuracy", "loss"};
     struct nauha_error err = NAUHA_ERROR_INIT;
@@ -146,7 +165,8 @@ static void replay(struct nauha_trace *trace, struct nauha_names *names,
     if (status == NAUHA_OK)
         status = nauha_pipeline_start(pipeline, &err);
     if (status == NAUHA_OK)
-        status = nauha_pipeline_replay(pipeline, trace, selector, NULL, NULL, &err);
+        status = follow ? nauha_pipeline_follow(pipeline, &trace, 1, selector, go_on, NULL, &err)
+                        : nauha_pipeline_replay(pipeline, trace, selector, NULL, NULL, &err);
     if (status == NAUHA_OK)
         status = nauha_pipeline_finish(pipeline, &err);
     if (status != NAUHA_OK)
@@ -167,7 +187,8 @@ void fuzz_walk(const char *path, unsigned selector_number) {
         struct count chosen = read_messages(trace, selector);
         fuzz_require(all.good == messages && chosen.good <= messages);
         fuzz_require(findings > 0 || all.damaged_rows + all.damaged_tensors == 0);
-        replay(trace, names, selector);
+        refresh(trace, messages);
+        replay(trace, names, selector, selector_number % 2 == 1);
         nauha_selector_free(selector);
         nauha_trace_close(trace);
     } else {
