@@ -14,12 +14,17 @@ packages='
 '
 # Installed where the distribution has them: without, a few tests are skipped.
 optional_packages='hdf5-filter-plugin python3-torch python3-venv'
-# What only the checks of contributors need: sanitizer and style runs.
+# What only the checks of contributors need: sanitizer and style runs. Where the runtime of clang's
+# sanitizers is no package of its own, it comes with clang.
 contributor_packages='clang clang-format valgrind'
+optional_contributor_packages='libclang-rt-dev'
 
 case "${1-}" in
 --list) printf '%s\n' $packages $optional_packages; exit 0 ;;
---contributor) packages="$packages $contributor_packages" ;;
+--contributor)
+    packages="$packages $contributor_packages"
+    optional_packages="$optional_packages $optional_contributor_packages"
+    ;;
 '') ;;
 *) echo "usage: $0 [--list | --contributor]" >&2; exit 2 ;;
 esac
