@@ -217,8 +217,8 @@ class RingOfMemory(unittest.TestCase):
         def __init__(self):
             self.calls = []
 
-        def publish(self, *arguments):
-            self.calls.append(("publish", arguments[0], None if arguments[-1] is None else arguments[-1].clone()))
+        def publish(self, kind, module, slot, call, tag, tensor, identity=0):
+            self.calls.append(("publish", kind, None if tensor is None else tensor.clone()))
 
         def begin_step(self, values):
             self.calls.append(("begin", [value.tensor.clone() for value in values]))
