@@ -281,16 +281,12 @@ static enum nauha_status put(struct nauha_recorder *recorder, uint32_t kind,
 /* Cuts a message to the samples that are kept; shape is room for the dimensions. */
 static enum nauha_status cut(struct nauha_recorder *recorder, struct nauha__outgoing *out,
                              struct nauha_tensor *tensor, int64_t shape[NAUHA_MAX_NDIM]) {
-    size_t count;
     *tensor = *out->tensor;
     if (!nauha__reduce_samples(out->kind, recorder->config->samples, tensor, shape))
         return NAUHA_OK;
+    out->bytes = out->bytes / (size_t)out->tensor->shape[0] * recorder->config->samples;
     out->tensor = tensor;
-    enum nauha_status status = nauha_tensor_count(tensor, &count, NULL);
-    out->bytes = count * nauha_dtype_size(tensor->dtype);
-    return status == NAUHA_OK ? nauha_names_add_shape(recorder->names, tensor->shape, tensor->ndim,
-                                                      &out->shape, NULL)
-                              : status;
+    return nauha_names_add_shape(recorder->names, tensor->shape, tensor->ndim, &out->shape, NULL);
 }
 
 static void store(struct nauha_recorder *recorder, const struct nauha__outgoing *whole,
