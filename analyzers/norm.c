@@ -64,10 +64,8 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
         if (status == NAUHA_OK)
             value = norm_of_stats(stats, order);
     } else {
-        struct nauha_tensor tensor;
-        status = host->tensor(message, &tensor, err);
-        if (status == NAUHA_OK)
-            value = pow(host->sum_powers(&tensor, order), 1 / order);
+        status = host->sum_powers_of(message, order, &value, err);
+        value = pow(value, 1 / order);
     }
     if (status != NAUHA_OK)
         return status;

@@ -144,6 +144,8 @@ static const struct nauha_host host_template = {
     .sum_powers = nauha_stats_sum_powers,
     .to_f64 = nauha_tensor_to_f64,
     .fail = nauha_error_set,
+    .for_each_piece = nauha_message_for_each_piece,
+    .sum_powers_of = nauha_message_sum_powers,
 };
 
 /* ---- the metric as a subscriber ---- */

@@ -200,23 +200,38 @@ static double power_block(const double *x, size_t n, double p) {
     return sum_lanes(lanes);
 }
 
-double nauha_stats_sum_powers(const struct nauha_tensor *tensor, double p) {
-    const size_t count = element_count(tensor);
+struct power_sum {
+    double p;
     double levels[LEVELS];
-    unsigned depth = 0;
+    unsigned depth;
+    size_t blocks;
+};
+
+/* The next elements of a sum; a whole number of blocks, but for the last ones. */
+static void add_powers(struct power_sum *sum, const struct nauha_tensor *tensor) {
+    const size_t count = element_count(tensor);
     double block[BLOCK];
-    for (size_t first = 0, blocks = 1; first < count; first += BLOCK, blocks++) {
+    for (size_t first = 0; first < count; first += BLOCK) {
         const size_t n = count - first < BLOCK ? count - first : BLOCK;
         nauha_tensor_to_f64(tensor, first, n, block);
-        double partial = power_block(block, n, p);
-        for (size_t carry = blocks; !(carry & 1); carry >>= 1)
-            partial += levels[--depth];
-        levels[depth++] = partial;
+        double partial = power_block(block, n, sum->p);
+        for (size_t carry = ++sum->blocks; !(carry & 1); carry >>= 1)
+            partial += sum->levels[--sum->depth];
+        sum->levels[sum->depth++] = partial;
     }
+}
+
+static double total_powers(struct power_sum *sum) {
     double total = 0;
-    while (depth > 0)
-        total += levels[--depth];
+    while (sum->depth > 0)
+        total += sum->levels[--sum->depth];
     return total;
+}
+
+double nauha_stats_sum_powers(const struct nauha_tensor *tensor, double p) {
+    struct power_sum sum = {.p = p};
+    add_powers(&sum, tensor);
+    return total_powers(&sum);
 }
 
 /* ---- of messages ---- */
@@ -235,4 +250,22 @@ enum nauha_status nauha_message_stats(struct nauha_message *message,
     }
     *stats = message->stats;
     return NAUHA_OK;
+}
+
+static enum nauha_status add_powers_of_piece(void *context, const struct nauha_tensor *piece,
+                                             uint64_t first, struct nauha_error *err) {
+    (void)first;
+    (void)err;
+    add_powers(context, piece);
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha_message_sum_powers(struct nauha_message *message, double p, double *sum,
+                                           struct nauha_error *err) {
+    struct power_sum powers = {.p = p};
+    enum nauha_status status =
+        nauha_message_for_each_piece(message, add_powers_of_piece, &powers, err);
+    if (status == NAUHA_OK)
+        *sum = total_powers(&powers);
+    return status;
 }

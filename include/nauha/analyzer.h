@@ -52,6 +52,14 @@ struct nauha_host {
     /* Sets the error and returns its code: `return host->fail(err, NAUHA_INVALID, "...")`. */
     enum nauha_status (*fail)(struct nauha_error *err, enum nauha_status code, const char *format,
                               ...) NAUHA_PRINTF(3, 4);
+    /* Visits the elements in order, in pieces of one dimension that are each a multiple of
+     * NAUHA_PIECE_ELEMENTS long but for the last: how a metric reduces a tensor that `tensor` may
+     * refuse for its size. See nauha_message_for_each_piece. */
+    enum nauha_status (*for_each_piece)(struct nauha_message *message, nauha_piece_fn fn,
+                                        void *context, struct nauha_error *err);
+    /* Sum of |x|^p over the elements, for any p > 0; as sum_powers, of tensors of any size. */
+    enum nauha_status (*sum_powers_of)(struct nauha_message *message, double p, double *sum,
+                                       struct nauha_error *err);
 };
 
 /* ---- what an analyzer tells ---- */

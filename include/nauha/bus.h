@@ -158,6 +158,11 @@ NAUHA_API enum nauha_status nauha_message_stats(struct nauha_message *message,
                                                 const struct nauha_stats **stats,
                                                 struct nauha_error *err);
 
+/* As nauha_stats_sum_powers, of a message's tensor piece by piece. Fails as
+ * nauha_message_for_each_piece does. */
+NAUHA_API enum nauha_status nauha_message_sum_powers(struct nauha_message *message, double p,
+                                                     double *sum, struct nauha_error *err);
+
 #ifdef __cplusplus
 }
 #endif

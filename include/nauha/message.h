@@ -58,6 +58,25 @@ NAUHA_API enum nauha_status nauha_message_take(struct nauha_message *message,
                                                struct nauha_error *err);
 NAUHA_API void nauha_memory_free(void *memory);
 
+/* Elements a piece of a message holds a multiple of, but for the last piece. */
+#define NAUHA_PIECE_ELEMENTS 4096u
+
+/* A piece of a message's elements in row-major order, the first of which is element `first`. piece
+ * has one dimension and is borrowed until the call returns. Returning anything but NAUHA_OK ends
+ * the visit with that. */
+typedef enum nauha_status (*nauha_piece_fn)(void *context, const struct nauha_tensor *piece,
+                                            uint64_t first, struct nauha_error *err);
+
+/* Visits the elements in pieces, in order, without holding more of a recorded tensor than a piece
+ * of it at a time, so that a tensor larger than memory can be reduced. How long pieces are may
+ * change from one visit to the next, only that all but the last are multiples of
+ * NAUHA_PIECE_ELEMENTS: what is computed in blocks of a divisor of that comes out the same. No
+ * elements: no call. fn may ask other messages for theirs, but not this one. INVALID for an event;
+ * DAMAGED, IO, FORMAT, NOMEM from the source, possibly after some calls. */
+NAUHA_API enum nauha_status nauha_message_for_each_piece(struct nauha_message *message,
+                                                         nauha_piece_fn fn, void *context,
+                                                         struct nauha_error *err);
+
 /* What a tap or a bus takes. Returning anything but NAUHA_OK stops the source. */
 typedef enum nauha_status (*nauha_message_fn)(void *context, struct nauha_message *message,
                                               struct nauha_error *err);

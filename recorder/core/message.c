@@ -58,6 +58,21 @@ enum nauha_status nauha_message_tensor(struct nauha_message *message, struct nau
     return NAUHA_OK;
 }
 
+enum nauha_status nauha_message_for_each_piece(struct nauha_message *message, nauha_piece_fn fn,
+                                               void *context, struct nauha_error *err) {
+    struct nauha_tensor tensor;
+    size_t count = 0;
+    enum nauha_status status = nauha_message_tensor(message, &tensor, err);
+    if (status == NAUHA_OK)
+        status = nauha_tensor_count(&tensor, &count, err);
+    if (status != NAUHA_OK || count == 0)
+        return status;
+    const int64_t length = (int64_t)count;
+    const struct nauha_tensor piece = {
+        .data = tensor.data, .dtype = tensor.dtype, .ndim = 1, .shape = &length};
+    return fn(context, &piece, 0, err);
+}
+
 enum nauha_status nauha_message_take(struct nauha_message *message, struct nauha_tensor *tensor,
                                      struct nauha_error *err) {
     enum nauha_status status = nauha_message_tensor(message, tensor, err);

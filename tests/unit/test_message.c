@@ -145,6 +145,77 @@ static void test_events_and_empty_tensors(void **state) {
     nauha__message_fini(&empty);
 }
 
+/* ---- pieces ---- */
+
+/* What a visit has seen so far. */
+struct visit {
+    float elements[6];
+    uint64_t count;
+    unsigned pieces;
+    bool stops;
+};
+
+static enum nauha_status visit_piece(void *context, const struct nauha_tensor *piece,
+                                     uint64_t first, struct nauha_error *err) {
+    struct visit *visit = context;
+    assert_int_equal(piece->dtype, NAUHA_DTYPE_F32);
+    assert_int_equal(piece->ndim, 1);
+    assert_null(piece->strides);
+    assert_int_equal(first, visit->count);
+    assert_true(piece->shape[0] > 0 && visit->count + (uint64_t)piece->shape[0] <= 6);
+    memcpy(visit->elements + first, piece->data, (size_t)piece->shape[0] * sizeof(float));
+    visit->count += (uint64_t)piece->shape[0];
+    visit->pieces++;
+    return visit->stops ? nauha_error_set(err, NAUHA_LIMIT, "enough") : NAUHA_OK;
+}
+
+static void test_pieces(void **state) {
+    (void)state;
+    static const float expected[6] = {0.5f, 1.5f, 2.5f, 3.5f, 4.5f, 5.5f};
+    struct shelf shelf = {.loads = 0};
+    struct nauha__source source = {load, &shelf};
+    struct nauha_message recorded = {.info = weights_info(), .source = &source};
+    struct nauha_message live = {.info = weights_info(), .data = expected};
+    struct nauha_message *const messages[] = {&recorded, &live};
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    for (size_t i = 0; i < 2; i++) {
+        struct visit visit = {.count = 0}, cut = {.stops = true};
+        assert_int_equal(nauha_message_for_each_piece(messages[i], visit_piece, &visit, &err),
+                         NAUHA_OK);
+        assert_int_equal(visit.count, 6);
+        assert_memory_equal(visit.elements, expected, sizeof expected);
+        assert_int_equal(nauha_message_for_each_piece(messages[i], visit_piece, &cut, &err),
+                         NAUHA_LIMIT);
+        assert_string_equal(err.message, "enough");
+        assert_int_equal(cut.pieces, 1);
+        nauha__message_fini(messages[i]);
+    }
+}
+
+static void test_pieces_that_are_none(void **state) {
+    (void)state;
+    static const int64_t none[] = {0, 3};
+    struct nauha_message event = {.info = {.kind_name = "batch_started", .module = NAUHA_NONE}};
+    struct nauha_message empty = {.info = weights_info()};
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct visit visit = {.count = 0};
+    assert_int_equal(nauha_message_for_each_piece(&event, visit_piece, &visit, &err),
+                     NAUHA_INVALID);
+    assert_string_equal(err.message, "message \"batch_started\" is an event and has no tensor");
+    empty.info.shape = none;
+    empty.info.bytes = 0;
+    assert_int_equal(nauha_message_for_each_piece(&empty, visit_piece, &visit, &err), NAUHA_OK);
+    assert_int_equal(visit.pieces, 0);
+
+    struct shelf shelf = {.fails = true};
+    struct nauha__source source = {load, &shelf};
+    struct nauha_message damaged = {.info = weights_info(), .source = &source};
+    assert_int_equal(nauha_message_for_each_piece(&damaged, visit_piece, &visit, &err),
+                     NAUHA_DAMAGED);
+    assert_int_equal(visit.pieces, 0);
+    assert_true(damaged.damaged);
+}
+
 static void test_retain_of_live_memory(void **state) {
     (void)state;
     float elements[] = {1, 2, 3, 4, 5, 6};
@@ -271,6 +342,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_taken_from_live_memory),
     cmocka_unit_test(test_load_fails),
     cmocka_unit_test(test_events_and_empty_tensors),
+    cmocka_unit_test(test_pieces),
+    cmocka_unit_test(test_pieces_that_are_none),
     cmocka_unit_test(test_retain_of_live_memory),
     cmocka_unit_test(test_retain_of_odd_sizes),
     cmocka_unit_test(test_retain_of_a_source),

@@ -14,8 +14,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "nauha/bus.h"
 #include "nauha/internal/convert.h"
-#include "nauha/stats.h"
+#include "nauha/internal/message.h"
 
 #define N 10007u
 
@@ -303,9 +304,20 @@ static void test_sums_of_powers(void **state) {
                                          {3, 312.79486956015296},
                                          {0.5, 4717.548969536899},
                                          {2.5, 505.5342173291908}};
-    for (size_t i = 0; i < 5; i++)
-        assert_close(nauha_stats_sum_powers(&tensor, expected[i][0]), expected[i][1],
-                     expected[i][1]);
+    struct nauha_message message = {.info = {.has_tensor = true,
+                                             .dtype = NAUHA_DTYPE_F32,
+                                             .ndim = 1,
+                                             .shape = shape,
+                                             .bytes = sizeof x},
+                                    .data = x};
+    for (size_t i = 0; i < 5; i++) {
+        double of_message = 0;
+        const double sum = nauha_stats_sum_powers(&tensor, expected[i][0]);
+        assert_close(sum, expected[i][1], expected[i][1]);
+        assert_int_equal(nauha_message_sum_powers(&message, expected[i][0], &of_message, NULL),
+                         NAUHA_OK);
+        assert_true(of_message == sum);
+    }
     const struct nauha_tensor empty = tensor_of(NAUHA_DTYPE_F32, none, NULL);
     assert_true(nauha_stats_sum_powers(&empty, 3) == 0);
     const int64_t two[] = {2};
