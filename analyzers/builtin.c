@@ -11,6 +11,7 @@
     X(histogram)                                                                                   \
     X(loss)                                                                                        \
     X(train_accuracy)                                                                              \
+    X(test_accuracy)                                                                               \
     X(message_mean)
 
 #define DECLARE(id) extern const struct nauha_analyzer nauha_analyzer_##id;

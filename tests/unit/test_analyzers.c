@@ -10,9 +10,9 @@
 
 static void test_table(void **state) {
     (void)state;
-    static const char *const expected[] = {"ratio", "norm",           "mean",
-                                           "sum",   "variance",       "histogram",
-                                           "loss",  "train_accuracy", "message_mean"};
+    static const char *const expected[] = {"ratio",         "norm",        "mean", "sum",
+                                           "variance",      "histogram",   "loss", "train_accuracy",
+                                           "test_accuracy", "message_mean"};
     size_t count = 0;
     const struct nauha_analyzer *const *table = nauha_builtin_analyzers(&count);
     assert_true(count >= COUNT(expected));
