@@ -43,6 +43,9 @@ struct partial {
     double count;
     double sum, sum_abs, sum_squares;
     double deviations;
+    /* The mean is shift + rest / count: a sum of differences from a number close to it, which keeps
+     * the digits that the mean of large numbers has no room for. */
+    double shift, rest;
 };
 
 static size_t element_count(const struct nauha_tensor *tensor) {
@@ -66,13 +69,16 @@ static double sum_lanes(const double *lanes) {
  * Sample Variances", equation 2.1 in means. */
 static struct partial combine(const struct partial *a, const struct partial *b) {
     const double count = a->count + b->count;
-    const double apart = b->sum / b->count - a->sum / a->count;
+    const double shift = b->shift - a->shift;
+    const double apart = shift + (b->rest / b->count - a->rest / a->count);
     return (struct partial){
         .count = count,
         .sum = a->sum + b->sum,
         .sum_abs = a->sum_abs + b->sum_abs,
         .sum_squares = a->sum_squares + b->sum_squares,
         .deviations = a->deviations + b->deviations + apart * apart * (a->count * b->count / count),
+        .shift = a->shift,
+        .rest = a->rest + (b->rest + b->count * shift),
     };
 }
 
@@ -98,15 +104,26 @@ WIDE static struct partial sum_block(const double *restrict x, size_t n) {
         .sum_squares = sum_lanes(sum_squares),
     };
     const double mean = partial.sum / partial.count;
-    double deviations[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
+    double deviations[LANES] = {0}, rest[LANES] = {0};
+    const size_t whole = n - n % LANES;
+    for (size_t i = 0; i < whole; i += LANES) {
         for (size_t j = 0; j < LANES; j++)
             deviations[j] += (x[i + j] - mean) * (x[i + j] - mean);
     }
-    for (size_t j = 0; i + j < n; j++)
-        deviations[j] += (x[i + j] - mean) * (x[i + j] - mean);
-    partial.deviations = sum_lanes(deviations);
+    for (size_t i = 0; i < whole; i += LANES) {
+        for (size_t j = 0; j < LANES; j++)
+            rest[j] += x[i + j] - mean;
+    }
+    for (size_t j = 0; whole + j < n; j++) {
+        deviations[j] += (x[whole + j] - mean) * (x[whole + j] - mean);
+        rest[j] += x[whole + j] - mean;
+    }
+    partial.shift = mean;
+    partial.rest = sum_lanes(rest);
+    /* The corrected two-pass algorithm: less what the rounding of the mean added */
+    partial.deviations = sum_lanes(deviations) - partial.rest * (partial.rest / partial.count);
+    if (partial.deviations < 0)
+        partial.deviations = 0;
     return partial;
 }
 
