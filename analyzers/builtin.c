@@ -8,6 +8,14 @@
     X(mean)                                                                                        \
     X(sum)                                                                                         \
     X(variance)                                                                                    \
+    X(min)                                                                                         \
+    X(max)                                                                                         \
+    X(absmax)                                                                                      \
+    X(rms)                                                                                         \
+    X(skewness)                                                                                    \
+    X(kurtosis)                                                                                    \
+    X(zeros)                                                                                       \
+    X(nonfinite)                                                                                   \
     X(histogram)                                                                                   \
     X(loss)                                                                                        \
     X(train_accuracy)                                                                              \

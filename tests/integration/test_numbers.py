@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""Metrics of single tensors against NumPy: no further from the true value than NumPy's float64, which is found with
+math.fsum and long double."""
+import math
+import os
+import unittest
+import warnings
+
+import numpy as np
+
+from tests.integration.tensors import Recording, Tensor, adversarial_tensors, random_tensors
+
+EPS = np.finfo(np.float64).eps
+LONG = np.longdouble
+
+
+def exact_sum(x):
+    """Of doubles; of long doubles as exactly as they are."""
+    if not np.isfinite(x).all() or x.dtype != np.float64:
+        return x.sum(dtype=LONG)
+    return LONG(math.fsum(x.ravel().tolist()))
+
+
+def exact_mean(x):
+    return exact_sum(x) / x.size
+
+
+def apart(x):
+    """Deviations from the mean, in long double."""
+    return x.astype(LONG) - exact_mean(x)
+
+
+def exact_variance(x):
+    return (apart(x) ** 2).sum() / LONG(x.size - 1) if x.size > 1 else LONG("nan")
+
+
+def is_constant(x):
+    """scipy.stats's bound: nothing but rounding is left of the moments."""
+    return not (apart(x) ** 2).mean() > (1e-15 * exact_mean(x)) ** 2
+
+
+def exact_skewness(x):
+    d = apart(x)
+    return LONG("nan") if is_constant(x) else (d**3).mean() / (d**2).mean() ** LONG(1.5)
+
+
+def exact_kurtosis(x):
+    d = apart(x)
+    return LONG("nan") if is_constant(x) else (d**4).mean() / (d**2).mean() ** 2 - 3
+
+
+def numpy_skewness(x):
+    d = x - x.mean()
+    return (d**3).mean() / (d**2).mean() ** 1.5
+
+
+def numpy_kurtosis(x):
+    d = x - x.mean()
+    return (d**4).mean() / (d**2).mean() ** 2 - 3
+
+
+def norm(order):
+    return lambda x: np.linalg.norm(x.ravel(), order)
+
+
+def long_norm(order):
+    return lambda x: (np.abs(x.astype(LONG)) ** order).sum() ** (1 / LONG(order))
+
+
+def largest(function, empty=math.nan):
+    return lambda x: function(x) if x.size else empty
+
+
+# SPEC: (series, true value, NumPy's float64, what a rounding is relative to; NumPy's value where it is None)
+METRICS = {
+    "sum": ("sum", exact_sum, np.sum, lambda x: np.abs(x).sum()),
+    "mean": ("mean", exact_mean, np.mean, lambda x: np.abs(x).mean()),
+    "variance": ("variance", exact_variance, lambda x: np.var(x, ddof=1), None),
+    "rms": ("rms", lambda x: np.sqrt((x.astype(LONG) ** 2).mean()), lambda x: np.sqrt((x**2).mean()), None),
+    "norm": ("norm2", long_norm(2), norm(2), None),
+    "norm:order=1": ("norm1", long_norm(1), norm(1), None),
+    "norm:order=3": ("norm3", long_norm(3), norm(3), None),
+    "norm:order=0.5": ("norm0.5", long_norm(0.5), norm(0.5), lambda x: 4 * norm(0.5)(x)),
+    "norm:order=inf": ("norminf", largest(norm(np.inf), 0), None, None),
+    "norm:order=0": ("norm0", norm(0), None, None),
+    "min": ("min", largest(np.min), None, None),
+    "max": ("max", largest(np.max), None, None),
+    "absmax": ("absmax", largest(lambda x: np.abs(x).max()), None, None),
+    "zeros": ("zeros", lambda x: np.mean(x == 0), None, None),
+    "zeros:eps=0.25": ("zeros0.25", lambda x: np.mean(np.abs(x) <= 0.25), None, None),
+    "nonfinite": ("nans", lambda x: np.isnan(x).sum(), None, None),
+    "skewness": ("skewness", exact_skewness, numpy_skewness, lambda x: abs(numpy_skewness(x)) + 1),
+    "kurtosis": ("kurtosis", exact_kurtosis, numpy_kurtosis, lambda x: numpy_kurtosis(x) + 3),
+}
+ROUNDINGS = 3  # of the last digit: a division, a root and a rounding of what stands under it
+
+
+def spec_of(name):
+    metric, _, keys = name.partition(":")
+    return f"{metric}:activations" + (f":{keys}" if keys else "")
+
+
+class Numbers(unittest.TestCase):
+    def compare(self, tensors, metrics):
+        recording = Recording(tensors.values())
+        self.addCleanup(recording.close)
+        series = recording.replay(*map(spec_of, metrics))
+        for metric in metrics:
+            got = series[f"activations_{METRICS[metric][0]}"]
+            self.assertEqual(sorted(got), list(range(len(tensors))))
+            for step, (name, tensor) in enumerate(tensors.items()):
+                with self.subTest(metric=metric, tensor=name):
+                    self.compare_one(got[step], metric, tensor.doubles)
+
+    def compare_one(self, got, metric, x):
+        _, true_value, of_numpy, scale = METRICS[metric]
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            want = LONG(true_value(x))
+            numpy = want if of_numpy is None else LONG(of_numpy(x))
+            unit = LONG(abs(numpy) if scale is None else scale(x))
+        if not np.isfinite(np.float64(want)):
+            np.testing.assert_equal(got, float(want))
+            return
+        if np.isnan(numpy): # squares of the smallest numbers are 0
+            np.testing.assert_equal(got, np.nan)
+            return
+        allowed = 0 if of_numpy is None else max(abs(numpy - want), ROUNDINGS * EPS * unit)
+        self.assertLessEqual(abs(got - want), allowed + abs(want) * EPS / 2, f"{got!r} for {want!r}, NumPy: {numpy!r}")
+
+    def test_random(self):
+        self.compare(random_tensors(), METRICS)
+
+    def test_adversarial(self):
+        self.compare(adversarial_tensors(), METRICS)
+
+    def test_many_elements(self):
+        """1e8 of them, where naive sums have lost their last five digits."""
+        n = int(float(os.environ.get("NAUHA_ELEMENTS", "1e8")))
+        x = np.resize((np.arange(2**20, dtype=np.uint32) * 2654435761 >> 8).astype(np.float32) / 2**20 + 0.1, n)
+        tensor = Tensor(x, doubles=np.zeros(0))
+        recording = Recording([tensor])
+        self.addCleanup(recording.close)
+        series = recording.replay("sum:activations", "mean:activations", "rms:activations", "variance:activations",
+                                  "kurtosis:activations")
+        period = x[: 2**20].astype(np.float64)
+        whole, rest = divmod(n, period.size)
+
+        def total(values):
+            return whole * exact_sum(values) + exact_sum(values[:rest])
+
+        sum_, squares = total(period), total(period.astype(LONG) ** 2)
+        d = period.astype(LONG) - sum_ / n
+        second, fourth = total(d**2), total(d**4)
+        for name, want in (("sum", sum_), ("mean", sum_ / n), ("rms", np.sqrt(squares / n)),
+                           ("variance", second / (n - 1)), ("kurtosis", fourth * n / second**2 - 3)):
+            np.testing.assert_allclose(series[f"activations_{name}"][0], float(want), rtol=4 * EPS, err_msg=name)
+
+
+class FirstNonfinite(unittest.TestCase):
+    def test_position(self):
+        r = np.random.default_rng(3)
+        tensors = []
+        for shape, flat in (((7, 11, 130), 10009), ((5000,), 4096), ((2, 3), 0), ((40, 40), None), ((0, 4), None)):
+            x = r.standard_normal(shape).astype(np.float32)
+            if flat is not None:
+                x.reshape(-1)[[flat, -1]] = r.permutation([np.nan, -np.inf])
+            tensors.append(Tensor(x))
+        recording = Recording(tensors)
+        self.addCleanup(recording.close)
+        series = recording.replay("nonfinite:activations:dims=2")
+        bad = [np.argwhere(~np.isfinite(t.doubles.reshape(-1))) for t in tensors]
+        first = {i: float(where[0, 0]) for i, where in enumerate(bad) if len(where)}
+        self.assertEqual(series["activations_first_nonfinite"], first)
+        for d in range(2):
+            want = {i: float(np.unravel_index(int(at), tensors[i].stored.shape)[d]) for i, at in first.items()
+                    if d < tensors[i].stored.ndim}
+            self.assertEqual(series[f"activations_first_nonfinite_dim{d}"], want)
+        self.assertEqual(series["activations_infs"], {i: float(np.isinf(t.doubles).sum()) for i, t in enumerate(tensors)})
+
+
+if __name__ == "__main__":
+    unittest.main()
