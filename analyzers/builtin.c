@@ -2,7 +2,7 @@
 /* The analyzers built in: one row each. */
 #include "nauha/analyzer.h"
 
-#define BUILTIN(X)                                                                                 \
+#define METRICS(X)                                                                                 \
     X(ratio)                                                                                       \
     X(norm)                                                                                        \
     X(mean)                                                                                        \
@@ -22,14 +22,22 @@
     X(test_accuracy)                                                                               \
     X(message_mean)
 
+#define RULES(X)                                                                                   \
+    X(vanishing_gradient)                                                                          \
+    X(exploding_tensor)                                                                            \
+    X(all_zero)                                                                                    \
+    X(tensor_variance)                                                                             \
+    X(weight_update_ratio)
+
 #define DECLARE(id) extern const struct nauha_analyzer nauha_analyzer_##id;
-BUILTIN(DECLARE)
+METRICS(DECLARE)
+RULES(DECLARE)
 #undef DECLARE
 
 const struct nauha_analyzer *const *nauha_builtin_analyzers(size_t *count) {
     static const struct nauha_analyzer *const table[] = {
 #define ROW(id) &nauha_analyzer_##id,
-        BUILTIN(ROW)
+        METRICS(ROW) RULES(ROW)
 #undef ROW
     };
     *count = sizeof table / sizeof *table;

@@ -130,6 +130,52 @@ static enum nauha_status host_publish_histogram(const struct nauha_host *host, u
     return nauha_bus_publish_histogram(metric->bus, topic, stamps, edges, counts, bins, err);
 }
 
+static void request_fini(struct nauha__request *request) {
+    for (size_t i = 0; request->kinds && i < request->count; i++)
+        free(request->kinds[i]);
+    free(request->kinds);
+    free(request->tag);
+}
+
+static enum nauha_status host_subscribe(const struct nauha_host *host, const char *const *kinds,
+                                        size_t count, const char *tag, bool synchronized,
+                                        struct nauha_error *err) {
+    struct nauha__metric *metric = host->context;
+    if (!metric->creating)
+        return nauha_error_set(err, NAUHA_STATE, "an analyzer subscribes while it is created");
+    struct nauha__request *more =
+        realloc(metric->requests, (metric->request_count + 1) * sizeof *more);
+    if (!more)
+        return no_memory(err);
+    metric->requests = more;
+    struct nauha__request request = {.kinds = calloc(count + 1, sizeof *request.kinds),
+                                     .count = count,
+                                     .tag = strdup(tag),
+                                     .synchronized = synchronized};
+    bool copied = request.kinds && request.tag;
+    for (size_t i = 0; copied && i < count; i++)
+        copied = (request.kinds[i] = strdup(kinds[i])) != NULL;
+    if (!copied) {
+        request_fini(&request);
+        return no_memory(err);
+    }
+    more[metric->request_count++] = request;
+    return NAUHA_OK;
+}
+
+static enum nauha_status host_finding(const struct nauha_host *host,
+                                      const struct nauha_message_info *stamps, double value,
+                                      double threshold, const char *measure, const char *meaning,
+                                      struct nauha_error *err) {
+    const struct nauha__metric *metric = host->context;
+    const struct nauha__spec *spec = metric->spec;
+    if (!(spec->analyzer->flags & NAUHA_ANALYZER_RULE))
+        return nauha_error_set(err, NAUHA_STATE, "an analyzer that is no rule has no findings");
+    return nauha__findings_add(&metric->all->findings, nauha_bus_names(metric->bus),
+                               spec->analyzer->name, spec->text, stamps, value, threshold, measure,
+                               meaning, err);
+}
+
 static const struct nauha_host host_template = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_host),
@@ -146,6 +192,8 @@ static const struct nauha_host host_template = {
     .fail = nauha_error_set,
     .for_each_piece = nauha_message_for_each_piece,
     .sum_powers_of = nauha_message_sum_powers,
+    .subscribe = host_subscribe,
+    .finding = host_finding,
 };
 
 /* ---- the metric as a subscriber ---- */
@@ -153,6 +201,12 @@ static const struct nauha_host host_template = {
 static enum nauha_status metric_compute(void *self, struct nauha_bundle *bundle,
                                         struct nauha_error *err) {
     struct nauha__metric *metric = self;
+    metric->bundles++;
+    if (metric->request_count > 0) {
+        const char *tag = nauha_message_info(nauha_bundle_message(bundle, 0))->tag_name;
+        for (size_t i = 0; i < metric->request_count; i++)
+            metric->requests[i].bundles += strcmp(metric->requests[i].tag, tag) == 0;
+    }
     return metric->spec->analyzer->compute(metric->self, bundle, err);
 }
 
@@ -180,6 +234,9 @@ static void metric_free(struct nauha__metric *metric) {
     for (size_t i = 0; i < metric->topic_count; i++)
         published_free(metric->topics[i]);
     free(metric->topics);
+    for (size_t i = 0; i < metric->request_count; i++)
+        request_fini(&metric->requests[i]);
+    free(metric->requests);
     nauha__spec_free(metric->spec);
     free(metric);
 }
@@ -218,6 +275,7 @@ void nauha__metrics_fini(struct nauha__metrics *metrics) {
     for (size_t i = 0; i < metrics->count; i++)
         metric_free(metrics->list[i]);
     free(metrics->list);
+    nauha__findings_fini(&metrics->findings);
     *metrics = (struct nauha__metrics){0};
 }
 
@@ -225,7 +283,9 @@ enum nauha_status nauha__metric_create(struct nauha__metric *metric, struct nauh
     const struct nauha__spec *spec = metric->spec;
     const struct nauha_analyzer_config config = {
         .kinds = spec->kinds, .kind_count = spec->kind_count, .values = spec->values};
+    metric->creating = true;
     enum nauha_status status = spec->analyzer->create(&metric->host, &config, &metric->self, err);
+    metric->creating = false;
     if (status != NAUHA_OK)
         return nauha_error_wrap(err, status, "metric \"%s\"", spec->text);
     return NAUHA_OK;
@@ -239,50 +299,85 @@ static bool publishes(const struct nauha__metric *metric, uint32_t kind) {
     return false;
 }
 
-enum nauha_status nauha__metric_check(const struct nauha__metric *metric, struct nauha_error *err) {
+static enum nauha_status check_kind(const struct nauha__metric *metric, const char *name,
+                                    struct nauha_error *err) {
     const struct nauha_names *names = nauha_bus_names(metric->bus);
-    const struct nauha__spec *spec = metric->spec;
-    for (size_t i = 0; i < spec->kind_count; i++) {
-        const uint32_t kind = nauha_names_find_kind(names, spec->kinds[i]);
-        if (kind != NAUHA_NONE && nauha_bus_has_topic(metric->bus, kind))
-            continue;
-        struct nauha__list list = NAUHA__LIST_INIT;
-        for (uint32_t known = 0; known < nauha_names_kinds(names); known++) {
-            if (!publishes(metric, known)) /* named after what is not there */
-                nauha__list_add(&list, "%s", nauha_names_kind(names, known));
-        }
-        return nauha_error_set(err, NAUHA_UNKNOWN, "metric \"%s\": no kind \"%s\"; kinds: %s",
-                               spec->text, spec->kinds[i], list.text);
+    const uint32_t kind = nauha_names_find_kind(names, name);
+    if (kind != NAUHA_NONE && nauha_bus_has_topic(metric->bus, kind))
+        return NAUHA_OK;
+    struct nauha__list list = NAUHA__LIST_INIT;
+    for (uint32_t known = 0; known < nauha_names_kinds(names); known++) {
+        if (!publishes(metric, known)) /* named after what is not there */
+            nauha__list_add(&list, "%s", nauha_names_kind(names, known));
     }
-    return NAUHA_OK;
+    return nauha_error_set(err, NAUHA_UNKNOWN, "metric \"%s\": no kind \"%s\"; kinds: %s",
+                           metric->spec->text, name, list.text);
 }
 
-enum nauha_status nauha__metric_subscribe(struct nauha__metric *metric, struct nauha_error *err) {
-    const struct nauha__spec *spec = metric->spec;
-    struct nauha_subscription *subscription = nauha_subscription_new(spec->kinds, spec->kind_count);
+enum nauha_status nauha__metric_check(const struct nauha__metric *metric, struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0; i < metric->spec->kind_count && status == NAUHA_OK; i++)
+        status = check_kind(metric, metric->spec->kinds[i], err);
+    for (size_t i = 0; i < metric->request_count; i++) {
+        const struct nauha__request *request = &metric->requests[i];
+        for (size_t j = 0; j < request->count && status == NAUHA_OK; j++)
+            status = check_kind(metric, request->kinds[j], err);
+    }
+    return status;
+}
+
+static enum nauha_status subscribe(struct nauha__metric *metric, const char *const *kinds,
+                                   size_t count, const char *tag, bool synchronized,
+                                   struct nauha_error *err) {
+    struct nauha_subscription *subscription = nauha_subscription_new(kinds, count);
     if (!subscription)
         return no_memory(err);
-    nauha_subscription_set_synchronized(subscription,
-                                        spec->analyzer->flags & NAUHA_ANALYZER_SYNCHRONIZED);
-    enum nauha_status status = nauha_subscription_set_tag(subscription, spec->tag, err);
+    nauha_subscription_set_synchronized(subscription, synchronized);
+    enum nauha_status status = nauha_subscription_set_tag(subscription, tag, err);
     if (status == NAUHA_OK)
-        status = nauha_subscription_set_subsample(subscription, spec->subsample, err);
+        status = nauha_subscription_set_subsample(subscription, metric->spec->subsample, err);
     if (status != NAUHA_OK)
         nauha_subscription_free(subscription);
     else
         status = nauha_bus_subscribe(metric->bus, subscription, metric->subscriber, err);
     if (status != NAUHA_OK)
-        return nauha_error_wrap(err, status, "metric \"%s\"", spec->text);
+        return nauha_error_wrap(err, status, "metric \"%s\"", metric->spec->text);
     return NAUHA_OK;
+}
+
+enum nauha_status nauha__metric_subscribe(struct nauha__metric *metric, struct nauha_error *err) {
+    const struct nauha__spec *spec = metric->spec;
+    enum nauha_status status = subscribe(metric, spec->kinds, spec->kind_count, spec->tag,
+                                         spec->analyzer->flags & NAUHA_ANALYZER_SYNCHRONIZED, err);
+    for (size_t i = 0; i < metric->request_count && status == NAUHA_OK; i++) {
+        const struct nauha__request *request = &metric->requests[i];
+        status = subscribe(metric, (const char *const *)request->kinds, request->count,
+                           request->tag, request->synchronized, err);
+    }
+    return status;
+}
+
+const char *nauha__metric_missing_tag(const struct nauha__metric *metric) {
+    for (size_t i = 0; i < metric->request_count; i++) {
+        if (metric->requests[i].bundles == 0)
+            return metric->requests[i].tag;
+    }
+    return metric->bundles == 0 ? metric->spec->tag : NULL;
 }
 
 bool nauha__metric_feeds_on(const struct nauha__metric *metric, const struct nauha__metric *other) {
     const struct nauha_names *names = nauha_bus_names(metric->bus);
-    for (size_t i = 0; i < metric->spec->kind_count; i++) {
-        for (size_t j = 0; j < other->topic_count; j++) {
-            if (strcmp(metric->spec->kinds[i], nauha_names_kind(names, other->topics[j]->kind)) ==
-                0)
+    for (size_t j = 0; j < other->topic_count; j++) {
+        const char *topic = nauha_names_kind(names, other->topics[j]->kind);
+        for (size_t i = 0; i < metric->spec->kind_count; i++) {
+            if (strcmp(metric->spec->kinds[i], topic) == 0)
                 return true;
+        }
+        for (size_t i = 0; i < metric->request_count; i++) {
+            for (size_t k = 0; k < metric->requests[i].count; k++) {
+                if (strcmp(metric->requests[i].kinds[k], topic) == 0)
+                    return true;
+            }
         }
     }
     return false;

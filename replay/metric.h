@@ -6,6 +6,7 @@
 #ifndef NAUHA_REPLAY_METRIC_H
 #define NAUHA_REPLAY_METRIC_H
 
+#include "replay/findings.h"
 #include "replay/sink.h"
 #include "replay/spec.h"
 
@@ -14,6 +15,15 @@ struct nauha__published {
     uint32_t kind;
     struct nauha__series series; /* its texts are those below */
     char *texts[4];
+};
+
+/* What an analyzer asks for besides the kinds of its SPEC. */
+struct nauha__request {
+    char **kinds;
+    size_t count;
+    char *tag;
+    bool synchronized;
+    uint64_t bundles; /* of this tag that came */
 };
 
 struct nauha__metric {
@@ -26,12 +36,17 @@ struct nauha__metric {
     struct nauha_subscriber *subscriber;
     struct nauha__published **topics;
     size_t topic_count;
+    struct nauha__request *requests;
+    size_t request_count;
+    bool creating;    /* the analyzer's create is running */
+    uint64_t bundles; /* that came, of all subscriptions */
 };
 
 /* The metrics of a pipeline, in the order they were added. */
 struct nauha__metrics {
     struct nauha__metric **list;
     size_t count;
+    struct nauha__findings findings;
 };
 
 /* spec is consumed, also on failure. NOMEM. */
@@ -46,8 +61,11 @@ enum nauha_status nauha__metric_create(struct nauha__metric *metric, struct nauh
 
 /* UNKNOWN: a kind of the SPEC is no topic, listing those there are. */
 enum nauha_status nauha__metric_check(const struct nauha__metric *metric, struct nauha_error *err);
-/* Makes the metric's subscription. */
+/* Makes the metric's subscriptions. */
 enum nauha_status nauha__metric_subscribe(struct nauha__metric *metric, struct nauha_error *err);
+
+/* The tag of which the metric wants messages and got none; NULL: there is no such. */
+const char *nauha__metric_missing_tag(const struct nauha__metric *metric);
 
 /* Whether `metric` subscribes to a topic that `other` publishes. */
 bool nauha__metric_feeds_on(const struct nauha__metric *metric, const struct nauha__metric *other);

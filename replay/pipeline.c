@@ -131,6 +131,11 @@ bool nauha_pipeline_has_analyzer(const struct nauha_pipeline *pipeline,
     return false;
 }
 
+const struct nauha_analyzer *nauha_pipeline_analyzer(const struct nauha_pipeline *pipeline,
+                                                     size_t position) {
+    return position < pipeline->analyzer_count ? pipeline->analyzers[position] : NULL;
+}
+
 enum nauha_status nauha_pipeline_add_metric(struct nauha_pipeline *pipeline, const char *text,
                                             struct nauha_error *err) {
     enum nauha_status status =
@@ -380,6 +385,33 @@ uint32_t nauha_pipeline_topic(const struct nauha_pipeline *pipeline, size_t posi
         position -= metric->topic_count;
     }
     return NAUHA_NONE;
+}
+
+size_t nauha_pipeline_findings(const struct nauha_pipeline *pipeline) {
+    return pipeline->metrics.findings.count;
+}
+
+bool nauha_pipeline_finding(const struct nauha_pipeline *pipeline, size_t position,
+                            struct nauha_finding *finding) {
+    return nauha__findings_get(&pipeline->metrics.findings, position, finding);
+}
+
+void nauha_pipeline_on_finding(struct nauha_pipeline *pipeline, nauha_finding_fn fn,
+                               void *context) {
+    pipeline->metrics.findings.fn = fn;
+    pipeline->metrics.findings.context = context;
+}
+
+bool nauha_pipeline_metric(const struct nauha_pipeline *pipeline, size_t position,
+                           struct nauha_metric_info *info) {
+    if (position >= pipeline->metrics.count)
+        return false;
+    const struct nauha__metric *metric = pipeline->metrics.list[position];
+    *info = (struct nauha_metric_info){.spec = metric->spec->text,
+                                       .analyzer = metric->spec->analyzer,
+                                       .bundles = metric->bundles,
+                                       .missing_tag = nauha__metric_missing_tag(metric)};
+    return true;
 }
 
 void nauha_pipeline_report(const struct nauha_pipeline *pipeline,

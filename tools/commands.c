@@ -123,6 +123,23 @@ const struct command nauha__commands[] = {
      .max_arguments = 1,
      .groups = {&nauha__verify_options},
      .run = nauha__run_verify},
+    {.name = "check",
+     .summary = "look for what is wrong with a training",
+     .arguments = "TRACE...",
+     .description =
+         "Runs health rules over the chosen messages of a trace: gradients that vanish or explode, "
+         "dead layers, steps too large or too small, a loss that stays where it is, overfitting, "
+         "and more. Says of each finding where it is, since when, how often, the value and the "
+         "threshold, and what it usually comes from. All rules are checked whose inputs were "
+         "recorded, or those of --rule. \"nauha analyzers NAME\" explains a rule. Exit code 1 if "
+         "anything was found.",
+     .examples = "nauha check run.h5\n"
+                 "nauha check run.h5 --rule vanishing_gradient:threshold=1e-9 --rule dead_relu\n"
+                 "nauha check run.h5 --exclude 'frozen.*' --steps 100: --json",
+     .min_arguments = 1,
+     .max_arguments = SIZE_MAX,
+     .groups = {&nauha__check_options, &nauha__select_options},
+     .run = nauha__run_check},
     {.name = "analyzers",
      .summary = "the metrics there are, with their parameters",
      .arguments = "[NAME]",

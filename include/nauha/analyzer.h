@@ -60,6 +60,21 @@ struct nauha_host {
     /* Sum of |x|^p over the elements, for any p > 0; as sum_powers, of tensors of any size. */
     enum nauha_status (*sum_powers_of)(struct nauha_message *message, double p, double *sum,
                                        struct nauha_error *err);
+
+    /* In `create` only: bundles of these kinds and this tag come to `compute`, too, besides those
+     * of the SPEC, and with its subsampling; info's kind and tag tell them apart. Strings are
+     * copied. STATE: not in `create`. */
+    enum nauha_status (*subscribe)(const struct nauha_host *host, const char *const *kinds,
+                                   size_t count, const char *tag, bool synchronized,
+                                   struct nauha_error *err);
+    /* For rules (NAUHA_ANALYZER_RULE): what was measured at these stamps is beyond what it may be.
+     * `measure` says what that is ("mean |gradient|"), `meaning`, one sentence, what it usually
+     * comes from. Both are copied. Findings that agree in them and in kind, tag, module, slot and
+     * rank are told as one, with its first and last step. STATE: the analyzer is no rule. */
+    enum nauha_status (*finding)(const struct nauha_host *host,
+                                 const struct nauha_message_info *stamps, double value,
+                                 double threshold, const char *measure, const char *meaning,
+                                 struct nauha_error *err);
 };
 
 /* ---- what an analyzer tells ---- */
@@ -100,7 +115,10 @@ enum nauha_analyzer_flags {
     /* all kinds of one key and step come as one bundle; else each message alone */
     NAUHA_ANALYZER_SYNCHRONIZED = 1u << 0,
     /* what is computed for one module never depends on another's messages */
-    NAUHA_ANALYZER_PER_MODULE = 1u << 1
+    NAUHA_ANALYZER_PER_MODULE = 1u << 1,
+    /* a health rule: reports findings, and is run by `nauha check`, by default on those of its
+     * default_kinds that a trace has (all of them, where it is synchronized) */
+    NAUHA_ANALYZER_RULE = 1u << 2
 };
 
 struct nauha_analyzer {

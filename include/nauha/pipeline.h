@@ -9,6 +9,7 @@
 #define NAUHA_PIPELINE_H
 
 #include "nauha/analyzer.h"
+#include "nauha/finding.h"
 #include "nauha/trace.h"
 
 #ifdef __cplusplus
@@ -33,6 +34,10 @@ NAUHA_API enum nauha_status nauha_pipeline_add_analyzer(struct nauha_pipeline *p
 /* Whether SPECs may name this very descriptor. */
 NAUHA_API bool nauha_pipeline_has_analyzer(const struct nauha_pipeline *pipeline,
                                            const struct nauha_analyzer *analyzer);
+
+/* The analyzers that SPECs may name, by position; NULL past the end. Borrowed. */
+NAUHA_API const struct nauha_analyzer *
+nauha_pipeline_analyzer(const struct nauha_pipeline *pipeline, size_t position);
 
 /* Adds the metric of a SPEC. Besides the analyzer's own, every metric takes the keys subsample=N,
  * tag=T, ylims=LOW:HIGH and log=0|1. UNKNOWN: no such metric or key, listing those there are;
@@ -120,6 +125,30 @@ NAUHA_API enum nauha_status nauha_pipeline_finish(struct nauha_pipeline *pipelin
 NAUHA_API size_t nauha_pipeline_topics(const struct nauha_pipeline *pipeline);
 NAUHA_API uint32_t nauha_pipeline_topic(const struct nauha_pipeline *pipeline, size_t position,
                                         const char **series, const char **tag);
+
+/* ---- health rules ---- */
+
+/* What the rules among the metrics have found so far, in the order it was first seen. */
+NAUHA_API size_t nauha_pipeline_findings(const struct nauha_pipeline *pipeline);
+/* False past the end. */
+NAUHA_API bool nauha_pipeline_finding(const struct nauha_pipeline *pipeline, size_t position,
+                                      struct nauha_finding *finding);
+
+/* Called when something is found for the first time, in the publishing thread; NULL: nobody. */
+typedef void (*nauha_finding_fn)(void *context, const struct nauha_finding *finding);
+NAUHA_API void nauha_pipeline_on_finding(struct nauha_pipeline *pipeline, nauha_finding_fn fn,
+                                         void *context);
+
+/* The metrics in the order they were added; false past the end. Strings are borrowed until
+ * nauha_pipeline_free. */
+struct nauha_metric_info {
+    const char *spec;
+    const struct nauha_analyzer *analyzer;
+    uint64_t bundles;        /* that came to it so far */
+    const char *missing_tag; /* it asks for messages of this tag, and none came; NULL: of all */
+};
+NAUHA_API bool nauha_pipeline_metric(const struct nauha_pipeline *pipeline, size_t position,
+                                     struct nauha_metric_info *info);
 
 /* Calls line for each file written and for each thing the user should know. */
 NAUHA_API void nauha_pipeline_report(const struct nauha_pipeline *pipeline,

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""nauha check: what it prints, its exit codes, and what it says to bad input."""
+import json
+import pathlib
+import tempfile
+import unittest
+
+import numpy as np
+
+from tests.integration import h5trace
+from tests.integration.program import make_trace, nauha
+
+
+class Check(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.path = make_trace(pathlib.Path(cls.folder.name) / "run.h5")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def check(self, *arguments, code):
+        return json.loads(nauha("check", self.path, "--json", *arguments, code=code).stdout)
+
+    def test_a_healthy_trace(self):
+        done = nauha("check", self.path)
+        self.assertRegex(done.stdout, r"^\S+run\.h5: \d+ rules checked, nothing found\n$")
+        self.assertEqual(nauha("check", "-q", self.path).stdout, "")
+        found = self.check(code=0)
+        self.assertEqual((found["findings"], found["count"]), ([], 0))
+        self.assertIn("vanishing_gradient:weight_gradients", found["checked"])
+        self.assertIn("weight_update_ratio", found["checked"])
+
+    def test_a_finding_is_what_numpy_finds(self):
+        trace = h5trace.Trace(self.path)
+        found = self.check("--rule", "tensor_variance:weights:max=0.01", "--steps", "2:4", code=1)
+        self.assertEqual(found["count"], 2)
+        for finding in found["findings"]:
+            self.assertEqual((finding["rule"], finding["kind"], finding["tag"], finding["rank"], finding["threshold"]),
+                             ("tensor_variance", "weights", "default", 0, 0.01))
+            self.assertEqual((finding["first_step"], finding["last_step"], finding["count"]), (2, 3, 2))
+            variances = [np.var(m.values.astype(np.float64), ddof=1) for m in trace.of("weights")
+                         if m.module == finding["module"] and m.step in (2, 3)]
+            self.assertAlmostEqual(finding["value"], variances[0], 12)
+            self.assertAlmostEqual(finding["worst"], max(variances), 12)
+            self.assertEqual(finding["worst_step"], 2 + int(np.argmax(variances)))
+        self.assertEqual({finding["module"] for finding in found["findings"]}, {"hidden", "output"})
+        trace.file.close()
+
+    def test_text_says_each_sentence_once(self):
+        done = nauha("check", self.path, "--rule", "tensor_variance:weights:max=0.01", code=1)
+        lines = done.stdout.splitlines()
+        self.assertEqual(len(lines), 3)
+        self.assertTrue(lines[0].startswith("tensor_variance: these values spread farther"))
+        self.assertRegex(lines[1], r"^  hidden weight +weights +steps 0 to 5, 6 times: variance 0\.\d+, threshold 0\.01")
+
+    def test_many_places_are_cut_short(self):
+        done = nauha("check", self.path, "--rule", "tensor_variance:weights,biases,activations,weight_gradients,bias_gradients,"
+                     "weight_updates,bias_updates:min=1e9", code=1)
+        self.assertIn("more, which --json lists", done.stdout)
+
+    def test_rules_run_where_their_inputs_are(self):
+        found = self.check("--kinds", "loss", code=0)
+        self.assertIn("exploding_tensor:loss", found["checked"])
+        reasons = {entry["rule"]: entry["reason"] for entry in found["unchecked"]}
+        self.assertEqual(reasons["weight_update_ratio"], "no weight_updates, weights")
+        self.assertIn("not checked: vanishing_gradient (no weight_gradients)", nauha("check", self.path, "--kinds", "loss").stderr)
+
+    def test_what_a_rule_measures_is_a_series(self):
+        csv = nauha("replay", self.path, "--metric", "weight_update_ratio").stdout.splitlines()
+        self.assertEqual(len(csv), 1 + 12)
+        self.assertTrue(csv[1].startswith("weight_update_ratio,0,"))
+
+    def test_usage(self):
+        for arguments, text in ((["--rule", "norm:weights"], 'no rule "norm"; rules: vanishing_gradient'),
+                                (["--rule", "all_zero:nope"], 'no kind "nope"'),
+                                (["--rule", "all_zero:threshold=101"], "takes a number from 0 to 100"),
+                                (["--rule", "all_zero:level=1"], 'has no key "level"')):
+            with self.subTest(arguments):
+                self.assertIn(text, nauha("check", self.path, *arguments, code=2).stderr)
+        nauha("check", code=2)
+        self.assertIn("cannot open", nauha("check", "/nowhere.h5", code=3).stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

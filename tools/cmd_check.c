@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* nauha check: the health rules over a trace. */
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nauha/pipeline.h"
+#include "tools/opened.h"
+#include "tools/rules.h"
+#include "tools/terminal.h"
+
+static const struct nauha_option check_table[] = {
+    {"rule", 0, "SPEC", NULL,
+     "a rule to check, instead of all of them; give it once for each: "
+     "NAME[:KIND,...][:key=value...]"},
+    {"json", 0, NULL, NULL, "print a JSON object"},
+};
+OPTION_GROUP(check_options, "Rules", check_table);
+
+struct check {
+    struct opened opened;
+    struct nauha_pipeline *pipeline;
+    struct progress progress;
+    cJSON *unchecked; /* {"rule", "reason"} */
+};
+
+/* ---- which rules ---- */
+
+static bool has_kind(void *context, const char *name) {
+    struct check *check = context;
+    const uint32_t kind = nauha_names_find_kind(check->opened.names, name);
+    if (kind == NAUHA_NONE ||
+        !nauha_selector_accepts_kind(check->opened.selector, check->opened.names, kind))
+        return false;
+    for (size_t i = 0; i < check->opened.trace_count; i++) {
+        uint64_t messages = 0, bytes = 0;
+        nauha_trace_kind_totals(check->opened.traces[i], kind, &messages, &bytes);
+        if (messages > 0)
+            return true;
+    }
+    return false;
+}
+
+static void add_unchecked(struct check *check, const char *rule, const char *reason) {
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "rule", rule);
+    cJSON_AddStringToObject(object, "reason", reason);
+    cJSON_AddItemToArray(check->unchecked, object);
+}
+
+static void without_kinds(void *context, const char *rule) {
+    struct check *check = context;
+    char reason[256] = "";
+    const struct nauha_analyzer *analyzer = NULL;
+    for (size_t i = 0; (analyzer = nauha_pipeline_analyzer(check->pipeline, i)) != NULL; i++)
+        if (strcmp(analyzer->name, rule) == 0)
+            break;
+    for (const char *const *kind = analyzer ? analyzer->default_kinds : NULL; kind && *kind;
+         kind++) {
+        const size_t used = strlen(reason);
+        if (!has_kind(context, *kind))
+            snprintf(reason + used, sizeof reason - used, "%s%s", used ? ", " : "no ", *kind);
+    }
+    add_unchecked(check, rule, reason);
+}
+
+static enum nauha_status add_rules(struct check *check, const struct invocation *invocation,
+                                   struct nauha_error *err) {
+    if (!nauha__has(invocation, "rule"))
+        return nauha__rules_add_all(check->pipeline, has_kind, without_kinds, check, err);
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0; i < invocation->given_count && status == NAUHA_OK; i++)
+        if (strcmp(invocation->given[i].option->name, "rule") == 0)
+            status = nauha__rule_add(check->pipeline, invocation->given[i].value, err);
+    return status;
+}
+
+/* ---- what was found ---- */
+
+/* Numbers that JSON has no way to write become texts. */
+static void add_number(cJSON *object, const char *key, double value) {
+    if (isfinite(value))
+        cJSON_AddNumberToObject(object, key, value);
+    else
+        cJSON_AddStringToObject(object, key, isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
+}
+
+static cJSON *to_json(const struct nauha_finding *finding) {
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "rule", finding->rule);
+    cJSON_AddStringToObject(object, "spec", finding->spec);
+    if (finding->module)
+        cJSON_AddStringToObject(object, "module", finding->module);
+    else
+        cJSON_AddNullToObject(object, "module");
+    cJSON_AddStringToObject(object, "class", finding->module_class);
+    cJSON_AddStringToObject(object, "slot", finding->slot);
+    cJSON_AddStringToObject(object, "kind", finding->kind);
+    cJSON_AddStringToObject(object, "tag", finding->tag);
+    cJSON_AddNumberToObject(object, "rank", finding->rank);
+    cJSON_AddNumberToObject(object, "first_step", (double)finding->first_step);
+    cJSON_AddNumberToObject(object, "last_step", (double)finding->last_step);
+    cJSON_AddNumberToObject(object, "count", (double)finding->count);
+    cJSON_AddStringToObject(object, "measure", finding->measure);
+    add_number(object, "value", finding->value);
+    add_number(object, "worst", finding->worst);
+    cJSON_AddNumberToObject(object, "worst_step", (double)finding->worst_step);
+    add_number(object, "threshold", finding->threshold);
+    cJSON_AddStringToObject(object, "meaning", finding->meaning);
+    return object;
+}
+
+/* Tells apart the rules that saw something and those that saw nothing. */
+static size_t sort_rules(struct check *check, cJSON *checked) {
+    struct nauha_metric_info info;
+    size_t count = 0;
+    for (size_t i = 0; nauha_pipeline_metric(check->pipeline, i, &info); i++) {
+        char reason[300];
+        if (info.missing_tag) {
+            snprintf(reason, sizeof reason, "no messages with the tag %.200s", info.missing_tag);
+            add_unchecked(check, info.analyzer->name, reason);
+        } else {
+            cJSON_AddItemToArray(checked, cJSON_CreateString(info.spec));
+            count++;
+        }
+    }
+    return count;
+}
+
+static void print_json(const struct check *check, cJSON *checked) {
+    cJSON *root = cJSON_CreateObject();
+    cJSON *list = cJSON_AddArrayToObject(root, "findings");
+    struct nauha_finding finding;
+    for (size_t i = 0; nauha_pipeline_finding(check->pipeline, i, &finding); i++)
+        cJSON_AddItemToArray(list, to_json(&finding));
+    cJSON_AddNumberToObject(root, "count", (double)nauha_pipeline_findings(check->pipeline));
+    cJSON_AddItemReferenceToObject(root, "checked", checked);
+    cJSON_AddItemReferenceToObject(root, "unchecked", check->unchecked);
+    char *text = cJSON_Print(root);
+    printf("%s\n", text ? text : "{}");
+    cJSON_free(text);
+    cJSON_Delete(root);
+}
+
+static void print_summary(const struct check *check, const struct invocation *invocation,
+                          size_t checked) {
+    const size_t findings = nauha_pipeline_findings(check->pipeline);
+    if (findings == 0)
+        printf("%s: %zu rule%s checked, nothing found\n", invocation->arguments[0], checked,
+               checked == 1 ? "" : "s");
+    const cJSON *entry = NULL;
+    const char *comma = "not checked: ";
+    cJSON_ArrayForEach(entry, check->unchecked) {
+        fprintf(stderr, "%s%s (%s)", comma,
+                cJSON_GetObjectItemCaseSensitive(entry, "rule")->valuestring,
+                cJSON_GetObjectItemCaseSensitive(entry, "reason")->valuestring);
+        comma = ", ";
+    }
+    if (cJSON_GetArraySize(check->unchecked) > 0)
+        fprintf(stderr, "\n");
+}
+
+static void print_line(void *context, const char *text) {
+    (void)context;
+    fprintf(stderr, "%s\n", text);
+}
+
+static int tell(struct check *check, const struct invocation *invocation) {
+    cJSON *checked = cJSON_CreateArray();
+    const size_t count = sort_rules(check, checked);
+    if (nauha__has(invocation, "json"))
+        print_json(check, checked);
+    else
+        nauha__findings_print(stdout, check->pipeline);
+    if (!nauha__has(invocation, "json") && !invocation->quiet)
+        print_summary(check, invocation, count);
+    if (!invocation->quiet)
+        nauha_pipeline_report(check->pipeline, print_line, NULL);
+    cJSON_Delete(checked);
+    return nauha_pipeline_findings(check->pipeline) > 0 ? EXIT_FINDING : EXIT_FINE;
+}
+
+/* ---- the command ---- */
+
+static void show_progress(void *context, uint64_t done, uint64_t total) {
+    nauha__progress_show(context, done, total, NULL);
+}
+
+static int run(struct check *check, const struct invocation *invocation) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct opened *opened = &check->opened;
+    enum nauha_status status =
+        nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err);
+    if (status == NAUHA_OK)
+        status = add_rules(check, invocation, &err);
+    if (status == NAUHA_OK)
+        status = nauha_pipeline_start(check->pipeline, &err);
+    if (status != NAUHA_OK)
+        return nauha__fail(&err);
+    nauha__progress_begin(&check->progress, "checking", "messages", invocation->quiet);
+    status = nauha_pipeline_replay_ranks(check->pipeline, opened->traces, opened->trace_count,
+                                         opened->selector, show_progress, &check->progress, &err);
+    nauha__progress_end(&check->progress);
+    if (status == NAUHA_OK)
+        status = nauha_pipeline_finish(check->pipeline, &err);
+    if (status != NAUHA_OK) {
+        nauha__fail(&err);
+        return EXIT_FAILED; /* the traces are at fault, not the command line */
+    }
+    return tell(check, invocation);
+}
+
+int nauha__run_check(const struct invocation *invocation) {
+    struct check check = {.unchecked = cJSON_CreateArray()};
+    int code = nauha__opened_init(&check.opened, invocation);
+    if (code == EXIT_FINE) {
+        check.pipeline = nauha_pipeline_new(check.opened.names);
+        if (check.pipeline) {
+            code = run(&check, invocation);
+        } else {
+            fprintf(stderr, "nauha: out of memory\n");
+            code = EXIT_FAILED;
+        }
+    }
+    nauha_pipeline_free(check.pipeline);
+    nauha__opened_fini(&check.opened);
+    cJSON_Delete(check.unchecked);
+    return code;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* Health rules from the command line; see rules.h.
+ *
+ * Threads: the main thread.
+ */
+#include "tools/rules.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/terminal.h"
+
+/* Places of one finding that are printed. */
+#define SHOWN 10u
+
+/* ---- adding ---- */
+
+static const struct nauha_analyzer *rule_at(const struct nauha_pipeline *pipeline,
+                                            size_t *position) {
+    const struct nauha_analyzer *analyzer;
+    while ((analyzer = nauha_pipeline_analyzer(pipeline, (*position)++)) != NULL)
+        if (analyzer->flags & NAUHA_ANALYZER_RULE)
+            return analyzer;
+    return NULL;
+}
+
+enum nauha_status nauha__rule_add(struct nauha_pipeline *pipeline, const char *spec,
+                                  struct nauha_error *err) {
+    char names[800] = "";
+    const size_t length = strcspn(spec, ":");
+    const struct nauha_analyzer *rule;
+    for (size_t i = 0; (rule = rule_at(pipeline, &i)) != NULL;) {
+        if (strlen(rule->name) == length && strncmp(rule->name, spec, length) == 0)
+            return nauha_pipeline_add_metric(pipeline, spec, err);
+        const size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", rule->name);
+    }
+    return nauha_error_set(err, NAUHA_UNKNOWN, "no rule \"%.*s\"; rules: %s",
+                           (int)(length < 80 ? length : 80), spec, names);
+}
+
+/* NAME, or NAME:KIND,KIND with the kinds that are there; false where the rule cannot run. */
+static bool default_spec(const struct nauha_analyzer *rule,
+                         bool (*has)(void *context, const char *kind), void *context, char *spec,
+                         size_t bytes) {
+    const bool choice = rule->max_kinds > 0 && !(rule->flags & NAUHA_ANALYZER_SYNCHRONIZED);
+    size_t count = 0;
+    snprintf(spec, bytes, "%s", rule->name);
+    for (const char *const *kind = rule->default_kinds; kind && *kind; kind++) {
+        const bool there = has(context, *kind);
+        if (!there && !choice)
+            return false;
+        const size_t used = strlen(spec);
+        if (there && choice)
+            snprintf(spec + used, bytes - used, "%c%s", count ? ',' : ':', *kind);
+        count += there;
+    }
+    return count > 0;
+}
+
+enum nauha_status nauha__rules_add_all(struct nauha_pipeline *pipeline,
+                                       bool (*has)(void *context, const char *kind),
+                                       void (*without)(void *context, const char *rule),
+                                       void *context, struct nauha_error *err) {
+    char spec[1024];
+    enum nauha_status status = NAUHA_OK;
+    const struct nauha_analyzer *rule;
+    for (size_t i = 0; status == NAUHA_OK && (rule = rule_at(pipeline, &i)) != NULL;) {
+        if (default_spec(rule, has, context, spec, sizeof spec))
+            status = nauha_pipeline_add_metric(pipeline, spec, err);
+        else
+            without(context, rule->name);
+    }
+    return status;
+}
+
+/* ---- telling ---- */
+
+const char *nauha__place_text(const struct nauha_finding *finding, bool ranks, char *text,
+                              size_t bytes) {
+    const char *module = !finding->module      ? "network"
+                         : !finding->module[0] ? "(root)"
+                                               : finding->module;
+    snprintf(text, bytes, "%s%s%s", module, finding->slot[0] ? " " : "", finding->slot);
+    size_t used = strlen(text);
+    if (strcmp(finding->tag, "default") != 0)
+        snprintf(text + used, bytes - used, ", tag %s", finding->tag);
+    used = strlen(text);
+    if (ranks)
+        snprintf(text + used, bytes - used, ", rank %" PRIu32, finding->rank);
+    return text;
+}
+
+/* "step 3", "steps 3 to 59, 57 times" */
+static const char *steps_text(const struct nauha_finding *finding, char *text, size_t bytes) {
+    char times[32] = "";
+    if (finding->count > 1)
+        snprintf(times, sizeof times, ", %" PRIu64 " times", finding->count);
+    if (finding->first_step == finding->last_step)
+        snprintf(text, bytes, "step %" PRIu64 "%s", finding->first_step, times);
+    else
+        snprintf(text, bytes, "steps %" PRIu64 " to %" PRIu64 "%s", finding->first_step,
+                 finding->last_step, times);
+    return text;
+}
+
+static void print_place(FILE *stream, const struct nauha_finding *finding, bool ranks) {
+    char place[512], steps[96], worst[80] = "";
+    if (finding->worst_step != finding->first_step)
+        snprintf(worst, sizeof worst, ", worst %.4g at step %" PRIu64, finding->worst,
+                 finding->worst_step);
+    fprintf(stream, "  %-24s %-17s %s: %s %.4g, threshold %.4g%s\n",
+            nauha__place_text(finding, ranks, place, sizeof place), finding->kind,
+            steps_text(finding, steps, sizeof steps), finding->measure, finding->value,
+            finding->threshold, worst);
+}
+
+static bool same_sentence(const struct nauha_finding *a, const struct nauha_finding *b) {
+    return strcmp(a->spec, b->spec) == 0 && strcmp(a->meaning, b->meaning) == 0;
+}
+
+/* Prints the sentence of the finding at `position` and all places it holds for. */
+static void print_group(FILE *stream, const struct nauha_pipeline *pipeline, size_t position,
+                        bool ranks) {
+    struct nauha_finding head, finding;
+    size_t count = 0;
+    nauha_pipeline_finding(pipeline, position, &head);
+    fprintf(stream, "%s%s%s: %s\n", nauha__colour(stream, COLOUR_BAD), head.rule,
+            nauha__colour(stream, COLOUR_PLAIN), head.meaning);
+    for (size_t i = position; nauha_pipeline_finding(pipeline, i, &finding); i++) {
+        if (same_sentence(&head, &finding) && count++ < SHOWN)
+            print_place(stream, &finding, ranks);
+    }
+    if (count > SHOWN)
+        fprintf(stream, "  and %zu more, which --json lists\n", count - SHOWN);
+}
+
+void nauha__findings_print(FILE *stream, const struct nauha_pipeline *pipeline) {
+    struct nauha_finding finding, other;
+    bool ranks = false;
+    for (size_t i = 0; nauha_pipeline_finding(pipeline, i, &finding); i++)
+        ranks = ranks || finding.rank > 0;
+    for (size_t i = 0; nauha_pipeline_finding(pipeline, i, &finding); i++) {
+        bool told = false;
+        for (size_t j = 0; j < i && !told; j++)
+            told = nauha_pipeline_finding(pipeline, j, &other) && same_sentence(&other, &finding);
+        if (!told)
+            print_group(stream, pipeline, i, ranks);
+    }
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* Health rules from the command line: adding them to a pipeline, and telling what they found.
+ *
+ * Threads: the main thread.
+ */
+#ifndef NAUHA_TOOLS_RULES_H
+#define NAUHA_TOOLS_RULES_H
+
+#include <stdio.h>
+
+#include "nauha/pipeline.h"
+
+/* Adds the rule of a SPEC. UNKNOWN: it is no rule, listing those there are. */
+enum nauha_status nauha__rule_add(struct nauha_pipeline *pipeline, const char *spec,
+                                  struct nauha_error *err);
+
+/* Adds every rule there is with its defaults, on those of its kinds that `has` says are there;
+ * calls without for each that has none. */
+enum nauha_status nauha__rules_add_all(struct nauha_pipeline *pipeline,
+                                       bool (*has)(void *context, const char *kind),
+                                       void (*without)(void *context, const char *rule),
+                                       void *context, struct nauha_error *err);
+
+/* "features.0 weight", "(root)", "network"; with the tag and, for many, the rank where they say
+ * something. Returns text. */
+const char *nauha__place_text(const struct nauha_finding *finding, bool ranks, char *text,
+                              size_t bytes);
+
+/* Prints what was found, each rule's sentence once with the places below it. */
+void nauha__findings_print(FILE *stream, const struct nauha_pipeline *pipeline);
+
+#endif
