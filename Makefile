@@ -32,6 +32,7 @@ CORE_SRC := $(wildcard recorder/core/*.c)
 RECORDER_SRC := $(wildcard recorder/*.c)
 REPLAY_SRC := $(wildcard replay/*.c)
 ANALYZERS_SRC := $(wildcard analyzers/*.c)
+LINALG_SRC := $(wildcard analyzers/linalg/*.c)
 TOOLS_SRC := $(wildcard tools/*.c)
 TRAIN_SRC := $(wildcard tools/train/*.cpp)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
@@ -46,6 +47,7 @@ CORE_OBJ := $(call obj,$(CORE_SRC))
 RECORDER_OBJ := $(call obj,$(RECORDER_SRC))
 REPLAY_OBJ := $(call obj,$(REPLAY_SRC))
 ANALYZERS_OBJ := $(call obj,$(ANALYZERS_SRC))
+LINALG_OBJ := $(call obj,$(LINALG_SRC))
 TOOLS_OBJ := $(call obj,$(TOOLS_SRC))
 TRAIN_OBJ := $(call obj,$(TRAIN_SRC))
 LIBRARY_OBJ := $(CORE_OBJ) $(RECORDER_OBJ) $(REPLAY_OBJ) $(ANALYZERS_OBJ)
@@ -60,6 +62,8 @@ FUZZ_BIN := $(patsubst %.c,build/fuzz/%,$(FUZZ_SRC))
 
 PROGRAM := $(OUT)/nauha
 TRAIN := $(OUT)/nauha_train.so
+# What needs OpenBLAS, loaded by the metrics that do.
+LINALG := $(OUT)/nauha_linalg.so
 RECORDER_LIB := $(OUT)/libnauha-recorder.so
 REPLAY_LIB := $(OUT)/libnauha-replay.so
 # All of it in one library: what the Python package loads.
@@ -88,6 +92,19 @@ CXXFLAGS = $(TORCH_CXXFLAGS) $(filter-out -Wconversion -Wshadow,$(COMMON))
 LDFLAGS := -pthread $(SANITIZE)
 LDLIBS := $(PKG_LIBS) -ldl -lm
 
+# OpenBLAS: where there is one, the static library of the variant without threads, so that nothing
+# of it meets the BLAS of the program we are loaded into (Debian, Ubuntu); else the shared one.
+# OPENBLAS_LIBS= OPENBLAS_CFLAGS= name another one.
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+OPENBLAS_STATIC := $(wildcard /usr/lib/$(MULTIARCH)/openblas-serial/libopenblas.a)
+ifneq ($(OPENBLAS_STATIC),)
+OPENBLAS_LIBS ?= $(OPENBLAS_STATIC) -l:libgfortran.so.5 -Wl,--exclude-libs,ALL
+OPENBLAS_CFLAGS ?= -isystem /usr/include/$(MULTIARCH)/openblas-serial
+else ifneq ($(shell command -v pkg-config),)
+OPENBLAS_LIBS ?= $(shell pkg-config --libs openblas 2>/dev/null)
+OPENBLAS_CFLAGS ?= $(patsubst -I%,-isystem %,$(shell pkg-config --cflags openblas 2>/dev/null))
+endif
+
 # libtorch is looked for once and remembered (a change of LIBTORCH looks again).
 TORCH_MK := build/torch-$(or $(subst /,_,$(LIBTORCH)),default).mk
 ifeq ($(filter deps help clean check-layers check-headers check-format,$(MAKECMDGOALS)),)
@@ -99,7 +116,7 @@ $(TORCH_MK): tools/find-libtorch.sh $(wildcard /usr/include/torch/csrc/api/inclu
 
 # Changed flags rebuild: the file changes only when its text does.
 FLAGS_FILE := $(B)/flags
-FLAGS_TEXT = $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(LDLIBS)
+FLAGS_TEXT = $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(LDLIBS) $(OPENBLAS_LIBS)
 $(FLAGS_FILE): force
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))' >$@
@@ -112,7 +129,10 @@ HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5
 .PHONY: all demo test torture power-loss bench deps install man clean help force check check-layers check-headers \
     check-format check-size
 
-all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) $(if $(TORCH_FOUND),$(TRAIN)) ## build everything
+all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) linalg $(if $(TORCH_FOUND),$(TRAIN)) ## build everything
+
+.PHONY: linalg
+linalg: $(if $(OPENBLAS_LIBS),$(LINALG)) # what the Python package asks for
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -129,7 +149,7 @@ test: deps ## all tests; T=codec runs one module, F='*full*' one case
 	@$(MAKE) --no-print-directory -j2 run-test
 
 .PHONY: run-test run-unit
-run-unit: $(UNIT_BIN) $(H5_PLUGINS) $(TEST_TOOLS_BIN) # what sanitizer runs take: no libtorch, no Python
+run-unit: $(UNIT_BIN) $(H5_PLUGINS) $(TEST_TOOLS_BIN) linalg # what sanitizer runs take: no libtorch, no Python
 	@NAUHA_BUILD=$(abspath $(B)) HDF5_PLUGIN_PATH=$(HDF5_PLUGINS) \
 	    $(PYTHON) tests/run.py --build $(B) --units $(if $(T),--only '$(T)')
 
@@ -211,6 +231,7 @@ install: all ## DESTDIR= PREFIX=
 	install -m 644 $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(DESTDIR)$(PREFIX)/lib
 	install -m 644 $(wildcard tools/python/nauha/*.py) $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha
 	install -m 644 $(wildcard tools/python/nauha/hook/*.py) $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha/hook
+	$(if $(OPENBLAS_LIBS),install -m 644 $(LINALG) $(DESTDIR)$(PREFIX)/lib/nauha)
 	$(if $(TORCH_FOUND),install -m 644 $(TRAIN) $(DESTDIR)$(PREFIX)/lib/nauha)
 	install -m 644 $(H5_PLUGINS) $(DESTDIR)$(PREFIX)/lib/nauha/hdf5-plugins
 	install -m 644 $(wildcard include/nauha/*.h include/nauha/*.hpp) $(DESTDIR)$(PREFIX)/include/nauha
@@ -250,6 +271,11 @@ $(TRAIN): $(TRAIN_OBJ)
 	@echo "  LINK $@"
 	@$(CXX) $(LDFLAGS) -shared $^ -o $@ $(TORCH_LIBS) -lz
 
+$(LINALG_OBJ): CPPFLAGS += $(OPENBLAS_CFLAGS)
+$(LINALG): $(LINALG_OBJ)
+	@echo "  LINK $@"
+	@$(CC) $(LDFLAGS) -shared $^ -o $@ $(OPENBLAS_LIBS) -lm
+
 $(RECORDER_LIB): $(CORE_OBJ) $(RECORDER_OBJ)
 	@echo "  LINK $@"
 	@$(CC) $(LDFLAGS) -shared -Wl,-soname,$(@F) $^ -o $@ $(LDLIBS)
@@ -275,7 +301,7 @@ $(B)/libnauha.a: $(LIBRARY_OBJ)
 # Unit tests see everything, the program's tables too, but not its main().
 UNIT_LINK := $(filter-out $(B)/tools/nauha.c.o,$(TOOLS_OBJ))
 $(UNIT_BIN): $(B)/%: $(B)/%.c.o $(UNIT_LINK) $(B)/libnauha.a
-	@$(CC) $(LDFLAGS) -rdynamic $^ -o $@ -lcmocka $(LDLIBS)
+	@$(CC) $(LDFLAGS) -rdynamic -Wl,-rpath,$(abspath $(OUT)) $^ -o $@ -lcmocka $(LDLIBS)
 
 $(UNIT_TORCH_BIN): $(B)/%: $(B)/%.cpp.o $(TRAIN_OBJ) $(UNIT_LINK) $(B)/libnauha.a
 	@$(CXX) $(LDFLAGS) $^ -o $@ -lcmocka $(LDLIBS) $(TORCH_LIBS) -lz

@@ -19,10 +19,12 @@ os.makedirs("build/python", exist_ok=True)  # where setup.cfg has its files made
 class Build(build_py):
     def run(self):
         super().run()
-        subprocess.run(["make", f"-j{os.cpu_count()}", "build/nauha", "build/libnauha.so"], check=True)
+        subprocess.run(["make", f"-j{os.cpu_count()}", "build/nauha", "build/libnauha.so", "linalg"], check=True)
         package = pathlib.Path(self.build_lib) / "nauha"
         (package / "bin").mkdir(parents=True, exist_ok=True)
         shutil.copy("build/libnauha.so", package)
+        if os.path.exists("build/nauha_linalg.so"):  # where OpenBLAS is
+            shutil.copy("build/nauha_linalg.so", package)
         shutil.copy("build/nauha", package / "bin")
 
 

@@ -17,6 +17,10 @@
     X(zeros)                                                                                       \
     X(nonfinite)                                                                                   \
     X(histogram)                                                                                   \
+    X(spectral_norm)                                                                               \
+    X(condition_number)                                                                            \
+    X(effective_rank)                                                                              \
+    X(stable_rank)                                                                                 \
     X(loss)                                                                                        \
     X(train_accuracy)                                                                              \
     X(test_accuracy)                                                                               \

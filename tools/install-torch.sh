@@ -23,4 +23,7 @@ echo "Installing PyTorch $version from PyPI for the tests (once, some 200 MB)" >
 "$directory/bin/pip" install -q --disable-pip-version-check --retries 1 --timeout 20 \
     "torch==$version" numpy h5py setuptools wheel >"$directory/log" 2>&1 ||
     give_up "pip cannot install torch==$version ($(tail -n 1 "$directory/log"))"
+# What a few tests compare with; they are skipped without.
+"$directory/bin/pip" install -q --disable-pip-version-check --retries 1 --timeout 20 \
+    scipy powerlaw==2.0.0 weightwatcher==0.7.7 >>"$directory/log" 2>&1 || true
 touch "$directory/torch-$version"

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* Bases of what a matrix spans, and products of matrices. */
+#include <string.h>
+
+#include "analyzers/linalg/blas.h"
+
+/* How many of the values, largest first, have a fraction of the sum of squares; 0: they are zero.
+ */
+static size_t count_for(const double *values, size_t count, double fraction) {
+    double all = 0, sum = 0;
+    for (size_t i = count; i-- > 0;)
+        all += values[i] * values[i];
+    if (!(all > 0))
+        return 0;
+    size_t kept = 0;
+    while (kept < count && (kept == 0 || sum < fraction * all)) {
+        if (values[kept] == 0)
+            break;
+        sum += values[kept] * values[kept];
+        kept++;
+    }
+    return kept;
+}
+
+/* A row-major matrix is a column-major transposed one: its left singular vectors are that one's
+ * right ones, which LAPACK gives as rows of vt[smaller][rows], column-major: as [rows][smaller]. */
+enum nauha_status linalg_basis(double *a, size_t rows, size_t columns, double fraction,
+                               double *basis, size_t *rank) {
+    const size_t smaller = linalg_smaller(rows, columns);
+    int m = (int)columns, n = (int)rows, k = (int)smaller, one = 1, info = 0, work_size = -1;
+    double wanted = 0, nothing = 0;
+    double *values = linalg_doubles(smaller, 1), *work = NULL;
+    *rank = 0;
+    if (values) {
+        LAPACK_dgesvd("N", "S", &m, &n, a, &m, values, &nothing, &one, basis, &k, &wanted,
+                      &work_size, &info);
+        work_size = (int)wanted;
+        work = linalg_doubles((size_t)work_size, 1);
+    }
+    if (work)
+        LAPACK_dgesvd("N", "S", &m, &n, a, &m, values, &nothing, &one, basis, &k, work, &work_size,
+                      &info);
+    const enum nauha_status status = !work ? NAUHA_NOMEM : info ? NAUHA_SUBSCRIBER : NAUHA_OK;
+    if (status == NAUHA_OK) {
+        *rank = count_for(values, smaller, fraction);
+        for (size_t row = 0; *rank < smaller && row < rows; row++)
+            memmove(basis + row * *rank, basis + row * smaller, *rank * sizeof *basis);
+    }
+    free(values);
+    free(work);
+    return status;
+}
+
+void linalg_cross(const double *a, size_t a_columns, const double *b, size_t b_columns, size_t rows,
+                  double *out) {
+    cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)a_columns, (int)b_columns, (int)rows,
+                1, a, (int)a_columns, b, (int)b_columns, 0, out, (int)b_columns);
+}
+
+void linalg_gram(const double *a, size_t rows, size_t columns, double *out) {
+    cblas_dsyrk(CblasRowMajor, CblasUpper, CblasNoTrans, (int)rows, (int)columns, 1, a,
+                (int)columns, 0, out, (int)rows);
+    for (size_t i = 0; i < rows; i++) {
+        for (size_t j = 0; j < i; j++)
+            out[i * rows + j] = out[j * rows + i];
+    }
+}
