@@ -16,6 +16,7 @@
     X(kurtosis)                                                                                    \
     X(zeros)                                                                                       \
     X(nonfinite)                                                                                   \
+    X(percentiles)                                                                                 \
     X(histogram)                                                                                   \
     X(spectral_norm)                                                                               \
     X(condition_number)                                                                            \

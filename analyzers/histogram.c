@@ -3,9 +3,8 @@
 #include <float.h>
 #include <math.h>
 
+#include "analyzers/blocks.h"
 #include "analyzers/kinds.h"
-
-#define BLOCK 1024u
 
 struct histogram {
     const struct nauha_host *host;
@@ -54,26 +53,30 @@ static enum nauha_status create(const struct nauha_host *host,
 
 /* ---- range and edges ---- */
 
-/* Smallest and largest finite element; *low > *high where there is none. */
-static void finite_range(const struct nauha_host *host, const struct nauha_tensor *tensor,
-                         const struct nauha_stats *stats, double *low, double *high) {
-    double block[BLOCK];
-    *low = stats->min;
-    *high = stats->max;
-    if (stats->infs == 0 && stats->nans < stats->count)
-        return;
-    *low = (double)INFINITY;
-    *high = -(double)INFINITY;
-    for (size_t first = 0; first < stats->count; first += BLOCK) {
-        const size_t n = stats->count - first < BLOCK ? (size_t)stats->count - first : BLOCK;
-        host->to_f64(tensor, first, n, block);
-        for (size_t i = 0; i < n; i++) {
-            if (!isfinite(block[i]))
-                continue;
-            *low = block[i] < *low ? block[i] : *low;
-            *high = block[i] > *high ? block[i] : *high;
-        }
+struct finite_range {
+    double low, high;
+};
+
+static void widen(void *context, const double *x, size_t n, uint64_t first) {
+    (void)first;
+    struct finite_range *range = context;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(x[i]))
+            continue;
+        range->low = x[i] < range->low ? x[i] : range->low;
+        range->high = x[i] > range->high ? x[i] : range->high;
     }
+}
+
+/* Smallest and largest finite element; low > high where there is none. */
+static enum nauha_status find_range(const struct nauha_host *host, struct nauha_message *message,
+                                    const struct nauha_stats *stats, struct finite_range *range,
+                                    struct nauha_error *err) {
+    *range = (struct finite_range){stats->min, stats->max};
+    if (stats->infs == 0 && stats->nans < stats->count)
+        return NAUHA_OK;
+    *range = (struct finite_range){(double)INFINITY, -(double)INFINITY};
+    return for_each_block(host, message, widen, range, err);
 }
 
 /* As numpy.histogram has it: [0, 1] for no elements, half to each side of a constant tensor.
@@ -124,7 +127,9 @@ static void make_edges(double low, double high, size_t bins, double *edges) {
 
 /* ---- counting ---- */
 
-static void count_block(struct histogram *histogram, const double *x, size_t n) {
+static void count_block(void *context, const double *x, size_t n, uint64_t first) {
+    (void)first;
+    struct histogram *histogram = context;
     const double *edges = histogram->edges;
     const size_t last = histogram->bins - 1;
     const double low = edges[0], high = edges[last + 1];
@@ -152,23 +157,18 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
     const struct nauha_stats *stats = NULL;
-    struct nauha_tensor tensor;
+    struct finite_range range;
     enum nauha_status status = host->stats(message, &stats, err);
     if (status == NAUHA_OK)
-        status = host->tensor(message, &tensor, err);
+        status = find_range(host, message, stats, &range, err);
     if (status != NAUHA_OK)
         return status;
-    double low = 0, high = 0;
-    finite_range(host, &tensor, stats, &low, &high);
-    choose_range(histogram, &low, &high);
-    make_edges(low, high, histogram->bins, histogram->edges);
+    choose_range(histogram, &range.low, &range.high);
+    make_edges(range.low, range.high, histogram->bins, histogram->edges);
     memset(histogram->counts, 0, histogram->bins * sizeof *histogram->counts);
-    double block[BLOCK];
-    for (size_t first = 0; first < stats->count; first += BLOCK) {
-        const size_t n = stats->count - first < BLOCK ? (size_t)stats->count - first : BLOCK;
-        host->to_f64(&tensor, first, n, block);
-        count_block(histogram, block, n);
-    }
+    status = for_each_block(host, message, count_block, histogram, err);
+    if (status != NAUHA_OK)
+        return status;
     const size_t i = kind_topics_find(&histogram->topics, info);
     return host->publish_histogram(host, histogram->topics.rows[i].topic, info, histogram->edges,
                                    histogram->counts, histogram->bins, err);

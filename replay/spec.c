@@ -37,6 +37,10 @@ void nauha__spec_free(struct nauha__spec *spec) {
     free(spec->text);
     free(spec->words);
     free(spec->kinds);
+    for (size_t i = 0; spec->values && i < spec->analyzer->parameter_count; i++) {
+        if (spec->analyzer->parameters[i].type == NAUHA_PARAMETER_LIST)
+            free((double *)spec->values[i].list.items);
+    }
     free(spec->values);
     free(spec);
 }
@@ -120,6 +124,45 @@ static enum nauha_status parse_range(const struct nauha_analyzer_parameter *row,
                            row->key, text);
 }
 
+/* One item of a list, which ends at its comma. */
+static enum nauha_status parse_item(const struct nauha_analyzer_parameter *row, const char *text,
+                                    double *item, struct nauha_error *err) {
+    char copy[64];
+    const size_t length = strcspn(text, ",");
+    if (length < sizeof copy) {
+        memcpy(copy, text, length);
+        copy[length] = 0;
+        if (nauha__parse_real(copy, item, NULL) == NAUHA_OK && *item >= row->low &&
+            *item <= row->high)
+            return NAUHA_OK;
+    }
+    return nauha_error_set(err, NAUHA_INVALID,
+                           "key \"%s\" takes numbers from %g to %g with commas between them, not "
+                           "\"%.*s\"",
+                           row->key, row->low, row->high, (int)(length < 80 ? length : 80), text);
+}
+
+/* The items are the spec's. */
+static enum nauha_status parse_list(const struct nauha_analyzer_parameter *row, const char *text,
+                                    union nauha_value *value, struct nauha_error *err) {
+    size_t count = 1;
+    for (const char *comma = strchr(text, ','); comma; comma = strchr(comma + 1, ','))
+        count++;
+    double *items = calloc(count, sizeof *items);
+    if (!items)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++, text += strcspn(text, ",") + 1) {
+        enum nauha_status status = parse_item(row, text, &items[i], err);
+        if (status != NAUHA_OK) {
+            free(items);
+            return status;
+        }
+    }
+    value->list.items = items;
+    value->list.count = count;
+    return NAUHA_OK;
+}
+
 static enum nauha_status parse_value(const struct nauha_analyzer_parameter *row, const char *text,
                                      union nauha_value *value, struct nauha_error *err) {
     switch (row->type) {
@@ -129,6 +172,8 @@ static enum nauha_status parse_value(const struct nauha_analyzer_parameter *row,
         return parse_real(row, text, value, err);
     case NAUHA_PARAMETER_RANGE:
         return parse_range(row, text, value, err);
+    case NAUHA_PARAMETER_LIST:
+        return parse_list(row, text, value, err);
     case NAUHA_PARAMETER_TEXT:
         break;
     }

@@ -56,7 +56,7 @@ static void print_list(void) {
 
 static void print_parameters(const char *heading, const struct nauha_analyzer_parameter *rows,
                              size_t count) {
-    static const char *const types[] = {"N", "X", "LOW:HIGH", "TEXT"};
+    static const char *const types[] = {"N", "X", "LOW:HIGH", "TEXT", "X[,X...]"};
     if (count == 0)
         return;
     printf("\n%s%s%s\n", nauha__colour(stdout, COLOUR_BOLD), heading,
@@ -93,7 +93,7 @@ static void print_one(const struct nauha_analyzer *analyzer) {
 /* ---- as JSON ---- */
 
 static cJSON *to_json(const struct nauha_analyzer *analyzer) {
-    static const char *const types[] = {"integer", "real", "range", "text"};
+    static const char *const types[] = {"integer", "real", "range", "text", "list"};
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "name", analyzer->name);
     cJSON_AddStringToObject(object, "summary", analyzer->summary);

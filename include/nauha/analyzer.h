@@ -83,7 +83,8 @@ enum nauha_parameter_type {
     NAUHA_PARAMETER_INTEGER,
     NAUHA_PARAMETER_REAL,  /* also "inf" and "-inf" */
     NAUHA_PARAMETER_RANGE, /* LOW:HIGH, either end may be missing (NaN) */
-    NAUHA_PARAMETER_TEXT
+    NAUHA_PARAMETER_TEXT,
+    NAUHA_PARAMETER_LIST /* one or more REALs with commas between them */
 };
 
 /* One key the analyzer takes; the host validates type and bounds. */
@@ -91,7 +92,7 @@ struct nauha_analyzer_parameter {
     const char *key;
     enum nauha_parameter_type type;
     const char *fallback; /* default as text; NULL for none: must be given */
-    double low, high;     /* bounds of INTEGER and REAL, inclusive */
+    double low, high;     /* bounds of INTEGER, REAL and the items of LIST, inclusive */
     const char *help;
 };
 
@@ -103,6 +104,10 @@ union nauha_value {
         double low, high;
     } range;
     const char *text; /* borrowed until `create` returns */
+    struct {
+        const double *items; /* borrowed until `create` returns */
+        size_t count;
+    } list;
 };
 
 struct nauha_analyzer_config {

@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 
+from tests.integration.program import nauha, read_csv
 from tests.integration.tensors import Recording, Tensor, adversarial_tensors, random_tensors
 
 EPS = np.finfo(np.float64).eps
@@ -142,7 +143,7 @@ class Numbers(unittest.TestCase):
         recording = Recording([tensor])
         self.addCleanup(recording.close)
         series = recording.replay("sum:activations", "mean:activations", "rms:activations", "variance:activations",
-                                  "kurtosis:activations")
+                                  "kurtosis:activations", "percentiles:activations:q=25")
         period = x[: 2**20].astype(np.float64)
         whole, rest = divmod(n, period.size)
 
@@ -155,6 +156,79 @@ class Numbers(unittest.TestCase):
         for name, want in (("sum", sum_), ("mean", sum_ / n), ("rms", np.sqrt(squares / n)),
                            ("variance", second / (n - 1)), ("kurtosis", fourth * n / second**2 - 3)):
             np.testing.assert_allclose(series[f"activations_{name}"][0], float(want), rtol=4 * EPS, err_msg=name)
+        place = (n - 1) * 0.25
+        rank = int(place)
+        ordered = np.partition(x, (rank, rank + 1))[rank : rank + 2].astype(np.float64)
+        self.assertEqual(series["activations_p25"][0], between(*ordered, place - rank))
+
+
+QUANTILES = (0, 1, 5, 33.3, 50, 75.25, 95, 99, 100)
+
+
+def between(a, b, weight):
+    """numpy.percentile's interpolation where that is a number."""
+    if a == b or weight == 0:
+        return a
+    if not math.isfinite(b - a):
+        return a * (1 - weight) + b * weight
+    return a + (b - a) * weight if weight < 0.5 else b - (b - a) * (1 - weight)
+
+
+def percentile(x, q):
+    if x.size == 0 or np.isnan(x).any():
+        return np.nan
+    if np.isfinite(x).all():
+        return np.percentile(x, q)
+    place = (x.size - 1) * (q / 100)
+    ordered, low = np.sort(x.ravel()), int(place)
+    return between(ordered[low], ordered[min(low + 1, x.size - 1)], place - low)
+
+
+class Percentiles(unittest.TestCase):
+    def compare(self, tensors):
+        recording = Recording(tensors.values())
+        self.addCleanup(recording.close)
+        series = recording.replay("percentiles:activations:q=" + ",".join(map(str, QUANTILES)))
+        for q in QUANTILES:
+            got = series[f"activations_p{q:g}"]
+            for step, (name, tensor) in enumerate(tensors.items()):
+                with self.subTest(q=q, tensor=name):
+                    np.testing.assert_equal(got[step], float(percentile(tensor.doubles, q)))
+
+    def test_to_the_last_bit(self):
+        self.compare(random_tensors())
+        self.compare(adversarial_tensors())
+
+    def test_hidden_in_crowds(self):
+        """Elements that take several passes to tell apart, and the same one many times."""
+        r = np.random.default_rng(11)
+        near = np.nextafter(1.0, 2.0) - 1.0
+        self.compare({
+            "neighbours": Tensor(1 + near * r.integers(0, 40000, 60000)),
+            "every magnitude": Tensor(r.choice([-1.0, 1.0], 50000) * 2.0 ** r.uniform(-1070, 1020, 50000)),
+            "mostly zeros": Tensor(np.where(r.random(70000) < 0.03, r.standard_normal(70000), 0)),
+            "two values": Tensor(np.repeat([-1e-300, 1e300], 3000)),
+            "an outlier each": Tensor(np.concatenate([[-np.inf], r.standard_normal(40000) * 1e-5 + 3, [np.inf]])),
+        })
+
+
+class Histograms(unittest.TestCase):
+    def test_of_extreme_tensors(self):
+        tensors = {name: t for name, t in adversarial_tensors().items() if np.isfinite(t.doubles).any()}
+        recording = Recording(tensors.values())
+        self.addCleanup(recording.close)
+        out = recording.folder / "histograms"
+        nauha("replay", recording.path, "--metric", "histogram:activations:bins=7", "-o", out, "--sink", "csv")
+        rows = read_csv(out / "activations_histogram.csv")
+        for step, (name, tensor) in enumerate(tensors.items()):
+            x = tensor.doubles[np.isfinite(tensor.doubles)]
+            with self.subTest(tensor=name):
+                try:
+                    with np.errstate(all="ignore"):
+                        counts, _ = np.histogram(x, bins=7)
+                except (ValueError, IndexError):  # what NumPy says to a range of the smallest numbers
+                    continue
+                self.assertEqual([int(row["count"]) for row in rows[7 * step : 7 * step + 7]], counts.tolist())
 
 
 class FirstNonfinite(unittest.TestCase):

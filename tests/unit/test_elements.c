@@ -104,6 +104,59 @@ static void test_zeros_refuses(void **state) {
     assert_non_null(strstr(err.message, "key \"eps\" takes a number from 0 to inf, not \"-1\""));
 }
 
+/* ---- percentiles ---- */
+
+static void test_percentiles(void **state) {
+    (void)state;
+    add("percentiles:weights,biases");
+    add("percentiles:layer_gradients:q=0,12.5,100");
+    start();
+    const struct series *low = listen("weights_p1"), *median = listen("weights_p50"),
+                        *high = listen("biases_p99"), *none = listen("layer_gradients_p0"),
+                        *eighth = listen("layer_gradients_p12.5"),
+                        *all = listen("layer_gradients_p100");
+    static int32_t x[5001]; /* 0 to 50000 in steps of 10, in disorder: 7 and 5001 share no factor */
+    for (int32_t i = 0; i < 5001; i++)
+        x[i] = i * 7 % 5001 * 10;
+    const double extremes[] = {-(double)INFINITY, 1.5, (double)INFINITY}, nan[] = {NAN, 1};
+    feed(W, "a", 0, NAUHA_DTYPE_I32, 5001, x);
+    feed(NAUHA_KIND_BIASES, "a", 0, NAUHA_DTYPE_I32, 2, x);
+    feed(NAUHA_KIND_LAYER_GRADIENTS, "a", 0, NAUHA_DTYPE_I32, 5001, x);
+    feed_f64(NAUHA_KIND_LAYER_GRADIENTS, "a", 1, 3, extremes);
+    feed_f64(W, "a", 1, 2, nan);
+    feed_f64(W, "a", 2, 0, NULL);
+    feed_f64(W, "a", 3, 1, extremes + 1);
+    finish();
+    assert_value(low, 0, 500);
+    assert_value(median, 0, 25000);
+    assert_value(high, 0, 70 - 70 * (1 - 0.99));
+    assert_value(none, 0, 0);
+    assert_value(eighth, 0, 6250);
+    assert_value(all, 0, 50000);
+    assert_value(none, 1, -(double)INFINITY);
+    assert_value(eighth, 1, -(double)INFINITY);
+    assert_value(all, 1, (double)INFINITY);
+    assert_value(median, 1, NAN);
+    assert_value(median, 2, NAN);
+    assert_value(median, 3, 1.5);
+    assert_plot("layer_gradients_p12.5", "Percentile of layer_gradients (12.5 %)", "value", false);
+}
+
+static void test_percentiles_refuse(void **state) {
+    (void)state;
+    add("percentiles:weights:q=5,50,5");
+    assert_int_equal(nauha_pipeline_start(pipeline, &err), NAUHA_INVALID);
+    assert_non_null(strstr(err.message, "both write the series \"weights_p5\""));
+    char spec[200] = "percentiles:biases:q=0";
+    for (unsigned i = 1; i <= 32; i++)
+        snprintf(spec + strlen(spec), sizeof spec - strlen(spec), ",%u", i);
+    nauha_pipeline_free(pipeline);
+    pipeline = nauha_pipeline_new(names);
+    add(spec);
+    assert_int_equal(nauha_pipeline_start(pipeline, &err), NAUHA_INVALID);
+    assert_non_null(strstr(err.message, "33 percentiles are asked for, 32 is the most"));
+}
+
 /* ---- what is not finite ---- */
 
 static void test_nonfinite(void **state) {
@@ -148,7 +201,8 @@ static void test_nonfinite(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    RUN(test_extremes),  RUN(test_skewness_and_kurtosis), RUN(test_zeros), RUN(test_zeros_refuses),
+    RUN(test_extremes),      RUN(test_skewness_and_kurtosis), RUN(test_zeros),
+    RUN(test_zeros_refuses), RUN(test_percentiles),           RUN(test_percentiles_refuse),
     RUN(test_nonfinite),
 };
 

@@ -34,7 +34,17 @@ static const struct nauha_analyzer probe = {
     .parameters = probe_parameters,
     .parameter_count = 3,
 };
-static const struct nauha_analyzer *const analyzers[] = {&norm, &ratio, &loss, &probe};
+static const struct nauha_analyzer_parameter parts_parameters[] = {
+    {"q", NAUHA_PARAMETER_LIST, "5,50", 0, 100, "parts"},
+    {"at", NAUHA_PARAMETER_LIST, "1", -INFINITY, INFINITY, "places"},
+};
+static const struct nauha_analyzer parts = {
+    .name = "parts",
+    .default_kinds = loss_kinds,
+    .parameters = parts_parameters,
+    .parameter_count = 2,
+};
+static const struct nauha_analyzer *const analyzers[] = {&norm, &ratio, &loss, &probe, &parts};
 
 static struct nauha_names *names;
 
@@ -53,7 +63,7 @@ static int teardown(void **state) {
 static struct nauha__spec *parse(const char *text) {
     struct nauha__spec *spec = NULL;
     struct nauha_error err = NAUHA_ERROR_INIT;
-    enum nauha_status status = nauha__spec_parse(text, analyzers, 4, names, &spec, &err);
+    enum nauha_status status = nauha__spec_parse(text, analyzers, 5, names, &spec, &err);
     if (status != NAUHA_OK)
         fail_msg("\"%s\": %s", text, err.message);
     return spec;
@@ -62,12 +72,12 @@ static struct nauha__spec *parse(const char *text) {
 static void refuse(const char *text, enum nauha_status code, const char *words) {
     struct nauha__spec *spec = NULL;
     struct nauha_error err = NAUHA_ERROR_INIT;
-    assert_int_equal(nauha__spec_parse(text, analyzers, 4, names, &spec, &err), code);
+    assert_int_equal(nauha__spec_parse(text, analyzers, 5, names, &spec, &err), code);
     assert_int_equal(err.code, code);
     assert_null(spec);
     if (!strstr(err.message, words))
         fail_msg("\"%s\" is not in \"%s\"", words, err.message);
-    assert_int_equal(nauha__spec_parse(text, analyzers, 4, names, &spec, NULL), code);
+    assert_int_equal(nauha__spec_parse(text, analyzers, 5, names, &spec, NULL), code);
 }
 
 static void test_defaults(void **state) {
@@ -141,10 +151,35 @@ static void test_own_tag_has_its_own_fallback(void **state) {
     nauha__spec_free(spec);
 }
 
+static void test_lists(void **state) {
+    (void)state;
+    struct nauha__spec *spec = parse("parts");
+    assert_int_equal(spec->values[0].list.count, 2);
+    assert_true(spec->values[0].list.items[0] == 5 && spec->values[0].list.items[1] == 50);
+    assert_int_equal(spec->values[1].list.count, 1);
+    nauha__spec_free(spec);
+    spec = parse("parts:at=-1e3,inf,0.5,-inf:q=100:subsample=3");
+    assert_int_equal(spec->values[1].list.count, 4);
+    assert_true(spec->values[1].list.items[0] == -1000 && isinf(spec->values[1].list.items[1]));
+    assert_true(spec->values[1].list.items[2] == 0.5 && spec->values[1].list.items[3] < -1e308);
+    assert_true(spec->values[0].list.items[0] == 100);
+    assert_int_equal(spec->subsample, 3);
+    nauha__spec_free(spec);
+    refuse("parts:q=", NAUHA_INVALID,
+           "takes numbers from 0 to 100 with commas between them, not \"\"");
+    refuse("parts:q=1,,2", NAUHA_INVALID, "key \"q\" takes numbers from 0 to 100");
+    refuse("parts:q=1,2,", NAUHA_INVALID, "not \"\"");
+    refuse("parts:q=1,two,3", NAUHA_INVALID, "not \"two\"");
+    refuse("parts:q=1,101", NAUHA_INVALID, "not \"101\"");
+    refuse("parts:q=1,nan", NAUHA_INVALID, "not \"nan\"");
+    refuse("parts:q=1:2", NAUHA_INVALID, "\"2\" is not of the form key=value");
+    refuse("parts:q=1:at=2:q=3", NAUHA_INVALID, "key \"q\" is given twice");
+}
+
 static void test_unknown_names_list_the_known(void **state) {
     (void)state;
     refuse("nrom:weights", NAUHA_UNKNOWN,
-           "metric \"nrom:weights\": no metric \"nrom\"; metrics: norm, ratio, loss, probe");
+           "metric \"nrom:weights\": no metric \"nrom\"; metrics: norm, ratio, loss, probe, parts");
     refuse("", NAUHA_UNKNOWN, "no metric \"\"; metrics: norm");
     refuse("norm:weights:ordr=1", NAUHA_UNKNOWN,
            "metric \"norm\" has no key \"ordr\"; keys: order (p of the norm), subsample (only");
@@ -221,6 +256,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_every_key, setup, teardown),
     cmocka_unit_test_setup_teardown(test_ranges_have_two_ends_or_one, setup, teardown),
     cmocka_unit_test_setup_teardown(test_own_tag_has_its_own_fallback, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_lists, setup, teardown),
     cmocka_unit_test_setup_teardown(test_unknown_names_list_the_known, setup, teardown),
     cmocka_unit_test_setup_teardown(test_kinds_must_fit, setup, teardown),
     cmocka_unit_test_setup_teardown(test_values_must_fit, setup, teardown),
