@@ -22,6 +22,7 @@
     X(condition_number)                                                                            \
     X(effective_rank)                                                                              \
     X(stable_rank)                                                                                 \
+    X(alpha)                                                                                       \
     X(loss)                                                                                        \
     X(train_accuracy)                                                                              \
     X(test_accuracy)                                                                               \

@@ -16,6 +16,8 @@
  * 2^exponent. */
 struct matrix {
     size_t rows, columns; /* one of them 0: no elements */
+    uint32_t ndim;        /* of the tensor */
+    size_t taps; /* product of its dimensions from the third on: columns = shape[1] * taps */
     int exponent;
     bool finite;      /* false: a NaN or an infinity is among them; `elements` is not filled */
     bool zero;        /* nothing but zeros */
@@ -61,10 +63,11 @@ static inline enum nauha_status matrix_read(const struct nauha_host *host,
         status = host->tensor(message, &tensor, err);
     if (status != NAUHA_OK)
         return status;
-    *matrix = (struct matrix){.rows = 1, .columns = 1};
+    *matrix = (struct matrix){.rows = 1, .columns = 1, .ndim = tensor.ndim, .taps = 1};
     for (uint32_t d = 0; d < tensor.ndim; d++) {
         size_t *side = d == 0 ? &matrix->rows : &matrix->columns;
         *side *= (size_t)tensor.shape[d];
+        matrix->taps *= d > 1 ? (size_t)tensor.shape[d] : 1;
     }
     matrix->finite = stats->nans == 0 && stats->infs == 0;
     matrix->zero = stats->count > 0 && stats->zeros == stats->count;

@@ -166,6 +166,72 @@ class Linalg(unittest.TestCase):
         self.check("stable_rank:weights:exact=0", "weights_stable_rank", stable_rank, 1e-12)
 
 
+def power_law(eigenvalues):
+    """Clauset, Shalizi and Newman 2009, (3.1) and (3.9), by their words; as WeightWatcher for few."""
+    x = np.sort(eigenvalues[eigenvalues > 1e-5])
+    few = len(x) < 20
+    fits = []
+    for x_min in np.unique(x)[:-1]:
+        tail = x[x >= x_min]
+        if few and len(tail) < 8:
+            continue
+        alpha = 1 + (len(tail) - few) / np.log(tail / x_min).sum()
+        below = np.searchsorted(tail, tail) / len(tail)
+        fits.append((np.abs(1 - (tail / x_min) ** (1 - alpha) - below).max(), alpha))
+    return min(fits)[1]
+
+
+class Alpha(unittest.TestCase):
+    def spectra(self):
+        random = np.random.default_rng(3)
+        heavy = (1 + random.pareto(2.0, 200)) ** 0.5
+        return {
+            "heavy": with_values(random, 300, 200, heavy),
+            "normal": random.standard_normal((150, 90)),
+            "wide": random.standard_normal((40, 400)).astype(np.float32),
+            "few": random.standard_normal((12, 30)),
+            "nineteen": random.standard_normal((19, 80)),
+            "deficient": with_values(random, 100, 100, np.linspace(1, 9, 40)),
+            "huge": 1e200 * random.standard_normal((50, 60)),
+            "convolution": random.standard_normal((32, 16, 3, 3)).astype(np.float32),
+            "one dimension": random.standard_normal((16, 24, 5)).astype(np.float32),
+        }
+
+    def test_exponents(self):
+        spectra = self.spectra()
+        refused = {"vector": np.ones(100), "scalar": np.array(1.0), "seven": np.eye(7), "empty": np.zeros((0, 9))}
+        odd = {"zeros": np.zeros((9, 9)), "nan": np.full((9, 9), np.nan), "equal": np.eye(30)}
+        with tempfile.TemporaryDirectory() as folder:
+            with Arrays(f"{folder}/run.h5") as arrays:
+                arrays.step()
+                for name, x in {**spectra, **refused, **odd}.items():
+                    arrays.publish("weights", name.replace(" ", "_"), x)
+            nauha("replay", f"{folder}/run.h5", "--metric", "alpha:weights", "-o", folder, "--sink", "csv")
+            got = {row["module"].replace("_", " "): float(row["value"]) for row in
+                   read_csv(f"{folder}/weights_alpha.csv")}
+        self.assertEqual(set(got), {*spectra, *odd})
+        for name, x in spectra.items():
+            x = x.astype(float) / (1e200 if name == "huge" else 1)
+            slices = x.reshape(*x.shape[:2], -1)
+            values = np.concatenate([np.linalg.svd(slices[:, :, i], compute_uv=False) for i in range(slices.shape[2])])
+            with self.subTest(tensor=name):
+                np.testing.assert_allclose(got[name], power_law(values**2 / (2 if x.ndim > 2 else 1)), rtol=1e-9)
+        self.assertTrue(np.isnan(got["zeros"]) and np.isnan(got["nan"]))
+        self.assertEqual(got["equal"], np.inf)
+
+    def test_the_exponent_of_a_power_law_is_found(self):
+        # The largest eigenvalues of a pure power law with density l^-2.5: 1 + 1.5.
+        random = np.random.default_rng(4)
+        eigenvalues = (1 - (np.arange(400) + 0.5) / 400) ** (-1 / 1.5)
+        with tempfile.TemporaryDirectory() as folder:
+            with Arrays(f"{folder}/run.h5") as arrays:
+                arrays.step()
+                arrays.publish("weights", "law", with_values(random, 400, 400, eigenvalues**0.5))
+            nauha("replay", f"{folder}/run.h5", "--metric", "alpha:weights", "-o", folder, "--sink", "csv")
+            (row,) = read_csv(f"{folder}/weights_alpha.csv")
+        self.assertAlmostEqual(float(row["value"]), 2.5, delta=0.03)
+
+
 class Module(unittest.TestCase):
     def test_without_the_module_everything_else_works(self):
         with tempfile.TemporaryDirectory() as folder:
