@@ -33,7 +33,17 @@
     X(exploding_tensor)                                                                            \
     X(all_zero)                                                                                    \
     X(tensor_variance)                                                                             \
-    X(weight_update_ratio)
+    X(weight_update_ratio)                                                                         \
+    X(unchanged_tensor)                                                                            \
+    X(dead_relu)                                                                                   \
+    X(saturated_activation)                                                                        \
+    X(poor_weight_initialization)                                                                  \
+    X(loss_not_decreasing)                                                                         \
+    X(overfit)                                                                                     \
+    X(overtraining)                                                                                \
+    X(class_imbalance)                                                                             \
+    X(confusion)                                                                                   \
+    X(check_input_images)
 
 #define DECLARE(id) extern const struct nauha_analyzer nauha_analyzer_##id;
 METRICS(DECLARE)

@@ -52,11 +52,12 @@ static struct nauha__found *append(struct nauha__findings *findings) {
     return &findings->list[findings->count];
 }
 
-/* Whether a value is farther beyond the threshold than another one, on the same side of it. */
+/* Whether a value is farther beyond the threshold than another one, on the same side of it. At the
+ * threshold, it is reached from below. */
 static bool is_worse(double value, double than, double threshold) {
     if (isnan(value) || isnan(than))
         return isnan(value) && !isnan(than);
-    return than > threshold ? value > than : value < than;
+    return than >= threshold ? value > than : value < than;
 }
 
 enum nauha_status nauha__findings_add(struct nauha__findings *findings,

@@ -110,7 +110,7 @@ static void print_place(FILE *stream, const struct nauha_finding *finding, bool 
     if (finding->worst_step != finding->first_step)
         snprintf(worst, sizeof worst, ", worst %.4g at step %" PRIu64, finding->worst,
                  finding->worst_step);
-    fprintf(stream, "  %-24s %-17s %s: %s %.4g, threshold %.4g%s\n",
+    fprintf(stream, "  %-24s %-17s %s: %s = %.4g, threshold %.4g%s\n",
             nauha__place_text(finding, ranks, place, sizeof place), finding->kind,
             steps_text(finding, steps, sizeof steps), finding->measure, finding->value,
             finding->threshold, worst);

@@ -54,7 +54,7 @@ class Check(unittest.TestCase):
         lines = done.stdout.splitlines()
         self.assertEqual(len(lines), 3)
         self.assertTrue(lines[0].startswith("tensor_variance: these values spread farther"))
-        self.assertRegex(lines[1], r"^  hidden weight +weights +steps 0 to 5, 6 times: variance 0\.\d+, threshold 0\.01")
+        self.assertRegex(lines[1], r"^  hidden weight +weights +steps 0 to 5, 6 times: variance = 0\.\d+, threshold 0\.01")
 
     def test_many_places_are_cut_short(self):
         done = nauha("check", self.path, "--rule", "tensor_variance:weights,biases,activations,weight_gradients,bias_gradients,"
