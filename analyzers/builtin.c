@@ -18,6 +18,8 @@
     X(nonfinite)                                                                                   \
     X(percentiles)                                                                                 \
     X(histogram)                                                                                   \
+    X(cosine)                                                                                      \
+    X(distance)                                                                                    \
     X(spectral_norm)                                                                               \
     X(condition_number)                                                                            \
     X(effective_rank)                                                                              \

@@ -212,6 +212,38 @@ class Percentiles(unittest.TestCase):
         })
 
 
+class Sequences(unittest.TestCase):
+    def sequences(self):
+        r = np.random.default_rng(5)
+        walk = np.cumsum(r.standard_normal((12, 9001)), axis=0)
+        steps = {"f32": [Tensor(x) for x in walk.astype(np.float32)], "f64": [Tensor(x) for x in walk + 1e3],
+                 "f16": [Tensor(x) for x in walk.astype(np.float16)], "bf16": [Tensor.of_bf16(x) for x in walk],
+                 "denormals": [Tensor((x * 1e-42).astype(np.float32)) for x in walk],
+                 "i16": [Tensor(x) for x in (100 * walk).astype(np.int16)]}
+        for name, tensors in steps.items():
+            recording = Recording(tensors)
+            self.addCleanup(recording.close)
+            yield name, [t.doubles.astype(LONG) for t in tensors], recording
+
+    def test_cosine(self):
+        for name, x, recording in self.sequences():
+            got = recording.replay("cosine:activations")["activations_cosine"]
+            want = {t: float((x[t] * x[t - 1]).sum() / np.sqrt((x[t] ** 2).sum() * (x[t - 1] ** 2).sum()))
+                    for t in range(1, len(x))}
+            self.assertEqual(sorted(got), sorted(want))
+            np.testing.assert_allclose(list(got.values()), list(want.values()), rtol=0, atol=4 * EPS, err_msg=name)
+
+    def test_distance(self):
+        for name, x, recording in self.sequences():
+            series = recording.replay("distance:activations:subsample=2")
+            far = [np.sqrt(((x[t] - x[0]) ** 2).sum()) for t in range(0, len(x), 2)]
+            start = np.sqrt((x[0] ** 2).sum())
+            for series_name, want in (("distance", far), ("relative_distance", [d / start for d in far])):
+                got = series[f"activations_{series_name}"]
+                self.assertEqual(sorted(got), list(range(0, len(x), 2)))
+                np.testing.assert_allclose(list(got.values()), np.float64(want), rtol=4 * EPS, atol=0, err_msg=name)
+
+
 class Histograms(unittest.TestCase):
     def test_of_extreme_tensors(self):
         tensors = {name: t for name, t in adversarial_tensors().items() if np.isfinite(t.doubles).any()}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* How far a tensor has come from the first one of its key, such as weights from where they were
+ * initialised. */
+#include "analyzers/kept.h"
+
+struct distance {
+    const struct nauha_host *host;
+    struct kind_topics absolute, relative;
+    struct kept_tensors first;
+};
+
+static void destroy(void *self) {
+    struct distance *distance = self;
+    kept_tensors_fini(&distance->first);
+    free(distance);
+}
+
+static enum nauha_status create(const struct nauha_host *host,
+                                const struct nauha_analyzer_config *config, void **self,
+                                struct nauha_error *err) {
+    static const struct kind_topics_plan absolute = {.suffix = "_distance",
+                                                     .scope = NAUHA_SCOPE_MODULE,
+                                                     .form = NAUHA_FORM_SCALAR,
+                                                     .title = "Distance from the start",
+                                                     .ylabel = "L2 distance"};
+    static const struct kind_topics_plan relative = {.suffix = "_relative_distance",
+                                                     .scope = NAUHA_SCOPE_MODULE,
+                                                     .form = NAUHA_FORM_SCALAR,
+                                                     .title = "Relative distance from the start",
+                                                     .ylabel =
+                                                         "L2 distance / L2 norm at the start"};
+    struct distance *distance = calloc(1, sizeof *distance);
+    if (!distance)
+        return host->fail(err, NAUHA_NOMEM, "out of memory");
+    distance->host = host;
+    kept_tensors_init(&distance->first, host, config->values[0].integer);
+    enum nauha_status status =
+        kind_topics_register(&distance->absolute, host, config, &absolute, err);
+    if (status == NAUHA_OK)
+        status = kind_topics_register(&distance->relative, host, config, &relative, err);
+    if (status != NAUHA_OK) {
+        destroy(distance);
+        return status;
+    }
+    *self = distance;
+    return NAUHA_OK;
+}
+
+static void add_squares(void *context, const double *x, const double *earlier, size_t n) {
+    struct block_sum *sum = context;
+    double squares[BLOCK];
+    for (size_t i = 0; i < n; i++)
+        squares[i] = (x[i] - earlier[i]) * (x[i] - earlier[i]);
+    block_sum_add(sum, squares, n);
+}
+
+static enum nauha_status publish(struct distance *distance, const struct nauha_message_info *info,
+                                 double value, double norm, struct nauha_error *err) {
+    const struct nauha_host *host = distance->host;
+    const size_t i = kind_topics_find(&distance->absolute, info);
+    enum nauha_status status =
+        host->publish_scalar(host, distance->absolute.rows[i].topic, info, value, err);
+    if (status == NAUHA_OK)
+        status =
+            host->publish_scalar(host, distance->relative.rows[i].topic, info, value / norm, err);
+    return status;
+}
+
+/* A tensor of another shape than the first is where the distance starts anew. */
+static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
+    struct distance *distance = self;
+    const struct nauha_host *host = distance->host;
+    struct nauha_message *message = host->bundle_message(bundle, 0);
+    const struct nauha_message_info *info = host->info(message);
+    const struct kept *first = kept_tensors_find(&distance->first, info);
+    if (!first) {
+        const struct nauha_stats *stats = NULL;
+        enum nauha_status status = host->stats(message, &stats, err);
+        if (status == NAUHA_OK)
+            status = kept_tensors_keep(&distance->first, message, stats, err);
+        if (status != NAUHA_OK)
+            return status;
+        const double none = stats->nans + stats->infs > 0 ? (double)NAN : 0;
+        return publish(distance, info, none, sqrt(stats->sum_squares), err);
+    }
+    struct block_sum sum = {.depth = 0};
+    enum nauha_status status =
+        kept_tensors_compare(&distance->first, first, message, add_squares, &sum, err);
+    if (status != NAUHA_OK)
+        return status;
+    return publish(distance, info, sqrt(block_sum_total(&sum)), sqrt(first->sum_squares), err);
+}
+
+static const struct nauha_analyzer_parameter parameters[] = {KEPT_PARAMETER};
+
+NAUHA_ANALYZER(distance) = {
+    .abi = NAUHA_ANALYZER_ABI,
+    .size = sizeof(struct nauha_analyzer),
+    .name = "distance",
+    .summary = "how far a tensor has come from the first one of its module, and relative to that",
+    .formula = "|x_t - x_0|_2, and |x_t - x_0|_2 / |x_0|_2, where x_0 is the first one that is "
+               "replayed",
+    .flags = NAUHA_ANALYZER_PER_MODULE,
+    .min_kinds = 1,
+    .max_kinds = KINDS_MAX,
+    .parameters = parameters,
+    .parameter_count = sizeof parameters / sizeof *parameters,
+    .create = create,
+    .compute = compute,
+    .destroy = destroy,
+};
