@@ -20,6 +20,8 @@
     X(histogram)                                                                                   \
     X(cosine)                                                                                      \
     X(distance)                                                                                    \
+    X(gradient_noise_scale)                                                                        \
+    X(gsnr)                                                                                        \
     X(spectral_norm)                                                                               \
     X(condition_number)                                                                            \
     X(effective_rank)                                                                              \
