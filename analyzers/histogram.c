@@ -158,7 +158,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     const struct nauha_message_info *info = host->info(message);
     const struct nauha_stats *stats = NULL;
     struct finite_range range;
-    enum nauha_status status = host->stats(message, &stats, err);
+    enum nauha_status status = host->stats_of(message, NAUHA_STATISTICS_RANGE, &stats, err);
     if (status == NAUHA_OK)
         status = find_range(host, message, stats, &range, err);
     if (status != NAUHA_OK)

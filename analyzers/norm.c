@@ -37,6 +37,17 @@ static enum nauha_status create(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
+/* What norm_of_stats looks at; 0: it knows no such order. */
+static unsigned statistics_of(double order) {
+    if (order == 0)
+        return NAUHA_STATISTICS_ZEROS;
+    if (order == 1)
+        return NAUHA_STATISTICS_SUM_ABS;
+    if (order == 2)
+        return NAUHA_STATISTICS_SUM_SQUARES;
+    return isinf(order) ? NAUHA_STATISTICS_RANGE : 0;
+}
+
 /* A NaN is not zero, and the largest element of a tensor that holds one is NaN. */
 static double norm_of_stats(const struct nauha_stats *stats, double order) {
     if (order == 0)
@@ -56,11 +67,12 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
     const double order = norm->order;
+    const unsigned statistics = statistics_of(order);
     enum nauha_status status = NAUHA_OK;
     double value = 0;
-    if (order == 0 || order == 1 || order == 2 || isinf(order)) {
+    if (statistics) {
         const struct nauha_stats *stats = NULL;
-        status = host->stats(message, &stats, err);
+        status = host->stats_of(message, statistics, &stats, err);
         if (status == NAUHA_OK)
             value = norm_of_stats(stats, order);
     } else {

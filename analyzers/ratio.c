@@ -45,7 +45,8 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     double norms[2];
     for (size_t i = 0; i < 2; i++) {
         const struct nauha_stats *stats = NULL;
-        enum nauha_status status = host->stats(host->bundle_message(bundle, i), &stats, err);
+        enum nauha_status status = host->stats_of(host->bundle_message(bundle, i),
+                                                  NAUHA_STATISTICS_SUM_SQUARES, &stats, err);
         if (status != NAUHA_OK)
             return status;
         norms[i] = sqrt(stats->sum_squares);

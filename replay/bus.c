@@ -138,6 +138,10 @@ void nauha_bus_set_strict(struct nauha_bus *bus, bool strict) {
     bus->strict = strict;
 }
 
+void nauha_bus_set_tensor_limit(struct nauha_bus *bus, uint64_t bytes) {
+    bus->tensor_limit = bytes;
+}
+
 /* ---- subscribing ---- */
 
 static enum nauha_status check_kinds(const struct nauha_bus *bus,
@@ -318,6 +322,7 @@ enum nauha_status nauha_bus_publish(struct nauha_bus *bus, struct nauha_message 
     if (status != NAUHA_OK)
         return status;
     const bool outermost = bus->depth == 0;
+    message->tensor_limit = bus->tensor_limit;
     if (outermost)
         status = begin_step(bus, info, err);
     if (status == NAUHA_OK)

@@ -171,6 +171,7 @@ struct nauha__topic {
     struct nauha_plot *plot;
     struct nauha__taker *takers;
     size_t taker_count;
+    struct nauha__use use; /* statistics of any message, readings of the last */
 };
 
 struct nauha_bus {
@@ -186,6 +187,7 @@ struct nauha_bus {
     double *scratch; /* a histogram's elements; NULL while in use */
     size_t scratch_size;
     uint64_t published; /* by subscribers */
+    uint64_t tensor_limit;
     uint64_t global_step;
     uint32_t rank;
     bool in_step;

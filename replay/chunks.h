@@ -8,6 +8,7 @@
 
 #include "nauha/internal/codec.h"
 #include "nauha/internal/h5.h"
+#include "nauha/message.h"
 
 /* Decoded chunks kept by default, in bytes. */
 #define NAUHA__CHUNK_CACHE_BYTES ((size_t)64 << 20)
@@ -69,6 +70,13 @@ uint64_t nauha__chunks_extent(const struct nauha__chunks *chunks, uint16_t strea
  * was stored. */
 enum nauha_status nauha__chunks_load(struct nauha__chunks *chunks, const struct nauha__range *range,
                                      void **data, struct nauha_error *err);
+
+/* Visits a range in pieces as nauha_message_for_each_piece has it, without holding more than a
+ * chunk or two of it. again: somebody else is about to ask for the same range. Fails as
+ * nauha__chunks_load does, or with what fn returns. */
+enum nauha_status nauha__chunks_visit(struct nauha__chunks *chunks,
+                                      const struct nauha__range *range, bool again,
+                                      nauha_piece_fn fn, void *context, struct nauha_error *err);
 
 /* The chunks in order of stream and number; NULL past the end. */
 struct nauha__chunk *nauha__chunks_at(struct nauha__chunks *chunks, size_t position);

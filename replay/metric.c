@@ -194,6 +194,7 @@ static const struct nauha_host host_template = {
     .sum_powers_of = nauha_message_sum_powers,
     .subscribe = host_subscribe,
     .finding = host_finding,
+    .stats_of = nauha_message_stats_of,
 };
 
 /* ---- the metric as a subscriber ---- */

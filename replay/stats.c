@@ -55,6 +55,32 @@ static size_t element_count(const struct nauha_tensor *tensor) {
     return count;
 }
 
+/* Chan, Golub and LeVeque (1979), "Updating Formulae and a Pairwise Algorithm for Computing
+ * Sample Variances", equation 2.1 in means. */
+static void combine_deviations(const struct partial *a, const struct partial *b,
+                               struct partial *both) {
+    const double shift = b->shift - a->shift;
+    const double apart = shift + (b->rest / b->count - a->rest / a->count);
+    const double weight = a->count * b->count / both->count;
+    both->deviations = a->deviations + b->deviations + apart * apart * weight;
+    both->shift = a->shift;
+    both->rest = a->rest + (b->rest + b->count * shift);
+}
+
+static struct partial combine(unsigned which, const struct partial *a, const struct partial *b) {
+    struct partial both = {
+        .count = a->count + b->count,
+        .sum = a->sum + b->sum,
+        .sum_abs = a->sum_abs + b->sum_abs,
+        .sum_squares = a->sum_squares + b->sum_squares,
+    };
+    if (which & NAUHA_STATISTICS_DEVIATIONS)
+        combine_deviations(a, b, &both);
+    return both;
+}
+
+/* ---- blocks ---- */
+
 static double sum_lanes(const double *lanes) {
     double half[LANES / 2];
     for (size_t width = LANES / 2, first = 1; width > 0; width /= 2, first = 0) {
@@ -65,45 +91,59 @@ static double sum_lanes(const double *lanes) {
     return half[0];
 }
 
-/* Chan, Golub and LeVeque (1979), "Updating Formulae and a Pairwise Algorithm for Computing
- * Sample Variances", equation 2.1 in means. */
-static struct partial combine(const struct partial *a, const struct partial *b) {
-    const double count = a->count + b->count;
-    const double shift = b->shift - a->shift;
-    const double apart = shift + (b->rest / b->count - a->rest / a->count);
-    return (struct partial){
-        .count = count,
-        .sum = a->sum + b->sum,
-        .sum_abs = a->sum_abs + b->sum_abs,
-        .sum_squares = a->sum_squares + b->sum_squares,
-        .deviations = a->deviations + b->deviations + apart * apart * (a->count * b->count / count),
-        .shift = a->shift,
-        .rest = a->rest + (b->rest + b->count * shift),
-    };
+/* Elements of a block as doubles; they may lie at any address. */
+WIDE static void widen_f32(const unsigned char *restrict elements, double *restrict out) {
+    for (size_t i = 0; i < BLOCK; i++) {
+        float x;
+        memcpy(&x, elements + i * sizeof x, sizeof x);
+        out[i] = (double)x;
+    }
 }
 
-/* n elements of a block, n <= BLOCK; past n it is filled with zeros for the sums. */
-WIDE static struct partial sum_block(const double *restrict x, size_t n) {
-    double sum[LANES] = {0}, sum_abs[LANES] = {0}, sum_squares[LANES] = {0};
+/* Blocks are filled up with zeros for the sums. */
+WIDE static double sum_block(const double *restrict x) {
+    double lanes[LANES] = {0};
     for (size_t i = 0; i < BLOCK; i += LANES) {
         for (size_t j = 0; j < LANES; j++)
-            sum[j] += x[i + j];
+            lanes[j] += x[i + j];
     }
+    return sum_lanes(lanes);
+}
+
+WIDE static double sum_abs_block(const double *restrict x) {
+    double lanes[LANES] = {0};
     for (size_t i = 0; i < BLOCK; i += LANES) {
         for (size_t j = 0; j < LANES; j++)
-            sum_abs[j] += fabs(x[i + j]);
+            lanes[j] += fabs(x[i + j]);
     }
+    return sum_lanes(lanes);
+}
+
+WIDE static double sum_squares_block(const double *restrict x) {
+    double lanes[LANES] = {0};
     for (size_t i = 0; i < BLOCK; i += LANES) {
         for (size_t j = 0; j < LANES; j++)
-            sum_squares[j] += x[i + j] * x[i + j];
+            lanes[j] += x[i + j] * x[i + j];
     }
-    struct partial partial = {
-        .count = (double)n,
-        .sum = sum_lanes(sum),
-        .sum_abs = sum_lanes(sum_abs),
-        .sum_squares = sum_lanes(sum_squares),
-    };
-    const double mean = partial.sum / partial.count;
+    return sum_lanes(lanes);
+}
+
+/* The same straight from floats: what a 2-norm alone takes. */
+WIDE static double sum_squares_f32(const unsigned char *restrict elements) {
+    double lanes[LANES] = {0};
+    for (size_t i = 0; i < BLOCK; i += LANES) {
+        float x[LANES];
+        memcpy(x, elements + i * sizeof *x, sizeof x);
+        for (size_t j = 0; j < LANES; j++)
+            lanes[j] += (double)x[j] * (double)x[j];
+    }
+    return sum_lanes(lanes);
+}
+
+/* Of the n elements of a block: nothing else of it counts. */
+WIDE static void deviations_block(const double *restrict x, size_t n,
+                                  struct partial *restrict partial) {
+    const double mean = partial->sum / partial->count;
     double deviations[LANES] = {0}, rest[LANES] = {0};
     const size_t whole = n - n % LANES;
     for (size_t i = 0; i < whole; i += LANES) {
@@ -118,20 +158,27 @@ WIDE static struct partial sum_block(const double *restrict x, size_t n) {
         deviations[j] += (x[whole + j] - mean) * (x[whole + j] - mean);
         rest[j] += x[whole + j] - mean;
     }
-    partial.shift = mean;
-    partial.rest = sum_lanes(rest);
+    partial->shift = mean;
+    partial->rest = sum_lanes(rest);
     /* The corrected two-pass algorithm: less what the rounding of the mean added */
-    partial.deviations = sum_lanes(deviations) - partial.rest * (partial.rest / partial.count);
-    if (partial.deviations < 0)
-        partial.deviations = 0;
-    return partial;
+    partial->deviations = sum_lanes(deviations) - partial->rest * (partial->rest / partial->count);
+    if (partial->deviations < 0)
+        partial->deviations = 0;
+}
+
+static void count_special(const double *x, size_t n, struct nauha_stats *stats) {
+    for (size_t i = 0; i < n; i++) {
+        stats->nans += (uint64_t)(isnan(x[i]) != 0);
+        stats->infs += (uint64_t)(isinf(x[i]) != 0);
+    }
 }
 
 /* The block is filled up with NaN, which compares false and so leaves the lanes alone. Lanes in
  * memory: of comparisons kept in registers compilers make no vectors. */
-WIDE static void range_block(const double *restrict x, struct nauha_stats *restrict stats) {
+WIDE static void range_block(const double *restrict x, size_t n,
+                             struct nauha_stats *restrict stats) {
     double low[RANGE_LANES], high[RANGE_LANES];
-    uint64_t zeros = 0;
+    uint64_t numbers = 0;
     for (size_t j = 0; j < RANGE_LANES; j++) {
         low[j] = (double)INFINITY;
         high[j] = -(double)INFINITY;
@@ -143,58 +190,120 @@ WIDE static void range_block(const double *restrict x, struct nauha_stats *restr
             high[j] = x[i + j] > high[j] ? x[i + j] : high[j];
     }
     for (size_t i = 0; i < BLOCK; i++)
+        numbers += x[i] == x[i];
+    double block_low = low[0], block_high = high[0];
+    for (size_t j = 1; j < RANGE_LANES; j++) {
+        block_low = low[j] < block_low ? low[j] : block_low;
+        block_high = high[j] > block_high ? high[j] : block_high;
+    }
+    stats->min = block_low < stats->min ? block_low : stats->min;
+    stats->max = block_high > stats->max ? block_high : stats->max;
+    if (numbers < n || isinf(block_low) || isinf(block_high))
+        count_special(x, n, stats);
+}
+
+WIDE static uint64_t count_zeros(const double *restrict x) {
+    uint64_t zeros = 0;
+    for (size_t i = 0; i < BLOCK; i++)
         zeros += x[i] == 0;
-    for (size_t j = 0; j < RANGE_LANES; j++) {
-        stats->min = low[j] < stats->min ? low[j] : stats->min;
-        stats->max = high[j] > stats->max ? high[j] : stats->max;
-    }
-    stats->zeros += zeros;
+    return zeros;
 }
 
-static void count_special(const double *x, size_t n, struct nauha_stats *stats) {
-    for (size_t i = 0; i < n; i++) {
-        stats->nans += (uint64_t)(isnan(x[i]) != 0);
-        stats->infs += (uint64_t)(isinf(x[i]) != 0);
-    }
-}
+/* ---- passes ---- */
 
-void nauha_stats_compute(const struct nauha_tensor *tensor, struct nauha_stats *stats) {
-    const size_t count = element_count(tensor);
+/* One pass over the elements of a tensor, in any number of pieces. */
+struct pass {
+    unsigned which;
+    struct nauha_stats stats; /* of what is not in partials */
+    size_t blocks;
+    unsigned depth;
     struct partial levels[LEVELS];
-    unsigned depth = 0;
-    double block[BLOCK];
-    *stats =
-        (struct nauha_stats){.count = count, .min = (double)INFINITY, .max = -(double)INFINITY};
-    for (size_t first = 0, blocks = 1; first < count; first += BLOCK, blocks++) {
-        const size_t n = count - first < BLOCK ? count - first : BLOCK;
+};
+
+static void pass_begin(struct pass *pass, unsigned which) {
+    pass->which = which & NAUHA_STATISTICS_DEVIATIONS ? which | NAUHA_STATISTICS_SUM : which;
+    pass->stats = (struct nauha_stats){.min = (double)INFINITY, .max = -(double)INFINITY};
+    pass->blocks = 0;
+    pass->depth = 0;
+}
+
+/* n elements from `first` on as doubles, and NaN behind them. */
+static void fill_block(const struct nauha_tensor *tensor, size_t first, size_t n, double *block) {
+    if (tensor->dtype == NAUHA_DTYPE_F32 && n == BLOCK)
+        widen_f32((const unsigned char *)tensor->data + first * sizeof(float), block);
+    else
         nauha_tensor_to_f64(tensor, first, n, block);
-        for (size_t i = n; i < BLOCK; i++)
-            block[i] = (double)NAN;
-        range_block(block, stats);
-        for (size_t i = n; i < BLOCK; i++)
-            block[i] = 0;
-        struct partial partial = sum_block(block, n);
-        if (!isfinite(partial.sum_abs))
-            count_special(block, n, stats);
+    for (size_t i = n; i < BLOCK; i++)
+        block[i] = (double)NAN;
+}
+
+static struct partial reduce_block(struct pass *pass, double *block, size_t n) {
+    struct partial partial = {.count = (double)n};
+    const unsigned which = pass->which;
+    if (which & NAUHA_STATISTICS_RANGE)
+        range_block(block, n, &pass->stats);
+    if (which & NAUHA_STATISTICS_ZEROS)
+        pass->stats.zeros += count_zeros(block);
+    for (size_t i = n; i < BLOCK; i++)
+        block[i] = 0;
+    if (which & NAUHA_STATISTICS_SUM)
+        partial.sum = sum_block(block);
+    if (which & NAUHA_STATISTICS_SUM_ABS)
+        partial.sum_abs = sum_abs_block(block);
+    if (which & NAUHA_STATISTICS_SUM_SQUARES)
+        partial.sum_squares = sum_squares_block(block);
+    if (which & NAUHA_STATISTICS_DEVIATIONS)
+        deviations_block(block, n, &partial);
+    return partial;
+}
+
+/* The next elements; a whole number of blocks, but for the last ones. */
+static void pass_add(struct pass *pass, const struct nauha_tensor *tensor) {
+    const size_t count = element_count(tensor);
+    const bool squares_alone =
+        pass->which == NAUHA_STATISTICS_SUM_SQUARES && tensor->dtype == NAUHA_DTYPE_F32;
+    double block[BLOCK];
+    for (size_t first = 0; first < count; first += BLOCK) {
+        const size_t n = count - first < BLOCK ? count - first : BLOCK;
+        struct partial partial = {.count = (double)n};
+        if (squares_alone && n == BLOCK) {
+            partial.sum_squares =
+                sum_squares_f32((const unsigned char *)tensor->data + first * sizeof(float));
+        } else {
+            fill_block(tensor, first, n, block);
+            partial = reduce_block(pass, block, n);
+        }
         /* As carries run in a binary counter: equal numbers of blocks are combined. */
-        for (size_t carry = blocks; !(carry & 1); carry >>= 1)
-            partial = combine(&levels[--depth], &partial);
-        levels[depth++] = partial;
+        for (size_t carry = ++pass->blocks; !(carry & 1); carry >>= 1)
+            partial = combine(pass->which, &pass->levels[--pass->depth], &partial);
+        pass->levels[pass->depth++] = partial;
     }
+    pass->stats.count += count;
+}
+
+static void pass_end(struct pass *pass, struct nauha_stats *stats) {
     struct partial total = {.count = 0};
-    if (depth > 0) {
-        total = levels[--depth];
-        while (depth > 0)
-            total = combine(&levels[--depth], &total);
+    if (pass->depth > 0) {
+        total = pass->levels[--pass->depth];
+        while (pass->depth > 0)
+            total = combine(pass->which, &pass->levels[--pass->depth], &total);
     }
+    *stats = pass->stats;
     stats->sum = total.sum;
     stats->sum_abs = total.sum_abs;
     stats->sum_squares = total.sum_squares;
     stats->deviations = total.deviations;
-    stats->mean = count > 0 ? total.sum / (double)count : (double)NAN;
-    if (stats->nans == count)
+    stats->mean = stats->count > 0 ? total.sum / (double)stats->count : (double)NAN;
+    if (stats->nans == stats->count)
         stats->min = stats->max = (double)NAN;
     stats->abs_max = fabs(stats->min) > fabs(stats->max) ? fabs(stats->min) : fabs(stats->max);
+}
+
+void nauha_stats_compute(const struct nauha_tensor *tensor, struct nauha_stats *stats) {
+    struct pass pass;
+    pass_begin(&pass, NAUHA_STATISTICS_ALL);
+    pass_add(&pass, tensor);
+    pass_end(&pass, stats);
 }
 
 /* ---- powers ---- */
@@ -253,20 +362,64 @@ double nauha_stats_sum_powers(const struct nauha_tensor *tensor, double p) {
 
 /* ---- of messages ---- */
 
-enum nauha_status nauha_message_stats(struct nauha_message *message,
-                                      const struct nauha_stats **stats, struct nauha_error *err) {
-    if (!message->stats) {
-        struct nauha_tensor tensor;
-        enum nauha_status status = nauha_message_tensor(message, &tensor, err);
+static enum nauha_status add_piece(void *context, const struct nauha_tensor *piece, uint64_t first,
+                                   struct nauha_error *err) {
+    (void)first;
+    (void)err;
+    pass_add(context, piece);
+    return NAUHA_OK;
+}
+
+/* What a pass found out, into what was known before. */
+static void add_known(const struct nauha_stats *found, unsigned which, struct nauha_stats *known) {
+    known->count = found->count;
+    if (which & NAUHA_STATISTICS_ZEROS)
+        known->zeros = found->zeros;
+    if (which & NAUHA_STATISTICS_RANGE) {
+        known->nans = found->nans;
+        known->infs = found->infs;
+        known->min = found->min;
+        known->max = found->max;
+        known->abs_max = found->abs_max;
+    }
+    if (which & NAUHA_STATISTICS_SUM) {
+        known->sum = found->sum;
+        known->mean = found->mean;
+    }
+    if (which & NAUHA_STATISTICS_SUM_ABS)
+        known->sum_abs = found->sum_abs;
+    if (which & NAUHA_STATISTICS_SUM_SQUARES)
+        known->sum_squares = found->sum_squares;
+    if (which & NAUHA_STATISTICS_DEVIATIONS)
+        known->deviations = found->deviations;
+}
+
+enum nauha_status nauha_message_stats_of(struct nauha_message *message, unsigned which,
+                                         const struct nauha_stats **stats,
+                                         struct nauha_error *err) {
+    message->asked.statistics |= which;
+    if (!message->stats || (which & ~message->known)) {
+        struct pass pass;
+        struct nauha_stats found;
+        pass_begin(&pass, (which | message->expected.statistics) & ~message->known);
+        enum nauha_status status = nauha_message_for_each_piece(message, add_piece, &pass, err);
         if (status != NAUHA_OK)
             return status;
-        message->stats = malloc(sizeof *message->stats);
+        if (!message->stats)
+            message->stats = calloc(1, sizeof *message->stats);
         if (!message->stats)
             return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-        nauha_stats_compute(&tensor, message->stats);
+        pass_end(&pass, &found);
+        add_known(&found, pass.which, message->stats);
+        message->known |= pass.which;
     }
     *stats = message->stats;
     return NAUHA_OK;
+}
+
+enum nauha_status nauha_message_stats(struct nauha_message *message,
+                                      const struct nauha_stats **stats, struct nauha_error *err) {
+    return nauha_message_stats_of(message, NAUHA_STATISTICS_ALL, stats, err);
 }
 
 static enum nauha_status add_powers_of_piece(void *context, const struct nauha_tensor *piece,

@@ -157,9 +157,10 @@ static void release(struct nauha_trace *trace) {
 
 /* ---- elements on demand ---- */
 
-static enum nauha_status load(void *context, const struct nauha_message_info *info, uint64_t number,
-                              void **data, struct nauha_error *err) {
-    struct nauha_trace *trace = context;
+/* Where the elements of a row lie. */
+static enum nauha_status find_range(struct nauha_trace *trace,
+                                    const struct nauha_message_info *info, uint64_t number,
+                                    struct nauha__range *range, struct nauha_error *err) {
     const struct nauha__index_row *row = NULL;
     enum nauha__row_fault fault = number < nauha__index_rows(trace->index)
                                       ? nauha__index_get(trace->index, number, &row)
@@ -171,7 +172,7 @@ static enum nauha_status load(void *context, const struct nauha_message_info *in
         return nauha_error_set(err, NAUHA_INVALID,
                                "message is not the one of index row %" PRIu64 " of trace \"%s\"",
                                number, trace->path);
-    const struct nauha__range range = {
+    *range = (struct nauha__range){
         .stream = row->stream,
         .dtype = (enum nauha_dtype)row->dtype,
         .derived = (row->flags & NAUHA__ROW_DERIVED) != 0,
@@ -179,7 +180,26 @@ static enum nauha_status load(void *context, const struct nauha_message_info *in
         .base = row->base,
         .count = nauha__trace_row_elements(trace, row),
     };
-    return nauha__chunks_load(trace->chunks, &range, data, err);
+    return NAUHA_OK;
+}
+
+static enum nauha_status load(void *context, const struct nauha_message_info *info, uint64_t number,
+                              void **data, struct nauha_error *err) {
+    struct nauha_trace *trace = context;
+    struct nauha__range range;
+    enum nauha_status status = find_range(trace, info, number, &range, err);
+    return status == NAUHA_OK ? nauha__chunks_load(trace->chunks, &range, data, err) : status;
+}
+
+static enum nauha_status visit(void *context, const struct nauha_message_info *info,
+                               uint64_t number, bool again, nauha_piece_fn fn, void *fn_context,
+                               struct nauha_error *err) {
+    struct nauha_trace *trace = context;
+    struct nauha__range range;
+    enum nauha_status status = find_range(trace, info, number, &range, err);
+    return status == NAUHA_OK
+               ? nauha__chunks_visit(trace->chunks, &range, again, fn, fn_context, err)
+               : status;
 }
 
 /* ---- opening ---- */
@@ -223,7 +243,7 @@ enum nauha_status nauha_trace_open(const char *path, struct nauha_names *names,
     opened->fd = -1;
     opened->file = H5I_INVALID_HID;
     opened->names = names;
-    opened->source = (struct nauha__source){.load = load, .context = opened};
+    opened->source = (struct nauha__source){.load = load, .visit = visit, .context = opened};
     enum nauha_status status = open_plain(opened, err);
     struct nauha__h5_quiet quiet;
     nauha__h5_quiet_begin(&quiet);

@@ -75,6 +75,10 @@ struct nauha_host {
                                  const struct nauha_message_info *stamps, double value,
                                  double threshold, const char *measure, const char *meaning,
                                  struct nauha_error *err);
+    /* As `stats`, but only what is asked for, of enum nauha_statistics, is certain to be set
+     * besides the count. See nauha_message_stats_of. */
+    enum nauha_status (*stats_of)(struct nauha_message *message, unsigned which,
+                                  const struct nauha_stats **stats, struct nauha_error *err);
 };
 
 /* ---- what an analyzer tells ---- */

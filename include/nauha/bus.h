@@ -134,6 +134,11 @@ NAUHA_API enum nauha_status nauha_bus_tell_lost(struct nauha_bus *bus, uint32_t 
  * messages came and of which no bundle was ever complete fails nauha_bus_finish. */
 NAUHA_API void nauha_bus_set_strict(struct nauha_bus *bus, bool strict);
 
+/* The largest recorded tensor, in bytes, that subscribers may have in one piece:
+ * nauha_message_tensor of a larger one fails with LIMIT, so that memory stays bounded;
+ * nauha_message_for_each_piece and what is built on it take any size. 0, the default: no limit. */
+NAUHA_API void nauha_bus_set_tensor_limit(struct nauha_bus *bus, uint64_t bytes);
+
 /* Ends the run: the last step, then each subscriber's finish in order of their first
  * subscription. */
 NAUHA_API enum nauha_status nauha_bus_finish(struct nauha_bus *bus, struct nauha_error *err);
@@ -153,10 +158,18 @@ NAUHA_API size_t nauha_bundle_count(const struct nauha_bundle *bundle);
 NAUHA_API struct nauha_message *nauha_bundle_message(struct nauha_bundle *bundle, size_t position);
 
 /* Statistics of a message's tensor, computed at most once per message however many subscribers
- * ask. Borrowed until the message ends. Fails as nauha_message_tensor does. */
+ * ask, piece by piece. Borrowed until the message ends. Fails as nauha_message_for_each_piece does.
+ */
 NAUHA_API enum nauha_status nauha_message_stats(struct nauha_message *message,
                                                 const struct nauha_stats **stats,
                                                 struct nauha_error *err);
+
+/* Only those that are asked for: `which` is of enum nauha_statistics; of the other fields only
+ * `count` is certain to be set. One pass computes what several subscribers ask for, once a bus has
+ * seen what they ask of messages of a kind. */
+NAUHA_API enum nauha_status nauha_message_stats_of(struct nauha_message *message, unsigned which,
+                                                   const struct nauha_stats **stats,
+                                                   struct nauha_error *err);
 
 /* As nauha_stats_sum_powers, of a message's tensor piece by piece. Fails as
  * nauha_message_for_each_piece does. */

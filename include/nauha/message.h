@@ -44,7 +44,8 @@ struct nauha_message_info {
 NAUHA_API const struct nauha_message_info *nauha_message_info(const struct nauha_message *message);
 
 /* The elements, contiguous, read from the trace on first use; borrowed until the message ends.
- * INVALID for an event; DAMAGED, IO, FORMAT, NOMEM from the source. */
+ * INVALID for an event; LIMIT where a bus has one (see nauha_bus_set_tensor_limit); DAMAGED, IO,
+ * FORMAT, NOMEM from the source. */
 NAUHA_API enum nauha_status nauha_message_tensor(struct nauha_message *message,
                                                  struct nauha_tensor *tensor,
                                                  struct nauha_error *err);

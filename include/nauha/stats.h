@@ -30,7 +30,18 @@ struct nauha_stats {
     double abs_max;
 };
 
-/* tensor is contiguous. */
+/* Groups of them, by what it takes to compute them. */
+enum nauha_statistics {
+    NAUHA_STATISTICS_ZEROS = 1u << 0,
+    NAUHA_STATISTICS_RANGE = 1u << 1, /* min, max, abs_max, nans, infs */
+    NAUHA_STATISTICS_SUM = 1u << 2,   /* and mean */
+    NAUHA_STATISTICS_SUM_ABS = 1u << 3,
+    NAUHA_STATISTICS_SUM_SQUARES = 1u << 4,
+    NAUHA_STATISTICS_DEVIATIONS = 1u << 5,
+    NAUHA_STATISTICS_ALL = (1u << 6) - 1
+};
+
+/* All of them. tensor is contiguous. */
 NAUHA_API void nauha_stats_compute(const struct nauha_tensor *tensor, struct nauha_stats *stats);
 
 /* Sum of |x|^p for any p > 0. */

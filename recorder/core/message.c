@@ -29,25 +29,57 @@ static enum nauha_status wrap_reading(const struct nauha_message_info *info,
                             text_or_empty(info->module_name), info->global_step);
 }
 
-enum nauha_status nauha_message_tensor(struct nauha_message *message, struct nauha_tensor *tensor,
-                                       struct nauha_error *err) {
+static enum nauha_status check_readable(const struct nauha_message *message,
+                                        struct nauha_error *err) {
     const struct nauha_message_info *info = &message->info;
     if (!info->has_tensor)
         return nauha_error_set(err, NAUHA_INVALID, "message \"%s\" is an event and has no tensor",
                                text_or_empty(info->kind_name));
-    if (!message->data && info->bytes > 0) {
-        if (!message->source)
-            return nauha_error_set(err, NAUHA_STATE, "message \"%s\" has lost its elements",
-                                   text_or_empty(info->kind_name));
-        void *data = NULL;
-        enum nauha_status status =
-            message->source->load(message->source->context, info, message->row, &data, err);
-        message->damaged = status == NAUHA_DAMAGED || status == NAUHA_FORMAT;
-        if (status != NAUHA_OK)
-            return wrap_reading(info, status, err);
-        message->owned = data;
-        message->data = data;
-    }
+    if (!message->data && info->bytes > 0 && !message->source)
+        return nauha_error_set(err, NAUHA_STATE, "message \"%s\" has lost its elements",
+                               text_or_empty(info->kind_name));
+    return NAUHA_OK;
+}
+
+static enum nauha_status check_limit(const struct nauha_message *message, struct nauha_error *err) {
+    const struct nauha_message_info *info = &message->info;
+    if (message->tensor_limit == 0 || info->bytes <= message->tensor_limit)
+        return NAUHA_OK;
+    return nauha_error_set(err, NAUHA_LIMIT,
+                           "the tensor has %" PRIu64 " bytes, and at most %" PRIu64
+                           " are read in one piece: raise the tensor limit, or use metrics that "
+                           "read it piece by piece",
+                           info->bytes, message->tensor_limit);
+}
+
+/* What a source said of a message. */
+static enum nauha_status take_outcome(struct nauha_message *message, enum nauha_status status,
+                                      struct nauha_error *err) {
+    message->damaged = status == NAUHA_DAMAGED || status == NAUHA_FORMAT;
+    return status == NAUHA_OK ? status : wrap_reading(&message->info, status, err);
+}
+
+static enum nauha_status load(struct nauha_message *message, struct nauha_error *err) {
+    const struct nauha_message_info *info = &message->info;
+    void *data = NULL;
+    enum nauha_status status = check_limit(message, err);
+    if (status != NAUHA_OK)
+        return wrap_reading(info, status, err);
+    message->asked.readings++;
+    status = message->source->load(message->source->context, info, message->row, &data, err);
+    if (status == NAUHA_OK)
+        message->data = message->owned = data;
+    return take_outcome(message, status, err);
+}
+
+enum nauha_status nauha_message_tensor(struct nauha_message *message, struct nauha_tensor *tensor,
+                                       struct nauha_error *err) {
+    const struct nauha_message_info *info = &message->info;
+    enum nauha_status status = check_readable(message, err);
+    if (status == NAUHA_OK && !message->data && info->bytes > 0)
+        status = load(message, err);
+    if (status != NAUHA_OK)
+        return status;
     *tensor = (struct nauha_tensor){
         .data = message->data,
         .dtype = info->dtype,
@@ -58,11 +90,41 @@ enum nauha_status nauha_message_tensor(struct nauha_message *message, struct nau
     return NAUHA_OK;
 }
 
+/* ---- pieces ---- */
+
+/* Between a source and the function that visits, to tell who of them fails. */
+struct relay {
+    nauha_piece_fn fn;
+    void *context;
+    enum nauha_status status;
+};
+
+static enum nauha_status relay_piece(void *context, const struct nauha_tensor *piece,
+                                     uint64_t first, struct nauha_error *err) {
+    struct relay *relay = context;
+    relay->status = relay->fn(relay->context, piece, first, err);
+    return relay->status;
+}
+
+static enum nauha_status visit_source(struct nauha_message *message, nauha_piece_fn fn,
+                                      void *context, struct nauha_error *err) {
+    struct relay relay = {.fn = fn, .context = context};
+    message->asked.readings++;
+    const bool again = message->expected.readings > message->asked.readings;
+    enum nauha_status status = message->source->visit(
+        message->source->context, &message->info, message->row, again, relay_piece, &relay, err);
+    return relay.status == NAUHA_OK ? take_outcome(message, status, err) : relay.status;
+}
+
 enum nauha_status nauha_message_for_each_piece(struct nauha_message *message, nauha_piece_fn fn,
                                                void *context, struct nauha_error *err) {
     struct nauha_tensor tensor;
     size_t count = 0;
-    enum nauha_status status = nauha_message_tensor(message, &tensor, err);
+    enum nauha_status status = check_readable(message, err);
+    if (status == NAUHA_OK && !message->data && message->info.bytes > 0 && message->source->visit)
+        return visit_source(message, fn, context, err);
+    if (status == NAUHA_OK)
+        status = nauha_message_tensor(message, &tensor, err);
     if (status == NAUHA_OK)
         status = nauha_tensor_count(&tensor, &count, err);
     if (status != NAUHA_OK || count == 0)
@@ -72,6 +134,8 @@ enum nauha_status nauha_message_for_each_piece(struct nauha_message *message, na
         .data = tensor.data, .dtype = tensor.dtype, .ndim = 1, .shape = &length};
     return fn(context, &piece, 0, err);
 }
+
+/* ---- copies ---- */
 
 enum nauha_status nauha_message_take(struct nauha_message *message, struct nauha_tensor *tensor,
                                      struct nauha_error *err) {
@@ -132,6 +196,7 @@ enum nauha_status nauha__message_retain(const struct nauha_message *message,
     *copy = *message;
     copy->owned = NULL;
     copy->stats = NULL;
+    copy->known = 0;
     if (message->source) {
         copy->data = NULL;
     } else if (message->info.has_tensor) {
@@ -148,8 +213,10 @@ enum nauha_status nauha__message_retain(const struct nauha_message *message,
     if (message->stats) {
         /* Worth keeping, not worth failing for: they are computed again where missing. */
         copy->stats = malloc(sizeof *copy->stats);
-        if (copy->stats)
+        if (copy->stats) {
             *copy->stats = *message->stats;
+            copy->known = message->known;
+        }
     }
     return NAUHA_OK;
 }

@@ -191,7 +191,7 @@ static void send_recorded(const struct nauha__source *source, uint32_t kind, con
 static void test_recorded_tensors_are_read_when_complete(void **state) {
     (void)state;
     struct loads loads = {0};
-    const struct nauha__source source = {load_one, &loads};
+    const struct nauha__source source = {.load = load_one, .context = &loads};
     synchronize("weights weight_updates", one);
     send_recorded(&source, W, "a", 0, 5);
     send_recorded(&source, W, "b", 0, 6);
@@ -214,7 +214,7 @@ static enum nauha_status read_first(void *context, struct nauha_bundle *bundle,
 static void test_damage_found_in_a_bundle(void **state) {
     (void)state;
     struct loads loads = {.fails_at = 1};
-    const struct nauha__source source = {load_one, &loads};
+    const struct nauha__source source = {.load = load_one, .context = &loads};
     struct nauha_subscriber *reader = nauha_subscriber_from_function("reader", read_first, NULL);
     nauha_bus_set_strict(bus, true);
     synchronize("weights weight_updates", reader);
@@ -243,7 +243,7 @@ static enum nauha_status take_stats(void *context, struct nauha_bundle *bundle,
 static void test_statistics_are_shared_between_bundles(void **state) {
     (void)state;
     struct loads loads = {0};
-    const struct nauha__source source = {load_one, &loads};
+    const struct nauha__source source = {.load = load_one, .context = &loads};
     double sums[3] = {0};
     struct nauha_subscriber *subscribers[3];
     for (size_t i = 0; i < 3; i++)
@@ -280,7 +280,7 @@ static void test_statistics_are_shared_between_bundles(void **state) {
 static void test_read_elements_are_not_held(void **state) {
     (void)state;
     struct loads loads = {0};
-    const struct nauha__source source = {load_one, &loads};
+    const struct nauha__source source = {.load = load_one, .context = &loads};
     synchronize("weights weight_updates", one);
     synchronize("weights weight_gradients", two);
     send_recorded(&source, W, "a", 0, 1);

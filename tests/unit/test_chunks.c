@@ -164,6 +164,181 @@ static void test_differences(void **state) {
     close_trace(opened);
 }
 
+/* ---- pieces ---- */
+
+#define LONG_EACH 10240u /* f32 elements of a chunk: two pieces and a half */
+#define EVEN_EACH 8192u  /* two pieces, as streams of a recorder have whole ones */
+#define LONG_CHUNKS 7u
+
+static const char *write_long_stream(size_t each) {
+    static float data[LONG_EACH * LONG_CHUNKS];
+    const size_t count = each * LONG_CHUNKS;
+    const char *path = fixture_path("long.h5");
+    struct fixture f;
+    fixture_new(&f, path,
+                &(struct fixture_options){.method = NAUHA__CODEC_ZSTD,
+                                          .chunk_bytes = each * sizeof(float)});
+    for (size_t i = 0; i < count; i++)
+        data[i] = value(i);
+    fixture_put(&f, 2, data, count * sizeof *data);
+    fixture_close(&f, "");
+    return path;
+}
+
+/* A visit, and perhaps one inside each of its calls. */
+struct visit {
+    struct nauha__chunks *chunks;
+    const struct nauha__range *range;
+    uint64_t seen;
+    unsigned pieces;
+    const struct nauha__range *inner;
+    unsigned fails_at; /* piece, from 1 on; 0: never */
+};
+
+static enum nauha_status visit_piece(void *context, const struct nauha_tensor *piece,
+                                     uint64_t first, struct nauha_error *err) {
+    struct visit *visit = context;
+    const struct nauha__range *range = visit->range;
+    const uint64_t n = (uint64_t)piece->shape[0];
+    const float *data = piece->data;
+    assert_int_equal(piece->ndim, 1);
+    assert_int_equal(piece->dtype, NAUHA_DTYPE_F32);
+    assert_int_equal(first, visit->seen);
+    assert_true(n > 0);
+    if (visit->inner) {
+        struct visit inner = {.chunks = visit->chunks, .range = visit->inner};
+        assert_int_equal(
+            nauha__chunks_visit(visit->chunks, visit->inner, false, visit_piece, &inner, err),
+            NAUHA_OK);
+        assert_int_equal(inner.seen, visit->inner->count);
+    }
+    for (uint64_t i = 0; i < n; i++) {
+        const float expected = value(range->offset + first + i) -
+                               (range->derived ? value(range->base + first + i) : 0);
+        assert_true(data[i] == expected);
+    }
+    visit->seen += n;
+    visit->pieces++;
+    if (visit->seen < range->count)
+        assert_int_equal(n % NAUHA_PIECE_ELEMENTS, 0);
+    return visit->pieces == visit->fails_at ? nauha_error_set(err, NAUHA_LIMIT, "enough")
+                                            : NAUHA_OK;
+}
+
+static void test_pieces(void **state) {
+    (void)state;
+    struct opened opened = open_trace(write_long_stream(LONG_EACH));
+    struct nauha__chunks *chunks = opened.trace->chunks;
+    static const uint64_t offsets[] = {0, 1, 4096, 6000, LONG_EACH - 1, LONG_EACH, 2 * LONG_EACH};
+    static const uint64_t counts[] = {0, 1, 4095, 4096, 4097, LONG_EACH, 3 * LONG_EACH + 7};
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    for (size_t i = 0; i < sizeof offsets / sizeof *offsets * 2; i++) {
+        for (size_t j = 0; j < sizeof counts / sizeof *counts; j++) {
+            const struct nauha__range range = {.stream = 2,
+                                               .dtype = NAUHA_DTYPE_F32,
+                                               .derived = i % 2 != 0,
+                                               .offset = offsets[i / 2],
+                                               .base = LONG_EACH + 99,
+                                               .count = counts[j]};
+            struct visit visit = {.chunks = chunks, .range = &range};
+            assert_int_equal(nauha__chunks_visit(chunks, &range, false, visit_piece, &visit, &err),
+                             NAUHA_OK);
+            assert_int_equal(visit.seen, range.count);
+        }
+    }
+    close_trace(opened);
+}
+
+/* Whole chunks that nobody is expected to ask for again share one place in the cache. */
+static void test_pieces_leave_the_cache_alone(void **state) {
+    (void)state;
+    struct opened opened = open_trace(write_long_stream(EVEN_EACH));
+    struct nauha__chunks *chunks = opened.trace->chunks;
+    const struct nauha__range range = {
+        .stream = 2, .dtype = NAUHA_DTYPE_F32, .count = EVEN_EACH * LONG_CHUNKS};
+    struct visit visit = {.chunks = chunks, .range = &range};
+    load_and_compare(chunks, 3, 5);
+    assert_int_equal(nauha__chunks_visit(chunks, &range, false, visit_piece, &visit, NULL),
+                     NAUHA_OK);
+    assert_int_equal(counts_of(opened).decoded, LONG_CHUNKS);
+    assert_true(counts_of(opened).cache_bytes <= 3 * EVEN_EACH * sizeof(float));
+    /* What was there before still is. */
+    load_and_compare(chunks, 3, 5);
+    assert_int_equal(counts_of(opened).decoded, LONG_CHUNKS);
+    /* Told that it is asked for again, it keeps all of them. */
+    visit = (struct visit){.chunks = chunks, .range = &range};
+    assert_int_equal(nauha__chunks_visit(chunks, &range, true, visit_piece, &visit, NULL),
+                     NAUHA_OK);
+    const uint64_t decoded = counts_of(opened).decoded;
+    visit = (struct visit){.chunks = chunks, .range = &range};
+    assert_int_equal(nauha__chunks_visit(chunks, &range, false, visit_piece, &visit, NULL),
+                     NAUHA_OK);
+    assert_int_equal(counts_of(opened).decoded, decoded);
+    close_trace(opened);
+}
+
+/* In the smallest cache there is: what the outer visit looks at stays. */
+static void test_pieces_inside_pieces(void **state) {
+    (void)state;
+    struct opened opened = open_trace(write_long_stream(LONG_EACH));
+    struct nauha_trace *trace = opened.trace;
+    struct nauha__chunks *chunks =
+        nauha__chunks_new(trace->file, trace->path, LONG_EACH * sizeof(float), 0);
+    struct nauha__stream_row stream = {.stream = 2, .item_size = 4};
+    assert_int_equal(nauha__chunks_add_stream(chunks, &stream, NULL), NAUHA_OK);
+    for (size_t i = 0; i < LONG_CHUNKS; i++) {
+        const struct nauha__chunk *chunk = nauha__chunks_at(trace->chunks, i);
+        const struct nauha__chunk_row row = {.number = chunk->number,
+                                             .hash = chunk->hash,
+                                             .stored = chunk->stored,
+                                             .filter_mask = chunk->filter_mask,
+                                             .stream = 2};
+        assert_int_equal(nauha__chunks_add(chunks, &row, LONG_CHUNKS, NULL), NAUHA_OK);
+    }
+    nauha__chunks_seal(chunks);
+    const struct nauha__range outer = {
+        .stream = 2, .dtype = NAUHA_DTYPE_F32, .offset = 50, .count = 4 * LONG_EACH};
+    for (unsigned derived = 0; derived < 2; derived++) {
+        const struct nauha__range inner = {.stream = 2,
+                                           .dtype = NAUHA_DTYPE_F32,
+                                           .derived = derived != 0,
+                                           .offset = 3 * LONG_EACH + 5,
+                                           .base = 5,
+                                           .count = 3 * LONG_EACH};
+        struct visit visit = {.chunks = chunks, .range = &outer, .inner = &inner};
+        struct nauha_error err = NAUHA_ERROR_INIT;
+        if (nauha__chunks_visit(chunks, &outer, false, visit_piece, &visit, &err) != NAUHA_OK)
+            fail_msg("%s", err.message);
+        assert_int_equal(visit.seen, outer.count);
+    }
+    struct nauha__chunk_counts counts;
+    nauha__chunks_get_counts(chunks, &counts);
+    assert_int_equal(counts.cache_bytes, 3 * LONG_EACH * sizeof(float));
+    nauha__chunks_free(chunks);
+    close_trace(opened);
+}
+
+static void test_a_visit_ends_where_it_is_told(void **state) {
+    (void)state;
+    struct opened opened = open_trace(write_long_stream(LONG_EACH));
+    const struct nauha__range range = {
+        .stream = 2, .dtype = NAUHA_DTYPE_F32, .offset = 1, .count = LONG_EACH * 2};
+    struct visit visit = {.chunks = opened.trace->chunks, .range = &range, .fails_at = 2};
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    assert_int_equal(
+        nauha__chunks_visit(opened.trace->chunks, &range, false, visit_piece, &visit, &err),
+        NAUHA_LIMIT);
+    assert_string_equal(err.message, "enough");
+    assert_int_equal(visit.pieces, 2);
+    struct nauha__range beyond = range;
+    beyond.count = LONG_EACH * LONG_CHUNKS;
+    assert_int_equal(
+        nauha__chunks_visit(opened.trace->chunks, &beyond, false, visit_piece, &visit, &err),
+        NAUHA_DAMAGED);
+    assert_int_equal(visit.pieces, 2);
+    close_trace(opened);
+}
+
 static void test_what_is_not_there(void **state) {
     (void)state;
     struct opened opened = open_trace(write_stream(NAUHA__CODEC_ZSTD));
@@ -303,6 +478,10 @@ int main(void) {
         cmocka_unit_test(test_a_chunk_is_decoded_once),
         cmocka_unit_test(test_the_cache_keeps_its_budget),
         cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_pieces_leave_the_cache_alone),
+        cmocka_unit_test(test_pieces_inside_pieces),
+        cmocka_unit_test(test_a_visit_ends_where_it_is_told),
         cmocka_unit_test(test_what_is_not_there),
         cmocka_unit_test(test_table_in_any_order),
         cmocka_unit_test(test_table_that_disagrees),

@@ -10,6 +10,7 @@
 struct shelf {
     unsigned loads;
     bool fails;
+    bool again;
     uint64_t row;
 };
 
@@ -50,7 +51,7 @@ static struct nauha_message_info weights_info(void) {
 static void test_taken(void **state) {
     (void)state;
     struct shelf shelf = {.loads = 0};
-    struct nauha__source source = {load, &shelf};
+    struct nauha__source source = {.load = load, .context = &shelf};
     struct nauha_message message = {.info = weights_info(), .source = &source};
     struct nauha_tensor tensor, taken;
     assert_int_equal(nauha_message_tensor(&message, &tensor, NULL), NAUHA_OK);
@@ -79,7 +80,7 @@ static void test_taken_from_live_memory(void **state) {
 static void test_loaded_once(void **state) {
     (void)state;
     struct shelf shelf = {.loads = 0};
-    struct nauha__source source = {load, &shelf};
+    struct nauha__source source = {.load = load, .context = &shelf};
     struct nauha_message message = {.info = weights_info(), .source = &source, .row = 41};
     struct nauha_tensor tensor, again;
     assert_ptr_equal(nauha_message_info(&message), &message.info);
@@ -105,7 +106,7 @@ static void test_loaded_once(void **state) {
 static void test_load_fails(void **state) {
     (void)state;
     struct shelf shelf = {.fails = true};
-    struct nauha__source source = {load, &shelf};
+    struct nauha__source source = {.load = load, .context = &shelf};
     struct nauha_message message = {.info = weights_info(), .source = &source};
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct nauha_tensor tensor;
@@ -134,7 +135,7 @@ static void test_events_and_empty_tensors(void **state) {
 
     static const int64_t none[] = {0, 3};
     struct shelf shelf = {.loads = 0};
-    struct nauha__source source = {load, &shelf};
+    struct nauha__source source = {.load = load, .context = &shelf};
     struct nauha_message empty = {.info = weights_info(), .source = &source};
     empty.info.shape = none;
     empty.info.bytes = 0;
@@ -169,11 +170,87 @@ static enum nauha_status visit_piece(void *context, const struct nauha_tensor *p
     return visit->stops ? nauha_error_set(err, NAUHA_LIMIT, "enough") : NAUHA_OK;
 }
 
+static enum nauha_status visit_elements(void *context, const struct nauha_message_info *info,
+                                        uint64_t row, bool again, nauha_piece_fn fn,
+                                        void *fn_context, struct nauha_error *err) {
+    static const float elements[6] = {0.5f, 1.5f, 2.5f, 3.5f, 4.5f, 5.5f};
+    static const int64_t four[] = {4}, two[] = {2};
+    struct nauha_tensor piece = {.data = elements, .dtype = info->dtype, .ndim = 1, .shape = four};
+    struct shelf *shelf = context;
+    shelf->loads++;
+    shelf->row = row;
+    shelf->again = again;
+    if (shelf->fails)
+        return nauha_error_set(err, NAUHA_DAMAGED, "chunk 7 does not match its checksum");
+    enum nauha_status status = fn(fn_context, &piece, 0, err);
+    piece.data = elements + 4;
+    piece.shape = two;
+    return status == NAUHA_OK ? fn(fn_context, &piece, 4, err) : status;
+}
+
+/* Out of a source that can do so, without the whole tensor ever being there. */
+static void test_pieces_of_a_source(void **state) {
+    (void)state;
+    struct shelf shelf = {.loads = 0};
+    struct nauha__source source = {.load = load, .context = &shelf, .visit = visit_elements};
+    struct nauha_message message = {.info = weights_info(), .source = &source, .row = 41};
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct visit visit = {.count = 0}, again = {.count = 0}, cut = {.stops = true};
+    message.expected.readings = 2;
+    assert_int_equal(nauha_message_for_each_piece(&message, visit_piece, &visit, &err), NAUHA_OK);
+    assert_int_equal(visit.count, 6);
+    assert_int_equal(visit.pieces, 2);
+    assert_true(shelf.again);
+    assert_int_equal(shelf.row, 41);
+    assert_null(message.data);
+    assert_int_equal(nauha_message_for_each_piece(&message, visit_piece, &again, &err), NAUHA_OK);
+    assert_int_equal(again.pieces, 2);
+    assert_false(shelf.again);
+    assert_int_equal(message.asked.readings, 2);
+    /* Who fails is told apart. */
+    assert_int_equal(nauha_message_for_each_piece(&message, visit_piece, &cut, &err), NAUHA_LIMIT);
+    assert_string_equal(err.message, "enough");
+    assert_false(message.damaged);
+    shelf.fails = true;
+    assert_int_equal(nauha_message_for_each_piece(&message, visit_piece, &cut, &err),
+                     NAUHA_DAMAGED);
+    assert_string_equal(err.message, "reading \"weights\" of module \"fc\" of step 12: chunk 7 "
+                                     "does not match its checksum");
+    assert_true(message.damaged);
+    nauha__message_fini(&message);
+}
+
+static void test_tensor_limit(void **state) {
+    (void)state;
+    struct shelf shelf = {.loads = 0};
+    struct nauha__source source = {.load = load, .context = &shelf, .visit = visit_elements};
+    struct nauha_message message = {.info = weights_info(), .source = &source, .tensor_limit = 23};
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_tensor tensor;
+    struct visit visit = {.count = 0};
+    assert_int_equal(nauha_message_tensor(&message, &tensor, &err), NAUHA_LIMIT);
+    assert_string_equal(err.message,
+                        "reading \"weights\" of module \"fc\" of step 12: the tensor has 24 bytes, "
+                        "and at most 23 are read in one piece: raise the tensor limit, or use "
+                        "metrics that read it piece by piece");
+    assert_int_equal(shelf.loads, 0);
+    assert_int_equal(nauha_message_for_each_piece(&message, visit_piece, &visit, &err), NAUHA_OK);
+    assert_int_equal(visit.count, 6);
+    message.tensor_limit = 24;
+    assert_int_equal(nauha_message_tensor(&message, &tensor, &err), NAUHA_OK);
+    nauha__message_fini(&message);
+    /* What is in memory already is not limited. */
+    const float live[6] = {0};
+    struct nauha_message own = {.info = weights_info(), .data = live, .tensor_limit = 1};
+    assert_int_equal(nauha_message_tensor(&own, &tensor, &err), NAUHA_OK);
+    nauha__message_fini(&own);
+}
+
 static void test_pieces(void **state) {
     (void)state;
     static const float expected[6] = {0.5f, 1.5f, 2.5f, 3.5f, 4.5f, 5.5f};
     struct shelf shelf = {.loads = 0};
-    struct nauha__source source = {load, &shelf};
+    struct nauha__source source = {.load = load, .context = &shelf};
     struct nauha_message recorded = {.info = weights_info(), .source = &source};
     struct nauha_message live = {.info = weights_info(), .data = expected};
     struct nauha_message *const messages[] = {&recorded, &live};
@@ -208,7 +285,7 @@ static void test_pieces_that_are_none(void **state) {
     assert_int_equal(visit.pieces, 0);
 
     struct shelf shelf = {.fails = true};
-    struct nauha__source source = {load, &shelf};
+    struct nauha__source source = {.load = load, .context = &shelf};
     struct nauha_message damaged = {.info = weights_info(), .source = &source};
     assert_int_equal(nauha_message_for_each_piece(&damaged, visit_piece, &visit, &err),
                      NAUHA_DAMAGED);
@@ -272,7 +349,7 @@ static void test_retain_of_odd_sizes(void **state) {
 static void test_retain_of_a_source(void **state) {
     (void)state;
     struct shelf shelf = {.loads = 0};
-    struct nauha__source source = {load, &shelf};
+    struct nauha__source source = {.load = load, .context = &shelf};
     struct nauha_message message = {.info = weights_info(), .source = &source, .row = 5};
     struct nauha_tensor tensor;
     assert_int_equal(nauha_message_tensor(&message, &tensor, NULL), NAUHA_OK);
@@ -343,6 +420,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_load_fails),
     cmocka_unit_test(test_events_and_empty_tensors),
     cmocka_unit_test(test_pieces),
+    cmocka_unit_test(test_pieces_of_a_source),
+    cmocka_unit_test(test_tensor_limit),
     cmocka_unit_test(test_pieces_that_are_none),
     cmocka_unit_test(test_retain_of_live_memory),
     cmocka_unit_test(test_retain_of_odd_sizes),

@@ -330,6 +330,119 @@ static void test_sums_of_powers(void **state) {
     }
 }
 
+/* ---- of messages ---- */
+
+/* A source of the same elements in pieces of so many. */
+struct cut {
+    struct nauha_tensor tensor;
+    size_t each;
+    unsigned visits;
+};
+
+static enum nauha_status visit_cut(void *context, const struct nauha_message_info *info,
+                                   uint64_t row, bool again, nauha_piece_fn fn, void *fn_context,
+                                   struct nauha_error *err) {
+    (void)row;
+    (void)again;
+    struct cut *cut = context;
+    enum nauha_status status = NAUHA_OK;
+    const size_t count = (size_t)info->shape[0], size = nauha_dtype_size(info->dtype);
+    cut->visits++;
+    for (size_t at = 0; at < count && status == NAUHA_OK; at += cut->each) {
+        const int64_t length[] = {(int64_t)(count - at < cut->each ? count - at : cut->each)};
+        const struct nauha_tensor piece =
+            tensor_of(info->dtype, length, (const char *)cut->tensor.data + at * size);
+        status = fn(fn_context, &piece, at, err);
+    }
+    return status;
+}
+
+#define LONG 50007u
+
+static struct nauha_message message_of(const struct nauha__source *source, enum nauha_dtype dtype,
+                                       const int64_t *shape) {
+    return (struct nauha_message){.info = {.has_tensor = true,
+                                           .dtype = dtype,
+                                           .ndim = 1,
+                                           .shape = shape,
+                                           .bytes = (uint64_t)shape[0] * nauha_dtype_size(dtype)},
+                                  .source = source};
+}
+
+/* Every group of statistics, alone and together, in pieces: bit by bit what one pass over the whole
+ * tensor gives. */
+static void test_pieces_and_groups_change_nothing(void **state) {
+    (void)state;
+    static float f32[LONG];
+    static double f64[LONG];
+    static const int64_t shape[] = {LONG};
+    for (size_t i = 0; i < LONG; i++) {
+        f64[i] = i % 7 == 0 ? 0 : sample(i) * (double)(1 + i % 1000);
+        f32[i] = (float)f64[i];
+    }
+    for (unsigned wide = 0; wide < 2; wide++) {
+        const enum nauha_dtype dtype = wide ? NAUHA_DTYPE_F64 : NAUHA_DTYPE_F32;
+        struct cut cut = {.tensor = tensor_of(dtype, shape, wide ? (void *)f64 : (void *)f32)};
+        const struct nauha__source source = {.context = &cut, .visit = visit_cut};
+        struct nauha_stats whole;
+        nauha_stats_compute(&cut.tensor, &whole);
+        for (unsigned which = 1; which <= NAUHA_STATISTICS_ALL; which++) {
+            struct nauha_message message = message_of(&source, dtype, shape);
+            const struct nauha_stats *stats = NULL;
+            cut.each = NAUHA_PIECE_ELEMENTS * (1 + which % 3);
+            assert_int_equal(nauha_message_stats_of(&message, which, &stats, NULL), NAUHA_OK);
+            assert_int_equal(stats->count, LONG);
+            if (which & NAUHA_STATISTICS_ZEROS)
+                assert_int_equal(stats->zeros, whole.zeros);
+            if (which & NAUHA_STATISTICS_RANGE)
+                assert_true(stats->min == whole.min && stats->max == whole.max &&
+                            stats->abs_max == whole.abs_max && stats->nans == 0);
+            if (which & NAUHA_STATISTICS_SUM)
+                assert_true(stats->sum == whole.sum && stats->mean == whole.mean);
+            if (which & NAUHA_STATISTICS_SUM_ABS)
+                assert_true(stats->sum_abs == whole.sum_abs);
+            if (which & NAUHA_STATISTICS_SUM_SQUARES)
+                assert_true(stats->sum_squares == whole.sum_squares);
+            if (which & NAUHA_STATISTICS_DEVIATIONS)
+                assert_true(stats->deviations == whole.deviations);
+            /* The rest of them, beside those there are. */
+            assert_int_equal(nauha_message_stats(&message, &stats, NULL), NAUHA_OK);
+            assert_memory_equal(stats, &whole, sizeof whole);
+            nauha__message_fini(&message);
+        }
+        double sum = 0;
+        struct nauha_message message = message_of(&source, dtype, shape);
+        assert_int_equal(nauha_message_sum_powers(&message, 3, &sum, NULL), NAUHA_OK);
+        assert_true(sum == nauha_stats_sum_powers(&cut.tensor, 3));
+        nauha__message_fini(&message);
+    }
+}
+
+static void test_a_pass_computes_what_is_expected(void **state) {
+    (void)state;
+    static const float x[] = {3, -4};
+    static const int64_t shape[] = {2};
+    struct cut cut = {.tensor = tensor_of(NAUHA_DTYPE_F32, shape, x), .each = 2};
+    const struct nauha__source source = {.context = &cut, .visit = visit_cut};
+    struct nauha_message message = message_of(&source, NAUHA_DTYPE_F32, shape);
+    const struct nauha_stats *stats = NULL;
+    message.expected.statistics = NAUHA_STATISTICS_SUM_ABS;
+    assert_int_equal(nauha_message_stats_of(&message, NAUHA_STATISTICS_SUM_SQUARES, &stats, NULL),
+                     NAUHA_OK);
+    assert_true(stats->sum_squares == 25);
+    assert_int_equal(nauha_message_stats_of(&message, NAUHA_STATISTICS_SUM_ABS, &stats, NULL),
+                     NAUHA_OK);
+    assert_true(stats->sum_abs == 7);
+    assert_int_equal(cut.visits, 1);
+    assert_int_equal(message.asked.statistics,
+                     NAUHA_STATISTICS_SUM_ABS | NAUHA_STATISTICS_SUM_SQUARES);
+    assert_int_equal(nauha_message_stats_of(&message, NAUHA_STATISTICS_RANGE, &stats, NULL),
+                     NAUHA_OK);
+    assert_true(stats->max == 3 && stats->abs_max == 4 && stats->sum_squares == 25);
+    assert_int_equal(cut.visits, 2);
+    nauha__message_fini(&message);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_f32_and_f64),
     cmocka_unit_test(test_small_variance_around_a_large_mean),
@@ -344,6 +457,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_only_nan),
     cmocka_unit_test(test_extremes),
     cmocka_unit_test(test_sums_of_powers),
+    cmocka_unit_test(test_pieces_and_groups_change_nothing),
+    cmocka_unit_test(test_a_pass_computes_what_is_expected),
 };
 
 UNIT_MAIN(tests)

@@ -13,6 +13,17 @@ struct nauha__source {
     enum nauha_status (*load)(void *context, const struct nauha_message_info *info, uint64_t row,
                               void **data, struct nauha_error *err);
     void *context;
+    /* Hands over the same elements in pieces, as nauha_message_for_each_piece has them. again: they
+     * will be asked for once more. NULL: only `load`. */
+    enum nauha_status (*visit)(void *context, const struct nauha_message_info *info, uint64_t row,
+                               bool again, nauha_piece_fn fn, void *fn_context,
+                               struct nauha_error *err);
+};
+
+/* What subscribers ask of one message. */
+struct nauha__use {
+    unsigned readings;   /* times that a source has been asked for the elements */
+    unsigned statistics; /* enum nauha_statistics */
 };
 
 struct nauha_message {
@@ -22,8 +33,12 @@ struct nauha_message {
     const struct nauha__source *source; /* NULL: data is there from the start */
     uint64_t row;                       /* for the source */
     struct nauha_stats *stats;          /* computed on first use, owned */
-    bool damaged;                       /* the source could not make the elements */
-    bool left_out;                      /* the bus has taken note of that */
+    unsigned known;                     /* which of them */
+    struct nauha__use asked;            /* so far */
+    struct nauha__use expected; /* of this message, by what was asked of others of its kind */
+    uint64_t tensor_limit;      /* largest tensor in bytes to be read whole; 0: none */
+    bool damaged;               /* the source could not make the elements */
+    bool left_out;              /* the bus has taken note of that */
 };
 
 /* Frees what the message owns and leaves it empty; not the message itself. */
