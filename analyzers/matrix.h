@@ -58,7 +58,8 @@ static inline enum nauha_status matrix_read(const struct nauha_host *host,
                                             struct nauha_error *err) {
     const struct nauha_stats *stats = NULL;
     struct nauha_tensor tensor;
-    enum nauha_status status = host->stats(message, &stats, err);
+    enum nauha_status status =
+        host->stats_of(message, NAUHA_STATISTICS_ZEROS | NAUHA_STATISTICS_RANGE, &stats, err);
     if (status == NAUHA_OK)
         status = host->tensor(message, &tensor, err);
     if (status != NAUHA_OK)

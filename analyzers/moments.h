@@ -84,7 +84,7 @@ static inline enum nauha_status moments_compute(void *self, struct nauha_bundle 
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
     const struct nauha_stats *stats = NULL;
-    enum nauha_status status = host->stats(message, &stats, err);
+    enum nauha_status status = host->stats_of(message, NAUHA_STATISTICS_SUM, &stats, err);
     if (status != NAUHA_OK)
         return status;
     struct moment_sums sums = {.mean = stats->mean};

@@ -108,7 +108,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     const struct nauha_message_info *info = host->info(message);
     const struct nauha_stats *stats = NULL;
     struct search search = {.found = false};
-    enum nauha_status status = host->stats(message, &stats, err);
+    enum nauha_status status = host->stats_of(message, NAUHA_STATISTICS_RANGE, &stats, err);
     if (status == NAUHA_OK && stats->nans + stats->infs > 0)
         status = for_each_block(host, message, find_first, &search, err);
     if (status != NAUHA_OK)

@@ -38,9 +38,11 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     const struct nauha_host *host = rule->rule.host;
     const struct nauha_stats *updates = NULL, *weights = NULL;
     const struct nauha_message_info *info = host->info(host->bundle_message(bundle, 0));
-    enum nauha_status status = host->stats(host->bundle_message(bundle, 0), &updates, err);
+    enum nauha_status status = host->stats_of(host->bundle_message(bundle, 0),
+                                              NAUHA_STATISTICS_SUM_SQUARES, &updates, err);
     if (status == NAUHA_OK)
-        status = host->stats(host->bundle_message(bundle, 1), &weights, err);
+        status = host->stats_of(host->bundle_message(bundle, 1), NAUHA_STATISTICS_SUM_SQUARES,
+                                &weights, err);
     if (status != NAUHA_OK || updates->count == 0)
         return status;
     const double ratio = sqrt(updates->sum_squares) / (sqrt(weights->sum_squares) + rule->epsilon);

@@ -12,20 +12,22 @@ typedef double (*statistic_fn)(const struct nauha_stats *stats);
 
 struct statistic {
     const struct nauha_host *host;
+    unsigned which; /* what `value` looks at */
     statistic_fn value;
     struct kind_topics topics;
 };
 
-/* The `create` of such a metric. */
+/* The `create` of such a metric; which: the statistics that `value` looks at. */
 static inline enum nauha_status statistic_create(const struct nauha_host *host,
                                                  const struct nauha_analyzer_config *config,
                                                  const struct kind_topics_plan *plan,
-                                                 statistic_fn value, void **self,
+                                                 unsigned which, statistic_fn value, void **self,
                                                  struct nauha_error *err) {
     struct statistic *statistic = calloc(1, sizeof *statistic);
     if (!statistic)
         return host->fail(err, NAUHA_NOMEM, "out of memory");
     statistic->host = host;
+    statistic->which = which;
     statistic->value = value;
     enum nauha_status status = kind_topics_register(&statistic->topics, host, config, plan, err);
     if (status != NAUHA_OK) {
@@ -44,7 +46,7 @@ static inline enum nauha_status statistic_compute(void *self, struct nauha_bundl
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
     const struct nauha_stats *stats = NULL;
-    enum nauha_status status = host->stats(message, &stats, err);
+    enum nauha_status status = host->stats_of(message, statistic->which, &stats, err);
     if (status != NAUHA_OK)
         return status;
     const size_t i = kind_topics_find(&statistic->topics, info);
