@@ -226,7 +226,8 @@ man: $(PROGRAM) ## regenerate docs/man from the command tables
 install: all ## DESTDIR= PREFIX=
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/nauha $(DESTDIR)$(PREFIX)/lib/pkgconfig \
 	    $(DESTDIR)$(PREFIX)/include/nauha $(DESTDIR)$(PREFIX)/share/man/man1 \
-	    $(DESTDIR)$(PREFIX)/lib/nauha/hdf5-plugins $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha/hook
+	    $(DESTDIR)$(PREFIX)/lib/nauha/hdf5-plugins $(DESTDIR)$(PREFIX)/lib/nauha/plugins \
+	    $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha/hook
 	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/nauha
 	install -m 644 $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(DESTDIR)$(PREFIX)/lib
 	install -m 644 $(wildcard tools/python/nauha/*.py) $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha
@@ -236,10 +237,9 @@ install: all ## DESTDIR= PREFIX=
 	install -m 644 $(H5_PLUGINS) $(DESTDIR)$(PREFIX)/lib/nauha/hdf5-plugins
 	install -m 644 $(wildcard include/nauha/*.h include/nauha/*.hpp) $(DESTDIR)$(PREFIX)/include/nauha
 	install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tools/nauha-recorder.pc.in \
-	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/nauha-recorder.pc
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tools/nauha-replay.pc.in \
-	    >$(DESTDIR)$(PREFIX)/lib/pkgconfig/nauha-replay.pc
+	for package in recorder replay plugin; do \
+	    sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tools/nauha-$$package.pc.in \
+	        >$(DESTDIR)$(PREFIX)/lib/pkgconfig/nauha-$$package.pc || exit 1; done
 
 clean: ## remove build/
 	rm -rf build

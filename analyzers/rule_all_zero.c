@@ -52,7 +52,7 @@ NAUHA_ANALYZER(all_zero) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "all_zero",
-    .summary = "rule: a tensor consists of zeros",
+    .summary = "a tensor consists of zeros",
     .formula = "100 count(x == 0) / n >= threshold (SageMaker Debugger: AllZero)",
     .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_PER_MODULE,
     .min_kinds = 1,

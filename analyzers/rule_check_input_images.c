@@ -140,7 +140,7 @@ NAUHA_ANALYZER(check_input_images) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "check_input_images",
-    .summary = "rule: input images were not normalised",
+    .summary = "input images were not normalised",
     .formula = "max over channels of |mean(x)| > threshold_mean, of each `samples` images (4-D "
                "input_data; SageMaker Debugger: CheckInputImages)",
     .flags = NAUHA_ANALYZER_RULE,

@@ -106,7 +106,7 @@ NAUHA_ANALYZER(class_imbalance) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "class_imbalance",
-    .summary = "rule: classes are rare among the labels, or not learned for that",
+    .summary = "classes are rare among the labels, or not learned for that",
     .formula = "most / fewest labels of a class > threshold_imbalance, of each `samples` labels "
                "and 50 for each class; then also the fraction mispredicted of a class that is so "
                "rare > threshold_misprediction (whole labels, 2 to 1000 classes; SageMaker "

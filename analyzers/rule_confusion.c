@@ -125,7 +125,7 @@ NAUHA_ANALYZER(confusion) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "confusion",
-    .summary = "rule: at the end of the run, classes are taken for others",
+    .summary = "at the end of the run, classes are taken for others",
     .formula = "C[i, j] = samples of class i taken for class j, of the last `samples` and 50 for "
                "each class: C[i, i] / sum(C[i]) < min_diag or, for the j != i of most samples, "
                "C[i, j] / sum(C[i]) > "

@@ -41,7 +41,7 @@ NAUHA_ANALYZER(dead_relu) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "dead_relu",
-    .summary = "rule: too many units of a ReLU layer are never active",
+    .summary = "too many units of a ReLU layer are never active",
     .formula = "100 count(units with 100 mean(x > 0) < inactivity) / units > layer, over as many "
                "steps as give every unit 100 / inactivity observations; a unit is an index of "
                "dimension 1 (SageMaker Debugger: DeadRelu)",

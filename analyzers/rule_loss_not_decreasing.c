@@ -143,7 +143,7 @@ NAUHA_ANALYZER(loss_not_decreasing) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "loss_not_decreasing",
-    .summary = "rule: the loss does not fall, or rises",
+    .summary = "the loss does not fall, or rises",
     .formula = "m = mean loss of `steps` steps: no m < (1 - decrease / 100) * lowest for "
                "`patience` means; or m > (1 + increase / 100) * lowest, and by three standard "
                "errors, twice in a row (SageMaker Debugger: LossNotDecreasing, which compares "

@@ -62,7 +62,7 @@ NAUHA_ANALYZER(overfit) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "overfit",
-    .summary = "rule: the loss of the evaluation lies above that of the training",
+    .summary = "the loss of the evaluation lies above that of the training",
     .formula = "(mean(loss under the tag `validation`) - t) / |t| > ratio_threshold, `patience` "
                "evaluations in a row, t being the mean loss of the training since the evaluation "
                "before (SageMaker Debugger: Overfit)",

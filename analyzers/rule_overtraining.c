@@ -75,7 +75,7 @@ NAUHA_ANALYZER(overtraining) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "overtraining",
-    .summary = "rule: the training goes on although neither loss falls any more",
+    .summary = "the training goes on although neither loss falls any more",
     .formula = "no mean loss < lowest - delta for patience_validation evaluations, nor for "
                "patience_train means of the training between them (SageMaker Debugger: "
                "Overtraining)",

@@ -236,7 +236,7 @@ NAUHA_ANALYZER(poor_weight_initialization) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "poor_weight_initialization",
-    .summary = "rule: the first losses do not fall, and layers or gradients say why",
+    .summary = "the first losses do not fall, and layers or gradients say why",
     .formula = "over the first `steps` steps, mean(last `patience` losses) >= mean(first ones), "
                "and max over steps of greatest / least variance of the outputs of Linear and Conv "
                "layers > threshold, or least distance of a weight gradient's 5th and 95th "

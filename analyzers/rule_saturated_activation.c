@@ -132,7 +132,7 @@ NAUHA_ANALYZER(saturated_activation) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "saturated_activation",
-    .summary = "rule: too many units of a tanh or sigmoid layer are saturated",
+    .summary = "too many units of a tanh or sigmoid layer are saturated",
     .formula = "as dead_relu, a unit being active where its input is inside of the thresholds; "
                "without recorded inputs, where its output is inside of what those become in the "
                "tensor's type (SageMaker Debugger: SaturatedActivation)",

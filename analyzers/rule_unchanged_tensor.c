@@ -215,7 +215,7 @@ NAUHA_ANALYZER(unchanged_tensor) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "unchanged_tensor",
-    .summary = "rule: a tensor stays the same over several steps",
+    .summary = "a tensor stays the same over several steps",
     .formula = "|x - y| <= atol + rtol |y| for all elements, `steps` times in a row, y being the "
                "tensor when it last changed (SageMaker Debugger: UnchangedTensor)",
     .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_PER_MODULE,

@@ -74,7 +74,7 @@ NAUHA_ANALYZER(weight_update_ratio) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "weight_update_ratio",
-    .summary = "rule: steps are too large or too small for the weights they change",
+    .summary = "steps are too large or too small for the weights they change",
     .formula = "|u| / (|w| + epsilon) > large or < small, with |x| = sqrt(sum(x^2)) (SageMaker "
                "Debugger: WeightUpdateRatio)",
     .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_SYNCHRONIZED | NAUHA_ANALYZER_PER_MODULE,

@@ -44,7 +44,12 @@ static struct nauha__published *published_new(const char *series, enum nauha_for
     return topic;
 }
 
-/* Series names are file names: of the characters that kinds have, and no hidden file. */
+static bool is_rule(const struct nauha__metric *metric) {
+    return metric->spec->analyzer->flags & NAUHA_ANALYZER_RULE;
+}
+
+/* Series names are file names: of the characters that kinds have, and no hidden file. Rules may
+ * share them where nothing is written: then only their findings count. */
 static enum nauha_status check_series(const struct nauha__metric *metric, const char *series,
                                       struct nauha_error *err) {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
@@ -54,8 +59,9 @@ static enum nauha_status check_series(const struct nauha__metric *metric, const 
         return nauha_error_set(err, NAUHA_INVALID, "\"%s\" cannot be the name of a series", series);
     for (size_t i = 0; i < metric->all->count; i++) {
         const struct nauha__metric *other = metric->all->list[i];
+        const bool may_share = !metric->all->written && is_rule(metric) && is_rule(other);
         for (size_t j = 0; j < other->topic_count; j++) {
-            if (strcmp(other->topics[j]->series.name, series) != 0)
+            if (may_share || strcmp(other->topics[j]->series.name, series) != 0)
                 continue;
             return nauha_error_set(err, NAUHA_INVALID,
                                    "metrics \"%s\" and \"%s\" both write the series \"%s\"",
@@ -169,7 +175,7 @@ static enum nauha_status host_finding(const struct nauha_host *host,
                                       struct nauha_error *err) {
     const struct nauha__metric *metric = host->context;
     const struct nauha__spec *spec = metric->spec;
-    if (!(spec->analyzer->flags & NAUHA_ANALYZER_RULE))
+    if (!is_rule(metric))
         return nauha_error_set(err, NAUHA_STATE, "an analyzer that is no rule has no findings");
     return nauha__findings_add(&metric->all->findings, nauha_bus_names(metric->bus),
                                spec->analyzer->name, spec->text, stamps, value, threshold, measure,
@@ -284,12 +290,16 @@ enum nauha_status nauha__metric_create(struct nauha__metric *metric, struct nauh
     const struct nauha__spec *spec = metric->spec;
     const struct nauha_analyzer_config config = {
         .kinds = spec->kinds, .kind_count = spec->kind_count, .values = spec->values};
+    struct nauha_error own = NAUHA_ERROR_INIT;
     metric->creating = true;
-    enum nauha_status status = spec->analyzer->create(&metric->host, &config, &metric->self, err);
+    enum nauha_status status = spec->analyzer->create(&metric->host, &config, &metric->self, &own);
     metric->creating = false;
-    if (status != NAUHA_OK)
-        return nauha_error_wrap(err, status, "metric \"%s\"", spec->text);
-    return NAUHA_OK;
+    if (status == NAUHA_OK)
+        return NAUHA_OK;
+    metric->self = NULL; /* what failed to be made is not destroyed */
+    status = status == NAUHA_END ? NAUHA_SUBSCRIBER : status;
+    nauha_error_set(err, status, "%s", own.message[0] ? own.message : nauha_status_text(status));
+    return nauha_error_wrap(err, status, "metric \"%s\"", spec->text);
 }
 
 static bool publishes(const struct nauha__metric *metric, uint32_t kind) {

@@ -46,6 +46,7 @@ struct nauha__metric {
 struct nauha__metrics {
     struct nauha__metric **list;
     size_t count;
+    bool written; /* there are sinks, which name files after series */
     struct nauha__findings findings;
 };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replay/descriptor.h"
 #include "replay/pipeline_parts.h"
 #include "replay/sink.h"
 #include "replay/spec.h"
@@ -63,6 +64,9 @@ void nauha_pipeline_free(struct nauha_pipeline *pipeline) {
         sink_free(pipeline->sinks[i]);
     free(pipeline->sinks);
     nauha__metrics_fini(&pipeline->metrics);
+    for (size_t i = 0; i < pipeline->added_count; i++)
+        free(pipeline->added[i].checked);
+    free(pipeline->added);
     free(pipeline->analyzers);
     free(pipeline);
 }
@@ -98,32 +102,38 @@ enum nauha_status nauha_pipeline_add_analyzer(struct nauha_pipeline *pipeline,
         nauha__pipeline_check(pipeline, NAUHA__BUILDING, "add an analyzer", err);
     if (status != NAUHA_OK)
         return status;
-    if (analyzer->abi != NAUHA_ANALYZER_ABI || analyzer->size != sizeof *analyzer)
-        return nauha_error_set(
-            err, NAUHA_VERSION,
-            "an analyzer of ABI %u and %u bytes does not fit: this is ABI %u with %zu",
-            analyzer->abi, analyzer->size, NAUHA_ANALYZER_ABI, sizeof *analyzer);
-    if (!analyzer->name || !*analyzer->name || strpbrk(analyzer->name, ":,=/ ") ||
-        !analyzer->create || !analyzer->compute || !analyzer->destroy)
-        return nauha_error_set(err, NAUHA_INVALID,
-                               "an analyzer needs a name without \":,=/ \", "
-                               "create, compute and destroy");
+    struct nauha_analyzer checked;
+    status = nauha__descriptor_take(analyzer, &checked, err);
+    if (status != NAUHA_OK)
+        return status;
     for (size_t i = 0; i < pipeline->analyzer_count; i++) {
-        if (strcmp(pipeline->analyzers[i]->name, analyzer->name) == 0)
+        if (strcmp(pipeline->analyzers[i]->name, checked.name) == 0)
             return nauha_error_set(err, NAUHA_INVALID, "there is an analyzer \"%s\" already",
-                                   analyzer->name);
+                                   checked.name);
     }
     const struct nauha_analyzer **more =
         realloc(pipeline->analyzers, (pipeline->analyzer_count + 1) * sizeof *pipeline->analyzers);
-    if (!more)
+    if (more)
+        pipeline->analyzers = more;
+    struct nauha__added *added =
+        more ? realloc(pipeline->added, (pipeline->added_count + 1) * sizeof *added) : NULL;
+    if (added)
+        pipeline->added = added;
+    struct nauha_analyzer *copy = added ? malloc(sizeof *copy) : NULL;
+    if (!copy)
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-    pipeline->analyzers = more;
-    more[pipeline->analyzer_count++] = analyzer;
+    *copy = checked;
+    added[pipeline->added_count++] = (struct nauha__added){analyzer, copy};
+    more[pipeline->analyzer_count++] = copy;
     return NAUHA_OK;
 }
 
 bool nauha_pipeline_has_analyzer(const struct nauha_pipeline *pipeline,
                                  const struct nauha_analyzer *analyzer) {
+    for (size_t i = 0; i < pipeline->added_count; i++) {
+        if (pipeline->added[i].given == analyzer)
+            return true;
+    }
     for (size_t i = 0; i < pipeline->analyzer_count; i++) {
         if (pipeline->analyzers[i] == analyzer)
             return true;
@@ -319,6 +329,7 @@ static enum nauha_status subscribe_metrics(struct nauha_pipeline *pipeline,
 
 static enum nauha_status start(struct nauha_pipeline *pipeline, struct nauha_error *err) {
     enum nauha_status status = nauha__pipeline_register_kinds(pipeline, err);
+    pipeline->metrics.written = pipeline->sink_count > 0;
     for (size_t i = 0; i < pipeline->metrics.count && status == NAUHA_OK; i++)
         status = nauha__metric_create(pipeline->metrics.list[i], err);
     if (status != NAUHA_OK)

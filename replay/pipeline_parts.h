@@ -11,11 +11,19 @@
 
 enum nauha__state { NAUHA__BUILDING, NAUHA__RUNNING, NAUHA__FAILED, NAUHA__FINISHED };
 
+/* An analyzer that was added. */
+struct nauha__added {
+    const struct nauha_analyzer *given;
+    struct nauha_analyzer *checked; /* what is used */
+};
+
 struct nauha_pipeline {
     struct nauha_names *names;
     struct nauha_bus *bus;
     const struct nauha_analyzer **analyzers; /* those that metrics may name */
     size_t analyzer_count;
+    struct nauha__added *added; /* the last of them came from outside */
+    size_t added_count;
     struct nauha__metrics metrics;
     struct nauha__sink **sinks;
     size_t sink_count;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nauha/pipeline.h"
+#include "nauha/plugin.h"
 #include "tools/command.h"
 #include "tools/terminal.h"
 
@@ -13,9 +13,13 @@ static const struct nauha_option analyzers_table[] = {
 };
 OPTION_GROUP(analyzers_options, "Output", analyzers_table);
 
-/* "ratio:KIND,KIND", "norm:KIND[,KIND...]", "loss" */
+/* "ratio:KIND,KIND", "norm:KIND[,KIND...]", "loss", "all_zero[:KIND...]" */
 static void spec_form(const struct nauha_analyzer *analyzer, char *text, size_t bytes) {
     snprintf(text, bytes, "%s", analyzer->name);
+    if (analyzer->default_kinds && analyzer->max_kinds > 0) {
+        snprintf(text, bytes, "%s[:KIND...]", analyzer->name);
+        return;
+    }
     for (uint32_t i = 0; i < analyzer->min_kinds; i++) {
         size_t used = strlen(text);
         snprintf(text + used, bytes - used, i ? ",KIND" : ":KIND");
@@ -25,33 +29,87 @@ static void spec_form(const struct nauha_analyzer *analyzer, char *text, size_t 
         snprintf(text + used, bytes - used, analyzer->min_kinds ? "[,KIND...]" : "[:KIND...]");
 }
 
-static const char *analyzer_name(size_t position) {
+static const char *builtin_name(size_t position) {
     size_t count;
     const struct nauha_analyzer *const *analyzers = nauha_builtin_analyzers(&count);
     return position < count ? analyzers[position]->name : NULL;
 }
 
-static const struct nauha_analyzer *find(const char *name) {
+/* An analyzer, and where it is from: "" for one that is built in. Those refused have none. */
+struct entry {
+    const struct nauha_analyzer *analyzer;
+    const char *path, *reason;
+};
+
+/* All there are, those built in first; false past the end. */
+static bool entry_at(const struct nauha_plugins *plugins, size_t position, struct entry *entry) {
     size_t count;
+    struct nauha_plugin_info info;
     const struct nauha_analyzer *const *analyzers = nauha_builtin_analyzers(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(analyzers[i]->name, name) == 0)
-            return analyzers[i];
+    if (position < count) {
+        *entry = (struct entry){analyzers[position], "", ""};
+        return true;
     }
-    return NULL;
+    if (!nauha_plugins_get(plugins, position - count, &info))
+        return false;
+    *entry = (struct entry){info.analyzer, info.path, info.reason};
+    return true;
+}
+
+static bool find(const struct nauha_plugins *plugins, const char *name, struct entry *entry) {
+    for (size_t i = 0; entry_at(plugins, i, entry); i++) {
+        if (entry->analyzer && strcmp(entry->analyzer->name, name) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* ---- as text ---- */
 
-static void print_list(void) {
-    size_t count;
+static bool is_metric(const struct entry *entry) {
+    return entry->analyzer && !entry->path[0] && !(entry->analyzer->flags & NAUHA_ANALYZER_RULE);
+}
+
+static bool is_rule(const struct entry *entry) {
+    return entry->analyzer && !entry->path[0] && entry->analyzer->flags & NAUHA_ANALYZER_RULE;
+}
+
+static bool is_plugin(const struct entry *entry) {
+    return entry->analyzer && entry->path[0];
+}
+
+static void print_some(const struct nauha_plugins *plugins, const char *heading,
+                       bool (*wanted)(const struct entry *entry)) {
+    struct entry entry;
     char form[128];
-    const struct nauha_analyzer *const *analyzers = nauha_builtin_analyzers(&count);
-    for (size_t i = 0; i < count; i++) {
-        spec_form(analyzers[i], form, sizeof form);
-        printf("%s%-30s%s %s\n", nauha__colour(stdout, COLOUR_BOLD), form,
-               nauha__colour(stdout, COLOUR_PLAIN), analyzers[i]->summary);
+    for (size_t i = 0; entry_at(plugins, i, &entry); i++) {
+        if (!wanted(&entry))
+            continue;
+        if (heading)
+            printf("\n%s\n", heading);
+        heading = NULL;
+        spec_form(entry.analyzer, form, sizeof form);
+        printf("%s%-30s%s %s", nauha__colour(stdout, COLOUR_BOLD), form,
+               nauha__colour(stdout, COLOUR_PLAIN),
+               entry.analyzer->summary ? entry.analyzer->summary : "");
+        if (entry.path[0])
+            printf(" (%s)", entry.path);
+        printf("\n");
     }
+}
+
+static void print_refused(const struct nauha_plugins *plugins) {
+    struct entry entry;
+    for (size_t i = 0; entry_at(plugins, i, &entry); i++) {
+        if (!entry.analyzer)
+            fprintf(stderr, "refused: %s: %s\n", entry.path, entry.reason);
+    }
+}
+
+static void print_list(const struct nauha_plugins *plugins) {
+    print_some(plugins, NULL, is_metric);
+    print_some(plugins, "Health rules, which nauha check runs:", is_rule);
+    print_some(plugins, "From plugins:", is_plugin);
 }
 
 static void print_parameters(const char *heading, const struct nauha_analyzer_parameter *rows,
@@ -77,8 +135,8 @@ static void print_one(const struct nauha_analyzer *analyzer) {
     const struct nauha_analyzer_parameter *common = nauha_pipeline_common_keys(&common_count);
     spec_form(analyzer, form, sizeof form);
     printf("%s%s[:key=value...]%s\n\n%s.\n", nauha__colour(stdout, COLOUR_BOLD), form,
-           nauha__colour(stdout, COLOUR_PLAIN), analyzer->summary);
-    if (analyzer->formula)
+           nauha__colour(stdout, COLOUR_PLAIN), analyzer->summary ? analyzer->summary : "");
+    if (analyzer->formula && analyzer->formula[0])
         printf("\n%s\n", analyzer->formula);
     if (analyzer->default_kinds) {
         printf("\nkinds:");
@@ -92,12 +150,15 @@ static void print_one(const struct nauha_analyzer *analyzer) {
 
 /* ---- as JSON ---- */
 
-static cJSON *to_json(const struct nauha_analyzer *analyzer) {
+static cJSON *to_json(const struct entry *entry) {
+    const struct nauha_analyzer *analyzer = entry->analyzer;
     static const char *const types[] = {"integer", "real", "range", "text", "list"};
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "name", analyzer->name);
-    cJSON_AddStringToObject(object, "summary", analyzer->summary);
+    cJSON_AddStringToObject(object, "summary", analyzer->summary ? analyzer->summary : "");
     cJSON_AddStringToObject(object, "formula", analyzer->formula ? analyzer->formula : "");
+    cJSON_AddBoolToObject(object, "rule", (analyzer->flags & NAUHA_ANALYZER_RULE) != 0);
+    cJSON_AddStringToObject(object, "plugin", entry->path);
     cJSON_AddNumberToObject(object, "min_kinds", analyzer->min_kinds);
     cJSON_AddNumberToObject(object, "max_kinds", analyzer->max_kinds);
     cJSON *kinds = cJSON_AddArrayToObject(object, "default_kinds");
@@ -117,13 +178,12 @@ static cJSON *to_json(const struct nauha_analyzer *analyzer) {
     return object;
 }
 
-static void print_json(const struct nauha_analyzer *one) {
-    size_t count;
-    const struct nauha_analyzer *const *analyzers = nauha_builtin_analyzers(&count);
+static void print_json(const struct nauha_plugins *plugins, const struct entry *one) {
+    struct entry entry;
     cJSON *array = cJSON_CreateArray();
-    for (size_t i = 0; i < count; i++) {
-        if (!one || one == analyzers[i])
-            cJSON_AddItemToArray(array, to_json(analyzers[i]));
+    for (size_t i = 0; entry_at(plugins, i, &entry); i++) {
+        if (entry.analyzer && (!one->analyzer || one->analyzer == entry.analyzer))
+            cJSON_AddItemToArray(array, to_json(&entry));
     }
     char *text = cJSON_Print(array);
     printf("%s\n", text ? text : "[]");
@@ -133,30 +193,34 @@ static void print_json(const struct nauha_analyzer *one) {
 
 /* ---- the command ---- */
 
-static int unknown(const struct command *command, const char *typed) {
-    char names[512] = "";
-    for (size_t i = 0; analyzer_name(i); i++) {
-        size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", analyzer_name(i));
+static int unknown(const struct command *command, const struct nauha_plugins *plugins,
+                   const char *typed) {
+    char names[1024] = "";
+    struct entry entry;
+    for (size_t i = 0; entry_at(plugins, i, &entry); i++) {
+        const size_t used = strlen(names);
+        if (entry.analyzer)
+            snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
+                     entry.analyzer->name);
     }
-    const char *nearest = nauha__nearest(typed, analyzer_name);
+    const char *nearest = nauha__nearest(typed, builtin_name);
     return nauha__usage(command, "there is no metric \"%s\"%s%s%s; metrics: %s", typed,
                         nearest ? ", did you mean \"" : "", nearest ? nearest : "",
                         nearest ? "\"?" : "", names);
 }
 
 int nauha__run_analyzers(const struct invocation *invocation) {
-    const struct nauha_analyzer *one = NULL;
-    if (invocation->argument_count > 0) {
-        one = find(invocation->arguments[0]);
-        if (!one)
-            return unknown(invocation->command, invocation->arguments[0]);
-    }
+    const struct nauha_plugins *plugins = invocation->plugins;
+    struct entry one = {NULL, "", ""};
+    if (invocation->argument_count > 0 && !find(plugins, invocation->arguments[0], &one))
+        return unknown(invocation->command, plugins, invocation->arguments[0]);
     if (nauha__has(invocation, "json"))
-        print_json(one);
-    else if (one)
-        print_one(one);
+        print_json(plugins, &one);
+    else if (one.analyzer)
+        print_one(one.analyzer);
     else
-        print_list();
+        print_list(plugins);
+    if (!one.analyzer)
+        print_refused(plugins);
     return EXIT_FINE;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nauha/pipeline.h"
+#include "nauha/plugin.h"
 #include "tools/opened.h"
 #include "tools/rules.h"
 #include "tools/terminal.h"
@@ -194,6 +194,8 @@ static int run(struct check *check, const struct invocation *invocation) {
     struct opened *opened = &check->opened;
     enum nauha_status status =
         nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err);
+    if (status == NAUHA_OK)
+        status = nauha_plugins_add_to(invocation->plugins, check->pipeline, &err);
     if (status == NAUHA_OK)
         status = add_rules(check, invocation, &err);
     if (status == NAUHA_OK)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "nauha/selector.h"
+#include "tools/plugins.h"
 
 #define OPTIONS_MAX 64
 /* getopt returns this plus the position for long options. */
@@ -216,7 +217,10 @@ int nauha__command_run(const struct command *command, int argc, char **argv,
         if (code == EXIT_FINE)
             code = check_arguments(&invocation);
         if (code == EXIT_FINE)
+            code = nauha__plugins_open(&invocation, &invocation.plugins);
+        if (code == EXIT_FINE)
             code = command->run(&invocation);
+        nauha_plugins_free(invocation.plugins);
     }
     free(invocation.given);
     return code;

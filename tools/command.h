@@ -36,7 +36,7 @@ struct command {
     const char *examples;    /* lines, each a command; NULL for none */
     size_t min_arguments, max_arguments;
     bool runs_arguments; /* they are a program and its own arguments, options included */
-    const struct option_group *groups[5]; /* NULL-terminated; "common" comes by itself */
+    const struct option_group *groups[6]; /* NULL-terminated; "common" comes by itself */
     int (*run)(const struct invocation *invocation);
 };
 
@@ -46,10 +46,12 @@ struct given {
     const char *value; /* NULL for a switch */
 };
 
+struct nauha_plugins;
 struct nauha_python;
 
 struct invocation {
     const struct command *command;
+    struct nauha_plugins *plugins;     /* of a command that takes any; NULL: it does not */
     const struct nauha_python *python; /* what runs metrics in Python; NULL: this is no Python */
     int argc;
     char **argv; /* the command line, from the command's name on */
@@ -108,7 +110,8 @@ int nauha__run_help(const struct invocation *invocation);
 
 extern const struct option_group nauha__replay_options, nauha__info_options, nauha__ls_options,
     nauha__cat_options, nauha__plot_options, nauha__analyzers_options, nauha__check_options,
-    nauha__verify_options, nauha__train_output_options, nauha__record_options, nauha__help_options;
+    nauha__verify_options, nauha__train_output_options, nauha__record_options, nauha__help_options,
+    nauha__plugin_options;
 
 /* Defines an option group from a table of rows in the same file. */
 #define OPTION_GROUP(id, heading, table)                                                           \

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nauha/plugin.h"
 #include "tools/program.h"
 #include "tools/python_package.h"
 
@@ -78,7 +79,7 @@ static enum nauha_status add_python_metric(struct nauha_pipeline *pipeline,
 
 static enum nauha_status add_metrics(struct nauha_pipeline *pipeline,
                                      const struct invocation *invocation, struct nauha_error *err) {
-    enum nauha_status status = NAUHA_OK;
+    enum nauha_status status = nauha_plugins_add_to(invocation->plugins, pipeline, err);
     for (size_t i = 0; i < invocation->given_count && status == NAUHA_OK; i++) {
         const char *spec = invocation->given[i].value;
         if (strcmp(invocation->given[i].option->name, "metric") != 0)

@@ -11,13 +11,23 @@
 #ifndef NAUHA_ANALYZER_H
 #define NAUHA_ANALYZER_H
 
+#include <stddef.h>
+
 #include "nauha/bus.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+/* What may change without another number: functions are added at the end of struct nauha_host,
+ * members at the end of struct nauha_analyzer, constants at the end of enums. The other structs
+ * stay as they are. A host takes descriptors of its number that are as large as its own or smaller
+ * (what they lack is NULL), and refuses all others, saying why. */
 #define NAUHA_ANALYZER_ABI 1u
+
+/* Whether a host is new enough to have a function: those from `subscribe` on may be missing. */
+#define NAUHA_HOST_HAS(host, function)                                                             \
+    ((host)->size >= offsetof(struct nauha_host, function) + sizeof((host)->function))
 
 /* ---- what the host offers ---- */
 

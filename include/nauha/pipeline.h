@@ -25,8 +25,8 @@ NAUHA_API void nauha_pipeline_free(struct nauha_pipeline *pipeline);
 NAUHA_API struct nauha_bus *nauha_pipeline_bus(struct nauha_pipeline *pipeline);
 
 /* Adds an analyzer that SPECs may then name, besides those built in; borrowed until
- * nauha_pipeline_free. VERSION: another ABI. INVALID: a malformed name, a callback missing, or a
- * name that is taken. */
+ * nauha_pipeline_free. VERSION: another ABI, or larger than this one's. INVALID: too small, a
+ * malformed name or table, a callback missing, or a name that is taken. */
 NAUHA_API enum nauha_status nauha_pipeline_add_analyzer(struct nauha_pipeline *pipeline,
                                                         const struct nauha_analyzer *analyzer,
                                                         struct nauha_error *err);

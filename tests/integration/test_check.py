@@ -73,6 +73,12 @@ class Check(unittest.TestCase):
         self.assertEqual(len(csv), 1 + 12)
         self.assertTrue(csv[1].startswith("weight_update_ratio,0,"))
 
+    def test_one_rule_with_several_thresholds(self):
+        found = self.check("--rule", "tensor_variance:weights:max=0.01", "--rule", "tensor_variance:weights:max=0.02", code=1)
+        self.assertEqual({finding["threshold"] for finding in found["findings"]}, {0.01, 0.02})
+        done = nauha("replay", self.path, "--metric", "tensor_variance:weights:max=1", "--metric", "tensor_variance:weights:max=2", code=2)
+        self.assertIn('both write the series "weights_tensor_variance"', done.stderr)
+
     def test_usage(self):
         for arguments, text in ((["--rule", "norm:weights"], 'no rule "norm"; rules: vanishing_gradient'),
                                 (["--rule", "all_zero:nope"], 'no kind "nope"'),
