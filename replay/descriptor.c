@@ -25,10 +25,11 @@ static enum nauha_status check_version(const struct nauha_analyzer *given,
                                "an analyzer with a descriptor of %u bytes: this program knows %zu, "
                                "so it is too old, or the size is wrong",
                                given->size, sizeof *given);
-    if (given->size < LEAST_SIZE)
+    /* What came later are pointers: any other size would cut one in two. */
+    if (given->size < LEAST_SIZE || (given->size - LEAST_SIZE) % sizeof(void *) != 0)
         return nauha_error_set(err, NAUHA_INVALID,
-                               "an analyzer with a descriptor of %u bytes, which is less than the "
-                               "%zu of the smallest there ever was",
+                               "an analyzer with a descriptor of %u bytes, which no release had: "
+                               "the first one's was of %zu",
                                given->size, LEAST_SIZE);
     return NAUHA_OK;
 }

@@ -87,7 +87,8 @@ class Plugins(unittest.TestCase):
         cases = [
             (self.odd("abi", "-DABI=2"), 3, "an analyzer of ABI 2: this program has ABI 1"),
             (self.odd("large", f"-DSIZE={size}+8"), 3, "this program knows"),
-            (self.odd("small", "-DSIZE=16"), 2, "a descriptor of 16 bytes, which is less than"),
+            (self.odd("small", "-DSIZE=16"), 2, "a descriptor of 16 bytes, which no release had"),
+            (self.odd("crooked", f"-DSIZE={size}-1"), 2, "which no release had"),
             (self.odd("nosize", "-DSIZE=0"), 2, "a descriptor of 0 bytes"),
             (self.odd("noname", "-DNAME=0"), 2, "an analyzer needs a name"),
             (self.odd("badname", '-DNAME="a:b"'), 2, "an analyzer needs a name"),

@@ -540,8 +540,14 @@ static void test_analyzers_that_do_not_fit(void **state) {
     assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &wrong, &err), NAUHA_VERSION);
     assert_has(err.message, "an analyzer of ABI 2");
     wrong = count_analyzer;
-    wrong.size--;
+    wrong.size += sizeof(void *);
     assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &wrong, &err), NAUHA_VERSION);
+    wrong = count_analyzer;
+    wrong.size--;
+    assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &wrong, &err), NAUHA_INVALID);
+    wrong = count_analyzer;
+    wrong.size = offsetof(struct nauha_analyzer, lost) - sizeof(void *);
+    assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &wrong, &err), NAUHA_INVALID);
     wrong = count_analyzer;
     wrong.name = "a:b";
     assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &wrong, &err), NAUHA_INVALID);
@@ -551,6 +557,11 @@ static void test_analyzers_that_do_not_fit(void **state) {
     wrong = count_analyzer;
     wrong.name = "norm";
     assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &wrong, &err), NAUHA_INVALID);
+    wrong = count_analyzer;
+    wrong.size = offsetof(struct nauha_analyzer, lost); /* as it was at first */
+    ok(nauha_pipeline_add_analyzer(pipeline, &wrong, &err));
+    assert_true(nauha_pipeline_has_analyzer(pipeline, &wrong));
+    assert_false(nauha_pipeline_has_analyzer(pipeline, &count_analyzer));
     nauha_pipeline_free(pipeline);
 }
 
