@@ -168,7 +168,10 @@ power-loss: deps ## make 250 of the files that a loss of power may leave, and ch
 bench: deps ## measure: codec, recorder, training
 	@$(MAKE) --no-print-directory -j2 run-bench
 
-.PHONY: run-bench
+bench-parallel: all ## measure: replay on one processor and on two
+	@$(PYTHON) tests/bench/bench_parallel.py
+
+.PHONY: run-bench bench-parallel
 run-bench: all $(BENCH_BIN)
 	@for bench in $(BENCH_BIN); do echo "== $${bench##*/}"; $$bench || exit 1; done
 	@for python in $(PYTHON) build/venv/bin/python; do \

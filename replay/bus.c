@@ -332,6 +332,14 @@ enum nauha_status nauha_bus_publish(struct nauha_bus *bus, struct nauha_message 
     return status;
 }
 
+enum nauha_status nauha__bus_pass(struct nauha_bus *bus, const struct nauha_message_info *info,
+                                  struct nauha_error *err) {
+    enum nauha_status status = begin_step(bus, info, err);
+    if (status == NAUHA_OK && info->kind == NAUHA_KIND_BATCH_FINISHED)
+        status = end_step(bus, err);
+    return status;
+}
+
 /* A message of this bus's own, on the stack of the publisher: `data` is an array of doubles. */
 static enum nauha_status publish_own(struct nauha_bus *bus, uint32_t kind, enum nauha_form form,
                                      const struct nauha_message_info *stamps, const double *data,

@@ -151,6 +151,9 @@ struct nauha__damage {
  * and the message noted, unless the bus is strict. */
 enum nauha_status nauha__bus_compute(struct nauha_bus *bus, struct nauha_subscriber *subscriber,
                                      struct nauha_bundle *bundle, struct nauha_error *err);
+/* Takes note of a message without delivering it: it may end a step, as at nauha_bus_publish. */
+enum nauha_status nauha__bus_pass(struct nauha_bus *bus, const struct nauha_message_info *info,
+                                  struct nauha_error *err);
 /* A message, or row of an index, that never came as far as a subscription. False, with nothing
  * noted, on a strict bus. */
 bool nauha__bus_leave_out(struct nauha_bus *bus, const char *reason);

@@ -7,6 +7,7 @@
 
 #include "replay/bus_parts.h"
 #include "replay/merge.h"
+#include "replay/parallel.h"
 #include "replay/pipeline_parts.h"
 
 /* Progress is told at most this often. */
@@ -106,7 +107,9 @@ static int64_t now_ns(void) {
 struct feeding {
     struct nauha_pipeline *pipeline;
     struct nauha__merge *merge;
+    struct nauha__parallel *parallel; /* NULL: on one thread */
     const struct nauha_selector *given;
+    struct nauha_selector *narrowed; /* to what matters */
     nauha_progress_fn progress;
     nauha_follow_fn follow;
     void *context;
@@ -154,12 +157,13 @@ static enum nauha_status walk(struct feeding *feeding, struct nauha_error *err) 
 /* Begins, or begins again with kinds that are new: their events end steps like all others. */
 static enum nauha_status select_messages(struct feeding *feeding, struct nauha_trace *const *traces,
                                          size_t count, struct nauha_error *err) {
-    struct nauha_selector *narrowed = NULL;
-    enum nauha_status status = narrow(feeding->pipeline, feeding->given, &narrowed, err);
+    nauha_selector_free(feeding->narrowed);
+    feeding->narrowed = NULL;
+    enum nauha_status status = narrow(feeding->pipeline, feeding->given, &feeding->narrowed, err);
     if (status == NAUHA_OK)
-        status = feeding->merge ? nauha__merge_select(feeding->merge, narrowed, err)
-                                : nauha__merge_new(traces, count, narrowed, &feeding->merge, err);
-    nauha_selector_free(narrowed);
+        status = feeding->merge
+                     ? nauha__merge_select(feeding->merge, feeding->narrowed, err)
+                     : nauha__merge_new(traces, count, feeding->narrowed, &feeding->merge, err);
     feeding->kinds = nauha_names_kinds(feeding->pipeline->names);
     return status;
 }
@@ -222,13 +226,18 @@ static enum nauha_status feed(struct feeding *feeding, struct nauha_trace *const
     if (status != NAUHA_OK)
         return status;
     status = select_messages(feeding, traces, count, err);
+    if (status == NAUHA_OK && !feeding->follow)
+        status = nauha__parallel_begin(pipeline, traces, count, feeding->narrowed,
+                                       &feeding->parallel, err);
     if (status == NAUHA_OK)
         status = feeding->follow ? follow(feeding, err) : walk(feeding, err);
     if (status == NAUHA_OK)
         status = tell_lost(pipeline, traces, count, err);
     if (status != NAUHA_OK)
         pipeline->state = NAUHA__FAILED;
+    nauha__parallel_end(feeding->parallel);
     nauha__merge_free(feeding->merge);
+    nauha_selector_free(feeding->narrowed);
     return status;
 }
 

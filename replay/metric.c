@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "replay/parallel.h"
+
 static enum nauha_status no_memory(struct nauha_error *err) {
     return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
 }
@@ -125,7 +127,8 @@ static enum nauha_status host_publish_scalar(const struct nauha_host *host, uint
                                              const struct nauha_message_info *stamps, double value,
                                              struct nauha_error *err) {
     const struct nauha__metric *metric = host->context;
-    return nauha_bus_publish_scalar(metric->bus, topic, stamps, value, err);
+    return metric->told ? nauha__outcome_scalar(metric->told, topic, stamps, value, err)
+                        : nauha_bus_publish_scalar(metric->bus, topic, stamps, value, err);
 }
 
 static enum nauha_status host_publish_histogram(const struct nauha_host *host, uint32_t topic,
@@ -133,7 +136,9 @@ static enum nauha_status host_publish_histogram(const struct nauha_host *host, u
                                                 const double *edges, const uint64_t *counts,
                                                 size_t bins, struct nauha_error *err) {
     const struct nauha__metric *metric = host->context;
-    return nauha_bus_publish_histogram(metric->bus, topic, stamps, edges, counts, bins, err);
+    return metric->told
+               ? nauha__outcome_histogram(metric->told, topic, stamps, edges, counts, bins, err)
+               : nauha_bus_publish_histogram(metric->bus, topic, stamps, edges, counts, bins, err);
 }
 
 static void request_fini(struct nauha__request *request) {
@@ -214,7 +219,13 @@ static enum nauha_status metric_compute(void *self, struct nauha_bundle *bundle,
         for (size_t i = 0; i < metric->request_count; i++)
             metric->requests[i].bundles += strcmp(metric->requests[i].tag, tag) == 0;
     }
-    return metric->spec->analyzer->compute(metric->self, bundle, err);
+    if (metric->elsewhere)
+        return nauha__parallel_take(metric->elsewhere, metric, bundle, err);
+    if (metric->told)
+        nauha__outcome_begin(metric->told);
+    enum nauha_status status = metric->spec->analyzer->compute(metric->self, bundle, err);
+    return metric->told ? nauha__outcome_end(metric->told, metric->number, bundle, status, err)
+                        : status;
 }
 
 static enum nauha_status metric_step_finished(void *self, uint64_t global_step,
@@ -263,6 +274,7 @@ enum nauha_status nauha__metrics_add(struct nauha__metrics *metrics, struct nauh
     metric->bus = bus;
     metric->all = metrics;
     metric->spec = spec;
+    metric->number = (uint32_t)metrics->count;
     metric->ops = (struct nauha_subscriber_ops){
         .compute = metric_compute,
         .step_finished = spec->analyzer->step_finished ? metric_step_finished : NULL,

@@ -7,8 +7,11 @@
 #define NAUHA_REPLAY_METRIC_H
 
 #include "replay/findings.h"
+#include "replay/outcome.h"
 #include "replay/sink.h"
 #include "replay/spec.h"
+
+struct nauha__parallel;
 
 /* A topic that a metric publishes. */
 struct nauha__published {
@@ -40,6 +43,11 @@ struct nauha__metric {
     size_t request_count;
     bool creating;    /* the analyzer's create is running */
     uint64_t bundles; /* that came, of all subscriptions */
+    uint32_t number;  /* in the list of the pipeline that has the sinks */
+    /* At most one is set. In a worker, calls are told to that pipeline and not to the worker's bus;
+     * in the pipeline, they are made by workers, and this metric publishes what those tell. */
+    struct nauha__outcome_writer *told;
+    struct nauha__parallel *elsewhere;
 };
 
 /* The metrics of a pipeline, in the order they were added. */

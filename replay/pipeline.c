@@ -12,6 +12,7 @@
 #include "replay/spec.h"
 
 static const struct nauha__sink_ops *const sink_table[] = {&nauha__sink_csv, &nauha__sink_gnuplot};
+#define WORKERS_MAX 1024u
 #define SINKS (sizeof sink_table / sizeof *sink_table)
 
 struct nauha__sink {
@@ -34,6 +35,7 @@ struct nauha_pipeline *nauha_pipeline_new(struct nauha_names *names) {
     if (!pipeline)
         return NULL;
     pipeline->names = names;
+    pipeline->workers = 1;
     pipeline->bus = nauha_bus_new(names);
     const struct nauha_analyzer *const *builtin =
         nauha_builtin_analyzers(&pipeline->analyzer_count);
@@ -73,6 +75,10 @@ void nauha_pipeline_free(struct nauha_pipeline *pipeline) {
 
 struct nauha_bus *nauha_pipeline_bus(struct nauha_pipeline *pipeline) {
     return pipeline->bus;
+}
+
+void nauha_pipeline_set_workers(struct nauha_pipeline *pipeline, uint32_t workers) {
+    pipeline->workers = workers < 1 ? 1 : workers > WORKERS_MAX ? WORKERS_MAX : workers;
 }
 
 enum nauha_status nauha__pipeline_check(const struct nauha_pipeline *pipeline,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* nauha replay: a trace through metrics. */
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ static const struct nauha_option replay_table[] = {
     {"output", 'o', "DIR", NULL, "write the series into this directory"},
     {"sink", 0, "SINK[,SINK]", NULL,
      "what to write: csv, gnuplot (default csv,gnuplot with -o, else csv)"},
+    {"jobs", 'j', "N", NULL, "compute on so many threads (default: all processors)"},
     {"follow", 0, NULL, NULL,
      "replay a trace while it is being written, to the end of the recording or Ctrl-C"},
     {"strict", 0, NULL, NULL, "fail on a damaged message and on a bundle that stays incomplete"},
@@ -102,6 +104,21 @@ static enum nauha_status feed(const struct opened *opened, struct nauha_pipeline
     return status;
 }
 
+/* The processors this process may use; a batch system may have lent it some of the machine's. */
+static uint64_t count_processors(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint64_t)CPU_COUNT(&set) : 1;
+}
+
+static int choose_workers(struct nauha_pipeline *pipeline, const struct invocation *invocation) {
+    int code = EXIT_FINE;
+    const uint64_t workers = nauha__get_number(invocation, "jobs", count_processors(), &code);
+    if (code == EXIT_FINE && workers == 0)
+        return nauha__usage(invocation->command, "--jobs is 0, and counts from 1");
+    nauha_pipeline_set_workers(pipeline, workers > UINT32_MAX ? UINT32_MAX : (uint32_t)workers);
+    return code;
+}
+
 static int replay(const struct opened *opened, struct nauha_pipeline *pipeline,
                   const struct invocation *invocation) {
     struct nauha_error err = NAUHA_ERROR_INIT;
@@ -136,6 +153,8 @@ int nauha__run_replay(const struct invocation *invocation) {
         fprintf(stderr, "nauha: out of memory\n");
         code = EXIT_FAILED;
     }
+    if (code == EXIT_FINE)
+        code = choose_workers(pipeline, invocation);
     if (code == EXIT_FINE) {
         if (!follows)
             warn_of_all(&opened, invocation);

@@ -133,7 +133,10 @@ struct nauha_analyzer_config {
 enum nauha_analyzer_flags {
     /* all kinds of one key and step come as one bundle; else each message alone */
     NAUHA_ANALYZER_SYNCHRONIZED = 1u << 0,
-    /* what is computed for one module never depends on another's messages */
+    /* What is computed for one module never depends on another's messages. Where the analyzer also
+     * publishes in compute alone (no step_finished, finish, lost), subscribes to nothing more and
+     * is no rule, a replay on several threads makes an instance in each of them, for some modules.
+     */
     NAUHA_ANALYZER_PER_MODULE = 1u << 1,
     /* a health rule: reports findings, and is run by `nauha check`, by default on those of its
      * default_kinds that a trace has (all of them, where it is synchronized) */

@@ -24,6 +24,14 @@ NAUHA_API void nauha_pipeline_free(struct nauha_pipeline *pipeline);
 /* Borrowed: for subscribers of the caller's own. */
 NAUHA_API struct nauha_bus *nauha_pipeline_bus(struct nauha_pipeline *pipeline);
 
+/* How many threads compute at replay, besides the caller's that delivers; 1, the default: that one
+ * does all. Metrics that look at each module alone (NAUHA_ANALYZER_PER_MODULE, without
+ * step_finished, finish and lost) are shared out between the threads by module, and each thread
+ * opens the traces once more. Everything else, subscribers of the caller's own too, runs in the
+ * caller's thread, and what is published, its order, reports and errors are the same for any
+ * number. Live, and while a trace is followed, there is one thread. */
+NAUHA_API void nauha_pipeline_set_workers(struct nauha_pipeline *pipeline, uint32_t workers);
+
 /* Adds an analyzer that SPECs may then name, besides those built in; borrowed until
  * nauha_pipeline_free. VERSION: another ABI, or larger than this one's. INVALID: too small, a
  * malformed name or table, a callback missing, or a name that is taken. */
