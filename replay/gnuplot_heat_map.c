@@ -61,10 +61,12 @@ static void write_definitions(FILE *out, const struct heat_map *map) {
             map->frame.slice);
     fputs(
         "\n# ---- reading the CSV: 1 global_step, 2 train_step, 3 epoch, 4 rank, 5 tag, 6 module, "
-        "7 slot, 8 call, 9 bin_low, 10 bin_high, 11 count ----\n"
-        "set datafile separator comma\n"
-        "set datafile missing NaN\n",
+        "7 slot, 8 call, 9 bin_low, 10 bin_high, 11 count",
         out);
+    fputs(summary->runs ? ", 12 run ----\n" : " ----\n", out);
+    fputs("set datafile separator comma\n"
+          "set datafile missing NaN\n",
+          out);
     nauha__gnuplot_define_is(out, summary);
     fprintf(out,
             "first      = %" PRIu64 "\n"
@@ -74,13 +76,14 @@ static void write_definitions(FILE *out, const struct heat_map *map) {
             "# Boxes reach a little into the next, which covers that, so that no seams show.\n"
             "overlap(low, high) = high + 0.1*(high - low)\n",
             summary->first_step);
-    fputs("# The slices to draw, read once.\n"
-          "set table $slices separator comma\n"
-          "all(n) = n > 1 ? all(n - 1).','.strcol(n) : strcol(1)\n"
-          "plot csv skip 1 using (all(11)) \\\n"
-          "    with table if slice($1)\n"
-          "unset table\n",
-          out);
+    fprintf(out,
+            "# The slices to draw, read once.\n"
+            "set table $slices separator comma\n"
+            "all(n) = n > 1 ? all(n - 1).','.strcol(n) : strcol(1)\n"
+            "plot csv skip 1 using (all(%zu)) \\\n"
+            "    with table if slice($1)\n"
+            "unset table\n",
+            nauha__series_columns(summary));
 }
 
 static void write_colours(FILE *out, const struct heat_map *map) {

@@ -9,8 +9,8 @@
 /* More boundaries than this would be a curtain: only every n-th is drawn. */
 #define EPOCHS_MAX 40u
 
-static const char *const key_arguments[NAUHA__KEY_COLUMNS] = {"module", "slot", "call", "tag",
-                                                              "rank"};
+static const char *const key_arguments[NAUHA__KEY_COLUMNS] = {"module", "slot", "call",
+                                                              "tag",    "rank", "run"};
 
 void nauha__gnuplot_quote(FILE *out, const char *text) {
     putc('\'', out);
@@ -43,10 +43,9 @@ void nauha__gnuplot_legend(const struct nauha__series_summary *summary,
     if (module[0] || summary->varies[NAUHA__KEY_MODULE])
         length = (size_t)snprintf(text, size, "%s", module[0] ? module : "(root)");
     static const char *const formats[NAUHA__KEY_COLUMNS] = {
-        [NAUHA__KEY_SLOT] = "%s%s",
-        [NAUHA__KEY_CALL] = "%scall %s",
-        [NAUHA__KEY_TAG] = "%s(%s)",
-        [NAUHA__KEY_RANK] = "%srank %s",
+        [NAUHA__KEY_SLOT] = "%s%s",  [NAUHA__KEY_CALL] = "%scall %s",
+        [NAUHA__KEY_TAG] = "%s(%s)", [NAUHA__KEY_RANK] = "%srank %s",
+        [NAUHA__KEY_RUN] = "%s%s",
     };
     for (size_t k = NAUHA__KEY_SLOT; k < NAUHA__KEY_COLUMNS && length < size; k++) {
         if (summary->varies[k] && line->text[k][0])
@@ -87,7 +86,7 @@ void nauha__gnuplot_define_is(FILE *out, const struct nauha__series_summary *sum
         if (!summary->varies[k])
             continue;
         fprintf(out, any_cut(summary, k) ? "%s same(strcol(%d), %s)" : "%s strcol(%d) eq %s",
-                first ? "" : " &&", nauha__key_columns[k], key_arguments[k]);
+                first ? "" : " &&", nauha__key_column(summary, k), key_arguments[k]);
         first = false;
     }
     putc('\n', out);

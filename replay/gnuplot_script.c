@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Rows of a line up to which every point is marked, and beyond which means are drawn. */
 #define MARKED_ROWS 60u
@@ -22,7 +23,9 @@ struct scalar_plot {
     struct nauha__gnuplot_frame frame;
     const struct nauha__line **lines; /* the ones to draw */
     size_t count;
-    size_t all;          /* lines there are */
+    size_t all;  /* lines there are */
+    bool by_run; /* a panel has a line for each run */
+    size_t panels;
     uint64_t most_rows;  /* of a line */
     uint64_t window;     /* steps averaged into one point */
     double low, high;    /* of what is drawn */
@@ -53,6 +56,62 @@ static int by_size(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+/* ---- panels of several runs ---- */
+
+static bool same_but_run(const struct nauha__line *a, const struct nauha__line *b) {
+    for (size_t k = 0; k < NAUHA__KEY_COLUMNS; k++) {
+        if (k != NAUHA__KEY_RUN && strcmp(a->text[k], b->text[k]) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Behind the last line of the panel that begins with this one. */
+static size_t end_of_panel(const struct scalar_plot *plot, size_t first) {
+    size_t end = first + 1;
+    while (plot->by_run && end < plot->count && same_but_run(plot->lines[first], plot->lines[end]))
+        end++;
+    return end;
+}
+
+/* The lines that differ in their run alone, side by side. */
+static void gather_runs(struct scalar_plot *plot) {
+    const struct nauha__line **lines = plot->lines;
+    for (size_t first = 0, end; first < plot->count; first = end) {
+        end = first + 1;
+        for (size_t i = end; i < plot->count; i++) {
+            const struct nauha__line *line = lines[i];
+            if (!same_but_run(lines[first], line))
+                continue;
+            memmove(&lines[end + 1], &lines[end], (i - end) * sizeof *lines);
+            lines[end++] = line;
+        }
+        if (++plot->panels == NAUHA__PANELS_MAX)
+            plot->count = end;
+    }
+}
+
+static bool several_panels(const struct nauha__series_summary *summary) {
+    bool others = false;
+    for (size_t k = 0; k < NAUHA__KEY_COLUMNS; k++)
+        others = others || (k != NAUHA__KEY_RUN && summary->varies[k]);
+    return others && summary->varies[NAUHA__KEY_RUN];
+}
+
+/* Which of the runs, in the order in which they come, a line is of. */
+static size_t run_of(const struct nauha__series_summary *summary, const struct nauha__line *line) {
+    const char *before = "";
+    size_t run = 0;
+    for (size_t i = 0; i < summary->line_count; i++) {
+        const char *text = summary->lines[i].text[NAUHA__KEY_RUN];
+        if (strcmp(text, line->text[NAUHA__KEY_RUN]) == 0)
+            break;
+        run += strcmp(text, before) != 0; /* the rows of a run come together */
+        before = text;
+    }
+    return run;
+}
+
 /* Chooses the lines to draw and takes their ranges. */
 static void choose_lines(struct scalar_plot *plot, const struct nauha__series_summary *summary) {
     plot->low = plot->low_positive = INFINITY;
@@ -62,7 +121,10 @@ static void choose_lines(struct scalar_plot *plot, const struct nauha__series_su
             plot->lines[plot->count++] = &summary->lines[i];
     }
     plot->all = plot->count;
-    if (plot->count > NAUHA__PANELS_MAX) {
+    plot->by_run = several_panels(summary);
+    if (plot->by_run) {
+        gather_runs(plot);
+    } else if (plot->count > NAUHA__PANELS_MAX) {
         qsort(plot->lines, plot->count, sizeof *plot->lines, by_size);
         plot->count = NAUHA__LINES_TOGETHER;
     }
@@ -79,10 +141,12 @@ static void choose_lines(struct scalar_plot *plot, const struct nauha__series_su
 static void write_columns(FILE *out, const struct scalar_plot *plot) {
     fputs(
         "\n# ---- reading the CSV: 1 global_step, 2 train_step, 3 epoch, 4 rank, 5 tag, 6 module, "
-        "7 slot, 8 call, 9 value ----\n"
-        "set datafile separator comma\n"
-        "set datafile missing NaN\n",
+        "7 slot, 8 call, 9 value",
         out);
+    fputs(plot->frame.summary->runs ? ", 10 run ----\n" : " ----\n", out);
+    fputs("set datafile separator comma\n"
+          "set datafile missing NaN\n",
+          out);
     nauha__gnuplot_define_is(out, plot->frame.summary);
     if (plot->frame.summary->regular && plot->frame.summary->line_count > 1)
         fputs(
@@ -256,37 +320,77 @@ static bool has_drawn(const struct scalar_plot *plot, const struct nauha__line *
     return plot->log ? line->positive > 0 : line->finite > 0;
 }
 
+/* Whether the key of the first panel says it for all. */
+static bool first_has_all_runs(const struct scalar_plot *plot) {
+    size_t last = 0;
+    for (size_t i = 0; i < plot->count; i++) {
+        const size_t run = run_of(plot->frame.summary, plot->lines[i]);
+        last = run > last ? run : last;
+    }
+    return end_of_panel(plot, 0) > last;
+}
+
+/* Title and axes of a panel. */
+static void begin_panel(FILE *out, const struct scalar_plot *plot, size_t panel, size_t first,
+                        bool shared) {
+    struct nauha__series_summary naming = *plot->frame.summary;
+    char legend[512];
+    naming.varies[NAUHA__KEY_RUN] = naming.varies[NAUHA__KEY_RUN] && !plot->by_run;
+    nauha__gnuplot_legend(&naming, plot->lines[first], legend, sizeof legend);
+    if (panel == 1)
+        fprintf(out, "    unset label 8; unset label 9%s\n",
+                plot->by_run && first_has_all_runs(plot) ? "; unset key" : "");
+    if (shared && plot->frame.columns > 1)
+        fprintf(out, "    set format y %s\n", panel % plot->frame.columns ? "''" : "y_format");
+    const bool bottom = panel + plot->frame.columns >= plot->panels;
+    fprintf(out, "    set format x %s; set xlabel %s\n", bottom ? "'%g'" : "''",
+            bottom ? "x_label" : "''");
+    fputs("    set title ", out);
+    nauha__gnuplot_quote(out, legend);
+}
+
+/* The lines [first, end) of a panel. */
+static void write_panel(FILE *out, const struct scalar_plot *plot, size_t first, size_t end) {
+    size_t drawn = 0;
+    for (size_t i = first; i < end; i++)
+        drawn += has_drawn(plot, plot->lines[i]);
+    fprintf(out, "%s font ',9' offset 0,-0.7\n    plot ", drawn ? "" : ".': nothing to draw'");
+    if (drawn == 0)
+        fputs("[][0.5:1] NaN notitle\n", out);
+    for (size_t i = first; drawn > 0 && i < end; i++) {
+        const size_t run = run_of(plot->frame.summary, plot->lines[i]);
+        char look[64];
+        if (!has_drawn(plot, plot->lines[i]))
+            continue;
+        snprintf(look, sizeof look, "lc rgb '%s'%s lw 1.4", colours[run % COLOURS],
+                 run / COLOURS % 2 ? " dt (7,3)" : "");
+        write_using(out, plot, plot->lines[i], true);
+        write_with(out, plot, look, "pt 7 ps 0.3");
+        if (plot->by_run) {
+            fputs(" title ", out);
+            nauha__gnuplot_quote(out, plot->lines[i]->text[NAUHA__KEY_RUN]);
+        }
+        fputs(--drawn > 0 ? ", \\\n         " : "\n", out);
+    }
+}
+
 static void write_panels(FILE *out, const struct scalar_plot *plot, bool shared) {
-    const unsigned columns = plot->frame.columns, rows = plot->frame.rows;
     const double width = plot->frame.width, height = plot->frame.height;
+    char more[64] = "";
+    if (plot->by_run && plot->count < plot->all)
+        snprintf(more, sizeof more, ".' (the first %zu panels)'", plot->panels);
     fprintf(out,
-            "    set multiplot layout %u,%u title main_title font ',13' "
+            "    set multiplot layout %u,%u title main_title%s font ',13' "
             "margins %.4f,%.4f,%.4f,%.4f spacing %.4f,%.4f\n"
             "    set label 8 y_label at screen %.4f, screen 0.5 rotate center\n"
-            "    unset key\n    set xlabel ''; set tics font ',9'\n",
-            rows, columns, 90 / width, 1 - 25 / width, 62 / height, 1 - 75 / height,
-            (shared ? 18 : 62) / width, 32 / height, 16 / width);
-    for (size_t i = 0; i < plot->count; i++) {
-        char legend[512];
-        nauha__gnuplot_legend(plot->frame.summary, plot->lines[i], legend, sizeof legend);
-        if (i == 1)
-            fputs("    unset label 8; unset label 9\n", out);
-        if (shared && columns > 1)
-            fprintf(out, "    set format y %s\n", i % columns ? "''" : "y_format");
-        const bool bottom = i + columns >= plot->count;
-        fprintf(out, "    set format x %s; set xlabel %s\n", bottom ? "'%g'" : "''",
-                bottom ? "x_label" : "''");
-        fputs("    set title ", out);
-        nauha__gnuplot_quote(out, legend);
-        fprintf(out, "%s font ',9' offset 0,-0.7\n    plot ",
-                has_drawn(plot, plot->lines[i]) ? "" : ".': nothing to draw'");
-        if (!has_drawn(plot, plot->lines[i])) {
-            fputs("[][0.5:1] NaN notitle\n", out);
-            continue;
-        }
-        write_using(out, plot, plot->lines[i], true);
-        write_with(out, plot, "lc rgb '#0072B2' lw 1.4", "pt 7 ps 0.3");
-        putc('\n', out);
+            "    %s\n    set xlabel ''; set tics font ',9'\n",
+            plot->frame.rows, plot->frame.columns, more, 90 / width, 1 - 25 / width, 62 / height,
+            1 - 75 / height, (shared ? 18 : 62) / width, 32 / height, 16 / width,
+            plot->by_run ? "set key top right font ',8' samplen 1.5" : "unset key");
+    for (size_t i = 0, panel = 0, end; i < plot->count; i = end, panel++) {
+        end = end_of_panel(plot, i);
+        begin_panel(out, plot, panel, i, shared);
+        write_panel(out, plot, i, end);
     }
 }
 
@@ -294,11 +398,13 @@ static void write_panels(FILE *out, const struct scalar_plot *plot, bool shared)
 
 static void lay_out(struct scalar_plot *plot) {
     struct nauha__gnuplot_frame *frame = &plot->frame;
-    const bool panels = plot->count > NAUHA__LINES_TOGETHER;
-    frame->columns = !panels ? 1 : plot->count <= 16 ? 4 : 5;
-    frame->rows = !panels ? 1 : (unsigned)((plot->count + frame->columns - 1) / frame->columns);
+    const bool panels = plot->by_run || plot->count > NAUHA__LINES_TOGETHER;
+    if (!plot->by_run)
+        plot->panels = panels ? plot->count : 1;
+    frame->columns = plot->panels <= 1 ? 1 : plot->panels <= 4 ? 2 : plot->panels <= 16 ? 4 : 5;
+    frame->rows = (unsigned)((plot->panels + frame->columns - 1) / frame->columns);
     frame->width = panels ? 1500 : 1100;
-    frame->height = panels ? 140 + 150 * frame->rows : 560;
+    frame->height = panels ? 140 + (frame->columns == 2 ? 250 : 150) * frame->rows : 560;
     const struct nauha__series_summary *summary = frame->summary;
     plot->window = 1;
     if (plot->most_rows > RAW_ROWS || (panels && plot->most_rows > 2 * PANEL_MEANS))

@@ -65,6 +65,7 @@ void nauha_pipeline_free(struct nauha_pipeline *pipeline) {
     for (size_t i = 0; i < pipeline->sink_count; i++)
         sink_free(pipeline->sinks[i]);
     free(pipeline->sinks);
+    free(pipeline->run);
     nauha__metrics_fini(&pipeline->metrics);
     for (size_t i = 0; i < pipeline->added_count; i++)
         free(pipeline->added[i].checked);
@@ -219,6 +220,44 @@ enum nauha_status nauha_pipeline_add_sink(struct nauha_pipeline *pipeline, const
     return nauha_error_set(err, NAUHA_UNKNOWN, "no sink \"%s\"; sinks: %s", name, list.text);
 }
 
+/* ---- several runs ---- */
+
+enum nauha_status nauha_pipeline_set_run(struct nauha_pipeline *pipeline, const char *name,
+                                         struct nauha_error *err) {
+    enum nauha_status status = nauha__pipeline_check(pipeline, NAUHA__BUILDING, "name a run", err);
+    if (status != NAUHA_OK)
+        return status;
+    char *copy = strdup(name);
+    if (!copy)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    free(pipeline->run);
+    pipeline->run = copy;
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha_pipeline_finish_into(struct nauha_pipeline *pipeline,
+                                             struct nauha_pipeline *next, struct nauha_error *err) {
+    enum nauha_status status = nauha__pipeline_check(pipeline, NAUHA__RUNNING, "finish", err);
+    if (status == NAUHA_OK)
+        status = nauha__pipeline_check(next, NAUHA__BUILDING, "take over sinks", err);
+    if (status == NAUHA_OK && (!pipeline->run || !next->run || next->sink_count > 0))
+        status = nauha_error_set(err, NAUHA_STATE,
+                                 "sinks are handed from one named run to another that has none");
+    if (status != NAUHA_OK)
+        return status;
+    status = nauha_bus_finish(pipeline->bus, err);
+    pipeline->state = status == NAUHA_OK ? NAUHA__FINISHED : NAUHA__FAILED;
+    if (status != NAUHA_OK)
+        return status;
+    free(next->sinks);
+    next->sinks = pipeline->sinks;
+    next->sink_count = pipeline->sink_count;
+    next->earlier = pipeline;
+    pipeline->sinks = NULL;
+    pipeline->sink_count = 0;
+    return NAUHA_OK;
+}
+
 /* ---- starting ---- */
 
 /* Kinds that came into the names from a trace or a training are topics too. */
@@ -278,16 +317,35 @@ static size_t count_topics(const struct nauha_pipeline *pipeline) {
     return count;
 }
 
+/* Sinks know their series by position. */
+static enum nauha_status check_same_series(const struct nauha_pipeline *pipeline,
+                                           struct nauha_error *err) {
+    const struct nauha_pipeline *earlier = pipeline->earlier;
+    const char *one, *other, *tag;
+    bool same = count_topics(pipeline) == count_topics(earlier);
+    for (size_t i = 0; same && i < count_topics(pipeline); i++) {
+        nauha_pipeline_topic(pipeline, i, &one, &tag);
+        nauha_pipeline_topic(earlier, i, &other, &tag);
+        same = strcmp(one, other) == 0;
+    }
+    return same ? NAUHA_OK
+                : nauha_error_set(err, NAUHA_INVALID,
+                                  "the metrics write other series in run \"%s\" than in run \"%s\"",
+                                  pipeline->run, earlier->run);
+}
+
 /* Tells a sink all series, starts it and subscribes it. */
 static enum nauha_status start_sink(struct nauha_pipeline *pipeline, const struct nauha__sink *sink,
                                     struct nauha_error *err) {
     const struct nauha__metrics *metrics = &pipeline->metrics;
     enum nauha_status status = NAUHA_OK;
-    for (size_t i = 0; i < metrics->count; i++) {
+    if (pipeline->run && sink->ops->set_run)
+        sink->ops->set_run(sink->self, pipeline->run);
+    for (size_t i = 0; i < metrics->count && !pipeline->earlier; i++) {
         for (size_t j = 0; j < metrics->list[i]->topic_count && status == NAUHA_OK; j++)
             status = sink->ops->add_series(sink->self, &metrics->list[i]->topics[j]->series, err);
     }
-    if (status == NAUHA_OK)
+    if (status == NAUHA_OK && !pipeline->earlier)
         status = sink->ops->start(sink->self, err);
     size_t series = 0;
     for (size_t i = 0; sink->ops->take && i < metrics->count; i++) {
@@ -348,6 +406,8 @@ static enum nauha_status start(struct nauha_pipeline *pipeline, struct nauha_err
      * same topic: what a message sets off is then written behind it. */
     for (size_t i = 0; i < pipeline->metrics.count && status == NAUHA_OK; i++)
         status = nauha__metric_check(pipeline->metrics.list[i], err);
+    if (status == NAUHA_OK && pipeline->earlier)
+        status = check_same_series(pipeline, err);
     for (size_t i = 0; i < pipeline->sink_count && status == NAUHA_OK; i++)
         status = start_sink(pipeline, pipeline->sinks[i], err);
     return status == NAUHA_OK ? subscribe_metrics(pipeline, err) : status;
@@ -431,9 +491,27 @@ bool nauha_pipeline_metric(const struct nauha_pipeline *pipeline, size_t positio
     return true;
 }
 
+/* Where there are several runs, what is to be said of one says of which. */
+struct named_lines {
+    const char *run;
+    void (*line)(void *context, const char *text);
+    void *context;
+};
+
+static void name_line(void *context, const char *text) {
+    const struct named_lines *named = context;
+    char *whole = NULL;
+    if (asprintf(&whole, "%s: %s", named->run, text) < 0)
+        return;
+    named->line(named->context, whole);
+    free(whole);
+}
+
 void nauha_pipeline_report(const struct nauha_pipeline *pipeline,
                            void (*line)(void *context, const char *text), void *context) {
     for (size_t i = 0; i < pipeline->sink_count; i++)
         pipeline->sinks[i]->ops->report(pipeline->sinks[i]->self, line, context);
-    nauha_bus_report(pipeline->bus, line, context);
+    struct named_lines named = {pipeline->run, line, context};
+    nauha_bus_report(pipeline->bus, named.run ? name_line : line,
+                     named.run ? (void *)&named : context);
 }

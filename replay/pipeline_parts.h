@@ -27,6 +27,8 @@ struct nauha_pipeline {
     struct nauha__metrics metrics;
     struct nauha__sink **sinks;
     size_t sink_count;
+    const struct nauha_pipeline *earlier; /* whose sinks these were; NULL: they are new */
+    char *run;                            /* NULL: there is only one */
     struct nauha__port *ports;
     size_t port_count;
     enum nauha__state state;

@@ -12,11 +12,18 @@
 #include "nauha/internal/arithmetic.h"
 #include "replay/csv.h"
 
-const int nauha__key_columns[NAUHA__KEY_COLUMNS] = {
-    [NAUHA__KEY_MODULE] = NAUHA__COLUMN_MODULE, [NAUHA__KEY_SLOT] = NAUHA__COLUMN_SLOT,
-    [NAUHA__KEY_CALL] = NAUHA__COLUMN_CALL,     [NAUHA__KEY_TAG] = NAUHA__COLUMN_TAG,
-    [NAUHA__KEY_RANK] = NAUHA__COLUMN_RANK,
-};
+size_t nauha__series_columns(const struct nauha__series_summary *summary) {
+    return (summary->histogram ? NAUHA__COLUMN_COUNT : (size_t)NAUHA__COLUMN_VALUE) + summary->runs;
+}
+
+int nauha__key_column(const struct nauha__series_summary *summary, size_t key) {
+    static const int columns[NAUHA__KEY_COLUMNS] = {
+        [NAUHA__KEY_MODULE] = NAUHA__COLUMN_MODULE, [NAUHA__KEY_SLOT] = NAUHA__COLUMN_SLOT,
+        [NAUHA__KEY_CALL] = NAUHA__COLUMN_CALL,     [NAUHA__KEY_TAG] = NAUHA__COLUMN_TAG,
+        [NAUHA__KEY_RANK] = NAUHA__COLUMN_RANK,
+    };
+    return key == NAUHA__KEY_RUN ? (int)nauha__series_columns(summary) : columns[key];
+}
 
 /* The key texts of a line, one after the other with their zeros, to its position in lines. */
 struct line_entry {
@@ -32,8 +39,8 @@ struct scan {
     size_t line_room, epoch_room;
     size_t period; /* rows until the first line came again; 0: it has not */
     bool irregular;
-    uint64_t epoch; /* the highest so far */
-    char key[NAUHA__CSV_ROW_MAX];
+    uint64_t epoch;                   /* the highest so far */
+    char key[NAUHA__CSV_ROW_MAX + 1]; /* of a row, and the end of the run that it may lack */
 };
 
 void nauha__series_fini(struct nauha__series_summary *summary) {
@@ -54,6 +61,13 @@ static enum nauha_status bad_row(const struct scan *scan, const char *what,
 
 static enum nauha_status no_memory(struct nauha_error *err) {
     return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+}
+
+/* What the current row has in a key column; "" for the run where there is only one. */
+static const char *key_text(const struct scan *scan, size_t key) {
+    if (key == NAUHA__KEY_RUN && !scan->summary->runs)
+        return "";
+    return scan->reader.fields[nauha__key_column(scan->summary, key) - 1];
 }
 
 /* Makes room for one more element; false when out of memory. */
@@ -81,7 +95,7 @@ static struct nauha__line *add_line(struct scan *scan, size_t key_length) {
     struct line_entry *entry = malloc(sizeof *entry + key_length);
     bool whole = entry != NULL;
     for (size_t k = 0; k < NAUHA__KEY_COLUMNS; k++) {
-        line->text[k] = strdup(scan->reader.fields[nauha__key_columns[k] - 1]);
+        line->text[k] = strdup(key_text(scan, k));
         whole = whole && line->text[k];
     }
     if (!whole) {
@@ -100,7 +114,7 @@ static struct nauha__line *add_line(struct scan *scan, size_t key_length) {
 static struct nauha__line *find_line(struct scan *scan) {
     size_t length = 0;
     for (size_t k = 0; k < NAUHA__KEY_COLUMNS; k++) {
-        const char *text = scan->reader.fields[nauha__key_columns[k] - 1];
+        const char *text = key_text(scan, k);
         const size_t bytes = strlen(text) + 1;
         memcpy(scan->key + length, text, bytes); /* fits: together they are part of one row */
         length += bytes;
@@ -217,9 +231,7 @@ static void take_order(struct scan *scan, const struct nauha__line *line) {
 }
 
 static enum nauha_status take_row(struct scan *scan, struct nauha_error *err) {
-    const size_t columns =
-        scan->summary->histogram ? NAUHA__COLUMN_COUNT : (size_t)NAUHA__COLUMN_VALUE;
-    if (scan->reader.count != columns)
+    if (scan->reader.count != nauha__series_columns(scan->summary))
         return bad_row(scan, "has not as many fields as the header", err);
     uint64_t step, epoch;
     if (nauha__parse_u64(scan->reader.fields[NAUHA__COLUMN_STEP - 1], &step, NULL) != NAUHA_OK ||
@@ -243,8 +255,10 @@ static enum nauha_status take_header(struct scan *scan, struct nauha_error *err)
     enum nauha_status status = nauha__csv_next(&scan->reader, err);
     if (status != NAUHA_OK && status != NAUHA_END)
         return status;
-    const size_t count = status == NAUHA_END ? 0 : scan->reader.count;
+    size_t count = status == NAUHA_END ? 0 : scan->reader.count;
     const char *const *fields = scan->reader.fields;
+    scan->summary->runs = count > 0 && strcmp(fields[count - 1], NAUHA__CSV_RUN_COLUMN) == 0;
+    count -= scan->summary->runs;
     bool good = count == 9 || count == 11;
     for (size_t i = 0; good && i < 8; i++)
         good = strcmp(fields[i], names[i]) == 0;

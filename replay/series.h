@@ -16,6 +16,8 @@
 #define NAUHA__CSV_KEY_COLUMNS "global_step,train_step,epoch,rank,tag,module,slot,call"
 #define NAUHA__CSV_SCALAR_COLUMNS "value"
 #define NAUHA__CSV_HISTOGRAM_COLUMNS "bin_low,bin_high,count"
+/* Behind those, where the series is of several runs. */
+#define NAUHA__CSV_RUN_COLUMN "run"
 
 /* Column numbers, from 1 as gnuplot counts them. */
 enum nauha__csv_column {
@@ -33,9 +35,15 @@ enum nauha__csv_column {
 };
 
 /* The columns that tell one line of a picture from another, in the order of `text` below. */
-#define NAUHA__KEY_COLUMNS 5u
-extern const int nauha__key_columns[NAUHA__KEY_COLUMNS];
-enum { NAUHA__KEY_MODULE, NAUHA__KEY_SLOT, NAUHA__KEY_CALL, NAUHA__KEY_TAG, NAUHA__KEY_RANK };
+#define NAUHA__KEY_COLUMNS 6u
+enum {
+    NAUHA__KEY_MODULE,
+    NAUHA__KEY_SLOT,
+    NAUHA__KEY_CALL,
+    NAUHA__KEY_TAG,
+    NAUHA__KEY_RANK,
+    NAUHA__KEY_RUN
+};
 
 /* Values from here on are not drawn; the scripts have the same number. */
 #define NAUHA__DRAWN_MAX 1e300
@@ -58,6 +66,7 @@ struct nauha__line {
 
 struct nauha__series_summary {
     bool histogram;
+    bool runs; /* it has the column of runs */
     uint64_t rows;
     struct nauha__line *lines; /* in order of first appearance */
     size_t line_count;
@@ -69,6 +78,11 @@ struct nauha__series_summary {
     size_t epoch_count;
     uint64_t not_finite, not_positive; /* values that are, and finite values that are not > 0 */
 };
+
+/* The number of a key column in this series. */
+int nauha__key_column(const struct nauha__series_summary *summary, size_t key);
+/* How many columns there are. */
+size_t nauha__series_columns(const struct nauha__series_summary *summary);
 
 /* Reads a CSV that the csv sink wrote. FORMAT: it is something else, naming the row; IO; NOMEM.
  * Release summary with nauha__series_fini. */

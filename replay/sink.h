@@ -24,6 +24,10 @@ struct nauha__sink_ops {
     /* Before start, in order; the n-th call makes series n. */
     enum nauha_status (*add_series)(void *self, const struct nauha__series *series,
                                     struct nauha_error *err);
+    /* Names the run that is taken from here on, borrowed until the next call. Called before start,
+     * the series tell their runs apart; else never. NULL for a sink that works on the files of
+     * another. */
+    void (*set_run)(void *self, const char *run);
     enum nauha_status (*start)(void *self, struct nauha_error *err);
     /* A message of series n; NULL for a sink that works on the files of another. */
     enum nauha_status (*take)(void *self, size_t series, struct nauha_message *message,

@@ -9,6 +9,7 @@
  *   metric,global_step,train_step,epoch,rank,tag,module,slot,call,value
  * and, where any metric publishes histograms, bin_low,bin_high,count behind that on every row:
  * empty for scalars, while `value` is empty for bins.
+ * Where several runs are told apart, every header and row ends with a column `run`.
  */
 #include "replay/sink.h"
 
@@ -43,6 +44,7 @@ struct csv_sink {
     char *directory; /* NULL: standard output */
     struct csv_series *series;
     size_t count;
+    const char *run; /* borrowed; NULL: there is only one */
     bool any_histogram;
     bool finished;
     struct csv_file output; /* standard output */
@@ -179,14 +181,20 @@ static enum nauha_status csv_add_series(void *self, const struct nauha__series *
     return NAUHA_OK;
 }
 
+static void csv_set_run(void *self, const char *run) {
+    struct csv_sink *sink = self;
+    sink->run = run;
+}
+
 static enum nauha_status csv_start(void *self, struct nauha_error *err) {
     struct csv_sink *sink = self;
+    const char *run_column = sink->run ? "," NAUHA__CSV_RUN_COLUMN : "";
     if (!sink->directory) {
         enum nauha_status status = open_output(&sink->output, err);
         if (status == NAUHA_OK)
-            fprintf(sink->output.file, "metric,%s,%s%s\n", NAUHA__CSV_KEY_COLUMNS,
+            fprintf(sink->output.file, "metric,%s,%s%s%s\n", NAUHA__CSV_KEY_COLUMNS,
                     NAUHA__CSV_SCALAR_COLUMNS,
-                    sink->any_histogram ? "," NAUHA__CSV_HISTOGRAM_COLUMNS : "");
+                    sink->any_histogram ? "," NAUHA__CSV_HISTOGRAM_COLUMNS : "", run_column);
         return status;
     }
     enum nauha_status status = nauha__make_directory(sink->directory, err);
@@ -194,9 +202,10 @@ static enum nauha_status csv_start(void *self, struct nauha_error *err) {
         struct csv_series *series = &sink->series[i];
         status = open_file(&series->file, sink->directory, series->name, err);
         if (status == NAUHA_OK)
-            fprintf(series->file.file, "%s,%s\n", NAUHA__CSV_KEY_COLUMNS,
+            fprintf(series->file.file, "%s,%s%s\n", NAUHA__CSV_KEY_COLUMNS,
                     series->form == NAUHA_FORM_HISTOGRAM ? NAUHA__CSV_HISTOGRAM_COLUMNS
-                                                         : NAUHA__CSV_SCALAR_COLUMNS);
+                                                         : NAUHA__CSV_SCALAR_COLUMNS,
+                    run_column);
     }
     return status;
 }
@@ -221,12 +230,23 @@ static void write_double(const struct csv_sink *sink, FILE *file, double value) 
     fwrite(text, 1, nauha__double_text(value, sink->c_locale, text), file);
 }
 
+/* What is behind the value: the run, and the end of the row. */
+static void write_end(const struct csv_sink *sink, FILE *file) {
+    if (sink->run) {
+        putc(',', file);
+        nauha__csv_field(file, sink->run);
+    }
+    putc('\n', file);
+}
+
 static void write_message(const struct csv_sink *sink, struct csv_series *series, FILE *file,
                           const struct nauha_message_info *info, const double *data) {
     if (series->form != NAUHA_FORM_HISTOGRAM) {
         write_key(sink, series, file, info);
         write_double(sink, file, data[0]);
-        fputs(!sink->directory && sink->any_histogram ? ",,,\n" : "\n", file);
+        if (!sink->directory && sink->any_histogram)
+            fputs(",,,", file);
+        write_end(sink, file);
         series->rows++;
         return;
     }
@@ -239,7 +259,7 @@ static void write_message(const struct csv_sink *sink, struct csv_series *series
         write_double(sink, file, data[1]);
         putc(',', file);
         write_double(sink, file, data[2]);
-        putc('\n', file);
+        write_end(sink, file);
         series->rows++;
     }
 }
@@ -321,6 +341,7 @@ const struct nauha__sink_ops nauha__sink_csv = {
     .name = "csv",
     .create = csv_create,
     .add_series = csv_add_series,
+    .set_run = csv_set_run,
     .start = csv_start,
     .take = csv_take,
     .flush = csv_flush,

@@ -156,6 +156,7 @@ const struct nauha__sink_ops nauha__sink_gnuplot = {
     .name = "gnuplot",
     .create = gnuplot_create,
     .add_series = gnuplot_add_series,
+    .set_run = NULL,
     .start = gnuplot_start,
     .take = NULL,
     .flush = NULL,

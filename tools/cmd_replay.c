@@ -3,11 +3,12 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tools/follow.h"
 #include "tools/metrics.h"
-#include "tools/opened.h"
+#include "tools/runs.h"
 #include "tools/terminal.h"
 
 static const struct nauha_option replay_table[] = {
@@ -91,9 +92,10 @@ static void warn_of_all(const struct opened *opened, const struct invocation *in
 }
 
 static enum nauha_status feed(const struct opened *opened, struct nauha_pipeline *pipeline,
-                              const struct invocation *invocation, struct nauha_error *err) {
+                              const char *what, const struct invocation *invocation,
+                              struct nauha_error *err) {
     struct progress progress;
-    nauha__progress_begin(&progress, "replaying", "messages", invocation->quiet);
+    nauha__progress_begin(&progress, what, "messages", invocation->quiet);
     const enum nauha_status status =
         nauha__has(invocation, "follow")
             ? nauha_pipeline_follow(pipeline, opened->traces, opened->trace_count, opened->selector,
@@ -119,27 +121,88 @@ static int choose_workers(struct nauha_pipeline *pipeline, const struct invocati
     return code;
 }
 
-static int replay(const struct opened *opened, struct nauha_pipeline *pipeline,
-                  const struct invocation *invocation) {
+/* A pipeline for each run, kept to the end: the sinks go from one to the next. */
+struct replay {
+    const struct invocation *invocation;
+    struct runs runs;
+    struct nauha_pipeline **pipelines;
+};
+
+static void print_line(void *context, const char *text) {
+    (void)context;
+    fprintf(stderr, "%s\n", text);
+}
+
+/* Makes the pipeline of a run, with the sinks of the run before it. */
+static int make_pipeline(struct replay *replay, size_t which, struct nauha_error *err) {
+    const struct run *run = &replay->runs.list[which];
+    struct nauha_pipeline *pipeline = nauha_pipeline_new(run->opened.names);
+    replay->pipelines[which] = pipeline;
+    if (!pipeline) {
+        nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha__fail(err);
+    }
+    nauha_bus_set_strict(nauha_pipeline_bus(pipeline), nauha__has(replay->invocation, "strict"));
+    if (replay->runs.count > 1 && nauha_pipeline_set_run(pipeline, run->name, err) != NAUHA_OK)
+        return nauha__fail(err);
+    const int code = choose_workers(pipeline, replay->invocation);
+    if (code != EXIT_FINE || which == 0)
+        return code;
+    if (nauha_pipeline_finish_into(replay->pipelines[which - 1], pipeline, err) != NAUHA_OK) {
+        nauha__fail(err);
+        return EXIT_FAILED;
+    }
+    nauha__opened_close(&replay->runs.list[which - 1].opened);
+    if (!replay->invocation->quiet)
+        nauha_pipeline_report(replay->pipelines[which - 1], print_line, NULL);
+    return EXIT_FINE;
+}
+
+static int replay_run(struct replay *replay, size_t which) {
+    const struct invocation *invocation = replay->invocation;
+    struct opened *opened = &replay->runs.list[which].opened;
     struct nauha_error err = NAUHA_ERROR_INIT;
-    if (nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err) != NAUHA_OK)
+    char what[96] = "replaying";
+    if (replay->runs.count > 1)
+        snprintf(what, sizeof what, "replaying %.80s", replay->runs.list[which].name);
+    int code = make_pipeline(replay, which, &err);
+    if (code != EXIT_FINE)
+        return code;
+    if (nauha__metrics_start(replay->pipelines[which], invocation,
+                             nauha__get(invocation, "output", NULL), &err) != NAUHA_OK)
         return nauha__fail(&err);
-    nauha_bus_set_strict(nauha_pipeline_bus(pipeline), nauha__has(invocation, "strict"));
-    if (nauha__metrics_start(pipeline, invocation, nauha__get(invocation, "output", NULL), &err) !=
-        NAUHA_OK)
-        return nauha__fail(&err);
-    if (feed(opened, pipeline, invocation, &err) != NAUHA_OK) {
+    if (feed(opened, replay->pipelines[which], what, invocation, &err) != NAUHA_OK) {
         nauha__fail(&err);
         return EXIT_FAILED; /* the traces are at fault, not the command line */
     }
-    /* What is to be said of a trace that was written in the meantime is known only now. */
-    if (nauha__has(invocation, "follow") && !nauha__follow_interrupted())
-        warn_of_all(opened, invocation);
-    return nauha__metrics_finish(pipeline, invocation);
+    return EXIT_FINE;
+}
+
+static int replay_runs(struct replay *replay) {
+    const struct invocation *invocation = replay->invocation;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    const bool follows = nauha__has(invocation, "follow");
+    int code = EXIT_FINE;
+    for (size_t i = 0; i < replay->runs.count; i++) {
+        const struct opened *opened = &replay->runs.list[i].opened;
+        if (nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err) != NAUHA_OK)
+            return nauha__fail(&err);
+        if (!follows)
+            warn_of_all(opened, invocation);
+    }
+    for (size_t i = 0; i < replay->runs.count && code == EXIT_FINE; i++) {
+        code = replay_run(replay, i);
+        /* What is to be said of a trace that was written in the meantime is known only now. */
+        if (code == EXIT_FINE && follows && !nauha__follow_interrupted())
+            warn_of_all(&replay->runs.list[i].opened, invocation);
+    }
+    return code == EXIT_FINE
+               ? nauha__metrics_finish(replay->pipelines[replay->runs.count - 1], invocation)
+               : code;
 }
 
 int nauha__run_replay(const struct invocation *invocation) {
-    struct opened opened;
+    struct replay replay = {.invocation = invocation};
     if (!nauha__has(invocation, "metric"))
         return usage_without_metric(invocation->command);
     if (!invocation->python && nauha__metrics_need_python(invocation))
@@ -147,21 +210,20 @@ int nauha__run_replay(const struct invocation *invocation) {
     const bool follows = nauha__has(invocation, "follow");
     if (follows)
         nauha__follow_begin();
-    int code = nauha__opened_init(&opened, invocation);
-    struct nauha_pipeline *pipeline = code == EXIT_FINE ? nauha_pipeline_new(opened.names) : NULL;
-    if (code == EXIT_FINE && !pipeline) {
-        fprintf(stderr, "nauha: out of memory\n");
-        code = EXIT_FAILED;
+    int code = nauha__runs_init(&replay.runs, invocation);
+    if (code == EXIT_FINE) {
+        replay.pipelines = calloc(replay.runs.count, sizeof *replay.pipelines);
+        if (!replay.pipelines) {
+            fprintf(stderr, "nauha: out of memory\n");
+            code = EXIT_FAILED;
+        }
     }
     if (code == EXIT_FINE)
-        code = choose_workers(pipeline, invocation);
-    if (code == EXIT_FINE) {
-        if (!follows)
-            warn_of_all(&opened, invocation);
-        code = replay(&opened, pipeline, invocation);
-    }
-    nauha_pipeline_free(pipeline);
-    nauha__opened_fini(&opened);
+        code = replay_runs(&replay);
+    for (size_t i = replay.runs.count; replay.pipelines && i-- > 0;)
+        nauha_pipeline_free(replay.pipelines[i]);
+    free(replay.pipelines);
+    nauha__runs_fini(&replay.runs);
     if (follows)
         nauha__follow_end();
     return code;

@@ -53,7 +53,7 @@ const struct command nauha__commands[] = {
      .run = nauha__run_train},
     {.name = "replay",
      .summary = "feed a trace through metrics",
-     .arguments = "TRACE...",
+     .arguments = "TRACE|DIR...",
      .description =
          "Feeds the chosen messages of a trace through the metrics named by SPECs, "
          "NAME:KIND[,KIND...][:key=value...], in order of publication. Only what a metric needs is "
@@ -61,13 +61,18 @@ const struct command nauha__commands[] = {
          "TOPIC.gp, TOPIC.svg and TOPIC.png; without, CSV goes to standard output with a leading "
          "metric column. \"nauha analyzers\" lists the metrics. The traces of a distributed "
          "training, one of each rank, are replayed together: step by step, and within a step rank "
-         "by rank. With --follow, the messages of a recording that is going on come as it flushes "
+         "by rank. Traces of different trainings, or all traces of a directory, are replayed one "
+         "training after the other; every row then ends with the name of its run, and a picture "
+         "has "
+         "a line for each. With --follow, the messages of a recording that is going on come as it "
+         "flushes "
          "them; the results are those of a replay after its end.",
      .examples =
          "nauha replay run.h5 --metric loss --metric ratio:weight_updates,weights -o series\n"
          "nauha replay run.h5 --metric norm:layer_gradients:order=inf --steps 100:200\n"
          "nauha replay run.h5 --metric loss --follow\n"
-         "nauha replay run.rank*.h5 --metric norm:weight_gradients -o series",
+         "nauha replay run.rank*.h5 --metric norm:weight_gradients -o series\n"
+         "nauha replay sweep --metric loss -o compared",
      .min_arguments = 1,
      .max_arguments = SIZE_MAX,
      .groups = {&nauha__replay_options, &nauha__select_options, &nauha__plugin_options},

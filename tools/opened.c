@@ -30,20 +30,26 @@ enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
 }
 
 int nauha__opened_init(struct opened *opened, const struct invocation *invocation) {
+    return nauha__opened_paths(opened, invocation, invocation->arguments,
+                               invocation->argument_count);
+}
+
+int nauha__opened_paths(struct opened *opened, const struct invocation *invocation,
+                        const char *const *paths, size_t count) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     enum nauha_status (*open)(const char *, struct nauha_names *, struct nauha_trace **,
                               struct nauha_error *) =
         nauha__has(invocation, "follow") ? nauha__follow_open : nauha_trace_open;
     *opened = (struct opened){.names = nauha_names_new(), .selector = nauha_selector_new()};
-    opened->traces = calloc(invocation->argument_count, sizeof *opened->traces);
+    opened->traces = calloc(count, sizeof *opened->traces);
     if (!opened->names || !opened->selector || !opened->traces) {
         nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
         return nauha__fail(&err);
     }
     if (nauha__apply_selection(opened->selector, invocation, &err) != NAUHA_OK)
         return nauha__fail(&err);
-    for (size_t i = 0; i < invocation->argument_count; i++) {
-        if (open(invocation->arguments[i], opened->names, &opened->traces[i], &err) != NAUHA_OK) {
+    for (size_t i = 0; i < count; i++) {
+        if (open(paths[i], opened->names, &opened->traces[i], &err) != NAUHA_OK) {
             nauha__fail(&err);
             return EXIT_FAILED; /* the file is at fault, not the command line */
         }
@@ -55,9 +61,15 @@ int nauha__opened_init(struct opened *opened, const struct invocation *invocatio
     return EXIT_FINE;
 }
 
-void nauha__opened_fini(struct opened *opened) {
+void nauha__opened_close(struct opened *opened) {
     for (size_t i = 0; i < opened->trace_count; i++)
         nauha_trace_close(opened->traces[i]);
+    opened->trace_count = 0;
+    opened->trace = NULL;
+}
+
+void nauha__opened_fini(struct opened *opened) {
+    nauha__opened_close(opened);
     free(opened->traces);
     nauha_selector_free(opened->selector);
     nauha_names_free(opened->names);

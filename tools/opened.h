@@ -12,7 +12,7 @@
 struct opened {
     struct nauha_names *names;
     struct nauha_trace *trace;   /* the first one */
-    struct nauha_trace **traces; /* one for each argument */
+    struct nauha_trace **traces; /* one for each argument, or path */
     size_t trace_count;
     struct nauha_selector *selector;
 };
@@ -21,6 +21,11 @@ struct opened {
  * nauha__opened_fini in any case. */
 int nauha__opened_init(struct opened *opened, const struct invocation *invocation);
 void nauha__opened_fini(struct opened *opened);
+/* The same for traces that are not the arguments themselves. */
+int nauha__opened_paths(struct opened *opened, const struct invocation *invocation,
+                        const char *const *paths, size_t count);
+/* Closes the traces before that; the names stay. */
+void nauha__opened_close(struct opened *opened);
 
 /* Sets the selector's options that were given. */
 enum nauha_status nauha__apply_selection(struct nauha_selector *selector,

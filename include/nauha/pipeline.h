@@ -127,6 +127,19 @@ NAUHA_API enum nauha_status nauha_pipeline_check_ranks(struct nauha_trace *const
 NAUHA_API enum nauha_status nauha_pipeline_finish(struct nauha_pipeline *pipeline,
                                                   struct nauha_error *err);
 
+/* Several trainings into the same series, one run after the other, each through a pipeline of its
+ * own: metrics begin anew, and names may mean something else. Every run is named before its
+ * pipeline starts; each CSV then ends with a column `run`, and pictures have a line for each. The
+ * first pipeline is given the sinks; nauha_pipeline_finish_into ends its run and hands them on to
+ * the next, which was given the same metrics and has not started (INVALID at its start: they
+ * publish other series than before); the last one ends with nauha_pipeline_finish. Pipelines are
+ * freed after those that took over from them. name is copied. STATE: called out of this order. */
+NAUHA_API enum nauha_status nauha_pipeline_set_run(struct nauha_pipeline *pipeline,
+                                                   const char *name, struct nauha_error *err);
+NAUHA_API enum nauha_status nauha_pipeline_finish_into(struct nauha_pipeline *pipeline,
+                                                       struct nauha_pipeline *next,
+                                                       struct nauha_error *err);
+
 /* How many topics the metrics publish, once the pipeline has started, and each one's kind, by
  * position in the order of the metrics; *series is its name in files and tables, *tag that of its
  * messages, both borrowed until nauha_pipeline_free. NAUHA_NONE past the end. */
