@@ -27,6 +27,8 @@
     X(effective_rank)                                                                              \
     X(stable_rank)                                                                                 \
     X(alpha)                                                                                       \
+    X(svcca)                                                                                       \
+    X(cka)                                                                                         \
     X(loss)                                                                                        \
     X(train_accuracy)                                                                              \
     X(test_accuracy)                                                                               \

@@ -16,40 +16,46 @@
 #include "analyzers/linalg/linalg.h"
 #include "nauha/analyzer.h"
 
-/* The directory of the program or library that this code is in, with its slash; "" if unknown. */
-static inline void linalg_own_directory(char *directory, size_t size) {
-    static const char here = 0;
-    Dl_info info;
-    void *found = NULL;
-    directory[0] = '\0';
-    if (!dladdr1(&here, &info, &found, RTLD_DL_LINKMAP))
-        return;
-    /* The program itself has no name. */
-    const struct link_map *map = found;
-    char *path = realpath(map->l_name[0] ? map->l_name : "/proc/self/exe", NULL);
+/* The directory of a file, with its slash; "" if it is not there. */
+static inline void linalg_directory(const char *file, char *directory, size_t size) {
+    char *path = realpath(file, NULL);
     char *slash = path ? strrchr(path, '/') : NULL;
-    if (slash) {
+    directory[0] = '\0';
+    if (slash && (size_t)(slash + 1 - path) < size) {
         slash[1] = '\0';
-        if (strlen(path) < size)
-            strcpy(directory, path);
+        strcpy(directory, path);
     }
     free(path);
 }
 
-/* Stays loaded once it is: what another instance finds again. */
-static inline void *linalg_open(void) {
+/* NULL: not near this file. */
+static inline void *linalg_open_near(const char *file, int flags) {
     /* Of a build or a package of Python; of an installed program, library, Python's program. */
     static const char *const places[] = {"", "../lib/nauha/", "nauha/", "../"};
-    const int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
     char directory[PATH_MAX], path[PATH_MAX + 64];
-    linalg_own_directory(directory, sizeof directory);
-    for (size_t i = 0; directory[0] && i < sizeof places / sizeof *places; i++) {
+    void *module = NULL;
+    linalg_directory(file, directory, sizeof directory);
+    for (size_t i = 0; directory[0] && !module && i < sizeof places / sizeof *places; i++) {
         snprintf(path, sizeof path, "%s%s" LINALG_MODULE, directory, places[i]);
-        void *module = dlopen(path, flags);
-        if (module)
-            return module;
+        module = dlopen(path, flags);
     }
-    return dlopen(LINALG_MODULE, flags);
+    return module;
+}
+
+/* Near the library that this code is in, near the program, or where the system looks. Stays loaded
+ * once it is: what another instance finds again. */
+static inline void *linalg_open(void) {
+    static const char here = 0;
+    const int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
+    Dl_info info;
+    void *module = NULL, *found = NULL;
+    if (dladdr1(&here, &info, &found, RTLD_DL_LINKMAP)) {
+        const struct link_map *map = found;
+        module = map->l_name[0] ? linalg_open_near(map->l_name, flags) : NULL;
+    }
+    if (!module)
+        module = linalg_open_near("/proc/self/exe", flags);
+    return module ? module : dlopen(LINALG_MODULE, flags);
 }
 
 /* *linalg stays valid. UNAVAILABLE: it is not there, or of another version. */

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Bases of what a matrix spans, and products of matrices. */
+#include <float.h>
 #include <string.h>
 
 #include "analyzers/linalg/blas.h"
 
 /* How many of the values, largest first, have a fraction of the sum of squares; 0: they are zero.
- */
-static size_t count_for(const double *values, size_t count, double fraction) {
+ * What is rounding and no direction does not count. */
+static size_t count_for(const double *values, size_t count, size_t longer, double fraction) {
+    const double negligible = DBL_EPSILON * (double)longer * values[0];
     double all = 0, sum = 0;
     for (size_t i = count; i-- > 0;)
         all += values[i] * values[i];
-    if (!(all > 0))
-        return 0;
     size_t kept = 0;
-    while (kept < count && (kept == 0 || sum < fraction * all)) {
-        if (values[kept] == 0)
-            break;
+    while (kept < count && values[kept] > negligible && (kept == 0 || sum < fraction * all)) {
         sum += values[kept] * values[kept];
         kept++;
     }
@@ -27,26 +25,30 @@ static size_t count_for(const double *values, size_t count, double fraction) {
 enum nauha_status linalg_basis(double *a, size_t rows, size_t columns, double fraction,
                                double *basis, size_t *rank) {
     const size_t smaller = linalg_smaller(rows, columns);
-    int m = (int)columns, n = (int)rows, k = (int)smaller, one = 1, info = 0, work_size = -1;
-    double wanted = 0, nothing = 0;
-    double *values = linalg_doubles(smaller, 1), *work = NULL;
+    int m = (int)columns, n = (int)rows, k = (int)smaller, info = 0, work_size = -1;
+    double wanted = 0;
+    double *values = linalg_doubles(smaller, 1), *others = linalg_doubles(columns, smaller);
+    int *integers = calloc(smaller, 8 * sizeof *integers);
+    double *work = NULL;
     *rank = 0;
-    if (values) {
-        LAPACK_dgesvd("N", "S", &m, &n, a, &m, values, &nothing, &one, basis, &k, &wanted,
-                      &work_size, &info);
+    if (values && others && integers) {
+        LAPACK_dgesdd("S", &m, &n, a, &m, values, others, &m, basis, &k, &wanted, &work_size,
+                      integers, &info);
         work_size = (int)wanted;
         work = linalg_doubles((size_t)work_size, 1);
     }
     if (work)
-        LAPACK_dgesvd("N", "S", &m, &n, a, &m, values, &nothing, &one, basis, &k, work, &work_size,
+        LAPACK_dgesdd("S", &m, &n, a, &m, values, others, &m, basis, &k, work, &work_size, integers,
                       &info);
     const enum nauha_status status = !work ? NAUHA_NOMEM : info ? NAUHA_SUBSCRIBER : NAUHA_OK;
     if (status == NAUHA_OK) {
-        *rank = count_for(values, smaller, fraction);
+        *rank = count_for(values, smaller, rows > columns ? rows : columns, fraction);
         for (size_t row = 0; *rank < smaller && row < rows; row++)
             memmove(basis + row * *rank, basis + row * smaller, *rank * sizeof *basis);
     }
     free(values);
+    free(others);
+    free(integers);
     free(work);
     return status;
 }
