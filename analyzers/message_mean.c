@@ -5,7 +5,7 @@
 /* One topic in the step that is open. */
 struct accumulator {
     uint64_t count;
-    double sum;
+    double sum, lost;                 /* what rounding took from it */
     struct nauha_message_info stamps; /* of the last message */
 };
 
@@ -36,13 +36,24 @@ static enum nauha_status create(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
+/* A. Neumaier's summation (1974): the error does not grow with the number of values. */
+static void add(struct accumulator *open, double value) {
+    const double sum = open->sum + value;
+    open->lost +=
+        fabs(open->sum) >= fabs(value) ? (open->sum - sum) + value : (value - sum) + open->sum;
+    open->sum = sum;
+    open->count++;
+}
+
 static enum nauha_status publish(struct message_mean *mean, size_t i, struct nauha_error *err) {
     struct accumulator *open = &mean->open[i];
     if (open->count == 0)
         return NAUHA_OK;
-    const double value = open->sum / (double)open->count;
+    /* Beside infinity, and past the largest number, there is nothing to correct. */
+    const double sum = isfinite(open->sum) ? open->sum + open->lost : open->sum;
+    const double value = sum / (double)open->count;
     open->count = 0;
-    open->sum = 0;
+    open->sum = open->lost = 0;
     const struct nauha_host *host = mean->host;
     return host->publish_scalar(host, mean->topics.rows[i].topic, &open->stamps, value, err);
 }
@@ -74,8 +85,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
         return status;
     double value = 0;
     host->to_f64(&tensor, 0, 1, &value);
-    open->sum += value;
-    open->count++;
+    add(open, value);
     open->stamps = *info;
     open->stamps.module = NAUHA_NONE;
     open->stamps.slot = 0;

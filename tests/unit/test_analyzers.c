@@ -336,6 +336,24 @@ static void test_message_mean(void **state) {
     assert_plot("weights_mean_message_mean", "Mean over modules of weights_mean", "mean", false);
 }
 
+/* (1e16 + 1 - 1e16 + 1) / 4, of which plain addition leaves a quarter. */
+static void test_message_mean_keeps_small_values(void **state) {
+    (void)state;
+    add("message_mean:weights_mean");
+    add("mean:weights");
+    start();
+    const struct series *out = listen("weights_mean_message_mean");
+    const double values[] = {1e16, 1, -1e16, 1, (double)INFINITY, 1};
+    const char *const modules[] = {"a", "b", "c", "d"};
+    for (size_t i = 0; i < 4; i++)
+        feed_f64(W, modules[i], 0, 1, &values[i]);
+    feed_f64(W, "a", 1, 1, &values[4]);
+    feed_f64(W, "b", 1, 1, &values[5]);
+    finish();
+    assert_value(out, 0, 0.5);
+    assert_value(out, 1, (double)INFINITY);
+}
+
 static void test_message_mean_by_rank(void **state) {
     (void)state;
     add("mean:weights");
@@ -433,6 +451,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_accuracy_of_numbers),
     RUN(test_accuracy_without_classes),
     RUN(test_message_mean),
+    RUN(test_message_mean_keeps_small_values),
     RUN(test_message_mean_by_rank),
     RUN(test_message_mean_of_topics),
     RUN(test_message_mean_at_the_end),
