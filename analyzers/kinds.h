@@ -25,6 +25,13 @@ struct kind_topics {
     } rows[KINDS_MAX];
 };
 
+/* Where the plot's y axis ends. */
+enum kind_axis {
+    KIND_AXIS_FREE,    /* at the values */
+    KIND_AXIS_COUNT,   /* begins at 0 */
+    KIND_AXIS_FRACTION /* from 0 to 1 */
+};
+
 /* What is the same for the topics of all kinds. */
 struct kind_topics_plan {
     const char *suffix; /* of the topics: KIND SUFFIX */
@@ -33,6 +40,7 @@ struct kind_topics_plan {
     const char *title; /* "TITLE of KIND" */
     const char *note;  /* NULL, or what stands behind that: " (p = 2)" */
     const char *ylabel;
+    enum kind_axis axis;
     bool log_y;
 };
 
@@ -49,8 +57,9 @@ static inline enum nauha_status kind_topics_register(struct kind_topics *topics,
         const struct nauha_plot plot = {.title = title,
                                         .xlabel = "step",
                                         .ylabel = plan->ylabel,
-                                        .y_low = (double)NAN,
-                                        .y_high = (double)NAN,
+                                        .y_low = plan->axis == KIND_AXIS_FREE ? (double)NAN : 0,
+                                        .y_high =
+                                            plan->axis == KIND_AXIS_FRACTION ? 1 : (double)NAN,
                                         .log_y = plan->log_y};
         if (strlen(kind) > NAUHA_NAME_MAX)
             return host->fail(err, NAUHA_INVALID, "kind \"%.80s...\" is longer than %u bytes", kind,

@@ -20,17 +20,20 @@ static enum nauha_status register_topics(struct nonfinite *nonfinite,
                                                  .scope = NAUHA_SCOPE_MODULE,
                                                  .form = NAUHA_FORM_SCALAR,
                                                  .title = "NaN elements",
-                                                 .ylabel = "elements"};
+                                                 .ylabel = "elements",
+                                                 .axis = KIND_AXIS_COUNT};
     static const struct kind_topics_plan infs = {.suffix = "_infs",
                                                  .scope = NAUHA_SCOPE_MODULE,
                                                  .form = NAUHA_FORM_SCALAR,
                                                  .title = "Infinite elements",
-                                                 .ylabel = "elements"};
+                                                 .ylabel = "elements",
+                                                 .axis = KIND_AXIS_COUNT};
     static const struct kind_topics_plan first = {.suffix = "_first_nonfinite",
                                                   .scope = NAUHA_SCOPE_MODULE,
                                                   .form = NAUHA_FORM_SCALAR,
                                                   .title = "First element that is not finite",
-                                                  .ylabel = "index (row-major)"};
+                                                  .ylabel = "index (row-major)",
+                                                  .axis = KIND_AXIS_COUNT};
     enum nauha_status status = kind_topics_register(&nonfinite->nans, host, config, &nans, err);
     if (status == NAUHA_OK)
         status = kind_topics_register(&nonfinite->infs, host, config, &infs, err);
@@ -45,7 +48,8 @@ static enum nauha_status register_topics(struct nonfinite *nonfinite,
                                                   .form = NAUHA_FORM_SCALAR,
                                                   .title = "First element that is not finite",
                                                   .note = note,
-                                                  .ylabel = "index"};
+                                                  .ylabel = "index",
+                                                  .axis = KIND_AXIS_COUNT};
         status = kind_topics_register(&nonfinite->positions[d], host, config, &position, err);
     }
     return status;

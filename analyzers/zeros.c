@@ -27,7 +27,8 @@ static enum nauha_status create(const struct nauha_host *host,
                                           .form = NAUHA_FORM_SCALAR,
                                           .title = "Fraction of zeros",
                                           .note = note,
-                                          .ylabel = "fraction"};
+                                          .ylabel = "fraction",
+                                          .axis = KIND_AXIS_FRACTION};
     enum nauha_status status = kind_topics_register(&zeros->topics, host, config, &plan, err);
     if (status != NAUHA_OK) {
         free(zeros);

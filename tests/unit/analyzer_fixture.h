@@ -113,8 +113,9 @@ static inline void assert_value(const struct series *from, size_t i, double expe
         fail_msg("%.17g is not %.17g", value, expected);
 }
 
-static inline void assert_plot(const char *topic, const char *title, const char *ylabel,
-                               bool log_y) {
+/* y_low and y_high: NaN for ends that are where the values are. */
+static inline void assert_plot_from(const char *topic, const char *title, const char *ylabel,
+                                    double y_low, double y_high, bool log_y) {
     const struct nauha_plot *plot =
         nauha_bus_plot(nauha_pipeline_bus(pipeline), nauha_names_find_kind(names, topic));
     assert_non_null(plot);
@@ -122,7 +123,13 @@ static inline void assert_plot(const char *topic, const char *title, const char 
     assert_string_equal(plot->xlabel, "step");
     assert_string_equal(plot->ylabel, ylabel);
     assert_int_equal(plot->log_y, log_y);
-    assert_true(isnan(plot->y_low) && isnan(plot->y_high));
+    assert_true(isnan(y_low) ? isnan(plot->y_low) : plot->y_low == y_low);
+    assert_true(isnan(y_high) ? isnan(plot->y_high) : plot->y_high == y_high);
+}
+
+static inline void assert_plot(const char *topic, const char *title, const char *ylabel,
+                               bool log_y) {
+    assert_plot_from(topic, title, ylabel, NAN, NAN, log_y);
 }
 
 #define RUN(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

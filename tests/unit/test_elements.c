@@ -93,8 +93,9 @@ static void test_zeros(void **state) {
     assert_value(biases, 0, 1);
     assert_value(exact, 1, NAN);
     assert_value(near, 1, NAN);
-    assert_plot("weights_zeros", "Fraction of zeros of weights", "fraction", false);
-    assert_plot("weights_zeros0.5", "Fraction of zeros of weights (|x| <= 0.5)", "fraction", false);
+    assert_plot_from("weights_zeros", "Fraction of zeros of weights", "fraction", 0, 1, false);
+    assert_plot_from("weights_zeros0.5", "Fraction of zeros of weights (|x| <= 0.5)", "fraction", 0,
+                     1, false);
 }
 
 static void test_zeros_refuses(void **state) {
@@ -192,12 +193,13 @@ static void test_nonfinite(void **state) {
     assert_int_equal(columns->count, 1);
     assert_value(columns, 0, 7);
     assert_int_equal(depths->count, 0);
-    assert_plot("weights_nans", "NaN elements of weights", "elements", false);
-    assert_plot("weights_infs", "Infinite elements of weights", "elements", false);
-    assert_plot("weights_first_nonfinite", "First element that is not finite of weights",
-                "index (row-major)", false);
-    assert_plot("weights_first_nonfinite_dim1",
-                "First element that is not finite of weights, dimension 1", "index", false);
+    assert_plot_from("weights_nans", "NaN elements of weights", "elements", 0, NAN, false);
+    assert_plot_from("weights_infs", "Infinite elements of weights", "elements", 0, NAN, false);
+    assert_plot_from("weights_first_nonfinite", "First element that is not finite of weights",
+                     "index (row-major)", 0, NAN, false);
+    assert_plot_from("weights_first_nonfinite_dim1",
+                     "First element that is not finite of weights, dimension 1", "index", 0, NAN,
+                     false);
 }
 
 static const struct CMUnitTest tests[] = {
