@@ -59,8 +59,10 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     enum nauha_status status = host->stats(message, &stats, err);
     if (status != NAUHA_OK)
         return status;
-    const struct kept *last = kept_tensors_find(&cosine->last, info);
-    if (last) {
+    struct kept *last = kept_tensors_get(&cosine->last, info);
+    if (!last)
+        return host->fail(err, NAUHA_NOMEM, "out of memory");
+    if (kept_is_alike(last, info)) {
         struct block_sum sum = {.depth = 0};
         status = kept_tensors_compare(&cosine->last, last, message, add_products, &sum, err);
         if (status != NAUHA_OK)
@@ -72,7 +74,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
         if (status != NAUHA_OK)
             return status;
     }
-    return kept_tensors_keep(&cosine->last, message, stats, err);
+    return kept_tensors_keep(&cosine->last, last, message, stats, err);
 }
 
 static const struct nauha_analyzer_parameter parameters[] = {KEPT_PARAMETER};

@@ -72,12 +72,14 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     const struct nauha_host *host = distance->host;
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
-    const struct kept *first = kept_tensors_find(&distance->first, info);
-    if (!first) {
+    struct kept *first = kept_tensors_get(&distance->first, info);
+    if (!first)
+        return host->fail(err, NAUHA_NOMEM, "out of memory");
+    if (!kept_is_alike(first, info)) {
         const struct nauha_stats *stats = NULL;
         enum nauha_status status = host->stats(message, &stats, err);
         if (status == NAUHA_OK)
-            status = kept_tensors_keep(&distance->first, message, stats, err);
+            status = kept_tensors_keep(&distance->first, first, message, stats, err);
         if (status != NAUHA_OK)
             return status;
         const double none = stats->nans + stats->infs > 0 ? (double)NAN : 0;

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 
 #include "analyzers/blocks.h"
+#include "analyzers/keys.h"
 #include "analyzers/kinds.h"
 
 /* The key of such a metric's limit, for its table of parameters. */
@@ -19,8 +20,8 @@
             "MiB that the tensors kept for comparison may take"                                    \
     }
 
+/* What is kept for a key; elements is NULL where there is nothing. */
 struct kept {
-    uint32_t kind, tag, module, slot, call, rank;
     enum nauha_dtype dtype;
     uint32_t ndim;
     int64_t shape[NAUHA_MAX_NDIM];
@@ -33,97 +34,66 @@ struct kept {
 struct kept_tensors {
     const struct nauha_host *host;
     uint64_t bytes, bytes_max;
-    struct kept *rows;
-    size_t count;
-    size_t next; /* where the row is if keys come in the order of the step before */
+    size_t count;           /* of those that are kept */
+    struct key_table table; /* of struct kept */
 };
 
 static inline void kept_tensors_init(struct kept_tensors *kept, const struct nauha_host *host,
                                      int64_t memory) {
-    *kept = (struct kept_tensors){.host = host, .bytes_max = (uint64_t)memory << 20};
+    *kept = (struct kept_tensors){.host = host,
+                                  .bytes_max = (uint64_t)memory << 20,
+                                  .table = {.state_bytes = sizeof(struct kept)}};
+}
+
+static inline void kept_fini(void *state) {
+    free(((struct kept *)state)->elements);
 }
 
 static inline void kept_tensors_fini(struct kept_tensors *kept) {
-    for (size_t i = 0; i < kept->count; i++)
-        free(kept->rows[i].elements);
-    free(kept->rows);
+    key_table_fini(&kept->table, kept_fini);
 }
 
-static inline bool kept_is_of(const struct kept *row, const struct nauha_message_info *info) {
-    return row->module == info->module && row->kind == info->kind && row->slot == info->slot &&
-           row->call == info->call && row->tag == info->tag && row->rank == info->rank;
+/* Where a message's tensor is kept; NULL when out of memory. Borrowed until the end. */
+static inline struct kept *kept_tensors_get(struct kept_tensors *kept,
+                                            const struct nauha_message_info *info) {
+    return key_table_get(&kept->table, key_of(info, info->kind));
 }
 
-/* What is kept of a message's key; NULL: nothing, or a tensor of another shape or type. Borrowed
- * until the next kept_tensors_keep. */
-static inline struct kept *kept_tensors_find(struct kept_tensors *kept,
-                                             const struct nauha_message_info *info) {
-    for (size_t i = 0; i < kept->count; i++) {
-        const size_t at = (kept->next + i) % kept->count;
-        struct kept *row = &kept->rows[at];
-        if (!kept_is_of(row, info))
-            continue;
-        kept->next = at + 1;
-        const bool same = row->dtype == info->dtype && row->ndim == info->ndim &&
-                          (info->ndim == 0 ||
-                           memcmp(row->shape, info->shape, info->ndim * sizeof *row->shape) == 0);
-        return same && row->elements ? row : NULL;
-    }
-    return NULL;
+/* Whether what is kept can be compared with a message: has its shape and type. */
+static inline bool kept_is_alike(const struct kept *row, const struct nauha_message_info *info) {
+    return row->elements && row->dtype == info->dtype && row->ndim == info->ndim &&
+           (info->ndim == 0 ||
+            memcmp(row->shape, info->shape, info->ndim * sizeof *row->shape) == 0);
 }
 
-static inline enum nauha_status kept_no_room(const struct kept_tensors *kept,
-                                             const struct nauha_message_info *info,
-                                             struct nauha_error *err) {
-    size_t held = 0;
-    for (size_t i = 0; i < kept->count; i++)
-        held += kept->rows[i].elements != NULL;
-    return kept->host->fail(
-        err, NAUHA_LIMIT,
-        "%s of module \"%s\" needs %.1f MiB to be kept for comparison, and %zu tensors take %.1f "
-        "of "
-        "memory=%.0f MiB already: choose fewer (--modules), or give more (memory=)",
-        info->kind_name, info->module_name, (double)info->bytes / 1048576, held,
-        (double)kept->bytes / 1048576, (double)kept->bytes_max / 1048576);
+static inline void kept_drop(struct kept_tensors *kept, struct kept *row) {
+    kept->count -= row->elements != NULL;
+    kept->bytes -= row->bytes;
+    free(row->elements);
+    row->elements = NULL;
+    row->bytes = 0;
 }
 
-/* The row for a message's key, with room for its elements; what it held is gone. */
-static inline enum nauha_status kept_make_room(struct kept_tensors *kept,
+static inline enum nauha_status kept_make_room(struct kept_tensors *kept, struct kept *row,
                                                const struct nauha_message_info *info,
-                                               struct kept **out, struct nauha_error *err) {
-    size_t at = 0;
-    while (at < kept->count && !kept_is_of(&kept->rows[at], info))
-        at++;
-    if (at == kept->count) {
-        struct kept *more = realloc(kept->rows, (kept->count + 1) * sizeof *more);
-        if (!more)
-            return kept->host->fail(err, NAUHA_NOMEM, "out of memory");
-        kept->rows = more;
-        more[kept->count++] = (struct kept){.kind = info->kind,
-                                            .tag = info->tag,
-                                            .module = info->module,
-                                            .slot = info->slot,
-                                            .call = info->call,
-                                            .rank = info->rank};
-    }
-    struct kept *row = &kept->rows[at];
-    if (info->bytes > kept->bytes_max - (kept->bytes - row->bytes))
-        return kept_no_room(kept, info, err);
-    if (!row->elements || row->bytes != info->bytes) {
-        kept->bytes -= row->bytes;
-        row->bytes = 0;
-        free(row->elements);
-        row->elements = malloc(info->bytes > 0 ? (size_t)info->bytes : 1);
-    }
+                                               struct nauha_error *err) {
+    if (row->elements && row->bytes == info->bytes)
+        return NAUHA_OK;
+    kept_drop(kept, row);
+    if (info->bytes > kept->bytes_max - kept->bytes)
+        return kept->host->fail(
+            err, NAUHA_LIMIT,
+            "%s of module \"%s\" needs %.1f MiB to be kept for comparison, and %zu tensors take "
+            "%.1f "
+            "of memory=%.0f MiB already: choose fewer (--modules), or give more (memory=)",
+            info->kind_name, info->module_name, (double)info->bytes / 1048576, kept->count,
+            (double)kept->bytes / 1048576, (double)kept->bytes_max / 1048576);
+    row->elements = malloc(info->bytes > 0 ? (size_t)info->bytes : 1);
     if (!row->elements)
         return kept->host->fail(err, NAUHA_NOMEM, "no memory for %" PRIu64 " bytes", info->bytes);
-    kept->bytes += info->bytes - row->bytes;
     row->bytes = info->bytes;
-    row->dtype = info->dtype;
-    row->ndim = info->ndim;
-    if (info->ndim > 0)
-        memcpy(row->shape, info->shape, info->ndim * sizeof *row->shape);
-    *out = row;
+    kept->bytes += info->bytes;
+    kept->count++;
     return NAUHA_OK;
 }
 
@@ -136,25 +106,24 @@ static inline enum nauha_status kept_copy_piece(void *context, const struct nauh
     return NAUHA_OK;
 }
 
-/* Keeps a message's tensor in place of what was kept of its key. LIMIT: there is no room. */
-static inline enum nauha_status kept_tensors_keep(struct kept_tensors *kept,
+/* Keeps a message's tensor in place of what was kept in `row`. LIMIT: there is no room. */
+static inline enum nauha_status kept_tensors_keep(struct kept_tensors *kept, struct kept *row,
                                                   struct nauha_message *message,
                                                   const struct nauha_stats *stats,
                                                   struct nauha_error *err) {
-    struct kept *row = NULL;
     const struct nauha_message_info *info = kept->host->info(message);
-    enum nauha_status status = kept_make_room(kept, info, &row, err);
+    enum nauha_status status = kept_make_room(kept, row, info, err);
     if (status != NAUHA_OK)
         return status;
+    row->dtype = info->dtype;
+    row->ndim = info->ndim;
+    if (info->ndim > 0)
+        memcpy(row->shape, info->shape, info->ndim * sizeof *row->shape);
     row->sum_squares = stats->sum_squares;
     row->element_bytes = stats->count > 0 ? (size_t)(info->bytes / stats->count) : 1;
     status = kept->host->for_each_piece(message, kept_copy_piece, row, err);
-    if (status != NAUHA_OK) {
-        free(row->elements);
-        row->elements = NULL;
-        kept->bytes -= row->bytes;
-        row->bytes = 0;
-    }
+    if (status != NAUHA_OK)
+        kept_drop(kept, row);
     return status;
 }
 
@@ -185,8 +154,8 @@ static inline enum nauha_status kept_compare_piece(void *context, const struct n
     return NAUHA_OK;
 }
 
-/* Calls fn with each block of the message's elements and of those kept in `row`, which
- * kept_tensors_find gave for it. Fails as host->for_each_piece does. */
+/* Calls fn with each block of the message's elements and of those kept in `row`, which are alike.
+ * Fails as host->for_each_piece does. */
 static inline enum nauha_status kept_tensors_compare(const struct kept_tensors *kept,
                                                      const struct kept *row,
                                                      struct nauha_message *message, kept_pair_fn fn,

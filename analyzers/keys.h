@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For rules with a memory: a state for each tensor that comes again step by step.
+/* For metrics and rules with a memory: a state for each tensor that comes again step by step.
  *
  * Threads: one at a time.
  */
