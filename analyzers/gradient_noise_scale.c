@@ -10,9 +10,9 @@ struct noise {
     double trace, square;
 };
 
-/* What is averaged over the steps of a layer, or, with module NONE, of the network. */
+/* Of a layer over its steps, or, with module NONE, of the network. */
 struct average {
-    uint32_t rank, tag, module;
+    bool any;
     struct noise noise;
 };
 
@@ -21,9 +21,8 @@ struct gradient_noise_scale {
     uint32_t topic, network_topic;
     double smooth;
     struct per_sample gradients;
-    struct average *averages;
-    size_t average_count;
-    struct noise open; /* the sum over the layers of the step that is open */
+    struct key_table averages; /* of struct average */
+    struct noise open;         /* the sum over the layers of the step that is open */
     bool any;
     struct nauha_message_info stamps; /* of its last message */
 };
@@ -31,7 +30,7 @@ struct gradient_noise_scale {
 static void destroy(void *self) {
     struct gradient_noise_scale *scale = self;
     per_sample_fini(&scale->gradients);
-    free(scale->averages);
+    key_table_fini(&scale->averages, NULL);
     free(scale);
 }
 
@@ -66,6 +65,7 @@ static enum nauha_status create(const struct nauha_host *host,
     if (!scale)
         return host->fail(err, NAUHA_NOMEM, "out of memory");
     scale->host = host;
+    scale->averages.state_bytes = sizeof(struct average);
     scale->smooth = config->values[1].real;
     enum nauha_status status = register_topics(scale, err);
     if (status == NAUHA_OK)
@@ -85,19 +85,11 @@ static enum nauha_status publish(struct gradient_noise_scale *scale, uint32_t to
                                  const struct nauha_message_info *info, struct noise noise,
                                  struct nauha_error *err) {
     const struct nauha_host *host = scale->host;
-    struct average *average = scale->averages;
-    struct average *const end = average + scale->average_count;
-    while (average < end && (average->rank != info->rank || average->tag != info->tag ||
-                             average->module != info->module))
-        average++;
-    if (average == end) {
-        struct average *more = realloc(scale->averages, (scale->average_count + 1) * sizeof *more);
-        if (!more)
-            return host->fail(err, NAUHA_NOMEM, "out of memory");
-        scale->averages = more;
-        average = &more[scale->average_count++];
-        *average = (struct average){info->rank, info->tag, info->module, noise};
-    }
+    struct average *average = key_table_get(&scale->averages, key_of(info, 0));
+    if (!average)
+        return host->fail(err, NAUHA_NOMEM, "out of memory");
+    if (!average->any)
+        *average = (struct average){true, noise};
     const double keep = scale->smooth;
     average->noise.trace = keep * average->noise.trace + (1 - keep) * noise.trace;
     average->noise.square = keep * average->noise.square + (1 - keep) * noise.square;

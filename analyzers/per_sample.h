@@ -18,6 +18,7 @@
 
 #include "analyzers/blocks.h"
 #include "analyzers/convolution.h"
+#include "analyzers/keys.h"
 
 /* Elements of the weights that are worked on at a time, unless one row has more. */
 #define ROWS_ELEMENTS (1u << 18)
@@ -51,7 +52,7 @@ struct held_call {
 
 /* What is known of a layer after its first gradient. */
 struct known_layer {
-    uint32_t rank, module;
+    bool known;
     struct convolution convolution;
 };
 
@@ -64,8 +65,7 @@ struct per_sample {
     const struct nauha_host *host;
     struct held_call *held;
     size_t held_count;
-    struct known_layer *known;
-    size_t known_count;
+    struct key_table layers; /* of struct known_layer */
 };
 
 /* In `create`: the weights' gradients come, too. */
@@ -74,7 +74,7 @@ static inline enum nauha_status per_sample_init(struct per_sample *all,
                                                 const struct nauha_analyzer_config *config,
                                                 struct nauha_error *err) {
     static const char *const kinds[] = {"weight_gradients"};
-    *all = (struct per_sample){.host = host};
+    *all = (struct per_sample){.host = host, .layers = {.state_bytes = sizeof(struct known_layer)}};
     return host->subscribe(host, kinds, 1, config->values[0].text, false, err);
 }
 
@@ -97,7 +97,7 @@ static inline void per_sample_drop_all(struct per_sample *all) {
 static inline void per_sample_fini(struct per_sample *all) {
     per_sample_drop_all(all);
     free(all->held);
-    free(all->known);
+    key_table_fini(&all->layers, NULL);
 }
 
 /* ---- holding calls ---- */
@@ -400,32 +400,32 @@ static inline bool telling_row(const struct sampled_layer *layer,
     return largest > 0;
 }
 
+/* Whether a layer's geometry is known and fits its calls, which it then is given to. */
+static inline bool recall_geometry(struct sampled_layer *layer, const struct known_layer *known) {
+    struct convolution *first = &layer->calls[0].convolution;
+    if (!known->known)
+        return false;
+    memcpy(first->stride, known->convolution.stride, sizeof first->stride);
+    memcpy(first->padding, known->convolution.padding, sizeof first->padding);
+    memcpy(first->dilation, known->convolution.dilation, sizeof first->dilation);
+    return layer->dimensions == 0 || share_geometry(layer);
+}
+
 /* Makes sure of a layer's geometry, once. *sure is false where this gradient cannot tell. */
 static inline enum nauha_status know_layer(struct per_sample *all, struct sampled_layer *layer,
                                            const struct nauha_message_info *info,
                                            const struct nauha_tensor *gradient, bool *sure,
                                            struct nauha_error *err) {
     const struct nauha_host *host = all->host;
-    struct convolution *first = &layer->calls[0].convolution;
-    *sure = true;
-    for (size_t i = 0; i < all->known_count; i++) {
-        const struct known_layer *known = &all->known[i];
-        if (known->module != info->module || known->rank != info->rank)
-            continue;
-        memcpy(first->stride, known->convolution.stride, sizeof first->stride);
-        memcpy(first->padding, known->convolution.padding, sizeof first->padding);
-        memcpy(first->dilation, known->convolution.dilation, sizeof first->dilation);
-        if (layer->dimensions == 0 || share_geometry(layer))
-            return NAUHA_OK;
-    }
-    double *row = calloc(layer->row, sizeof *row);
-    struct known_layer *more = realloc(all->known, (all->known_count + 1) * sizeof *more);
-    if (more)
-        all->known = more;
-    if (!row || !more) {
-        free(row);
+    struct known_layer *known = key_table_get(&all->layers, key_of(info, 0));
+    if (!known)
         return host->fail(err, NAUHA_NOMEM, "out of memory");
-    }
+    *sure = true;
+    if (recall_geometry(layer, known))
+        return NAUHA_OK;
+    double *row = calloc(layer->row, sizeof *row);
+    if (!row)
+        return host->fail(err, NAUHA_NOMEM, "out of memory");
     size_t output = 0;
     *sure = telling_row(layer, gradient, row, &output);
     const bool found = !*sure || find_geometry(layer, output, row);
@@ -442,8 +442,7 @@ static inline enum nauha_status know_layer(struct per_sample *all, struct sample
                   "its weight_gradients (which may be summed over backward passes or ranks)",
             err);
     if (*sure)
-        more[all->known_count++] =
-            (struct known_layer){.rank = info->rank, .module = info->module, .convolution = *first};
+        *known = (struct known_layer){true, layer->calls[0].convolution};
     return NAUHA_OK;
 }
 
