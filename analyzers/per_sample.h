@@ -340,10 +340,10 @@ static inline bool adds_up(const struct sampled_layer *layer, size_t output,
     return apart <= 4e-4 * size;
 }
 
-/* Gives all calls the geometry of the first; false: it does not fit their shapes. */
+/* Gives all calls the geometry of the first; false: it does not fit the shapes. */
 static inline bool share_geometry(struct sampled_layer *layer) {
     const struct convolution *first = &layer->calls[0].convolution;
-    for (size_t i = 1; i < layer->call_count; i++) {
+    for (size_t i = 0; i < layer->call_count; i++) {
         struct convolution *c = &layer->calls[i].convolution;
         for (size_t d = 0; d < SPATIAL; d++) {
             c->stride[d] = first->stride[d];
