@@ -29,6 +29,19 @@ class Tensor:
         bits = bf16(values)
         return cls(bits, "bf16", (bits.astype(np.uint32) << 16).view(np.float32).astype(np.float64))
 
+    @classmethod
+    def of_f8_e5m2(cls, bits):
+        """The upper halves of float16."""
+        return cls(bits, "f8_e5m2", (bits.astype(np.uint16) << 8).view(np.float16).astype(np.float64))
+
+    @classmethod
+    def of_f8_e4m3fn(cls, bits):
+        """4 bits of exponent with a bias of 7, 3 of mantissa; no infinity, and one NaN of each sign."""
+        exponent, mantissa = (bits >> 3 & 15).astype(np.int64), (bits & 7) / 8
+        magnitude = np.where(exponent == 0, np.ldexp(mantissa, -6), np.ldexp(1 + mantissa, exponent - 7))
+        magnitude[bits & 127 == 127] = np.nan
+        return cls(bits, "f8_e4m3fn", np.where(bits & 128, -magnitude, magnitude))
+
 
 def random_tensors():
     """name: tensor, from a fixed seed; more elements than a block and than a piece of the implementation."""
@@ -39,6 +52,8 @@ def random_tensors():
         "f64": Tensor(normal((3, 5, 7, 211))),
         "f16": Tensor(normal(5000).astype(np.float16)),
         "bf16": Tensor.of_bf16(normal(10001).astype(np.float32)),
+        "f8_e5m2": Tensor.of_f8_e5m2((r.integers(0, 124, 5003) | r.integers(0, 2, 5003) << 7).astype(np.uint8)),
+        "f8_e4m3fn": Tensor.of_f8_e4m3fn((r.integers(0, 127, 5003) | r.integers(0, 2, 5003) << 7).astype(np.uint8)),
         "gradients": Tensor((normal(9999) * 10 ** r.uniform(-12, -2, 9999)).astype(np.float32)),
         "sparse": Tensor(np.maximum(normal((64, 300)).astype(np.float32), 0)),
         "shifted": Tensor((normal(4097) + 1e6)),
@@ -63,6 +78,8 @@ def adversarial_tensors():
         "two": Tensor(np.array([1.5, -4.25])),
         "a nan": Tensor(np.array([[1, nan, 3], [4, 5, -6]], f32)),
         "an inf": Tensor(np.array([[1, 2, 3], [4, 5, inf]], f32)),
+        "f8 nan": Tensor.of_f8_e4m3fn(np.array([1, 255, 8], np.uint8)),
+        "f8 infs": Tensor.of_f8_e5m2(np.array([1, 124, 8, 252], np.uint8)),
         "both infs": Tensor(np.array([inf, 0, -inf, 1])),
         "all inf": Tensor(np.full(300, -inf, f32)),
         "zeros": Tensor(np.zeros(1000, f32)),
