@@ -326,18 +326,52 @@ static inline void add_moments(const struct sampled_layer *layer, size_t count,
 
 /* ---- the geometry of convolutions ---- */
 
+static inline bool nearly_equal(const double *x, const double *recorded, size_t n) {
+    double apart = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        apart += (x[i] - recorded[i]) * (x[i] - recorded[i]);
+        size += recorded[i] * recorded[i];
+    }
+    return apart <= 4e-4 * size;
+}
+
 /* Whether the samples' gradients of row `output` add up to the one that was recorded: whether the
  * geometry is the layer's. The wrong one is off by as much as the gradient is large. */
 static inline bool adds_up(const struct sampled_layer *layer, size_t output,
                            const double *recorded) {
     sample_rows(layer, output / (layer->outputs / layer->groups), output, 1);
-    double apart = 0, size = 0;
-    for (size_t k = 0; k < layer->row; k++) {
-        const double difference = layer->mean[k] * (double)layer->samples - recorded[k];
-        apart += difference * difference;
-        size += recorded[k] * recorded[k];
+    for (size_t k = 0; k < layer->row; k++)
+        layer->mean[k] *= (double)layer->samples;
+    return nearly_equal(layer->mean, recorded, layer->row);
+}
+
+/* The same for one channel of the row alone, which is fast: most geometries fail here. */
+static inline bool channel_adds_up(const struct sampled_layer *layer, size_t output, size_t channel,
+                                   const double *recorded) {
+    const size_t group = output / (layer->outputs / layer->groups);
+    struct convolution c = layer->calls[0].convolution;
+    const size_t elements = c.kernel[0] * c.kernel[1] * c.kernel[2];
+    memset(layer->element, 0, elements * sizeof *layer->element);
+    for (size_t i = 0; i < layer->call_count; i++) {
+        const struct held_call *call = &layer->calls[i];
+        c = call->convolution;
+        const size_t positions = convolution_positions(&c), plane = c.in[0] * c.in[1] * c.in[2];
+        const size_t first = (group * (c.channels / c.groups) + channel) * plane;
+        c.channels = c.groups = 1;
+        for (size_t sample = 0; sample < layer->samples; sample++) {
+            layer->host->to_f64(&call->input.tensor, sample * call->input.sample + first, plane,
+                                layer->input);
+            layer->host->to_f64(&call->gradient.tensor,
+                                sample * call->gradient.sample + output * positions, positions,
+                                layer->gradient);
+            convolution_unfold(&c, layer->input, 0, layer->unfolded);
+            for (size_t p = 0; p < positions; p++) {
+                for (size_t k = 0; k < elements; k++)
+                    layer->element[k] += layer->gradient[p] * layer->unfolded[p * elements + k];
+            }
+        }
     }
-    return apart <= 4e-4 * size;
+    return nearly_equal(layer->element, recorded + channel * elements, elements);
 }
 
 /* Gives all calls the geometry of the first; false: it does not fit the shapes. */
@@ -367,14 +401,16 @@ static inline bool same_in_all_dimensions(const struct convolution *c, int dimen
 
 /* Stride, padding and dilation are not in a trace. Those that fit the shapes are tried, first the
  * ones that are alike in all dimensions, until the gradients add up. */
-static inline bool find_geometry(struct sampled_layer *layer, size_t output,
+static inline bool find_geometry(struct sampled_layer *layer, size_t output, size_t element,
                                  const double *recorded) {
     if (layer->dimensions == 0)
         return adds_up(layer, output, recorded);
     struct convolution *c = &layer->calls[0].convolution;
+    const size_t channel = element / (c->kernel[0] * c->kernel[1] * c->kernel[2]);
     for (int unlike = 0; unlike < 2; unlike++) {
         for (bool more = convolution_begin(c); more; more = convolution_next(c)) {
             if (same_in_all_dimensions(c, layer->dimensions) == !unlike && share_geometry(layer) &&
+                channel_adds_up(layer, output, channel, recorded) &&
                 adds_up(layer, output, recorded))
                 return true;
         }
@@ -382,22 +418,26 @@ static inline bool find_geometry(struct sampled_layer *layer, size_t output,
     return false;
 }
 
-/* The row of the recorded gradient that has the largest element; false: all are 0, or not finite.
- */
+/* The row of the recorded gradient that has the largest element, and which that is; false: all are
+ * 0, or some are not finite. */
 static inline bool telling_row(const struct sampled_layer *layer,
-                               const struct nauha_tensor *gradient, double *row, size_t *output) {
+                               const struct nauha_tensor *gradient, double *row, size_t *output,
+                               size_t *element) {
     double largest = 0;
+    bool finite = true;
     for (size_t o = 0; o < layer->outputs; o++) {
         layer->host->to_f64(gradient, o * layer->row, layer->row, row);
         for (size_t k = 0; k < layer->row; k++) {
-            if (fabs(row[k]) > largest && isfinite(row[k])) {
+            finite = finite && isfinite(row[k]);
+            if (fabs(row[k]) > largest) {
                 largest = fabs(row[k]);
                 *output = o;
+                *element = k;
             }
         }
     }
     layer->host->to_f64(gradient, *output * layer->row, layer->row, row);
-    return largest > 0;
+    return finite && largest > 0;
 }
 
 /* Whether a layer's geometry is known and fits its calls, which it then is given to. */
@@ -426,9 +466,9 @@ static inline enum nauha_status know_layer(struct per_sample *all, struct sample
     double *row = calloc(layer->row, sizeof *row);
     if (!row)
         return host->fail(err, NAUHA_NOMEM, "out of memory");
-    size_t output = 0;
-    *sure = telling_row(layer, gradient, row, &output);
-    const bool found = !*sure || find_geometry(layer, output, row);
+    size_t output = 0, element = 0;
+    *sure = telling_row(layer, gradient, row, &output, &element);
+    const bool found = !*sure || find_geometry(layer, output, element, row);
     free(row);
     if (!found)
         return per_sample_misfit(

@@ -51,7 +51,7 @@ class Sequences(nn.Module):
 
 def per_sample(model, loss_function, x, y):
     """name of a layer with weights: float64 array [samples, elements], of a loss that is a mean over the batch."""
-    names = [name for name, module in model.named_modules() if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d))
+    names = [name for name, module in model.named_modules() if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d))
              and module.weight.requires_grad]
     weights = [model.get_submodule(name).weight for name in names]
     rows = [torch.autograd.grad(loss_function(model(x[i : i + 1]), y[i : i + 1]), weights) for i in range(len(x))]
@@ -121,6 +121,12 @@ class PerSample(Case):
         series = self.replay("gsnr", "gradient_noise_scale")
         self.compare(series["gsnr"], wanted, gsnr)
         self.compare(series["gradient_noise_scale"], wanted, lambda g: np.divide(*noise(g)))
+
+    def test_volumes(self):
+        model = nn.Sequential(nn.Conv3d(2, 4, (1, 3, 3), padding=(0, 1, 1), stride=(1, 2, 2)), nn.Tanh(),
+                              nn.Conv3d(4, 3, (3, 1, 2), dilation=(2, 1, 1)), nn.Flatten(), nn.Linear(3 * 1 * 3 * 2, 3))
+        wanted = self.record(model, nn.CrossEntropyLoss(), self.data(2, (2, 5, 6, 6), 3))
+        self.compare(self.replay("gsnr")["gsnr"], wanted, gsnr)
 
     def test_a_sum_over_the_batch_is_the_same(self):
         model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))

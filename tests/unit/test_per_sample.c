@@ -66,7 +66,9 @@ static void test_alike_and_silent_samples(void **state) {
     (void)state;
     const struct series *out = run("gsnr", "gsnr");
     const double inputs[] = {1, 2, 1, 2}, gradients[] = {3, 3}, sum[] = {6, 12}, none[] = {0, 0};
-    ok(linear("a", 0, 2, inputs, none, none)); /* which cannot tell whether it adds up */
+    const double nan[] = {NAN, 12};
+    ok(linear("a", 0, 2, inputs, none, none));     /* which cannot tell whether it adds up */
+    ok(linear("a", 0, 2, inputs, gradients, nan)); /* nor can this */
     ok(linear("a", 1, 2, inputs, gradients, sum));
     ok(linear("a", 2, 2, inputs, none, none));
     finish();
