@@ -56,7 +56,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
     const struct nauha_stats *stats = NULL;
-    enum nauha_status status = host->stats(message, &stats, err);
+    enum nauha_status status = host->stats_of(message, NAUHA_STATISTICS_SUM_SQUARES, &stats, err);
     if (status != NAUHA_OK)
         return status;
     struct kept *last = kept_tensors_get(&cosine->last, info);

@@ -77,7 +77,8 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
         return host->fail(err, NAUHA_NOMEM, "out of memory");
     if (!kept_is_alike(first, info)) {
         const struct nauha_stats *stats = NULL;
-        enum nauha_status status = host->stats(message, &stats, err);
+        enum nauha_status status = host->stats_of(
+            message, NAUHA_STATISTICS_SUM_SQUARES | NAUHA_STATISTICS_RANGE, &stats, err);
         if (status == NAUHA_OK)
             status = kept_tensors_keep(&distance->first, first, message, stats, err);
         if (status != NAUHA_OK)
