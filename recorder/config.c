@@ -118,6 +118,14 @@ static enum nauha_status set_samples(struct nauha_recorder_config *config, const
     return NAUHA_OK;
 }
 
+static enum nauha_status set_hash(struct nauha_recorder_config *config, const char *value,
+                                  struct nauha_error *err) {
+    if (value && strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+        return nauha_error_set(err, NAUHA_INVALID, "\"%s\" is neither yes nor no", value);
+    config->hash = !value || value[0] == 'y';
+    return NAUHA_OK;
+}
+
 /* Row by row with the setters below. */
 static const struct nauha_option options[] = {
     {"depth", 0, "N", "all", "how many levels of modules front ends descend into"},
@@ -130,10 +138,13 @@ static const struct nauha_option options[] = {
     {"precision", 0, "full|bf16|fp16", "full",
      "round activations and gradients to so many bits, still as f32; parameters stay exact"},
     {"samples", 0, "K", "all", "keep the first K samples of a batch, of activations and the like"},
+    {"hash", 0, NULL, NULL,
+     "record a hash of each tensor in its place: enough for nauha diff to say where trainings "
+     "part"},
     {"limit", 0, "SIZE", "0", "stop recording when the trace reaches this size; 0 is no limit"},
 };
-static const set_fn setters[] = {set_depth, set_codec,     set_buffer,  set_on_full,
-                                 set_flush, set_precision, set_samples, set_limit};
+static const set_fn setters[] = {set_depth,     set_codec,   set_buffer, set_on_full, set_flush,
+                                 set_precision, set_samples, set_hash,   set_limit};
 #define OPTIONS (sizeof options / sizeof options[0])
 _Static_assert(OPTIONS == sizeof setters / sizeof setters[0], "a setter for every option");
 
@@ -197,7 +208,7 @@ struct nauha_recorder_config *nauha_recorder_config_new(void) {
     config->selector = nauha_selector_new();
     bool good = config->selector != NULL;
     for (size_t i = 0; good && i < OPTIONS; i++)
-        good = setters[i](config, options[i].fallback, NULL) == NAUHA_OK;
+        good = !options[i].value || setters[i](config, options[i].fallback, NULL) == NAUHA_OK;
     if (good)
         return config;
     nauha_recorder_config_free(config);
@@ -278,7 +289,9 @@ static bool add_reductions(cJSON *object, const struct nauha_recorder_config *co
             !cJSON_AddStringToObject(object, "precision", precisions[i].name))
             return false;
     snprintf(samples, sizeof samples, "%u", config->samples);
-    return config->samples == 0 || cJSON_AddStringToObject(object, "samples", samples);
+    if (config->samples && !cJSON_AddStringToObject(object, "samples", samples))
+        return false;
+    return !config->hash || cJSON_AddStringToObject(object, "tensors", "not recorded, hash only");
 }
 
 char *nauha__config_facts_json(const struct nauha_recorder_config *config) {

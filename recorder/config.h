@@ -25,6 +25,7 @@ struct nauha_recorder_config {
     uint64_t limit_bytes; /* 0: none */
     unsigned precision;   /* significand bits kept behind the point; 0: all */
     uint32_t samples;     /* of a batch; 0: all */
+    bool hash;            /* hashes in place of tensors */
     uint32_t rank, world_size;
     struct nauha__fact *facts;
     size_t fact_count;

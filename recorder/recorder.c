@@ -289,6 +289,25 @@ static enum nauha_status cut(struct nauha_recorder *recorder, struct nauha__outg
     return nauha_names_add_shape(recorder->names, tensor->shape, tensor->ndim, &out->shape, NULL);
 }
 
+/* The hash of what would be stored. */
+static enum nauha_status hash(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
+                              uint64_t hash[2]) {
+    struct nauha_tensor tensor = *out->tensor;
+    unsigned bits = nauha__reduce_bits(out->kind, recorder->config->precision, tensor.dtype);
+    size_t count = out->bytes / nauha_dtype_size(tensor.dtype);
+    if (count > 0 && (tensor.strides || bits)) {
+        void *contiguous = nauha__scratch(recorder, out->bytes);
+        if (!contiguous)
+            return NAUHA_NOMEM;
+        nauha__gather(&tensor, 0, count, contiguous);
+        if (bits)
+            nauha__round(tensor.dtype, bits, contiguous, count);
+        tensor.data = contiguous;
+        tensor.strides = NULL;
+    }
+    return nauha_tensor_hash(&tensor, hash, NULL);
+}
+
 static void store(struct nauha_recorder *recorder, const struct nauha__outgoing *whole,
                   uint64_t time_ns) {
     struct nauha__outgoing kept = *whole, *out = &kept;
@@ -301,14 +320,18 @@ static void store(struct nauha_recorder *recorder, const struct nauha__outgoing 
         return;
     }
     struct nauha__place place = out->place;
+    uint64_t hashed[2];
+    const bool hashes = recorder->config->hash && out->tensor;
     enum nauha_status status = nauha__writer_reserve_row(writer);
     if (out->lost)
         status = NAUHA_LIMIT;
     else if (status == NAUHA_OK && !out->placed && out->tensor) {
         status = cut(recorder, out, &tensor, shape);
-        if (status == NAUHA_OK)
+        if (status == NAUHA_OK && !hashes)
             status = put(recorder, out->kind, out->tensor, out->bytes, &place);
     }
+    if (status == NAUHA_OK && hashes)
+        status = hash(recorder, out, hashed);
     if (status != NAUHA_OK) {
         lose(recorder, out, status);
         return;
@@ -333,6 +356,12 @@ static void store(struct nauha_recorder *recorder, const struct nauha__outgoing 
         .flags =
             (uint8_t)((data ? NAUHA__ROW_DATA : 0u) | (out->derived ? NAUHA__ROW_DERIVED : 0u)),
     };
+    if (hashes) {
+        row.offset = hashed[0];
+        row.base = hashed[1];
+        row.stream = NAUHA__NO_STREAM;
+        row.flags = NAUHA__ROW_DATA | NAUHA__ROW_HASH;
+    }
     nauha__writer_add_row(writer, &row);
     recorder->messages++;
     recorder->bytes_published += out->bytes;

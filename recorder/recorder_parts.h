@@ -18,10 +18,10 @@ struct nauha__held {
     enum nauha_dtype dtype;
     uint32_t shape;
     size_t bytes;
-    bool stored; /* its elements lie at `place` */
+    bool stored; /* its elements lie at `place`; where hashes are recorded, in `copy` */
     struct nauha__place place;
     uint64_t hash[2]; /* of the elements; after an explicit end_step only */
-    void *copy;       /* the elements, for the tap; NULL without one */
+    void *copy;       /* the elements, for the tap and for hashes; NULL without either */
 };
 
 struct nauha__held_list {

@@ -123,16 +123,20 @@ static enum nauha_status describe(struct nauha_recorder *recorder,
 }
 
 /* Copies a parameter's elements: into its stream where a row will refer to them, and into memory
- * for the tap. */
+ * for the tap and for hashes. */
 static enum nauha_status copy_value(struct nauha_recorder *recorder,
                                     const struct nauha_parameter *parameter,
                                     struct nauha__held *held, bool store, struct nauha_error *err) {
     const struct nauha_tensor *tensor = &parameter->tensor;
-    if (store && !held->stored && !atomic_load(&recorder->writer.failed))
+    const bool hashes = recorder->config->hash && recorder->path;
+    if (hashes)
+        held->stored = held->stored || store;
+    else if (store && !held->stored && !atomic_load(&recorder->writer.failed))
         held->stored =
             nauha__buffer_put(&recorder->writer.buffer, value_kind(held->bias), tensor, held->bytes,
                               0, !recorder->config->drop, &held->place) == NAUHA_OK;
-    if (!recorder->tap || recorder->tap_failed || held->bytes == 0)
+    const bool tapped = recorder->tap && !recorder->tap_failed;
+    if (held->bytes == 0 || (!tapped && !(hashes && held->stored)))
         return NAUHA_OK;
     if (!held->copy && !(held->copy = malloc(held->bytes)))
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for a live copy of a parameter");

@@ -135,11 +135,14 @@ static void fill(struct nauha_cursor *cursor, const struct nauha__index_row *row
         .has_tensor = has_tensor,
         .dtype = has_tensor ? (enum nauha_dtype)row->dtype : (enum nauha_dtype)0,
         .bytes = nauha__trace_row_bytes(trace, row),
+        .hash_only = (row->flags & NAUHA__ROW_HASH) != 0,
     };
     nauha__message_resolve(&message->info, trace->names,
                            has_tensor ? trace->shapes.shapes[row->shape].number : NAUHA_NONE);
     message->source = &trace->source;
     message->row = cursor->next;
+    message->hash[0] = row->offset;
+    message->hash[1] = row->base;
 }
 
 enum nauha_status nauha_cursor_next(struct nauha_cursor *cursor, struct nauha_message **message,

@@ -135,6 +135,8 @@ static enum nauha__row_fault check_tensor(const struct nauha_trace *trace,
         return NAUHA__ROW_FAULT_NONE;
     if (elements > SIZE_MAX / item_size)
         return NAUHA__ROW_FAULT_SIZE;
+    if (row->flags & NAUHA__ROW_HASH)
+        return row->stream == NAUHA__NO_STREAM ? NAUHA__ROW_FAULT_NONE : NAUHA__ROW_FAULT_STREAM;
     if (nauha__chunks_item_size(trace->chunks, row->stream) != item_size)
         return NAUHA__ROW_FAULT_STREAM;
     uint64_t extent = nauha__chunks_extent(trace->chunks, row->stream);
@@ -149,8 +151,8 @@ static enum nauha__row_fault check(const struct nauha_trace *trace,
                                    const struct nauha__index_row *row) {
     if (!nauha__row_intact(nauha__table(NAUHA__TABLE_INDEX), row))
         return NAUHA__ROW_FAULT_CHECKSUM;
-    if ((row->flags & ~(NAUHA__ROW_DATA | NAUHA__ROW_DERIVED)) != 0 ||
-        row->flags == NAUHA__ROW_DERIVED)
+    if (row->flags > NAUHA__ROW_DATA && row->flags != (NAUHA__ROW_DATA | NAUHA__ROW_DERIVED) &&
+        row->flags != (NAUHA__ROW_DATA | NAUHA__ROW_HASH))
         return NAUHA__ROW_FAULT_FLAGS;
     if (!known(&trace->kinds, row->kind))
         return NAUHA__ROW_FAULT_KIND;

@@ -212,7 +212,7 @@ static bool check_range(struct check *check, uint64_t number, uint16_t stream, u
 static void check_elements(struct check *check, uint64_t number,
                            const struct nauha__index_row *row) {
     uint64_t count = nauha__trace_row_elements(check->trace, row);
-    if (count == 0)
+    if (count == 0 || (row->flags & NAUHA__ROW_HASH))
         return;
     bool whole = check_range(check, number, row->stream, row->offset, count);
     if (row->flags & NAUHA__ROW_DERIVED)

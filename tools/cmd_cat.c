@@ -117,6 +117,11 @@ static bool print_message(void *context, struct nauha_message *message) {
     print_stamps(info);
     if (!info->has_tensor)
         return !ferror(stdout);
+    if (info->hash_only) {
+        char hash[40];
+        printf("not recorded, hash only: %s\n", nauha__hash_text(message, hash));
+        return !ferror(stdout);
+    }
     struct nauha_error err = NAUHA_ERROR_INIT;
     if (nauha_message_tensor(message, &tensor, &err) != NAUHA_OK ||
         nauha_tensor_count(&tensor, &count, &err) != NAUHA_OK) {

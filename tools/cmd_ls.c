@@ -22,16 +22,22 @@ static const char *module_text(const struct nauha_message_info *info) {
     return info->module == NAUHA_NONE ? "-" : info->module_name[0] ? info->module_name : "(root)";
 }
 
-static void print_line(const struct nauha_message_info *info) {
-    char shape[512];
-    printf("%6" PRIu64 " %6" PRIu64 " %5u %-16s %-8s %-20s %-8s %4u %-5s %-16s %" PRIu64 "\n",
-           info->seq, info->global_step, info->epoch, info->kind_name, info->tag_name,
-           module_text(info), info->slot_name[0] ? info->slot_name : "-", info->call,
+static void print_line(struct nauha_message *message) {
+    const struct nauha_message_info *info = nauha_message_info(message);
+    char shape[512], hash[40];
+    printf("%6" PRIu64 " %6" PRIu64 " %5u %-16s %-8s %-20s %-8s %4u %-5s %-16s %" PRIu64, info->seq,
+           info->global_step, info->epoch, info->kind_name, info->tag_name, module_text(info),
+           info->slot_name[0] ? info->slot_name : "-", info->call,
            info->has_tensor ? nauha_dtype_name(info->dtype) : "-",
            nauha__shape_text(info, shape, sizeof shape), info->bytes);
+    if (info->hash_only)
+        printf("  %s", nauha__hash_text(message, hash));
+    printf("\n");
 }
 
-static void print_json(const struct nauha_message_info *info) {
+static void print_json(struct nauha_message *message) {
+    const struct nauha_message_info *info = nauha_message_info(message);
+    char hash[40];
     cJSON *object = cJSON_CreateObject();
     cJSON_AddNumberToObject(object, "seq", (double)info->seq);
     cJSON_AddNumberToObject(object, "time_ns", (double)info->time_ns);
@@ -55,6 +61,8 @@ static void print_json(const struct nauha_message_info *info) {
             cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)info->shape[i]));
     }
     cJSON_AddNumberToObject(object, "bytes", (double)info->bytes);
+    if (info->hash_only)
+        cJSON_AddStringToObject(object, "hash", nauha__hash_text(message, hash));
     char *text = cJSON_PrintUnformatted(object);
     printf("%s\n", text ? text : "{}");
     cJSON_free(text);
@@ -66,9 +74,9 @@ static bool list_message(void *context, struct nauha_message *message) {
     if (listing->left-- == 0)
         return false;
     if (listing->json)
-        print_json(nauha_message_info(message));
+        print_json(message);
     else
-        print_line(nauha_message_info(message));
+        print_line(message);
     return !ferror(stdout);
 }
 

@@ -62,7 +62,7 @@ static int check_options(const struct invocation *invocation, cJSON *options) {
             continue;
         status = nauha_recorder_config_set(config, given->option->name, given->value, &err);
         cJSON_DeleteItemFromObjectCaseSensitive(options, given->option->name);
-        cJSON_AddStringToObject(options, given->option->name, given->value);
+        cJSON_AddStringToObject(options, given->option->name, given->value ? given->value : "yes");
     }
     if (status == NAUHA_OK)
         status = nauha__check_recorded_kinds(invocation, &err);

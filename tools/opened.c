@@ -112,3 +112,10 @@ const char *nauha__shape_text(const struct nauha_message_info *info, char *text,
     }
     return text;
 }
+
+const char *nauha__hash_text(struct nauha_message *message, char text[40]) {
+    uint64_t hash[2] = {0, 0};
+    nauha_message_hash(message, hash, NULL);
+    snprintf(text, 40, "%016" PRIx64 "%016" PRIx64, hash[1], hash[0]);
+    return text;
+}

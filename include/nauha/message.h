@@ -38,14 +38,15 @@ struct nauha_message_info {
     uint32_t ndim;
     const int64_t *shape;
     uint64_t bytes;
+    bool hash_only; /* recorded without its elements: there is their hash alone */
 };
 
 /* Borrowed until the message ends. */
 NAUHA_API const struct nauha_message_info *nauha_message_info(const struct nauha_message *message);
 
 /* The elements, contiguous, read from the trace on first use; borrowed until the message ends.
- * INVALID for an event; LIMIT where a bus has one (see nauha_bus_set_tensor_limit); DAMAGED, IO,
- * FORMAT, NOMEM from the source. */
+ * INVALID for an event; UNAVAILABLE where only their hash was recorded; LIMIT where a bus has one
+ * (see nauha_bus_set_tensor_limit); DAMAGED, IO, FORMAT, NOMEM from the source. */
 NAUHA_API enum nauha_status nauha_message_tensor(struct nauha_message *message,
                                                  struct nauha_tensor *tensor,
                                                  struct nauha_error *err);
@@ -77,6 +78,12 @@ typedef enum nauha_status (*nauha_piece_fn)(void *context, const struct nauha_te
 NAUHA_API enum nauha_status nauha_message_for_each_piece(struct nauha_message *message,
                                                          nauha_piece_fn fn, void *context,
                                                          struct nauha_error *err);
+
+/* XXH3 with 128 bits, seed 0, of the elements as they lie in memory, contiguous: the lower half and
+ * the upper one. Out of the trace where it was recorded in place of them, else computed from them;
+ * then fails as nauha_message_tensor does. */
+NAUHA_API enum nauha_status nauha_message_hash(struct nauha_message *message, uint64_t hash[2],
+                                               struct nauha_error *err);
 
 /* What a tap or a bus takes. Returning anything but NAUHA_OK stops the source. */
 typedef enum nauha_status (*nauha_message_fn)(void *context, struct nauha_message *message,

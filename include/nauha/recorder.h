@@ -36,8 +36,8 @@ struct nauha_recorder_config;
 NAUHA_API struct nauha_recorder_config *nauha_recorder_config_new(void);
 NAUHA_API void nauha_recorder_config_free(struct nauha_recorder_config *config);
 
-/* The recorder's own keys: depth, codec, buffer, on-full, flush, limit. Those of a selector
- * (nauha_selector_options) are taken as well: they choose what is stored. */
+/* The recorder's own keys: depth, codec, buffer, on-full, flush, hash, limit, ... Those of a
+ * selector (nauha_selector_options) are taken as well: they choose what is stored. */
 NAUHA_API const struct nauha_option *nauha_recorder_options(size_t *count);
 
 /* Sets one key from text. UNKNOWN: no such key, listing the keys. INVALID: a value that does not

@@ -70,6 +70,10 @@ NAUHA_API enum nauha_status nauha_tensor_count(const struct nauha_tensor *tensor
 NAUHA_API void nauha_tensor_to_f64(const struct nauha_tensor *tensor, size_t first, size_t n,
                                    double *out);
 
+/* XXH3 with 128 bits, seed 0, of the elements of a contiguous tensor: lower half, upper half. */
+NAUHA_API enum nauha_status nauha_tensor_hash(const struct nauha_tensor *tensor, uint64_t hash[2],
+                                              struct nauha_error *err);
+
 #ifdef __cplusplus
 }
 #endif

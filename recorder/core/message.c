@@ -35,6 +35,11 @@ static enum nauha_status check_readable(const struct nauha_message *message,
     if (!info->has_tensor)
         return nauha_error_set(err, NAUHA_INVALID, "message \"%s\" is an event and has no tensor",
                                text_or_empty(info->kind_name));
+    if (info->hash_only)
+        return wrap_reading(
+            info,
+            nauha_error_set(err, NAUHA_UNAVAILABLE, "the tensor was not recorded, its hash only"),
+            err);
     if (!message->data && info->bytes > 0 && !message->source)
         return nauha_error_set(err, NAUHA_STATE, "message \"%s\" has lost its elements",
                                text_or_empty(info->kind_name));
@@ -160,6 +165,17 @@ enum nauha_status nauha_message_take(struct nauha_message *message, struct nauha
 
 void nauha_memory_free(void *memory) {
     free(memory);
+}
+
+enum nauha_status nauha_message_hash(struct nauha_message *message, uint64_t hash[2],
+                                     struct nauha_error *err) {
+    struct nauha_tensor tensor;
+    if (message->info.hash_only) {
+        memcpy(hash, message->hash, sizeof message->hash);
+        return NAUHA_OK;
+    }
+    enum nauha_status status = nauha_message_tensor(message, &tensor, err);
+    return status == NAUHA_OK ? nauha_tensor_hash(&tensor, hash, err) : status;
 }
 
 void nauha__message_fini(struct nauha_message *message) {

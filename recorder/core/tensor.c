@@ -5,6 +5,9 @@
  */
 #include "nauha/tensor.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "nauha/internal/arithmetic.h"
 #include "nauha/internal/convert.h"
 
@@ -92,4 +95,16 @@ void nauha_tensor_to_f64(const struct nauha_tensor *tensor, size_t first, size_t
     default:
         small_to_f64(tensor->dtype, elements, n, out);
     }
+}
+
+enum nauha_status nauha_tensor_hash(const struct nauha_tensor *tensor, uint64_t hash[2],
+                                    struct nauha_error *err) {
+    size_t count;
+    enum nauha_status status = nauha_tensor_count(tensor, &count, err);
+    if (status != NAUHA_OK)
+        return status;
+    XXH128_hash_t value = XXH3_128bits(tensor->data, count * nauha_dtype_size(tensor->dtype));
+    hash[0] = value.low64;
+    hash[1] = value.high64;
+    return NAUHA_OK;
 }

@@ -55,7 +55,7 @@ static void test_info_of_a_complete_trace(void **state) {
     nauha_trace_get_info(trace, &info);
     assert_string_equal(info.path, path);
     assert_int_equal(info.format_major, 1);
-    assert_int_equal(info.format_minor, 0);
+    assert_int_equal(info.format_minor, NAUHA__FORMAT_MINOR);
     assert_int_equal(info.rank, 3);
     assert_int_equal(info.world_size, 8);
     assert_true(info.created_ns == 1700000000000000000);
@@ -307,7 +307,7 @@ static void test_formats(void **state) {
     path = fixture_path("major.h5");
     fixture_new(&f, path, &(struct fixture_options){.major = 2});
     fixture_close(&f, "");
-    must_refuse(path, NAUHA_VERSION, "has format version 2.0, this program reads 1.x");
+    must_refuse(path, NAUHA_VERSION, "has format version 2.1, this program reads 1.x");
     path = fixture_path("chunks.h5");
     fixture_new(&f, path, &(struct fixture_options){.chunk_bytes = 32});
     fixture_close(&f, "");

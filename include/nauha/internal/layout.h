@@ -7,7 +7,7 @@
 
 #define NAUHA__FORMAT_NAME "nauha-trace"
 #define NAUHA__FORMAT_MAJOR 1u
-#define NAUHA__FORMAT_MINOR 0u
+#define NAUHA__FORMAT_MINOR 1u
 
 /* Root attributes: format (string), format_major, format_minor, rank, world_size (u32),
  * created_ns (i64, since 1970), codec (string), facts (string, a JSON object of strings),
@@ -34,8 +34,10 @@
 #define NAUHA__NO_STREAM UINT16_MAX
 
 enum nauha__row_flags {
-    NAUHA__ROW_DATA = 1u << 0,   /* has a tensor (its stream is NO_STREAM where it has 0 bytes) */
-    NAUHA__ROW_DERIVED = 1u << 1 /* the elements at offset minus those at base */
+    NAUHA__ROW_DATA = 1u << 0,    /* has a tensor (its stream is NO_STREAM where it has 0 bytes) */
+    NAUHA__ROW_DERIVED = 1u << 1, /* the elements at offset minus those at base */
+    /* no elements: offset and base are the lower and upper half of their hash; with DATA alone */
+    NAUHA__ROW_HASH = 1u << 2
 };
 
 #pragma pack(push, 1)

@@ -32,6 +32,7 @@ struct nauha_message {
     void *owned;                        /* data where the message owns it, else NULL */
     const struct nauha__source *source; /* NULL: data is there from the start */
     uint64_t row;                       /* for the source */
+    uint64_t hash[2];                   /* of the elements, where info.hash_only */
     struct nauha_stats *stats;          /* computed on first use, owned */
     unsigned known;                     /* which of them */
     struct nauha__use asked;            /* so far */

@@ -84,7 +84,7 @@ class MessageInfo(Structure):
                 ("module", c_uint32), ("slot", c_uint32), ("kind_name", c_char_p), ("tag_name", c_char_p),
                 ("module_name", c_char_p), ("module_class", c_char_p), ("slot_name", c_char_p),
                 ("has_tensor", c_bool), ("dtype", c_int), ("ndim", c_uint32), ("shape", POINTER(c_int64)),
-                ("bytes", c_uint64)]
+                ("bytes", c_uint64), ("hash_only", c_bool)]
 
 
 MESSAGE_FN = CFUNCTYPE(c_int, c_void_p, c_void_p, POINTER(NativeError))
@@ -244,6 +244,8 @@ def option_text(value):
         return ":".join(ends + ([str(value.step)] if value.step is not None else []))
     if isinstance(value, (list, tuple, set, frozenset)):
         return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return str(value)
 
 

@@ -47,6 +47,7 @@ native.declare(library, {
     "nauha_message_info": (POINTER(native.MessageInfo), [c_void_p]),
     "nauha_message_tensor": (STATUS, [c_void_p, POINTER(native.Tensor), ERROR]),
     "nauha_message_take": (STATUS, [c_void_p, POINTER(native.Tensor), ERROR]),
+    "nauha_message_hash": (STATUS, [c_void_p, c_uint64 * 2, ERROR]),
     "nauha_memory_free": (None, [c_void_p]),
     "nauha_tensor_to_f64": (None, [POINTER(native.Tensor), c_size_t, c_size_t, POINTER(c_double)]),
 })
@@ -97,7 +98,7 @@ def to_float(values, dtype=None):
 class Message:
     """One message. Attributes: seq, time_ns, global_step, train_step, epoch, rank, call (numbers); kind, tag,
     slot, module, module_class (text; module None for network messages); dtype ("f32"), shape, nbytes
-    (None, (), 0 for events); tensor."""
+    (None, (), 0 for events); hash_only; tensor; hash."""
 
     __slots__ = ("info", "_handle", "_source", "_tensor", "__weakref__")
 
@@ -118,13 +119,25 @@ class Message:
             self._tensor = take_tensor(self._handle)
         return self._tensor
 
+    @property
+    def hash(self):
+        """XXH3 with 128 bits of the elements' bytes, as an integer: recorded in their place (--hash), or computed.
+        None for events."""
+        if not self.info.has_tensor:
+            return None
+        if self._handle is None:
+            raise Error("the hash of a message has to be asked for before the next message comes", Status.STATE)
+        halves = (c_uint64 * 2)()
+        native.call(library.nauha_message_hash, self._handle, halves)
+        return halves[1] << 64 | halves[0]
+
     def passed(self):
         """The source has moved on."""
         self._handle = self._source = None
 
     def __getattr__(self, name):
         info = self.info
-        if name in ("seq", "time_ns", "global_step", "train_step", "epoch", "rank", "call"):
+        if name in ("seq", "time_ns", "global_step", "train_step", "epoch", "rank", "call", "hash_only"):
             return getattr(info, name)
         if name in ("kind", "tag", "slot"):
             return getattr(info, f"{name}_name").decode()
