@@ -95,6 +95,11 @@ struct comparing {
     struct nauha_difference *out;
 };
 
+/* Of two numbers; fmax is a call, for the sake of NaN. */
+static double larger_of(double a, double b) {
+    return a > b ? a : b;
+}
+
 struct distances {
     double abs, rel;
     uint64_t ulp;
@@ -103,7 +108,7 @@ struct distances {
 /* Of two finite elements. */
 static struct distances measure(const struct comparing *comparing, size_t i) {
     const double a = comparing->a.values[i], b = comparing->b.values[i];
-    const double larger = fmax(fabs(a), fabs(b));
+    const double larger = larger_of(fabs(a), fabs(b));
     struct distances d = {.abs = fabs(a - b)};
     if (comparing->same_type && comparing->form == SIGN_MAGNITUDE) {
         d.ulp = float_ulps(comparing->a.bits[i], comparing->b.bits[i], comparing->a.size);
@@ -122,7 +127,7 @@ static struct distances measure(const struct comparing *comparing, size_t i) {
 
 static bool within(const struct comparing *comparing, size_t i, const struct distances *d) {
     const struct nauha_tolerance *tolerance = comparing->tolerance;
-    const double larger = fmax(fabs(comparing->a.values[i]), fabs(comparing->b.values[i]));
+    const double larger = larger_of(fabs(comparing->a.values[i]), fabs(comparing->b.values[i]));
     if (d->abs <= tolerance->atol + tolerance->rtol * larger)
         return true;
     return comparing->same_type && d->ulp <= tolerance->ulp;
@@ -148,7 +153,7 @@ static void compare_pair(struct comparing *comparing, size_t i, uint64_t at) {
             out->max_abs = d.abs;
             out->max_abs_at = at;
         }
-        out->max_rel = fmax(out->max_rel, d.rel);
+        out->max_rel = larger_of(out->max_rel, d.rel);
         out->max_ulp = d.ulp > out->max_ulp ? d.ulp : out->max_ulp;
         same_value = same_value || (comparing->tolerance && within(comparing, i, &d));
     }

@@ -64,6 +64,27 @@ class Case(unittest.TestCase):
 
 
 class Reading(Case):
+    def test_hashes_in_place_of_tensors(self):
+        hashed = nauha.open(make_trace(self.dir / "hashed.h5", "--hash", "yes"))
+        self.addCleanup(hashed.close)
+        count = 0
+        for message, other in zip(self.trace.messages(), hashed.messages()):
+            self.assertEqual((message.kind, message.shape, message.hash), (other.kind, other.shape, other.hash))
+            self.assertFalse(message.hash_only)
+            if other.dtype:
+                count += 1
+                self.assertTrue(other.hash_only)
+                with self.assertRaisesRegex(nauha.Error, "not recorded, its hash only"):
+                    other.tensor
+        self.assertEqual(count, 132)
+        # With HDF5 alone: the halves stand where the offsets of elements do.
+        reference = h5trace.Trace(self.dir / "hashed.h5")
+        self.addCleanup(reference.file.close)
+        rows = [row for row in reference.file["index"][...] if row["flags"] & 1]
+        self.assertEqual({(row["flags"], row["stream"]) for row in rows}, {(5, 65535)})
+        self.assertEqual([int(row["base"]) << 64 | int(row["offset"]) for row in rows],
+                         [m.hash for m in hashed.messages() if m.dtype])
+
     def test_info(self):
         info = self.trace.info
         self.assertTrue(info.complete and info.closed)
