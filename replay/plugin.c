@@ -167,7 +167,7 @@ enum nauha_status nauha_plugins_search(struct nauha_plugins *plugins, const char
 
 bool nauha_plugins_get(const struct nauha_plugins *plugins, size_t position,
                        struct nauha_plugin_info *info) {
-    if (position >= plugins->count)
+    if (!plugins || position >= plugins->count)
         return false;
     const struct plugin *plugin = &plugins->list[position];
     *info = (struct nauha_plugin_info){.path = plugin->path,
@@ -179,7 +179,7 @@ bool nauha_plugins_get(const struct nauha_plugins *plugins, size_t position,
 enum nauha_status nauha_plugins_add_to(const struct nauha_plugins *plugins,
                                        struct nauha_pipeline *pipeline, struct nauha_error *err) {
     enum nauha_status status = NAUHA_OK;
-    for (size_t i = 0; i < plugins->count && status == NAUHA_OK; i++) {
+    for (size_t i = 0; plugins && i < plugins->count && status == NAUHA_OK; i++) {
         const struct plugin *plugin = &plugins->list[i];
         if (plugin->library && !nauha_pipeline_has_analyzer(pipeline, plugin->given))
             status = nauha_pipeline_add_analyzer(pipeline, plugin->given, err);

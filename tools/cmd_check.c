@@ -71,11 +71,7 @@ static enum nauha_status add_rules(struct check *check, const struct invocation 
                                    struct nauha_error *err) {
     if (!nauha__has(invocation, "rule"))
         return nauha__rules_add_all(check->pipeline, has_kind, without_kinds, check, err);
-    enum nauha_status status = NAUHA_OK;
-    for (size_t i = 0; i < invocation->given_count && status == NAUHA_OK; i++)
-        if (strcmp(invocation->given[i].option->name, "rule") == 0)
-            status = nauha__rule_add(check->pipeline, invocation->given[i].value, err);
-    return status;
+    return nauha__rules_add_given(check->pipeline, invocation, err);
 }
 
 /* ---- what was found ---- */

@@ -19,6 +19,7 @@
 
 #include "nauha/recorder.h"
 #include "nauha/trace.h"
+#include "tools/metrics.h"
 #include "tools/python_package.h"
 #include "tools/recording.h"
 #include "tools/terminal.h"
@@ -32,6 +33,9 @@ static const struct nauha_option record_table[] = {
     {"step-by", 0, "auto|forward|optimizer", "auto",
      "what a step is: a forward pass of the model, or what lies between steps of all optimizers; "
      "auto takes optimizer where there are several"},
+    {"rule", 0, "SPEC", NULL, "a health rule to check while it trains; give it once for each"},
+    {"stop-on", 0, "RULE[,RULE]", NULL,
+     "end the program, with exit code 1, when one of these rules finds something"},
 };
 OPTION_GROUP(record_options, "Output", record_table);
 
@@ -103,6 +107,25 @@ static int check_step(const struct invocation *invocation, cJSON *settings) {
     return EXIT_FINE;
 }
 
+/* The rules, checked here where an error still is one of usage. */
+static int add_rules(const struct invocation *invocation, cJSON *settings) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    if (nauha__metrics_check(invocation, &err) != NAUHA_OK)
+        return nauha__fail(&err);
+    cJSON *rules = cJSON_AddArrayToObject(settings, "rules");
+    for (size_t i = 0; i < invocation->given_count; i++) {
+        if (strcmp(invocation->given[i].option->name, "rule") == 0)
+            cJSON_AddItemToArray(rules, cJSON_CreateString(invocation->given[i].value));
+    }
+    cJSON *names = cJSON_AddArrayToObject(settings, "stop_on");
+    char *list = strdup(nauha__get(invocation, "stop-on", "")), *rest = NULL;
+    for (char *name = list ? strtok_r(list, ",", &rest) : NULL; name;
+         name = strtok_r(NULL, ",", &rest))
+        cJSON_AddItemToArray(names, cJSON_CreateString(name));
+    free(list);
+    return EXIT_FINE;
+}
+
 static void add_command(const struct invocation *invocation, cJSON *settings) {
     char command[8192] = "";
     for (size_t i = 0; i < invocation->argument_count; i++) {
@@ -121,6 +144,8 @@ static int set_environment(const struct invocation *invocation, const char *stat
     int code = check_options(invocation, options);
     if (code == EXIT_FINE)
         code = check_step(invocation, settings);
+    if (code == EXIT_FINE)
+        code = add_rules(invocation, settings);
     if (code == EXIT_FINE)
         code = resolve_output(nauha__get(invocation, "output", ""), output);
     if (code == EXIT_FINE && !nauha__python_directory(package, sizeof package))

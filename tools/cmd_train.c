@@ -12,6 +12,7 @@
 #include "nauha/recorder.h"
 #include "tools/metrics.h"
 #include "tools/recording.h"
+#include "tools/rules.h"
 #include "tools/terminal.h"
 #include "tools/train/train.h"
 
@@ -23,6 +24,10 @@ static const struct nauha_option train_output_table[] = {
     {"live", 0, "DIR", NULL, "write the live series into this directory"},
     {"sink", 0, "SINK[,SINK]", NULL,
      "what to write live: csv, gnuplot (default csv,gnuplot with --live, else csv)"},
+    {"rule", 0, "SPEC", NULL, "a health rule to check live; give it once for each"},
+    {"stop-on", 0, "RULE[,RULE]", NULL,
+     "end the training when one of these rules finds something; it is checked with its defaults "
+     "unless --rule says otherwise"},
 };
 OPTION_GROUP(train_output_options, "Output", train_output_table);
 
@@ -33,12 +38,16 @@ static void on_signal(int number) {
     stop_signal = number;
 }
 
+/* In place of a signal's number: a health rule ends the training. */
+enum { STOP_BY_RULE = -1 };
+
 struct session {
     const struct invocation *invocation;
     struct nauha_recorder_config *config;
     struct nauha_recorder *recorder;
     struct nauha_pipeline *pipeline;
     struct progress progress;
+    char stopped_by[64]; /* a rule of --stop-on that found something */
 };
 
 /* ---- the module ---- */
@@ -144,6 +153,20 @@ static void on_notice(void *context, const char *text) {
     fprintf(stderr, "nauha: %s\n", text);
 }
 
+/* In the training's thread. */
+static void on_finding(void *context, const struct nauha_finding *finding) {
+    struct session *session = context;
+    if (session->stopped_by[0] || !nauha__rules_stop_on(session->invocation, finding->rule))
+        return;
+    snprintf(session->stopped_by, sizeof session->stopped_by, "%s", finding->rule);
+    if (!stop_signal)
+        stop_signal = STOP_BY_RULE;
+}
+
+static bool checks_rules(const struct invocation *invocation) {
+    return nauha__has(invocation, "rule") || nauha__has(invocation, "stop-on");
+}
+
 /* ---- the summary ---- */
 
 static void print_summary(const struct nauha_train_result *result, const char *trace,
@@ -170,7 +193,7 @@ static enum nauha_status begin(void *context, struct nauha_recorder **recorder,
     struct session *session = context;
     const struct invocation *invocation = session->invocation;
     const char *trace = nauha__get(invocation, "output", NULL);
-    bool live = nauha__has(invocation, "metric");
+    bool live = nauha__has(invocation, "metric") || checks_rules(invocation);
     if (!trace && !live)
         return NAUHA_OK;
     enum nauha_status status = nauha_recorder_open(trace, session->config, &session->recorder, err);
@@ -180,12 +203,23 @@ static enum nauha_status begin(void *context, struct nauha_recorder **recorder,
     session->pipeline = nauha_pipeline_new(nauha_recorder_names(session->recorder));
     if (!session->pipeline)
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    nauha_pipeline_on_finding(session->pipeline, on_finding, session);
     status = nauha__metrics_start(session->pipeline, invocation,
                                   nauha__get(invocation, "live", NULL), err);
     if (status == NAUHA_OK)
         status =
             nauha_recorder_tap(session->recorder, nauha_pipeline_publish, session->pipeline, err);
     return status;
+}
+
+/* Says what the rules found, and whether that ended the training. Returns an exit code. */
+static int tell_findings(const struct session *session) {
+    if (!session->pipeline || nauha_pipeline_findings(session->pipeline) == 0)
+        return EXIT_FINE;
+    nauha__findings_print(stderr, session->pipeline);
+    if (session->stopped_by[0])
+        fprintf(stderr, "nauha: ended by the rule %s\n", session->stopped_by);
+    return EXIT_FINDING;
 }
 
 /* Closes the recording and, where the training went well, finishes the live metrics. */
@@ -198,6 +232,8 @@ static int close_session(struct session *session, const struct invocation *invoc
     /* The pipeline borrows the recorder's names, so it ends first. */
     if (session->pipeline && trained)
         code = nauha__metrics_finish(session->pipeline, invocation);
+    if (code == EXIT_FINE && checks_rules(invocation))
+        code = tell_findings(session);
     nauha_pipeline_free(session->pipeline);
     if (session->recorder) {
         nauha_recorder_flush(session->recorder, NULL);
@@ -226,7 +262,7 @@ static int train(const struct invocation *invocation, struct session *session,
     int code = trained ? EXIT_FINE : nauha__fail(&err);
     int closed = close_session(session, invocation, &result, trained);
     code = code != EXIT_FINE ? code : closed;
-    if (stop_signal && code == EXIT_FINE) {
+    if (stop_signal > 0 && (code == EXIT_FINE || code == EXIT_FINDING)) {
         fprintf(stderr, "nauha: ended by signal %d; the recording is closed properly\n",
                 (int)stop_signal);
         code = 128 + stop_signal;

@@ -44,10 +44,13 @@ const struct command nauha__commands[] = {
          "Trains a small network on images and writes every message of the training to a trace "
          "(-o). Without -o it trains unrecorded: the baseline to compare with. With --metric the "
          "same metrics are computed live that replay computes from the trace, and written to the "
-         "directory of --live, or to standard output.",
+         "directory of --live, or to standard output. With --rule, health rules are checked live; "
+         "what they find is told at the end, with exit code 1, and --stop-on ends the training for "
+         "it.",
      .examples = "nauha train -o run.h5 --batch-size 32 --max-steps 200\n"
                  "nauha train -o run.h5 --model resnet --kinds weights,weight_updates,loss\n"
-                 "nauha train -o run.h5 --metric loss --metric norm:weights --live series",
+                 "nauha train -o run.h5 --metric loss --metric norm:weights --live series\n"
+                 "nauha train -o run.h5 --stop-on exploding_tensor,loss_not_decreasing",
      .groups = {&nauha__train_output_options, &training_options, &recording_options,
                 &recorded_options, &nauha__plugin_options},
      .run = nauha__run_train},

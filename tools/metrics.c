@@ -14,6 +14,7 @@
 #include "nauha/plugin.h"
 #include "tools/program.h"
 #include "tools/python_package.h"
+#include "tools/rules.h"
 
 /* ---- metrics in Python ---- */
 
@@ -115,6 +116,8 @@ enum nauha_status nauha__metrics_check(const struct invocation *invocation,
     enum nauha_status status = pipeline ? add_metrics(pipeline, invocation, err)
                                         : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
     if (status == NAUHA_OK)
+        status = nauha__rules_add_given(pipeline, invocation, err);
+    if (status == NAUHA_OK)
         status = nauha_pipeline_start(pipeline, err);
     nauha_pipeline_free(pipeline);
     nauha_names_free(names);
@@ -127,6 +130,9 @@ enum nauha_status nauha__metrics_start(struct nauha_pipeline *pipeline,
     const char *sinks = nauha__get(invocation, "sink", directory ? "csv,gnuplot" : "csv");
     enum nauha_status status = add_metrics(pipeline, invocation, err);
     if (status == NAUHA_OK)
+        status = nauha__rules_add_given(pipeline, invocation, err);
+    /* What rules measure is written where somebody asked for series. */
+    if (status == NAUHA_OK && (directory || nauha__has(invocation, "metric")))
         status = add_sinks(pipeline, sinks, directory, err);
     return status == NAUHA_OK ? nauha_pipeline_start(pipeline, err) : status;
 }

@@ -40,6 +40,51 @@ enum nauha_status nauha__rule_add(struct nauha_pipeline *pipeline, const char *s
                            (int)(length < 80 ? length : 80), spec, names);
 }
 
+/* Whether a SPEC is of the rule whose name these bytes are. */
+static bool is_spec_of(const char *spec, const char *name, size_t length) {
+    return strcspn(spec, ":") == length && strncmp(spec, name, length) == 0;
+}
+
+static bool is_given(const struct invocation *invocation, const char *name, size_t length) {
+    for (size_t i = 0; i < invocation->given_count; i++) {
+        if (strcmp(invocation->given[i].option->name, "rule") == 0 &&
+            is_spec_of(invocation->given[i].value, name, length))
+            return true;
+    }
+    return false;
+}
+
+enum nauha_status nauha__rules_add_given(struct nauha_pipeline *pipeline,
+                                         const struct invocation *invocation,
+                                         struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0; i < invocation->given_count && status == NAUHA_OK; i++) {
+        if (strcmp(invocation->given[i].option->name, "rule") == 0)
+            status = nauha__rule_add(pipeline, invocation->given[i].value, err);
+    }
+    const char *name = nauha__get(invocation, "stop-on", "");
+    while (*name && status == NAUHA_OK) {
+        char spec[NAUHA_NAME_MAX + 1];
+        const size_t length = strcspn(name, ",");
+        snprintf(spec, sizeof spec, "%.*s", (int)length, name);
+        if (!is_given(invocation, name, length))
+            status = nauha__rule_add(pipeline, spec, err);
+        name += length + (name[length] == ',');
+    }
+    return status;
+}
+
+bool nauha__rules_stop_on(const struct invocation *invocation, const char *rule) {
+    const char *name = nauha__get(invocation, "stop-on", "");
+    while (*name) {
+        const size_t length = strcspn(name, ",");
+        if (strlen(rule) == length && strncmp(name, rule, length) == 0)
+            return true;
+        name += length + (name[length] == ',');
+    }
+    return false;
+}
+
 /* NAME, or NAME:KIND,KIND with the kinds that are there; false where the rule cannot run. */
 static bool default_spec(const struct nauha_analyzer *rule,
                          bool (*has)(void *context, const char *kind), void *context, char *spec,
@@ -133,7 +178,7 @@ static void print_group(FILE *stream, const struct nauha_pipeline *pipeline, siz
             print_place(stream, &finding, ranks);
     }
     if (count > SHOWN)
-        fprintf(stream, "  and %zu more, which --json lists\n", count - SHOWN);
+        fprintf(stream, "  and %zu more: nauha check --json lists all\n", count - SHOWN);
 }
 
 void nauha__findings_print(FILE *stream, const struct nauha_pipeline *pipeline) {

@@ -9,10 +9,18 @@
 #include <stdio.h>
 
 #include "nauha/pipeline.h"
+#include "tools/command.h"
 
 /* Adds the rule of a SPEC. UNKNOWN: it is no rule, listing those there are. */
 enum nauha_status nauha__rule_add(struct nauha_pipeline *pipeline, const char *spec,
                                   struct nauha_error *err);
+
+/* Adds the rules of --rule, and those of --stop-on that are not among them, with their defaults. */
+enum nauha_status nauha__rules_add_given(struct nauha_pipeline *pipeline,
+                                         const struct invocation *invocation,
+                                         struct nauha_error *err);
+/* Whether --stop-on lists this rule. */
+bool nauha__rules_stop_on(const struct invocation *invocation, const char *rule);
 
 /* Adds every rule there is with its defaults, on those of its kinds that `has` says are there;
  * calls without for each that has none. */

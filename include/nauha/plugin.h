@@ -40,11 +40,12 @@ struct nauha_plugin_info {
     const struct nauha_analyzer *analyzer; /* NULL: refused */
     const char *reason;                    /* why; "" where it was not */
 };
-/* False past the end. */
+/* False past the end; plugins NULL: there is none. */
 NAUHA_API bool nauha_plugins_get(const struct nauha_plugins *plugins, size_t position,
                                  struct nauha_plugin_info *info);
 
-/* Adds all that were not refused to a pipeline. Fails as nauha_pipeline_add_analyzer. */
+/* Adds all that were not refused to a pipeline; plugins NULL: none. Fails as
+ * nauha_pipeline_add_analyzer. */
 NAUHA_API enum nauha_status nauha_plugins_add_to(const struct nauha_plugins *plugins,
                                                  struct nauha_pipeline *pipeline,
                                                  struct nauha_error *err);

@@ -8,7 +8,7 @@ import unittest
 import numpy as np
 
 from tests.integration import h5trace
-from tests.integration.program import make_trace, nauha
+from tests.integration.program import has_training, make_trace, nauha
 
 
 class Check(unittest.TestCase):
@@ -59,7 +59,7 @@ class Check(unittest.TestCase):
     def test_many_places_are_cut_short(self):
         done = nauha("check", self.path, "--rule", "tensor_variance:weights,biases,activations,weight_gradients,bias_gradients,"
                      "weight_updates,bias_updates:min=1e9", code=1)
-        self.assertIn("more, which --json lists", done.stdout)
+        self.assertIn("more: nauha check --json lists all", done.stdout)
 
     def test_rules_run_where_their_inputs_are(self):
         found = self.check("--kinds", "loss", code=0)
@@ -88,6 +88,53 @@ class Check(unittest.TestCase):
                 self.assertIn(text, nauha("check", self.path, *arguments, code=2).stderr)
         nauha("check", code=2)
         self.assertIn("cannot open", nauha("check", "/nowhere.h5", code=3).stderr)
+
+
+@unittest.skipUnless(has_training(), "skipped: this build has no libtorch")
+class Live(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.trace = pathlib.Path(self.folder.name) / "run.h5"
+
+    def train(self, *arguments, code):
+        return nauha("train", "-o", self.trace, "--batch-size", "32", "--max-steps", "40", *arguments, code=code)
+
+    def test_a_rule_ends_the_training(self):
+        done = self.train("--optimizer", "sgd", "--learning-rate", "1e6", "--stop-on", "overfit,exploding_tensor", code=1)
+        self.assertEqual(done.stdout, "")
+        self.assertIn("exploding_tensor: the training has left the range of numbers", done.stderr)
+        self.assertIn("nauha: ended by the rule exploding_tensor", done.stderr)
+        info = json.loads(nauha("info", "--json", self.trace).stdout)
+        self.assertTrue(info["complete"])
+        self.assertLess(info["steps"], 10)
+        # What was found live is what is found in the recording.
+        found = json.loads(nauha("check", self.trace, "--json", "--rule", "exploding_tensor", code=1).stdout)["findings"]
+        self.assertEqual(found[0]["first_step"], info["steps"] - 1)
+        self.assertIn(f"step {found[0]['first_step']}: nan or inf elements = {found[0]['value']:.4g}", done.stderr)
+
+    def test_without_stop_on_it_goes_on(self):
+        done = self.train("--optimizer", "sgd", "--learning-rate", "1e6", "--rule", "exploding_tensor:loss", code=1)
+        self.assertIn("exploding_tensor", done.stderr)
+        self.assertNotIn("ended by", done.stderr)
+        self.assertEqual(json.loads(nauha("info", "--json", self.trace).stdout)["steps"], 40)
+
+    def test_a_healthy_training_is_left_alone(self):
+        done = self.train("--stop-on", "exploding_tensor,vanishing_gradient,weight_update_ratio", code=0)
+        self.assertNotIn("exploding_tensor", done.stderr)
+        self.assertEqual(json.loads(nauha("info", "--json", self.trace).stdout)["steps"], 40)
+
+    def test_given_rules_are_not_added_twice(self):
+        self.train("--rule", "exploding_tensor:loss:only_nan=1", "--stop-on", "exploding_tensor", "--metric", "loss",
+                   "--live", self.trace.parent / "live", "--sink", "csv", code=0)
+        self.assertEqual(sorted(path.name for path in (self.trace.parent / "live").iterdir()),
+                         ["loss.csv", "loss_exploding_tensor.csv"])
+
+    def test_usage(self):
+        for arguments in (["--stop-on", "norm"], ["--rule", "norm:weights"], ["--stop-on", "exploding_tensor,nope"]):
+            self.assertIn("no rule", self.train(*arguments, code=2).stderr)
+        self.assertFalse(self.trace.exists())
+        self.assertIn("no rule", nauha("record", "-o", self.trace, "--stop-on", "norm", "--", "true", code=2).stderr)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """nauha check on trainings that are really sick, and on one that is not."""
 import json
+import sys
 
 import torch
 from torch import nn
 
 from tests.integration.program import nauha
-from tests.integration.pytorch_case import Case
+from tests.integration.pytorch_case import Case, nauha as nauha_package
 
 CLASSES = 4
 torch.set_num_threads(1)  # the networks are small
@@ -179,6 +180,66 @@ class Sick(Case):
         found = self.run_training(model, optimizer=lambda model: torch.optim.SGD(model.parameters(), 0.01), epochs=2)
         self.fires(found, "poor_weight_initialization")
         self.fires(found, "vanishing_gradient")
+
+    def explode(self, exporter, steps=20):
+        model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1))
+        exporter.set_model(model)
+        exporter.add_modules(model)
+        optimizer = torch.optim.SGD(model.parameters(), 1e25)
+        for step in range(steps):
+            optimizer.zero_grad()
+            model(torch.randn(8, 4)).square().mean().backward()
+            optimizer.step()
+        return step
+
+    def test_a_rule_ends_a_training(self):
+        exporter = self.export()
+        exporter.subscribe(rules=["exploding_tensor:weights"], stop_on=["exploding_tensor"])
+        with self.assertRaises(nauha_package.Stopped) as stopped:
+            self.explode(exporter)
+        self.assertEqual((stopped.exception.rule, stopped.exception.code), ("exploding_tensor", 1))
+        self.assertTrue(exporter.close())
+        self.assertRegex(self.notices[0], r'^exploding_tensor at step \d: nan or inf elements = \d+, threshold 0, weights of module "')
+        self.assertEqual(self.notices[1], "the training is ended by the rule exploding_tensor")
+        found = self.check("--rule", "exploding_tensor:weights")
+        self.assertEqual(json.loads(nauha("info", "--json", self.path).stdout)["steps"], found["findings"][0]["first_step"] + 2)
+
+    def test_a_rule_tells_and_lets_go_on(self):
+        exporter = self.export()
+        exporter.subscribe("mean:weights", rules=["exploding_tensor"])
+        self.assertEqual(self.explode(exporter), 19)
+        exporter.close()
+        self.assertEqual(len(self.notices), 1)
+        self.assertIn("weights_mean", exporter.series)
+        with self.assertRaisesRegex(nauha_package.Error, 'no rule "norm"'):
+            nauha_package.Exporter(None).subscribe(stop_on=["norm"])
+
+    def test_a_rule_ends_a_recorded_program(self):
+        program = self.path.with_name("train.py")
+        program.write_text("""
+import torch
+from torch import nn
+model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1))
+optimizer = torch.optim.SGD(model.parameters(), 1e25)
+try:
+    for step in range(50):
+        optimizer.zero_grad()
+        nn.functional.mse_loss(model(torch.randn(8, 4)), torch.zeros(8, 1)).backward()
+        optimizer.step()
+    print("to the end")
+finally:
+    print("cleaned up")
+""")
+        done = nauha("record", "-o", self.path, "--stop-on", "exploding_tensor", "--", sys.executable, program, code=1)
+        self.assertEqual(done.stdout, "cleaned up\n")
+        self.assertIn("nauha: exploding_tensor at step ", done.stderr)
+        self.assertIn("nauha: the training is ended by the rule exploding_tensor", done.stderr)
+        info = json.loads(nauha("info", "--json", self.path).stdout)
+        self.assertTrue(info["complete"])
+        self.assertLess(info["steps"], 10)
+        done = nauha("record", "-o", self.path, "--rule", "exploding_tensor:weights", "--", sys.executable, program)
+        self.assertEqual(done.stdout, "to the end\ncleaned up\n")
+        self.assertIn("nauha: exploding_tensor at step ", done.stderr)
 
     def test_variances_out_of_range(self):
         self.run_training(epochs=1)

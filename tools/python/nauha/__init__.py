@@ -8,6 +8,7 @@ import importlib
 _HOME = {
     "Error": "native",
     "Exporter": "exporter",
+    "Stopped": "observer",
     "open": "trace",
     "Trace": "trace",
     "Series": "trace",

@@ -188,6 +188,9 @@ class AutoRecorder:
         facts = {"model": type(model).__name__, "command": settings["command"], "step": step}
         self.exporter = Exporter(f"{self._path}.untrained", step=step, facts=facts, rank=rank, world_size=world_size,
                                  notice=self._say, **settings["options"])
+        rules, stop_on = settings.get("rules", []), settings.get("stop_on", [])
+        if rules or stop_on:
+            self.exporter.subscribe(rules=rules, stop_on=stop_on)
 
     def _settle(self):
         """The first backward pass: this is a training, and the trace gets its name."""

@@ -89,6 +89,7 @@ class Exporter:
             self.publisher.stage("cpu")
         self.observer = Observer(self.publisher, step)
         self._pipeline = None
+        self._told_rules = set()
         self.series = {}  # what live metrics published, by name; after close()
         self._close_at_exit()
 
@@ -136,10 +137,13 @@ class Exporter:
                 self.observer.placed.add(compat.after_optimizer_step(optimizer, self.observer.optimizer_stepped))
         return optimizers[0] if len(optimizers) == 1 else optimizers
 
-    def subscribe(self, *metrics, output=None, sinks=None):
+    def subscribe(self, *metrics, output=None, sinks=None, rules=(), stop_on=()):
         """Computes metrics live: SPECs as on the command line, and nauha.Subscriber objects, as replaying the trace
         would. To be called before the first step, and once. output: a directory for the files that `sinks`
-        (["csv"] by default) write. What the metrics published is in `series` after close(). Raises Error."""
+        (["csv"] by default) write. What the metrics published is in `series` after close().
+
+        rules: SPECs of health rules, whose findings are told as notices. stop_on: names of rules; when one of them
+        has found something, the next step raises nauha.Stopped, which ends the program with code 1. Raises Error."""
         from nauha.pipeline import Pipeline
         with self.publisher.lock:
             if self._pipeline is not None or self.publisher.serial:
@@ -148,14 +152,44 @@ class Exporter:
             try:
                 for metric in metrics:
                     pipeline.add(metric)
+                self._add_rules(pipeline, list(rules), list(stop_on))
                 for sink in (sinks or ["csv"]) if output is not None else []:
                     pipeline.add_sink(sink, output)
-                pipeline.start()
+                pipeline.start(collect=bool(metrics))
                 self.publisher.tap(pipeline)
             except Exception:
                 pipeline.free()
                 raise
             self._pipeline = pipeline
+
+    def _add_rules(self, pipeline, rules, stop_on):
+        there = pipeline.rules()
+        given = [spec.split(":")[0] for spec in rules]
+        for name in given + stop_on:
+            if name not in there:
+                raise native.Error(f'no rule "{name}"; rules: {", ".join(there)}', native.Status.UNKNOWN)
+        for spec in rules + [name for name in stop_on if name not in given]:
+            pipeline.add(spec)
+        weak = weakref.ref(self)
+
+        def found(finding):
+            exporter = weak()
+            if exporter is not None:
+                exporter._found(finding, stop_on)
+
+        if rules or stop_on:
+            pipeline.on_finding(found)
+
+    def _found(self, finding, stop_on):
+        """In whatever thread hands messages on: what is to be raised is raised where the next step begins."""
+        rule = finding.rule.decode()
+        if rule not in self._told_rules:
+            self._told_rules.add(rule)
+            place = "the network" if finding.module is None else f'module "{finding.module.decode()}"'
+            self.publisher.tell(f"{rule} at step {finding.first_step}: {finding.measure.decode()} = {finding.value:.4g}, threshold "
+                                f"{finding.threshold:.4g}, {finding.kind.decode()} of {place}: {finding.meaning.decode()}")
+        if rule in stop_on and self.observer.stop is None:
+            self.observer.stop = rule
 
     def freeze_module(self, module):
         """Stops a module's parameters from being trained."""

@@ -19,6 +19,14 @@ OF_PARAMETERS = [KINDS[kind] for kind in ("weights", "weight_updates", "weight_g
                                           "bias_gradients")]
 
 
+class Stopped(SystemExit):
+    """A health rule ends the training: the program ends with exit code 1, unless somebody catches this."""
+
+    def __init__(self, rule):
+        super().__init__(1)
+        self.rule = rule
+
+
 def seen_from_outside(module):
     """The module whose run is seen: within DataParallel and DistributedDataParallel, but outside of what
     torch.compile made."""
@@ -44,6 +52,7 @@ class Observer:
         self._losses = Counter()
         self._optimizers = weakref.WeakSet()
         self._stepped = weakref.WeakKeyDictionary()  # how often each has stepped since the step began
+        self.stop = None  # the health rule for which the training is to end
 
     def _alias(self, *place):
         native.call(native.library.nauha_recorder_alias, self.publisher.recorder, *place)
@@ -187,6 +196,7 @@ class Observer:
                 return
             if not tag:
                 if self._begins_step(weak_root):
+                    self._stop_if_told()
                     self._begin_step()
                 if all(weak_root() is not held for held in self._held):
                     self._held.append(weak_root())
@@ -202,6 +212,12 @@ class Observer:
         if self._step_mode == "optimizer":
             return len(self._optimizers) > 0 and all(optimizer in self._stepped for optimizer in self._optimizers)
         return False
+
+    def _stop_if_told(self):
+        rule, self.stop = self.stop, None
+        if rule is not None:
+            self.publisher.tell(f"the training is ended by the rule {rule}")
+            raise Stopped(rule)
 
     def _begin_step(self):
         publisher = self.publisher

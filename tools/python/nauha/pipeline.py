@@ -19,6 +19,7 @@ SCOPES = ("network", "module")
 FORMS = ("event", "tensor", "scalar", "histogram")
 INTEGER, REAL, RANGE, TEXT = range(4)  # enum nauha_parameter_type
 SYNCHRONIZED = 1  # NAUHA_ANALYZER_SYNCHRONIZED
+RULE = 4  # NAUHA_ANALYZER_RULE
 
 
 class Plot(Structure):
@@ -80,6 +81,16 @@ class Analyzer(Structure):
                 ("lost", LOST)]
 
 
+class Finding(Structure):
+    """struct nauha_finding"""
+
+    _fields_ = [("rule", c_char_p), ("spec", c_char_p), ("kind", c_char_p), ("tag", c_char_p), ("module", c_char_p),
+                ("module_class", c_char_p), ("slot", c_char_p), ("rank", c_uint32), ("first_step", c_uint64),
+                ("last_step", c_uint64), ("count", c_uint64), ("measure", c_char_p), ("value", c_double),
+                ("worst", c_double), ("worst_step", c_uint64), ("threshold", c_double), ("meaning", c_char_p)]
+
+
+FINDING_FN = CFUNCTYPE(None, c_void_p, POINTER(Finding))
 BUNDLE_FN = CFUNCTYPE(STATUS, c_void_p, c_void_p, ERROR)
 PROGRESS_FN = CFUNCTYPE(None, c_void_p, c_uint64, c_uint64)
 LINE_FN = CFUNCTYPE(None, c_void_p, c_char_p)
@@ -106,6 +117,8 @@ native.declare(library, {
                                              ERROR]),
     "nauha_pipeline_finish": (STATUS, [c_void_p, ERROR]),
     "nauha_pipeline_report": (None, [c_void_p, LINE_FN, c_void_p]),
+    "nauha_pipeline_on_finding": (None, [c_void_p, FINDING_FN, c_void_p]),
+    "nauha_pipeline_analyzer": (POINTER(Analyzer), [c_void_p, c_size_t]),
     "nauha_pipeline_topics": (c_size_t, [c_void_p]),
     "nauha_pipeline_topic": (c_uint32, [c_void_p, c_size_t, POINTER(c_char_p), POINTER(c_char_p)]),
 })
@@ -173,9 +186,25 @@ class Pipeline:
     def add_sink(self, name, directory):
         native.call(library.nauha_pipeline_add_sink, self.handle, name.encode(), os.fsencode(directory))
 
-    def start(self):
+    def rules(self):
+        """The names of the health rules there are."""
+        names = []
+        while True:
+            analyzer = library.nauha_pipeline_analyzer(self.handle, len(names))
+            if not analyzer:
+                return [name for name, is_rule in names if is_rule]
+            names.append((analyzer.contents.name.decode(), analyzer.contents.flags & RULE))
+
+    def on_finding(self, function):
+        """function(finding) is called when a rule finds something for the first time."""
+        self._on_finding = FINDING_FN(lambda context, finding: function(finding.contents))  # kept alive
+        library.nauha_pipeline_on_finding(self.handle, self._on_finding, None)
+
+    def start(self, collect=True):
         """Starts the pipeline, and the collection of what it publishes."""
         self._guarded(library.nauha_pipeline_start, self.handle)
+        if not collect:
+            return
         name, tag = c_char_p(), c_char_p()
         bus = library.nauha_pipeline_bus(self.handle)
         for position in range(library.nauha_pipeline_topics(self.handle)):
