@@ -9,6 +9,7 @@
 
 #include <cblas.h>
 #include <lapack.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "analyzers/linalg/linalg.h"
@@ -20,6 +21,15 @@ static inline double *linalg_doubles(size_t a, size_t b) {
         __builtin_mul_overflow(count, sizeof(double), &bytes))
         return NULL;
     return malloc(bytes > 0 ? bytes : sizeof(double));
+}
+
+/* The room that LAPACK wants, and its size as LAPACK is told; NULL when out of memory or past what
+ * LAPACK counts. */
+static inline double *linalg_work(double wanted, int *size) {
+    if (!(wanted <= INT_MAX))
+        return NULL;
+    *size = (int)wanted;
+    return linalg_doubles((size_t)*size, 1);
 }
 
 static inline size_t linalg_smaller(size_t a, size_t b) {

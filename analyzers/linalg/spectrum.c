@@ -14,8 +14,7 @@ enum nauha_status linalg_singular_values(double *a, size_t rows, size_t columns,
     if (integers) {
         LAPACK_dgesdd("N", &m, &n, a, &m, values, &nothing, &one, &nothing, &one, &wanted,
                       &work_size, integers, &info);
-        work_size = (int)wanted;
-        work = linalg_doubles((size_t)work_size, 1);
+        work = linalg_work(wanted, &work_size);
     }
     if (work)
         LAPACK_dgesdd("N", &m, &n, a, &m, values, &nothing, &one, &nothing, &one, work, &work_size,
@@ -104,8 +103,7 @@ static enum nauha_status factorize(double *a, size_t rows, size_t columns,
             LAPACK_dgelqf(&m, &n, a, &m, tau, room, &work_size, &info);
         if (call == 1)
             break;
-        work_size = (int)wanted;
-        work = linalg_doubles((size_t)work_size, 1);
+        work = linalg_work(wanted, &work_size);
         if (!work)
             break;
     }

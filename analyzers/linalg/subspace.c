@@ -34,8 +34,7 @@ enum nauha_status linalg_basis(double *a, size_t rows, size_t columns, double fr
     if (values && others && integers) {
         LAPACK_dgesdd("S", &m, &n, a, &m, values, others, &m, basis, &k, &wanted, &work_size,
                       integers, &info);
-        work_size = (int)wanted;
-        work = linalg_doubles((size_t)work_size, 1);
+        work = linalg_work(wanted, &work_size);
     }
     if (work)
         LAPACK_dgesdd("S", &m, &n, a, &m, values, others, &m, basis, &k, work, &work_size, integers,

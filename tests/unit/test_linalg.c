@@ -95,6 +95,25 @@ static void test_extremes_of_tall_and_wide(void **state) {
     }
 }
 
+/* A residual of 0 is never reached: after its last step the iteration gives way to LAPACK. */
+static void test_what_does_not_converge_is_decomposed(void **state) {
+    (void)state;
+    const struct linalg *linalg = module();
+    const size_t size = 320; /* more than the iteration takes steps */
+    double values[320], largest = 0, smallest = 0;
+    for (size_t i = 0; i < size; i++)
+        values[i] = 2 - (double)i / (double)size;
+    double *a = matrix_of(size, size, values, size);
+    ok(linalg->largest(a, size, size, 0, &largest));
+    assert_near(largest, values[0], 1e-14);
+    free(a);
+    a = matrix_of(size, size, values, size);
+    ok(linalg->extremes(a, size, size, 0, 1e-14, &largest, &smallest));
+    assert_near(largest, values[0], 1e-14);
+    assert_near(smallest, values[size - 1], 1e-13);
+    free(a);
+}
+
 static void test_basis_holds_the_fraction_and_no_more(void **state) {
     (void)state;
     const struct linalg *linalg = module();
@@ -209,6 +228,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_singular_values_are_the_known_ones),
         cmocka_unit_test(test_extremes_of_tall_and_wide),
+        cmocka_unit_test(test_what_does_not_converge_is_decomposed),
         cmocka_unit_test(test_basis_holds_the_fraction_and_no_more),
         cmocka_unit_test(test_no_directions_of_zeros),
         cmocka_unit_test(test_gram_and_cross_products),
