@@ -151,10 +151,16 @@ static int compare_chunks(const void *left, const void *right) {
     return a->order < b->order ? -1 : a->order > b->order;
 }
 
+/* The element behind the last one of a chunk. */
+static uint64_t end_of(const struct nauha__chunks *chunks, const struct nauha__chunk *chunk) {
+    uint64_t each = nauha__chunks_elements(chunks, chunk->stream);
+    return chunk->number >= UINT64_MAX / each - 1 ? UINT64_MAX : (chunk->number + 1) * each;
+}
+
 void nauha__chunks_seal(struct nauha__chunks *chunks) {
     for (size_t i = 0; i < chunks->stream_bound; i++)
         if (chunks->streams[i])
-            chunks->streams[i]->first = chunks->streams[i]->count = 0;
+            chunks->streams[i]->first = chunks->streams[i]->count = chunks->streams[i]->extent = 0;
     if (chunks->count > 1)
         qsort(chunks->entries, chunks->count, sizeof *chunks->entries, compare_chunks);
     size_t kept = 0;
@@ -174,6 +180,7 @@ void nauha__chunks_seal(struct nauha__chunks *chunks) {
             if (stream->count == 0)
                 stream->first = kept;
             stream->count++;
+            stream->extent = end_of(chunks, entry);
         }
         chunks->entries[kept++] = *entry;
     }
@@ -196,11 +203,7 @@ uint64_t nauha__chunks_extent(const struct nauha__chunks *chunks, uint16_t strea
         return 0;
     if (chunks->incomplete)
         return UINT64_MAX;
-    if (found->count == 0)
-        return 0;
-    uint64_t last = chunks->entries[found->first + found->count - 1].number;
-    uint64_t each = nauha__chunks_elements(chunks, stream);
-    return last >= UINT64_MAX / each - 1 ? UINT64_MAX : (last + 1) * each;
+    return found->extent;
 }
 
 struct nauha__chunk *nauha__chunks_at(struct nauha__chunks *chunks, size_t position) {
@@ -249,9 +252,15 @@ static enum nauha_status check_present(struct nauha__chunks *chunks, uint16_t st
     return NAUHA_OK;
 }
 
+/* Messages lie in a stream as they came: with the last elements of a chunk, readers in that order
+ * are done with it. */
+static bool is_spent(const struct nauha__stream *stream, bool last, bool again) {
+    return last && !again && !stream->subtracted;
+}
+
 static enum nauha_status copy_elements(struct nauha__chunks *chunks,
-                                       const struct nauha__range *range, unsigned char *out,
-                                       struct nauha_error *err) {
+                                       const struct nauha__range *range, bool again,
+                                       unsigned char *out, struct nauha_error *err) {
     const struct nauha__stream *stream = chunks->streams[range->stream];
     uint64_t each = nauha__chunks_elements(chunks, range->stream);
     for (uint64_t done = 0; done < range->count;) {
@@ -266,8 +275,11 @@ static enum nauha_status copy_elements(struct nauha__chunks *chunks,
                                             : nauha__chunk_fetch(chunks, chunk, &data, err);
         if (status != NAUHA_OK)
             return status;
-        if (!straight)
+        if (!straight) {
             memcpy(dst, data + (size_t)start * stream->item_size, (size_t)n * stream->item_size);
+            nauha__chunk_unpin(chunks, nauha__chunk_pin(chunks),
+                               is_spent(stream, start + n == each, again));
+        }
         done += n;
     }
     return NAUHA_OK;
@@ -313,10 +325,10 @@ static enum nauha_status check_range(struct nauha__chunks *chunks, const struct 
 }
 
 static enum nauha_status make_elements(struct nauha__chunks *chunks,
-                                       const struct nauha__range *range, unsigned char *out,
-                                       struct nauha_error *err) {
+                                       const struct nauha__range *range, bool again,
+                                       unsigned char *out, struct nauha_error *err) {
     return range->derived ? subtract_elements(chunks, range, out, err)
-                          : copy_elements(chunks, range, out, err);
+                          : copy_elements(chunks, range, again, out, err);
 }
 
 enum nauha_status nauha__chunks_load(struct nauha__chunks *chunks, const struct nauha__range *range,
@@ -333,7 +345,7 @@ enum nauha_status nauha__chunks_load(struct nauha__chunks *chunks, const struct 
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for %zu bytes of trace \"%s\"", bytes,
                                chunks->path);
     if (range->count > 0)
-        status = make_elements(chunks, range, out, err);
+        status = make_elements(chunks, range, false, out, err);
     if (status != NAUHA_OK) {
         free(out);
         return status;
@@ -375,7 +387,7 @@ static enum nauha_status hand_over_made(struct visit *visit, uint64_t done, uint
     part.offset += done;
     part.base += done;
     part.count = n;
-    enum nauha_status status = make_elements(chunks, &part, visit->staging, err);
+    enum nauha_status status = make_elements(chunks, &part, visit->again, visit->staging, err);
     return status == NAUHA_OK ? hand_over(visit, visit->staging, done, n, err) : status;
 }
 
@@ -388,7 +400,7 @@ static enum nauha_status hand_over_chunk(struct visit *visit, uint64_t done, uin
     const uint64_t each = nauha__chunks_elements(chunks, number);
     const uint64_t at = visit->range->offset + done;
     struct nauha__chunk *chunk = nauha__chunks_find(chunks, number, at / each);
-    const bool spent = n == each && !chunk->slot && !visit->again && !stream->subtracted;
+    const bool spent = is_spent(stream, at % each + n == each, visit->again);
     const unsigned char *data = NULL;
     enum nauha_status status = nauha__chunk_fetch(chunks, chunk, &data, err);
     if (status != NAUHA_OK)

@@ -14,6 +14,7 @@
 struct nauha__stream {
     size_t item_size;
     size_t first, count; /* its chunks, in chunks->entries */
+    uint64_t extent;     /* elements that they reach to */
     hid_t dataset;       /* negative until opened */
     enum nauha__codec_method method;
     char *fault;     /* why it cannot be opened, so that no message tries again; NULL: it can */

@@ -6,6 +6,7 @@
 #include "replay/index.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "replay/trace_parts.h"
 
@@ -28,6 +29,10 @@ struct nauha__index {
     uint64_t rows;
     uint64_t clock;
     uint64_t pages_read;
+    /* A bit for each row that was found sound: it need not be checked again when its page has to be
+     * read again. Not there where there was no memory for it. */
+    uint8_t *sound;
+    uint64_t sound_rows;
     struct page pages[PAGES];
 };
 
@@ -39,6 +44,29 @@ const char *nauha__row_fault_text(enum nauha__row_fault fault) {
     };
     return texts[fault];
 }
+
+/* ---- rows found sound ---- */
+
+static void make_room(struct nauha__index *index, uint64_t rows) {
+    const uint64_t bytes = rows / 8 + 1, before = index->sound ? index->sound_rows / 8 + 1 : 0;
+    uint8_t *more = bytes <= SIZE_MAX ? realloc(index->sound, (size_t)bytes) : NULL;
+    if (!more)
+        return;
+    memset(more + before, 0, (size_t)(bytes - before));
+    index->sound = more;
+    index->sound_rows = rows;
+}
+
+static bool is_sound(const struct nauha__index *index, uint64_t number) {
+    return index->sound && number < index->sound_rows && index->sound[number / 8] >> number % 8 & 1;
+}
+
+static void set_sound(struct nauha__index *index, uint64_t number) {
+    if (index->sound && number < index->sound_rows)
+        index->sound[number / 8] |= (uint8_t)(1u << number % 8);
+}
+
+/* ---- life ---- */
 
 struct nauha__index *nauha__index_new(const struct nauha_trace *trace, hid_t dataset,
                                       uint64_t rows) {
@@ -61,6 +89,7 @@ struct nauha__index *nauha__index_new(const struct nauha_trace *trace, hid_t dat
         nauha__index_free(index);
         return NULL;
     }
+    make_room(index, rows);
     return index;
 }
 
@@ -71,6 +100,7 @@ void nauha__index_free(struct nauha__index *index) {
         free(index->pages[i].rows);
         free(index->pages[i].faults);
     }
+    free(index->sound);
     if (index->row_type >= 0)
         H5Tclose(index->row_type);
     if (index->dataset >= 0)
@@ -113,6 +143,7 @@ void nauha__index_grow(struct nauha__index *index, uint64_t rows) {
         if (index->pages[i].unreadable || index->pages[i].first + PAGE_ROWS > index->rows)
             index->pages[i].used = 0;
     index->rows = rows;
+    make_room(index, rows);
 }
 
 uint64_t nauha__index_pages_read(const struct nauha__index *index) {
@@ -201,8 +232,13 @@ enum nauha__row_fault nauha__index_get(struct nauha__index *index, uint64_t numb
         return NAUHA__ROW_FAULT_UNREADABLE;
     size_t at = (size_t)(number - page->first);
     *row = &page->rows[at];
-    if (page->faults[at] == 0)
-        page->faults[at] = (uint8_t)(check(index->trace, *row) + 1);
+    if (page->faults[at] == 0) {
+        const enum nauha__row_fault fault =
+            is_sound(index, number) ? NAUHA__ROW_FAULT_NONE : check(index->trace, *row);
+        page->faults[at] = (uint8_t)(fault + 1);
+        if (fault == NAUHA__ROW_FAULT_NONE)
+            set_sound(index, number);
+    }
     return (enum nauha__row_fault)(page->faults[at] - 1);
 }
 
