@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/internal/arithmetic.h"
 #include "replay/descriptor.h"
 #include "replay/pipeline_parts.h"
 #include "replay/sink.h"
@@ -411,6 +412,16 @@ static enum nauha_status start(struct nauha_pipeline *pipeline, struct nauha_err
     for (size_t i = 0; i < pipeline->sink_count && status == NAUHA_OK; i++)
         status = start_sink(pipeline, pipeline->sinks[i], err);
     return status == NAUHA_OK ? subscribe_metrics(pipeline, err) : status;
+}
+
+enum nauha_status nauha_pipeline_set_tensor_limit(struct nauha_pipeline *pipeline, const char *size,
+                                                  struct nauha_error *err) {
+    uint64_t bytes = 0;
+    enum nauha_status status = nauha__parse_size(size, &bytes, err);
+    if (status != NAUHA_OK)
+        return nauha_error_wrap(err, status, "tensor limit");
+    nauha_bus_set_tensor_limit(pipeline->bus, bytes);
+    return NAUHA_OK;
 }
 
 enum nauha_status nauha_pipeline_start(struct nauha_pipeline *pipeline, struct nauha_error *err) {

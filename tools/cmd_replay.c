@@ -20,6 +20,10 @@ static const struct nauha_option replay_table[] = {
     {"jobs", 'j', "N", NULL, "compute on so many threads (default: all processors)"},
     {"follow", 0, NULL, NULL,
      "replay a trace while it is being written, to the end of the recording or Ctrl-C"},
+    {"tensor-limit", 0, "SIZE", NULL,
+     "largest tensor that metrics may have in one piece, 0 for any (default 64M); those that "
+     "reduce "
+     "piece by piece take any size"},
     {"strict", 0, NULL, NULL, "fail on a damaged message and on a bundle that stays incomplete"},
 };
 OPTION_GROUP(replay_options, "Replay", replay_table);

@@ -128,7 +128,10 @@ enum nauha_status nauha__metrics_start(struct nauha_pipeline *pipeline,
                                        const struct invocation *invocation, const char *directory,
                                        struct nauha_error *err) {
     const char *sinks = nauha__get(invocation, "sink", directory ? "csv,gnuplot" : "csv");
-    enum nauha_status status = add_metrics(pipeline, invocation, err);
+    const char *limit = nauha__get(invocation, "tensor-limit", "64M");
+    enum nauha_status status = nauha_pipeline_set_tensor_limit(pipeline, limit, err);
+    if (status == NAUHA_OK)
+        status = add_metrics(pipeline, invocation, err);
     if (status == NAUHA_OK)
         status = nauha__rules_add_given(pipeline, invocation, err);
     /* What rules measure is written where somebody asked for series. */

@@ -73,6 +73,12 @@ NAUHA_API enum nauha_status nauha_pipeline_add_sink(struct nauha_pipeline *pipel
 /* NULL-terminated names of the sinks. */
 NAUHA_API const char *const *nauha_pipeline_sinks(void);
 
+/* The largest recorded tensor that metrics may have in one piece, "64M"; "0": any. See
+ * nauha_bus_set_tensor_limit. INVALID: not a size. */
+NAUHA_API enum nauha_status nauha_pipeline_set_tensor_limit(struct nauha_pipeline *pipeline,
+                                                            const char *size,
+                                                            struct nauha_error *err);
+
 /* Makes the subscriptions and opens the sinks' files; nothing can be added afterwards. Kinds that
  * are in the names by now, from a trace or a front end, are topics. UNKNOWN: a metric's kind is no
  * topic, naming both and listing the topics. INVALID: two metrics write the same series. IO. */

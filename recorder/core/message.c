@@ -50,11 +50,12 @@ static enum nauha_status check_limit(const struct nauha_message *message, struct
     const struct nauha_message_info *info = &message->info;
     if (message->tensor_limit == 0 || info->bytes <= message->tensor_limit)
         return NAUHA_OK;
-    return nauha_error_set(err, NAUHA_LIMIT,
-                           "the tensor has %" PRIu64 " bytes, and at most %" PRIu64
-                           " are read in one piece: raise the tensor limit, or use metrics that "
-                           "read it piece by piece",
-                           info->bytes, message->tensor_limit);
+    return nauha_error_set(
+        err, NAUHA_LIMIT,
+        "the tensor has %" PRIu64 " bytes, and at most %" PRIu64
+        " are read in one piece: raise the tensor limit (--tensor-limit), or use metrics that "
+        "read it piece by piece",
+        info->bytes, message->tensor_limit);
 }
 
 /* What a source said of a message. */

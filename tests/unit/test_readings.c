@@ -135,7 +135,8 @@ static void test_tensor_limit(void **state) {
     subscribe("weights", readers[1]);
     refused(try_publish(bus, recorded_message(&source, 2)), NAUHA_LIMIT,
             "subscriber \"whole\": reading \"weights\" of module \"fc\" of step 2: the tensor has "
-            "4 bytes, and at most 3 are read in one piece: raise the tensor limit, or use metrics "
+            "4 bytes, and at most 3 are read in one piece: raise the tensor limit "
+            "(--tensor-limit), or use metrics "
             "that read it piece by piece");
     nauha_bus_free(bus);
     bus = NULL;

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""Replaying tensors larger than the memory it may take: reduced piece by piece, or refused by name.
+
+NAUHA_HUGE_MB says how large they are.
+"""
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import numpy as np
+
+from tests.integration.program import BUILD, NAUHA, nauha, read_csv
+
+MEGABYTES = int(os.environ.get("NAUHA_HUGE_MB", "400"))
+STRIDE, LIMIT_KB = 64, 300_000
+
+
+def peak_kb(*arguments):
+    """The largest resident size of a run of the program, which has to go well."""
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen([NAUHA, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=errors)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        errors.seek(0)
+        if process.returncode:
+            raise AssertionError(f"exit {process.returncode}: {errors.read().decode()[-2000:]}")
+    return usage.ru_maxrss
+
+
+class Bounded(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.path = pathlib.Path(cls.folder.name) / "huge.h5"
+        subprocess.run([str(BUILD / "tests/tools/make_huge"), str(MEGABYTES), str(cls.path)], check=True, timeout=600)
+        count = MEGABYTES * 1_000_000 // 4
+        cls.count = count
+        cls.every = np.arange((count + STRIDE - 1) // STRIDE) % 7  # the elements that may not be 0, at step 0
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def replay(self, *specs):
+        out = pathlib.Path(self.folder.name) / "series"
+        peak = peak_kb("replay", self.path, "-o", out, "--sink", "csv", "-q", *(f"--metric={spec}" for spec in specs))
+        self.assertLess(peak, LIMIT_KB)
+        return lambda series, key="value": [float(row[key]) for row in read_csv(out / f"{series}.csv")]
+
+    def assert_close(self, got, want):
+        np.testing.assert_allclose(got, want, rtol=1e-13)
+
+    def test_reductions(self):
+        series = self.replay("norm:weights,weight_updates,activations", "norm:weights:order=3", "mean:weights",
+                             "variance:activations", "ratio:weight_updates,weights")
+        powers = [np.sum((self.every + step).astype(np.float64) ** 2) for step in (0, 1)]
+        self.assert_close(series("weights_norm2"), np.sqrt(powers))
+        self.assert_close(series("activations_norm2"), np.sqrt(powers))
+        self.assert_close(series("weight_updates_norm2"), [np.sqrt(len(self.every))] * 2)
+        self.assert_close(series("weight_updates_weights_ratio"), np.sqrt(len(self.every)) / np.sqrt(powers))
+        self.assert_close(series("weights_norm3"),
+                          [np.cbrt(np.sum((self.every + step).astype(np.float64) ** 3)) for step in (0, 1)])
+        sums = [np.sum(self.every + step) for step in (0, 1)]
+        self.assert_close(series("weights_mean"), np.array(sums) / self.count)
+        self.assert_close(series("activations_variance"),
+                          [(power - total * total / self.count) / (self.count - 1) for power, total in zip(powers, sums)])
+
+    def test_histogram(self):
+        series = self.replay("histogram:weight_updates:bins=4")
+        others = self.count - len(self.every)
+        self.assertEqual(series("weight_updates_histogram", "count"), [others, 0, 0, len(self.every)] * 2)
+
+    def test_what_needs_the_whole_tensor_is_refused(self):
+        done = nauha("replay", self.path, "--metric", "message_mean:weights", code=3)
+        for part in ('"weights" of module "layer" of step 0', f"{self.count * 4} bytes", "at most 67108864",
+                     "--tensor-limit"):
+            self.assertIn(part, done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
