@@ -22,6 +22,21 @@
 
 /* ---- the chunk table ---- */
 
+static uint32_t count_slots(size_t chunk_bytes, size_t cache_bytes) {
+    const size_t slots = cache_bytes / chunk_bytes;
+    if (slots < SLOTS_MIN)
+        return SLOTS_MIN;
+    return slots > SLOTS_MAX ? SLOTS_MAX : (uint32_t)slots;
+}
+
+void nauha__chunks_limit_cache(struct nauha__chunks *chunks, size_t cache_bytes) {
+    uint32_t most = count_slots(chunks->chunk_bytes, cache_bytes);
+    if (most < chunks->slot_count)
+        most = chunks->slot_count;
+    if (most < chunks->slot_max)
+        chunks->slot_max = most;
+}
+
 struct nauha__chunks *nauha__chunks_new(hid_t file, const char *path, size_t chunk_bytes,
                                         size_t cache_bytes) {
     struct nauha__chunks *chunks = calloc(1, sizeof *chunks);
@@ -30,10 +45,7 @@ struct nauha__chunks *nauha__chunks_new(hid_t file, const char *path, size_t chu
     chunks->file = file;
     chunks->path = path;
     chunks->chunk_bytes = chunk_bytes;
-    size_t slots = cache_bytes / chunk_bytes;
-    chunks->slot_max = slots < SLOTS_MIN   ? SLOTS_MIN
-                       : slots > SLOTS_MAX ? SLOTS_MAX
-                                           : (uint32_t)slots;
+    chunks->slot_max = count_slots(chunk_bytes, cache_bytes);
     chunks->slots = calloc(chunks->slot_max, sizeof *chunks->slots);
     chunks->stored_max = nauha__codec_bound(chunk_bytes);
     chunks->stored = malloc(chunks->stored_max);

@@ -47,6 +47,8 @@ struct nauha__chunks;
 struct nauha__chunks *nauha__chunks_new(hid_t file, const char *path, size_t chunk_bytes,
                                         size_t cache_bytes);
 void nauha__chunks_free(struct nauha__chunks *chunks);
+/* The cache grows no further than that, or stays as it is where it has. */
+void nauha__chunks_limit_cache(struct nauha__chunks *chunks, size_t cache_bytes);
 
 /* Takes a row of /streams_used. FORMAT: an impossible item size. */
 enum nauha_status nauha__chunks_add_stream(struct nauha__chunks *chunks,

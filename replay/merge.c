@@ -66,6 +66,7 @@ enum nauha_status nauha__merge_new(struct nauha_trace *const *traces, size_t cou
         nauha_trace_get_info(traces[merge->count], &info);
         source->trace = traces[merge->count];
         source->rank = info.rank;
+        nauha__chunks_limit_cache(source->trace->chunks, NAUHA__CHUNK_CACHE_BYTES / count);
         status = nauha_cursor_new(traces[merge->count], selector, &source->cursor, err);
     }
     if (status != NAUHA_OK) {

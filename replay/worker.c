@@ -10,6 +10,9 @@
 #include "replay/merge.h"
 #include "replay/trace_parts.h"
 
+/* Decoded chunks that all workers keep, in all their traces. */
+#define CACHES_BYTES (2 * NAUHA__CHUNK_CACHE_BYTES)
+
 struct nauha__worker {
     const struct nauha__work *work;
     uint32_t part;
@@ -47,6 +50,8 @@ static enum nauha_status open_traces(struct nauha__worker *worker, struct nauha_
         if (!same_file(trace, worker->traces[i]) ||
             nauha__index_rows(trace->index) != nauha__index_rows(worker->traces[i]->index))
             return nauha_error_set(err, NAUHA_IO, "trace \"%s\" has changed", trace->path);
+        nauha__chunks_limit_cache(worker->traces[i]->chunks,
+                                  CACHES_BYTES / (work->pipeline->workers + 1) / work->trace_count);
     }
     return NAUHA_OK;
 }
@@ -58,6 +63,7 @@ static enum nauha_status make_pipeline(struct nauha__worker *worker, struct nauh
     struct nauha_pipeline *pipeline = worker->pipeline = nauha_pipeline_new(origin->names);
     if (!pipeline)
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    nauha_bus_set_tensor_limit(pipeline->bus, origin->bus->tensor_limit);
     enum nauha_status status = NAUHA_OK;
     for (size_t i = 0; i < origin->analyzer_count && status == NAUHA_OK; i++) {
         if (!nauha_pipeline_has_analyzer(pipeline, origin->analyzers[i]))

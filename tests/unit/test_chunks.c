@@ -143,6 +143,22 @@ static void test_the_cache_keeps_its_budget(void **state) {
     close_trace(opened);
 }
 
+static void test_the_cache_can_be_limited(void **state) {
+    (void)state;
+    struct opened opened = open_trace(write_stream(NAUHA__CODEC_ZSTD));
+    struct nauha__chunks *chunks = opened.trace->chunks;
+    nauha__chunks_limit_cache(chunks, 4 * CHUNK_BYTES);
+    for (uint64_t i = 0; i < 10; i++)
+        load_and_compare(chunks, i * EACH + 3, 5);
+    assert_int_equal(counts_of(opened).cache_bytes, 4 * CHUNK_BYTES);
+    nauha__chunks_limit_cache(chunks, 0); /* it stays as it is */
+    nauha__chunks_limit_cache(chunks, 9 * CHUNK_BYTES);
+    for (uint64_t i = 0; i < 10; i++)
+        load_and_compare(chunks, i * EACH + 3, 5);
+    assert_int_equal(counts_of(opened).cache_bytes, 4 * CHUNK_BYTES);
+    close_trace(opened);
+}
+
 /* In a stream that differences are read from, whole chunks stay as well. */
 static void test_differences(void **state) {
     (void)state;
@@ -478,6 +494,7 @@ int main(void) {
         cmocka_unit_test(test_every_range_with_every_codec),
         cmocka_unit_test(test_a_chunk_is_decoded_once),
         cmocka_unit_test(test_the_cache_keeps_its_budget),
+        cmocka_unit_test(test_the_cache_can_be_limited),
         cmocka_unit_test(test_differences),
         cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_pieces_leave_the_cache_alone),
