@@ -126,7 +126,7 @@ HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5
 
 # ---- targets for people ----
 
-.PHONY: all demo test torture power-loss bench deps install man clean help force check check-layers check-headers \
+.PHONY: all demo test torture power-loss bench bench-replay deps install man clean help force check check-layers check-headers \
     check-format check-size
 
 all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) linalg $(if $(TORCH_FOUND),$(TRAIN)) ## build everything
@@ -173,12 +173,17 @@ bench-parallel: all ## measure: replay on one processor and on two
 
 .PHONY: run-bench bench-parallel
 run-bench: all $(BENCH_BIN)
-	@for bench in $(BENCH_BIN); do echo "== $${bench##*/}"; $$bench || exit 1; done
+	@for bench in $(filter-out %/bench_replay,$(BENCH_BIN)); do echo "== $${bench##*/}"; $$bench || exit 1; done
 	@for python in $(PYTHON) build/venv/bin/python; do \
 	    $$python -c 'import torch' 2>/dev/null || continue; \
 	    echo "== bench_python"; $$python tests/bench/bench_python.py || exit 1; \
 	    case $$python in build/venv/*) $$python -m pip install -q hdf5plugin tensorboard || true; \
 	        echo "== bench_recorder"; $$python tests/bench/bench_recorder.py || exit 1;; esac; done
+
+bench-replay: deps ## measure replay, beside h5py and torch.load
+	@tools/install-torch.sh build/venv
+	@$(MAKE) --no-print-directory -j2 all $(B)/tests/bench/bench_replay
+	@build/venv/bin/python tests/bench/bench_replay.py
 
 # fuzz_*.c are the fuzzers, the others what they share.
 # What a fuzzer finds new goes into its corpus; what it fails on lies in build/fuzz/. Needs clang and
