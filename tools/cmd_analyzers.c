@@ -70,6 +70,14 @@ static bool is_metric(const struct entry *entry) {
     return entry->analyzer && !entry->path[0] && !(entry->analyzer->flags & NAUHA_ANALYZER_RULE);
 }
 
+static bool is_metric_of_any_kind(const struct entry *entry) {
+    return is_metric(entry) && entry->analyzer->min_kinds > 0;
+}
+
+static bool is_metric_of_its_own_kinds(const struct entry *entry) {
+    return is_metric(entry) && entry->analyzer->min_kinds == 0;
+}
+
 static bool is_rule(const struct entry *entry) {
     return entry->analyzer && !entry->path[0] && entry->analyzer->flags & NAUHA_ANALYZER_RULE;
 }
@@ -89,7 +97,7 @@ static void print_some(const struct nauha_plugins *plugins, const char *heading,
             printf("\n%s\n", heading);
         heading = NULL;
         spec_form(entry.analyzer, form, sizeof form);
-        printf("%s%-30s%s %s", nauha__colour(stdout, COLOUR_BOLD), form,
+        printf("%s%-32s%s %s", nauha__colour(stdout, COLOUR_BOLD), form,
                nauha__colour(stdout, COLOUR_PLAIN),
                entry.analyzer->summary ? entry.analyzer->summary : "");
         if (entry.path[0])
@@ -107,7 +115,9 @@ static void print_refused(const struct nauha_plugins *plugins) {
 }
 
 static void print_list(const struct nauha_plugins *plugins) {
-    print_some(plugins, NULL, is_metric);
+    printf("Metrics of the kinds you name:\n");
+    print_some(plugins, NULL, is_metric_of_any_kind);
+    print_some(plugins, "Metrics of kinds of their own:", is_metric_of_its_own_kinds);
     print_some(plugins, "Health rules, which nauha check runs:", is_rule);
     print_some(plugins, "From plugins:", is_plugin);
 }
