@@ -7,7 +7,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "nauha/internal/message.h"
 
@@ -81,23 +80,23 @@ static struct partial combine(unsigned which, const struct partial *a, const str
 
 /* ---- blocks ---- */
 
-static double sum_lanes(const double *lanes) {
-    double half[LANES / 2];
-    for (size_t width = LANES / 2, first = 1; width > 0; width /= 2, first = 0) {
-        const double *from = first ? lanes : half;
-        for (size_t i = 0; i < width; i++)
-            half[i] = from[i] + from[i + width];
-    }
-    return half[0];
+static inline double sum_lanes(const double *lanes) {
+    double eight[LANES / 2], four[LANES / 4], two[LANES / 8];
+    for (size_t i = 0; i < LANES / 2; i++)
+        eight[i] = lanes[i] + lanes[i + LANES / 2];
+    for (size_t i = 0; i < LANES / 4; i++)
+        four[i] = eight[i] + eight[i + LANES / 4];
+    for (size_t i = 0; i < LANES / 8; i++)
+        two[i] = four[i] + four[i + LANES / 8];
+    return two[0] + two[1];
 }
 
-/* Elements of a block as doubles; they may lie at any address. */
-WIDE static void widen_f32(const unsigned char *restrict elements, double *restrict out) {
-    for (size_t i = 0; i < BLOCK; i++) {
-        float x;
-        memcpy(&x, elements + i * sizeof x, sizeof x);
-        out[i] = (double)x;
-    }
+/* Elements of a user's tensor may lie at any address. */
+typedef float loose_float __attribute__((aligned(1), may_alias));
+
+WIDE static void widen_f32(const loose_float *restrict x, double *restrict out) {
+    for (size_t i = 0; i < BLOCK; i++)
+        out[i] = (double)x[i];
 }
 
 /* Blocks are filled up with zeros for the sums. */
@@ -129,13 +128,11 @@ WIDE static double sum_squares_block(const double *restrict x) {
 }
 
 /* The same straight from floats: what a 2-norm alone takes. */
-WIDE static double sum_squares_f32(const unsigned char *restrict elements) {
+WIDE static double sum_squares_f32(const loose_float *restrict x) {
     double lanes[LANES] = {0};
     for (size_t i = 0; i < BLOCK; i += LANES) {
-        float x[LANES];
-        memcpy(x, elements + i * sizeof *x, sizeof x);
         for (size_t j = 0; j < LANES; j++)
-            lanes[j] += (double)x[j] * (double)x[j];
+            lanes[j] += (double)x[i + j] * (double)x[i + j];
     }
     return sum_lanes(lanes);
 }
@@ -230,7 +227,7 @@ static void pass_begin(struct pass *pass, unsigned which) {
 /* n elements from `first` on as doubles, and NaN behind them. */
 static void fill_block(const struct nauha_tensor *tensor, size_t first, size_t n, double *block) {
     if (tensor->dtype == NAUHA_DTYPE_F32 && n == BLOCK)
-        widen_f32((const unsigned char *)tensor->data + first * sizeof(float), block);
+        widen_f32((const loose_float *)tensor->data + first, block);
     else
         nauha_tensor_to_f64(tensor, first, n, block);
     for (size_t i = n; i < BLOCK; i++)
@@ -267,8 +264,7 @@ static void pass_add(struct pass *pass, const struct nauha_tensor *tensor) {
         const size_t n = count - first < BLOCK ? count - first : BLOCK;
         struct partial partial = {.count = (double)n};
         if (squares_alone && n == BLOCK) {
-            partial.sum_squares =
-                sum_squares_f32((const unsigned char *)tensor->data + first * sizeof(float));
+            partial.sum_squares = sum_squares_f32((const loose_float *)tensor->data + first);
         } else {
             fill_block(tensor, first, n, block);
             partial = reduce_block(pass, block, n);
