@@ -297,7 +297,7 @@ $(LIBRARY): $(filter-out $(B)/tools/nauha.c.o,$(TOOLS_OBJ)) $(LIBRARY_OBJ)
 	@$(CC) $(LDFLAGS) -shared -Wl,-soname,$(@F) $^ -o $@ $(LDLIBS)
 
 $(H5_PLUGINS): $(OUT)/plugins/libnauha_%.so: $(B)/recorder/hdf5-filters/%.c.o \
-    $(call obj,recorder/core/shuffle.c recorder/core/sparse.c)
+    $(call obj,recorder/core/shuffle.c recorder/core/sparse.c recorder/core/temporal.c)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	@$(CC) $(LDFLAGS) -shared $^ -o $@ $(PKG_LIBS)

@@ -8,6 +8,7 @@
 #include "nauha/internal/arithmetic.h"
 #include "nauha/internal/codec.h"
 #include "recorder/reduce.h"
+#include "recorder/sliced.h"
 
 #define UNASSIGNED UINT16_MAX
 #define BLOCKS_MIN 4u
@@ -18,19 +19,15 @@
 
 static const uint8_t item_sizes[] = {4, 2, 8, 1};
 
-void nauha__stream_shape(uint16_t number, uint8_t *item_size, bool *big) {
+struct nauha__stream_shape nauha__stream_shape(uint16_t number) {
     unsigned rest = number;
     for (size_t i = 0; i < sizeof item_sizes; i++) {
         unsigned each = NAUHA__STREAMS_OF_SIZE(item_sizes[i]);
-        if (rest < 2 * each) {
-            *item_size = item_sizes[i];
-            *big = rest >= each;
-            return;
-        }
+        if (rest < 2 * each)
+            return (struct nauha__stream_shape){item_sizes[i], 1, rest >= each};
         rest -= 2 * each;
     }
-    *item_size = 0;
-    *big = false;
+    return nauha__sliced_stream_shape((uint16_t)rest);
 }
 
 static bool grow_by_kind(struct nauha__buffer *buffer, uint32_t kind) {
@@ -48,7 +45,7 @@ static bool grow_by_kind(struct nauha__buffer *buffer, uint32_t kind) {
 /* The first free stream of this shape, else the last one, which is shared from then on. */
 static uint16_t assign(struct nauha__buffer *buffer, uint32_t kind, size_t item_size, bool big) {
     uint16_t last = UNASSIGNED;
-    for (uint16_t i = 0; i < NAUHA__STREAMS; i++) {
+    for (uint16_t i = 0; i < NAUHA__PLAIN_STREAMS; i++) {
         struct nauha__stream *stream = &buffer->streams[i];
         if (stream->item_size != item_size || stream->big != big)
             continue;
@@ -110,11 +107,7 @@ static struct nauha__block *allocate(struct nauha__buffer *buffer) {
     return block;
 }
 
-static void seal(struct nauha__buffer *buffer, struct nauha__stream *stream) {
-    struct nauha__block *block = stream->open;
-    stream->open = NULL;
-    if (block->used < NAUHA__CHUNK_BYTES)
-        memset(block->data + block->used, 0, NAUHA__CHUNK_BYTES - block->used);
+void nauha__buffer_seal(struct nauha__buffer *buffer, struct nauha__block *block) {
     pthread_mutex_lock(&buffer->lock);
     block->ticket = buffer->sealed_count++;
     queue_push(&buffer->sealed, block);
@@ -122,11 +115,24 @@ static void seal(struct nauha__buffer *buffer, struct nauha__stream *stream) {
     pthread_mutex_unlock(&buffer->lock);
 }
 
-uint64_t nauha__buffer_seal_all(struct nauha__buffer *buffer) {
-    for (size_t i = 0; i < NAUHA__STREAMS; i++) {
+static void seal(struct nauha__buffer *buffer, struct nauha__stream *stream) {
+    struct nauha__block *block = stream->open;
+    stream->open = NULL;
+    if (block->used < NAUHA__CHUNK_BYTES)
+        memset(block->data + block->used, 0, NAUHA__CHUNK_BYTES - block->used);
+    nauha__buffer_seal(buffer, block);
+}
+
+static void seal_streams(struct nauha__buffer *buffer) {
+    for (size_t i = 0; i < NAUHA__PLAIN_STREAMS; i++) {
         if (buffer->streams[i].open)
             seal(buffer, &buffer->streams[i]);
     }
+}
+
+uint64_t nauha__buffer_seal_all(struct nauha__buffer *buffer) {
+    seal_streams(buffer);
+    nauha__sliced_seal(buffer);
     pthread_mutex_lock(&buffer->lock);
     uint64_t count = buffer->sealed_count;
     pthread_mutex_unlock(&buffer->lock);
@@ -153,15 +159,18 @@ static struct nauha__block *try_take_free(struct nauha__buffer *buffer) {
     return block;
 }
 
-/* A block for the training thread, waiting for one if need be. The publish lock is held, so nobody
- * else can seal what lies half full while this waits: that is done here. NULL: out of memory. */
-static struct nauha__block *take_free(struct nauha__buffer *buffer) {
+/* The publish lock is held, so nobody else can seal what lies half full while this waits: that is
+ * done here. Runs are left to grow long while other blocks go round. */
+struct nauha__block *nauha__buffer_take_free(struct nauha__buffer *buffer) {
     pthread_mutex_lock(&buffer->lock);
     struct nauha__block *block = try_take_free(buffer);
     if (!block && buffer->allocated > 0) {
         uint64_t since = now_ns();
+        bool all_in_runs = buffer->run_blocks == buffer->allocated;
         pthread_mutex_unlock(&buffer->lock);
-        nauha__buffer_seal_all(buffer);
+        seal_streams(buffer);
+        if (all_in_runs)
+            nauha__sliced_seal(buffer);
         pthread_mutex_lock(&buffer->lock);
         while (!(block = try_take_free(buffer)))
             pthread_cond_wait(&buffer->freed, &buffer->lock);
@@ -173,15 +182,23 @@ static struct nauha__block *take_free(struct nauha__buffer *buffer) {
 
 static bool open_block(struct nauha__buffer *buffer, uint16_t number) {
     struct nauha__stream *stream = &buffer->streams[number];
-    struct nauha__block *block = take_free(buffer);
+    struct nauha__block *block = nauha__buffer_take_free(buffer);
     if (!block)
         return false;
     block->used = 0;
+    block->slices = block->rows = 1;
     block->number = stream->next_number++;
     block->stream = number;
     block->item_size = stream->item_size;
     stream->open = block;
     return true;
+}
+
+size_t nauha__buffer_free_blocks(struct nauha__buffer *buffer) {
+    pthread_mutex_lock(&buffer->lock);
+    size_t count = buffer->free_count + (buffer->max_blocks - buffer->allocated);
+    pthread_mutex_unlock(&buffer->lock);
+    return count;
 }
 
 /* Whether `bytes` more fit without waiting for anybody. */
@@ -191,10 +208,7 @@ static bool has_room(struct nauha__buffer *buffer, const struct nauha__stream *s
     if (bytes <= left)
         return true;
     size_t blocks = (bytes - left + NAUHA__CHUNK_BYTES - 1) / NAUHA__CHUNK_BYTES;
-    pthread_mutex_lock(&buffer->lock);
-    size_t free_now = buffer->free_count + (buffer->max_blocks - buffer->allocated);
-    pthread_mutex_unlock(&buffer->lock);
-    return blocks <= free_now;
+    return blocks <= nauha__buffer_free_blocks(buffer);
 }
 
 enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
@@ -302,8 +316,11 @@ enum nauha_status nauha__buffer_init(struct nauha__buffer *buffer, uint64_t byte
     buffer->max_blocks = (size_t)(bytes / NAUHA__CHUNK_BYTES);
     if (buffer->max_blocks < BLOCKS_MIN)
         buffer->max_blocks = BLOCKS_MIN;
-    for (uint16_t i = 0; i < NAUHA__STREAMS; i++)
-        nauha__stream_shape(i, &buffer->streams[i].item_size, &buffer->streams[i].big);
+    for (uint16_t i = 0; i < NAUHA__STREAMS; i++) {
+        struct nauha__stream_shape shape = nauha__stream_shape(i);
+        buffer->streams[i] = (struct nauha__stream){
+            .item_size = shape.item_size, .slices = shape.slices, .big = shape.big};
+    }
     queue_init(&buffer->sealed);
     queue_init(&buffer->encoded);
     pthread_condattr_t monotonic;
@@ -333,6 +350,7 @@ void nauha__buffer_fini(struct nauha__buffer *buffer) {
             buffer->streams[i].open->next = NULL;
         free_blocks(buffer->streams[i].open);
     }
+    nauha__sliced_fini(buffer);
     free_blocks(buffer->free);
     free_blocks(buffer->sealed.head);
     free_blocks(buffer->encoded.head);

@@ -2,7 +2,8 @@
 /* The bounded memory between the training and the file.
  *
  * A message is copied into the open block of its stream; a full block is sealed and becomes one
- * chunk. Blocks go round: free -> open -> sealed -> encoded -> written -> free.
+ * chunk. Blocks go round: free -> open -> sealed -> encoded -> written -> free. Sliced streams, of
+ * parameters (see layout.h), have a run of open blocks instead: see sliced.h.
  *
  * Threads: the streams belong to whoever holds the recorder's publish lock. The free list and the
  * two queues have the pool lock, taken inside and held briefly.
@@ -17,7 +18,11 @@
 
 /* How many streams of each item size (1, 2, 4, 8 bytes) and width a trace has. */
 #define NAUHA__STREAMS_OF_SIZE(item_size) ((item_size) == 4 ? 24u : (item_size) == 1 ? 8u : 12u)
-#define NAUHA__STREAMS (2u * (24u + 12u + 12u + 8u))
+#define NAUHA__PLAIN_STREAMS (2u * (24u + 12u + 12u + 8u))
+/* Sliced streams: for weights and for biases, of four item sizes, with 16, 8, 4 and 2 slices to a
+ * chunk. */
+#define NAUHA__SLICED_STREAMS (2u * 4u * 4u)
+#define NAUHA__STREAMS (NAUHA__PLAIN_STREAMS + NAUHA__SLICED_STREAMS)
 
 /* One block of elements on its way to the file. */
 struct nauha__block {
@@ -26,7 +31,8 @@ struct nauha__block {
     uint64_t number;     /* chunk number in the stream */
     uint64_t ticket;     /* order of sealing */
     uint64_t hash;
-    size_t used; /* bytes of elements so far */
+    size_t used;           /* bytes of elements so far; in a run, in its fullest slice */
+    uint16_t slices, rows; /* of a sliced stream: all slices, and those that are used; else 1 */
     size_t stored;
     uint32_t filter_mask;
     uint16_t stream;
@@ -34,12 +40,23 @@ struct nauha__block {
 };
 
 struct nauha__stream {
-    struct nauha__block *open;
+    struct nauha__block *open; /* NULL in sliced streams */
     uint64_t next_number;
     uint16_t kind; /* UINT16_MAX: shared by several */
     uint8_t item_size;
+    uint16_t slices; /* to a chunk; 1: not sliced */
     bool big;
     bool used;
+};
+
+/* The open blocks of a sliced stream: successive chunks, which are filled slice by slice. */
+struct nauha__run {
+    struct nauha__block **blocks;
+    size_t count, capacity;
+    uint16_t stream;
+    uint16_t row;   /* the slice that is being filled */
+    size_t filled;  /* bytes of this slice, over all blocks */
+    bool row_ended; /* the next message goes to the next slice */
 };
 
 struct nauha__queue {
@@ -50,6 +67,9 @@ struct nauha__buffer {
     struct nauha__stream streams[NAUHA__STREAMS]; /* publish lock */
     uint16_t *by_kind; /* kind * 8 + width * 4 + log2(size) -> stream; publish lock */
     size_t by_kind_count;
+    struct nauha__run runs[2][4]; /* of weights and biases, by log2(size); publish lock */
+    size_t run_blocks;            /* in all of them */
+    size_t row_bytes;             /* of all parameters of a step */
 
     pthread_mutex_t lock; /* the pool lock: everything below */
     pthread_cond_t freed;
@@ -75,8 +95,13 @@ enum nauha_status nauha__buffer_init(struct nauha__buffer *buffer, uint64_t byte
                                      struct nauha_error *err);
 void nauha__buffer_fini(struct nauha__buffer *buffer);
 
-/* Item size and width of a stream number, the same in every trace. */
-void nauha__stream_shape(uint16_t number, uint8_t *item_size, bool *big);
+/* What a stream number stands for, the same in every trace. */
+struct nauha__stream_shape {
+    uint8_t item_size;
+    uint16_t slices; /* to a chunk; 1: not sliced */
+    bool big;
+};
+struct nauha__stream_shape nauha__stream_shape(uint16_t number);
 
 /* Copies a tensor of `bytes` bytes of `kind` in, rounded to `bits` significand bits (see reduce.h;
  * 0: as it is); publish lock held. wait false: LIMIT, and nothing copied, where too few blocks are
@@ -84,6 +109,14 @@ void nauha__stream_shape(uint16_t number, uint8_t *item_size, bool *big);
 enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
                                     const struct nauha_tensor *tensor, size_t bytes, unsigned bits,
                                     bool wait, struct nauha__place *place);
+
+/* For sliced.c; publish lock held. A free block, which may wait, and seal what is open, the runs
+ * too where there is nothing else to wait for; NULL: out of memory. */
+struct nauha__block *nauha__buffer_take_free(struct nauha__buffer *buffer);
+/* How many blocks can be taken without waiting. */
+size_t nauha__buffer_free_blocks(struct nauha__buffer *buffer);
+/* Hands an open block to the workers. */
+void nauha__buffer_seal(struct nauha__buffer *buffer, struct nauha__block *block);
 
 /* Seals every open block, zero-padded; publish lock held. Returns the number of blocks sealed so
  * far: all with a smaller ticket hold what was put in before. */

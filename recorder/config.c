@@ -130,7 +130,8 @@ static enum nauha_status set_hash(struct nauha_recorder_config *config, const ch
 static const struct nauha_option options[] = {
     {"depth", 0, "N", "all", "how many levels of modules front ends descend into"},
     {"codec", 0, "CODEC", "zstd",
-     "zstd, zstd:LEVEL, lz4 or none; zstd,standard keeps to HDF5's registered filters"},
+     "zstd, zstd:LEVEL, lz4 or none; zstd,temporal makes parameters smaller by following them from "
+     "step to step; zstd,standard keeps to HDF5's registered filters"},
     {"buffer", 0, "SIZE", "256M", "memory between the training and the file"},
     {"on-full", 0, "block|drop", "block", "when the buffer is full, wait or lose messages"},
     {"flush", 0, "SECONDS[,sync]", "1",

@@ -98,14 +98,16 @@ static bool put_attributes(hid_t file, const struct nauha_recorder_config *confi
     return good;
 }
 
-/* Sparse, shuffle, and what compresses: a chunk's filter mask says which it has skipped. */
-static bool set_filters(hid_t plist, const struct nauha__codec_config *codec, size_t item_size) {
+/* One of ours, shuffle, and what compresses: a chunk's filter mask says which it has skipped. */
+static bool set_filters(hid_t plist, const struct nauha__codec_config *codec, size_t item_size,
+                        uint16_t slices) {
     if (codec->method == NAUHA__CODEC_NONE)
         return true;
-    bool lz4 = codec->method == NAUHA__CODEC_LZ4;
-    const unsigned sparse[] = {(unsigned)item_size, NAUHA__CHUNK_BYTES}, level = 1;
-    return H5Pset_filter(plist, (H5Z_filter_t)NAUHA__FILTER_SPARSE, H5Z_FLAG_OPTIONAL, 2, sparse) >=
-               0 &&
+    bool lz4 = codec->method == NAUHA__CODEC_LZ4, sliced = slices > 1;
+    const unsigned ours[] = {(unsigned)item_size, NAUHA__CHUNK_BYTES, slices}, level = 1;
+    return H5Pset_filter(plist,
+                         (H5Z_filter_t)(sliced ? NAUHA__FILTER_TEMPORAL : NAUHA__FILTER_SPARSE),
+                         H5Z_FLAG_OPTIONAL, sliced ? 3 : 2, ours) >= 0 &&
            H5Pset_shuffle(plist) >= 0 &&
            H5Pset_filter(plist, (H5Z_filter_t)(lz4 ? NAUHA__FILTER_LZ4 : NAUHA__FILTER_ZSTD),
                          H5Z_FLAG_OPTIONAL, lz4 ? 0 : 1, &level) >= 0;
@@ -113,7 +115,7 @@ static bool set_filters(hid_t plist, const struct nauha__codec_config *codec, si
 
 /* A growing one-dimensional dataset. codec NULL: unfiltered. */
 static hid_t make_dataset(hid_t file, const char *path, hid_t type, hsize_t chunk,
-                          const struct nauha__codec_config *codec) {
+                          const struct nauha__codec_config *codec, uint16_t slices) {
     hsize_t none = 0, unlimited = H5S_UNLIMITED;
     hid_t dataset = H5I_INVALID_HID;
     hid_t space = H5Screate_simple(1, &none, &unlimited);
@@ -122,7 +124,7 @@ static hid_t make_dataset(hid_t file, const char *path, hid_t type, hsize_t chun
     bool good = space >= 0 && create >= 0 && access >= 0 && H5Pset_chunk(create, 1, &chunk) >= 0 &&
                 H5Pset_fill_time(create, H5D_FILL_TIME_NEVER) >= 0;
     if (good && codec)
-        good = set_filters(create, codec, H5Tget_size(type)) &&
+        good = set_filters(create, codec, H5Tget_size(type), slices) &&
                H5Pset_chunk_cache(access, 0, 0, 1) >= 0;
     if (good)
         dataset = H5Dcreate2(file, path, type, space, H5P_DEFAULT, create, access);
@@ -146,14 +148,13 @@ static bool make_streams(struct nauha__file *file, const struct nauha__codec_con
     hid_t group =
         H5Gcreate2(file->file, NAUHA__STREAM_GROUP, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     bool good = group >= 0;
-    for (uint16_t i = 0; good && i < NAUHA__STREAMS; i++) {
+    uint16_t count = codec->temporal ? NAUHA__STREAMS : NAUHA__PLAIN_STREAMS;
+    for (uint16_t i = 0; good && i < count; i++) {
         char name[8];
-        uint8_t item_size;
-        bool big;
-        nauha__stream_shape(i, &item_size, &big);
+        struct nauha__stream_shape shape = nauha__stream_shape(i);
         snprintf(name, sizeof name, "%04u", i);
-        file->streams[i] = make_dataset(group, name, element_type(item_size),
-                                        NAUHA__CHUNK_BYTES / item_size, codec);
+        file->streams[i] = make_dataset(group, name, element_type(shape.item_size),
+                                        NAUHA__CHUNK_BYTES / shape.item_size, codec, shape.slices);
         good = file->streams[i] >= 0;
     }
     if (group >= 0)
@@ -168,7 +169,7 @@ static bool make_tables(struct nauha__file *file) {
         if (file->row_types[id] < 0)
             return false;
         file->tables[id] =
-            make_dataset(file->file, table->path, file->row_types[id], table->chunk_rows, NULL);
+            make_dataset(file->file, table->path, file->row_types[id], table->chunk_rows, NULL, 1);
         if (file->tables[id] < 0)
             return false;
     }

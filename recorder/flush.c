@@ -114,11 +114,12 @@ static enum nauha_status write_streams_used(struct nauha__writer *writer, struct
         if (!flush->stream_used[i] ||
             (writer->written_used[i] && writer->written_kinds[i] == flush->stream_kinds[i]))
             continue;
-        uint8_t item_size;
-        bool big;
-        nauha__stream_shape(i, &item_size, &big);
-        rows[count++] = (struct nauha__stream_row){
-            .stream = i, .kind = flush->stream_kinds[i], .item_size = item_size, .big = big};
+        struct nauha__stream_shape shape = nauha__stream_shape(i);
+        rows[count++] = (struct nauha__stream_row){.stream = i,
+                                                   .kind = flush->stream_kinds[i],
+                                                   .item_size = shape.item_size,
+                                                   .big = shape.big,
+                                                   .slices = shape.slices};
         writer->written_used[i] = true;
         writer->written_kinds[i] = flush->stream_kinds[i];
     }
@@ -247,10 +248,11 @@ static uint64_t row_bytes(const struct nauha__writer *writer, const struct nauha
 /* Whether elements up to the end of a range of `bytes` are in the file. */
 static bool is_written(const struct nauha__writer *writer, uint16_t stream, uint64_t offset,
                        uint64_t bytes) {
-    uint8_t item_size;
-    bool big;
-    nauha__stream_shape(stream, &item_size, &big);
-    return offset * item_size + bytes <= writer->contiguous[stream] * NAUHA__CHUNK_BYTES;
+    struct nauha__stream_shape shape = nauha__stream_shape(stream);
+    uint64_t each = NAUHA__CHUNK_BYTES / shape.item_size;
+    uint64_t last =
+        nauha__slice_position(offset, bytes / shape.item_size - 1, each, each / shape.slices);
+    return last / each < writer->contiguous[stream];
 }
 
 /* After a failure: keeps the rows that are whole, counts the others. */

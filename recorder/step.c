@@ -15,6 +15,7 @@
 
 #include "nauha/internal/arithmetic.h"
 #include "recorder/recorder_parts.h"
+#include "recorder/sliced.h"
 
 void nauha__held_fini(struct nauha__held_list *held) {
     for (size_t i = 0; i < held->capacity; i++)
@@ -122,6 +123,16 @@ static enum nauha_status describe(struct nauha_recorder *recorder,
     return NAUHA_OK;
 }
 
+static enum nauha_status put_value(struct nauha_recorder *recorder, struct nauha__held *held,
+                                   const struct nauha_tensor *tensor) {
+    struct nauha__buffer *buffer = &recorder->writer.buffer;
+    bool wait = !recorder->config->drop;
+    if (recorder->config->codec.temporal)
+        return nauha__sliced_put(buffer, held->bias, tensor, held->bytes, wait, &held->place);
+    return nauha__buffer_put(buffer, value_kind(held->bias), tensor, held->bytes, 0, wait,
+                             &held->place);
+}
+
 /* Copies a parameter's elements: into its stream where a row will refer to them, and into memory
  * for the tap and for hashes. */
 static enum nauha_status copy_value(struct nauha_recorder *recorder,
@@ -132,9 +143,7 @@ static enum nauha_status copy_value(struct nauha_recorder *recorder,
     if (hashes)
         held->stored = held->stored || store;
     else if (store && !held->stored && !atomic_load(&recorder->writer.failed))
-        held->stored =
-            nauha__buffer_put(&recorder->writer.buffer, value_kind(held->bias), tensor, held->bytes,
-                              0, !recorder->config->drop, &held->place) == NAUHA_OK;
+        held->stored = put_value(recorder, held, tensor) == NAUHA_OK;
     const bool tapped = recorder->tap && !recorder->tap_failed;
     if (held->bytes == 0 || (!tapped && !(hashes && held->stored)))
         return NAUHA_OK;
@@ -145,6 +154,18 @@ static enum nauha_status copy_value(struct nauha_recorder *recorder,
     else
         memcpy(held->copy, tensor->data, held->bytes);
     return NAUHA_OK;
+}
+
+/* What all parameters take in one step. */
+static size_t total_bytes(const struct nauha_parameter *parameters, size_t count) {
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct nauha_tensor *tensor = &parameters[i].tensor;
+        size_t elements = 0;
+        if (nauha_tensor_count(tensor, &elements, NULL) == NAUHA_OK)
+            total += elements * nauha_dtype_size(tensor->dtype);
+    }
+    return total;
 }
 
 /* ---- publishing what a step held ---- */
@@ -237,6 +258,8 @@ static enum nauha_status take_values(struct nauha_recorder *recorder,
     if (!make_room(&recorder->fresh, count))
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for the parameters of a step");
     recorder->fresh.count = 0;
+    if (recorder->config->codec.temporal && recorder->path)
+        nauha__sliced_next_row(&recorder->writer.buffer, total_bytes(parameters, count));
     for (size_t i = 0; i < count && status == NAUHA_OK; i++) {
         struct nauha__held *held = &recorder->fresh.list[i];
         status = describe(recorder, &parameters[i], held, err);

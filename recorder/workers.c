@@ -14,13 +14,24 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+static void encode(struct nauha__codec *codec, struct nauha__block *block, unsigned char *encoded) {
+    const struct nauha__slices slices = {
+        .slices = block->slices, .rows = block->rows, .width = block->used / block->item_size};
+    if (block->slices > 1)
+        nauha__codec_encode_slices(codec, block->item_size, &slices, block->data,
+                                   NAUHA__CHUNK_BYTES, encoded, &block->stored,
+                                   &block->filter_mask);
+    else
+        nauha__codec_encode(codec, block->item_size, block->data, NAUHA__CHUNK_BYTES, encoded,
+                            &block->stored, &block->filter_mask);
+}
+
 static void *work(void *context) {
     struct nauha__worker *worker = context;
     struct nauha__block *block;
     while ((block = nauha__buffer_take_sealed(worker->buffer))) {
         unsigned char *encoded = worker->spare;
-        nauha__codec_encode(worker->codec, block->item_size, block->data, NAUHA__CHUNK_BYTES,
-                            encoded, &block->stored, &block->filter_mask);
+        encode(worker->codec, block, encoded);
         block->hash = XXH3_64bits(encoded, block->stored);
         worker->spare = block->data;
         block->data = encoded;

@@ -8,6 +8,8 @@
 #include "replay/chunks_parts.h"
 
 #define NONE UINT32_MAX
+/* The cache grows by so many slots at most for a run of sliced chunks: 256 MB. */
+#define RUN_MAX 1024u
 
 static void unlink_slot(struct nauha__chunks *chunks, uint32_t at) {
     struct nauha__slot *slots = chunks->slots;
@@ -86,8 +88,35 @@ static enum nauha_status take_slot(struct nauha__chunks *chunks, uint32_t *taken
     return NAUHA_OK;
 }
 
+/* A sliced chunk is read again for each of its slices, after all others of its run: the cache is to
+ * have room for them. Where reading goes back in the stream, the next slice begins. */
+static void make_room(struct nauha__chunks *chunks, const struct nauha__chunk *chunk) {
+    struct nauha__stream *stream = chunks->streams[chunk->stream];
+    if (stream->slices == 1 || chunk->number >= stream->highest) {
+        stream->highest = chunk->number;
+        return;
+    }
+    uint64_t run = stream->highest - chunk->number + 1;
+    stream->highest = chunk->number;
+    if (run <= stream->run || run > RUN_MAX)
+        return;
+    uint32_t wanted = chunks->slot_max + (uint32_t)run - stream->run;
+    if (wanted > NAUHA__SLOTS_MAX)
+        return;
+    if (wanted > chunks->slot_room) {
+        struct nauha__slot *more = realloc(chunks->slots, 2 * wanted * sizeof *more);
+        if (!more)
+            return; /* slower, not wrong */
+        chunks->slots = more;
+        chunks->slot_room = 2 * wanted;
+    }
+    chunks->slot_max = wanted;
+    stream->run = (uint32_t)run;
+}
+
 enum nauha_status nauha__chunk_fetch(struct nauha__chunks *chunks, struct nauha__chunk *chunk,
                                      const unsigned char **data, struct nauha_error *err) {
+    make_room(chunks, chunk);
     if (chunk->slot) {
         chunks->counts.reused++;
         touch(chunks, chunk->slot - 1);

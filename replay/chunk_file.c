@@ -14,10 +14,11 @@
 
 /* ---- datasets ---- */
 
-/* The pipeline of a stream is nothing, or sparse, shuffle and a compressor. */
-static bool take_filters(hid_t plist, enum nauha__codec_method *method) {
+/* The pipeline of a stream is nothing, or one of ours, shuffle and a compressor. */
+static bool take_filters(hid_t plist, uint16_t slices, enum nauha__codec_method *method) {
     H5Z_filter_t found[3] = {0};
     int count = H5Pget_nfilters(plist);
+    H5Z_filter_t ours = (H5Z_filter_t)(slices > 1 ? NAUHA__FILTER_TEMPORAL : NAUHA__FILTER_SPARSE);
     *method = NAUHA__CODEC_NONE;
     if (count != 3)
         return count == 0;
@@ -27,7 +28,7 @@ static bool take_filters(hid_t plist, enum nauha__codec_method *method) {
         found[i] = H5Pget_filter2(plist, i, &flags, &values, NULL, 0, NULL, &config);
     }
     *method = found[2] == (H5Z_filter_t)NAUHA__FILTER_LZ4 ? NAUHA__CODEC_LZ4 : NAUHA__CODEC_ZSTD;
-    return found[0] == (H5Z_filter_t)NAUHA__FILTER_SPARSE && found[1] == H5Z_FILTER_SHUFFLE &&
+    return found[0] == ours && found[1] == H5Z_FILTER_SHUFFLE &&
            (found[2] == (H5Z_filter_t)NAUHA__FILTER_ZSTD ||
             found[2] == (H5Z_filter_t)NAUHA__FILTER_LZ4);
 }
@@ -49,7 +50,7 @@ static const char *stream_fault(const struct nauha__chunks *chunks, struct nauha
     else if (H5Pget_layout(plist) != H5D_CHUNKED || H5Pget_chunk(plist, 1, &elements) != 1 ||
              elements != chunks->chunk_bytes / stream->item_size)
         fault = "has chunks of another size than the trace says";
-    else if (!take_filters(plist, &stream->method))
+    else if (!take_filters(plist, stream->slices, &stream->method))
         fault = "has filters that are not known";
     if (plist >= 0)
         H5Pclose(plist);
@@ -171,8 +172,9 @@ enum nauha_status nauha__chunk_decode(struct nauha__chunks *chunks,
     /* A stream without filters holds its chunks as they are. */
     uint32_t mask = stream->method == NAUHA__CODEC_NONE ? NAUHA__MASK_RAW : chunk->filter_mask;
     chunks->counts.decoded++;
-    status = nauha__codec_decode(chunks->codecs[stream->method], stream->item_size, mask,
-                                 chunks->stored, chunk->stored, dst, chunks->chunk_bytes, err);
+    status =
+        nauha__codec_decode(chunks->codecs[stream->method], stream->item_size, stream->slices, mask,
+                            chunks->stored, chunk->stored, dst, chunks->chunk_bytes, err);
     if (status != NAUHA_OK)
         return nauha_error_wrap(err, status, "chunk %" PRIu64 " of stream \"%04u\" in trace \"%s\"",
                                 chunk->number, chunk->stream, chunks->path);

@@ -13,8 +13,6 @@
 #include "nauha/internal/arithmetic.h"
 #include "replay/chunks_parts.h"
 
-/* More slots than this are of no use, however small the chunks. */
-#define SLOTS_MAX 4096u
 /* A difference needs two chunks at a time, within a visit that holds a third. */
 #define SLOTS_MIN 3u
 /* Room for a piece that is put together: a multiple of NAUHA_PIECE_ELEMENTS of any type. */
@@ -26,7 +24,7 @@ static uint32_t count_slots(size_t chunk_bytes, size_t cache_bytes) {
     const size_t slots = cache_bytes / chunk_bytes;
     if (slots < SLOTS_MIN)
         return SLOTS_MIN;
-    return slots > SLOTS_MAX ? SLOTS_MAX : (uint32_t)slots;
+    return slots > NAUHA__SLOTS_MAX ? NAUHA__SLOTS_MAX : (uint32_t)slots;
 }
 
 void nauha__chunks_limit_cache(struct nauha__chunks *chunks, size_t cache_bytes) {
@@ -45,8 +43,8 @@ struct nauha__chunks *nauha__chunks_new(hid_t file, const char *path, size_t chu
     chunks->file = file;
     chunks->path = path;
     chunks->chunk_bytes = chunk_bytes;
-    chunks->slot_max = count_slots(chunk_bytes, cache_bytes);
-    chunks->slots = calloc(chunks->slot_max, sizeof *chunks->slots);
+    chunks->slot_max = chunks->slot_room = count_slots(chunk_bytes, cache_bytes);
+    chunks->slots = calloc(chunks->slot_room, sizeof *chunks->slots);
     chunks->stored_max = nauha__codec_bound(chunk_bytes);
     chunks->stored = malloc(chunks->stored_max);
     if (!chunks->slots || !chunks->stored) {
@@ -104,6 +102,11 @@ enum nauha_status nauha__chunks_add_stream(struct nauha__chunks *chunks,
         return nauha_error_set(err, NAUHA_FORMAT,
                                "trace \"%s\" has a stream %u with elements of %zu bytes",
                                chunks->path, row->stream, size);
+    uint16_t slices = row->slices ? row->slices : 1;
+    if (chunks->chunk_bytes / size % slices != 0)
+        return nauha_error_set(err, NAUHA_FORMAT,
+                               "trace \"%s\" has a stream %u with %u slices to a chunk",
+                               chunks->path, row->stream, slices);
     struct nauha__stream *stream = chunks->streams[row->stream];
     if (!stream) {
         stream = chunks->streams[row->stream] = calloc(1, sizeof *stream);
@@ -114,6 +117,7 @@ enum nauha_status nauha__chunks_add_stream(struct nauha__chunks *chunks,
             chunks->stream_bound = row->stream + 1u;
     }
     stream->item_size = size;
+    stream->slices = slices;
     return NAUHA_OK;
 }
 
@@ -218,6 +222,35 @@ uint64_t nauha__chunks_extent(const struct nauha__chunks *chunks, uint16_t strea
     return found->extent;
 }
 
+static uint64_t slice_of(const struct nauha__chunks *chunks, uint16_t stream) {
+    const struct nauha__stream *found = stream_of(chunks, stream);
+    return found ? nauha__chunks_elements(chunks, stream) / found->slices : 1;
+}
+
+/* Where element n of a range lies that begins at `offset`. */
+static uint64_t position(const struct nauha__chunks *chunks, uint16_t stream, uint64_t offset,
+                         uint64_t n) {
+    return nauha__slice_position(offset, n, nauha__chunks_elements(chunks, stream),
+                                 slice_of(chunks, stream));
+}
+
+bool nauha__chunks_reach(const struct nauha__chunks *chunks, uint16_t stream, uint64_t offset,
+                         uint64_t count) {
+    uint64_t extent = nauha__chunks_extent(chunks, stream);
+    if (offset >= extent || count > UINT64_MAX / 2)
+        return false;
+    uint64_t slice = slice_of(chunks, stream), more = (offset % slice + count - 1) / slice;
+    if (more > (extent - offset) / nauha__chunks_elements(chunks, stream))
+        return false;
+    uint64_t last = position(chunks, stream, offset, count - 1);
+    return last >= offset && last < extent;
+}
+
+uint64_t nauha__chunks_last(const struct nauha__chunks *chunks, uint16_t stream, uint64_t offset,
+                            uint64_t count) {
+    return position(chunks, stream, offset, count - 1) / nauha__chunks_elements(chunks, stream);
+}
+
 struct nauha__chunk *nauha__chunks_at(struct nauha__chunks *chunks, size_t position) {
     return position < chunks->count ? &chunks->entries[position] : NULL;
 }
@@ -256,7 +289,14 @@ static enum nauha_status check_present(struct nauha__chunks *chunks, uint16_t st
     if (each == 0 || count > UINT64_MAX - offset)
         return nauha_error_set(err, NAUHA_DAMAGED, "stream \"%04u\" of trace \"%s\" is not in use",
                                stream, chunks->path);
-    for (uint64_t number = offset / each; number <= (offset + count - 1) / each; number++) {
+    if (!nauha__chunks_reach(chunks, stream, offset, count)) {
+        uint64_t end = nauha__chunks_extent(chunks, stream);
+        const struct nauha__chunk beyond = {.number = (offset > end ? offset : end) / each,
+                                            .stream = stream};
+        return nauha__chunks_damaged(chunks, &beyond, "is not in /chunks", err);
+    }
+    uint64_t last = nauha__chunks_last(chunks, stream, offset, count);
+    for (uint64_t number = offset / each; number <= last; number++) {
         const struct nauha__chunk missing = {.number = number, .stream = stream};
         if (!nauha__chunks_find(chunks, stream, number))
             return nauha__chunks_damaged(chunks, &missing, "is not in /chunks", err);
@@ -275,10 +315,11 @@ static enum nauha_status copy_elements(struct nauha__chunks *chunks,
                                        unsigned char *out, struct nauha_error *err) {
     const struct nauha__stream *stream = chunks->streams[range->stream];
     uint64_t each = nauha__chunks_elements(chunks, range->stream);
+    uint64_t slice = slice_of(chunks, range->stream);
     for (uint64_t done = 0; done < range->count;) {
-        uint64_t at = range->offset + done;
-        uint64_t start = at % each;
-        uint64_t n = each - start < range->count - done ? each - start : range->count - done;
+        uint64_t at = position(chunks, range->stream, range->offset, done);
+        uint64_t start = at % each, left = slice - at % slice;
+        uint64_t n = left < range->count - done ? left : range->count - done;
         struct nauha__chunk *chunk = nauha__chunks_find(chunks, range->stream, at / each);
         unsigned char *dst = out + (size_t)done * stream->item_size;
         const unsigned char *data = NULL;
@@ -302,14 +343,16 @@ static enum nauha_status subtract_elements(struct nauha__chunks *chunks,
                                            struct nauha_error *err) {
     struct nauha__stream *stream = chunks->streams[range->stream];
     uint64_t each = nauha__chunks_elements(chunks, range->stream);
+    uint64_t slice = slice_of(chunks, range->stream);
     stream->subtracted = true;
     for (uint64_t done = 0; done < range->count;) {
-        uint64_t a = range->offset + done, b = range->base + done;
+        uint64_t a = position(chunks, range->stream, range->offset, done);
+        uint64_t b = position(chunks, range->stream, range->base, done);
         uint64_t n = range->count - done;
-        if (n > each - a % each)
-            n = each - a % each;
-        if (n > each - b % each)
-            n = each - b % each;
+        if (n > slice - a % slice)
+            n = slice - a % slice;
+        if (n > slice - b % slice)
+            n = slice - b % slice;
         const unsigned char *minuend = NULL, *subtrahend = NULL;
         enum nauha_status status = nauha__chunk_fetch(
             chunks, nauha__chunks_find(chunks, range->stream, b / each), &subtrahend, err);
@@ -396,8 +439,8 @@ static enum nauha_status hand_over_made(struct visit *visit, uint64_t done, uint
     if (!visit->staging)
         return nauha__chunks_no_memory(chunks, err);
     struct nauha__range part = *visit->range;
-    part.offset += done;
-    part.base += done;
+    part.offset = position(chunks, part.stream, part.offset, done);
+    part.base = position(chunks, part.stream, part.base, done);
     part.count = n;
     enum nauha_status status = make_elements(chunks, &part, visit->again, visit->staging, err);
     return status == NAUHA_OK ? hand_over(visit, visit->staging, done, n, err) : status;
@@ -410,7 +453,7 @@ static enum nauha_status hand_over_chunk(struct visit *visit, uint64_t done, uin
     const uint16_t number = visit->range->stream;
     const struct nauha__stream *stream = chunks->streams[number];
     const uint64_t each = nauha__chunks_elements(chunks, number);
-    const uint64_t at = visit->range->offset + done;
+    const uint64_t at = position(chunks, number, visit->range->offset, done);
     struct nauha__chunk *chunk = nauha__chunks_find(chunks, number, at / each);
     const bool spent = is_spent(stream, at % each + n == each, visit->again);
     const unsigned char *data = NULL;
@@ -425,13 +468,13 @@ static enum nauha_status hand_over_chunk(struct visit *visit, uint64_t done, uin
 
 static enum nauha_status visit_pieces(struct visit *visit, struct nauha_error *err) {
     const struct nauha__range *range = visit->range;
-    const uint64_t each = nauha__chunks_elements(visit->chunks, range->stream);
+    const uint64_t slice = slice_of(visit->chunks, range->stream);
     const uint64_t made = STAGING_BYTES / nauha_dtype_size(range->dtype);
     enum nauha_status status = NAUHA_OK;
     for (uint64_t done = 0, n = 0; done < range->count && status == NAUHA_OK; done += n) {
         const uint64_t left = range->count - done;
-        const uint64_t in_chunk = each - (range->offset + done) % each;
-        n = in_chunk < left ? in_chunk - in_chunk % NAUHA_PIECE_ELEMENTS : left;
+        const uint64_t in_slice = slice - (range->offset + done) % slice;
+        n = in_slice < left ? in_slice - in_slice % NAUHA_PIECE_ELEMENTS : left;
         if (!range->derived && n > 0) {
             status = hand_over_chunk(visit, done, n, err);
             continue;

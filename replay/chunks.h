@@ -68,6 +68,15 @@ size_t nauha__chunks_item_size(const struct nauha__chunks *chunks, uint16_t stre
 /* Elements that the known chunks of a stream reach to; UINT64_MAX where that is not known. */
 uint64_t nauha__chunks_extent(const struct nauha__chunks *chunks, uint16_t stream);
 
+/* Whether the known chunks of a stream in use reach to the last of `count` elements, at least one,
+ * of a message at `offset`; see nauha__slice_position. */
+bool nauha__chunks_reach(const struct nauha__chunks *chunks, uint16_t stream, uint64_t offset,
+                         uint64_t count);
+/* Number of the chunk in which they end; the first is offset / elements of a chunk, and those
+ * between come in order. */
+uint64_t nauha__chunks_last(const struct nauha__chunks *chunks, uint16_t stream, uint64_t offset,
+                            uint64_t count);
+
 /* Reads a range into memory from malloc, caller owns. DAMAGED: a chunk is missing, or is not what
  * was stored. */
 enum nauha_status nauha__chunks_load(struct nauha__chunks *chunks, const struct nauha__range *range,

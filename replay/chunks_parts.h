@@ -10,9 +10,14 @@
 #include "replay/chunks.h"
 
 #define NAUHA__CODEC_METHODS (NAUHA__CODEC_ZSTD + 1)
+/* More slots than this are of no use, however small the chunks. */
+#define NAUHA__SLOTS_MAX 4096u
 
 struct nauha__stream {
     size_t item_size;
+    uint16_t slices;     /* to a chunk; 1: not sliced */
+    uint32_t run;        /* chunks that are read again for the next slice, as far as is known */
+    uint64_t highest;    /* chunk of a sliced stream since reading last went back */
     size_t first, count; /* its chunks, in chunks->entries */
     uint64_t extent;     /* elements that they reach to */
     hid_t dataset;       /* negative until opened */
@@ -42,7 +47,7 @@ struct nauha__chunks {
     uint32_t added; /* rows of the table taken so far */
     bool incomplete;
     struct nauha__slot *slots;
-    uint32_t slot_count, slot_max, head;
+    uint32_t slot_count, slot_max, slot_room, head;
     unsigned char *stored; /* one chunk as it lies in the file */
     size_t stored_max;
     unsigned char *scratch; /* one decoded chunk, for nauha__chunks_check */

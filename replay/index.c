@@ -170,10 +170,10 @@ static enum nauha__row_fault check_tensor(const struct nauha_trace *trace,
         return row->stream == NAUHA__NO_STREAM ? NAUHA__ROW_FAULT_NONE : NAUHA__ROW_FAULT_STREAM;
     if (nauha__chunks_item_size(trace->chunks, row->stream) != item_size)
         return NAUHA__ROW_FAULT_STREAM;
-    uint64_t extent = nauha__chunks_extent(trace->chunks, row->stream);
-    if (row->offset > extent || elements > extent - row->offset)
+    if (!nauha__chunks_reach(trace->chunks, row->stream, row->offset, elements))
         return NAUHA__ROW_FAULT_RANGE;
-    if ((row->flags & NAUHA__ROW_DERIVED) && (row->base > extent || elements > extent - row->base))
+    if ((row->flags & NAUHA__ROW_DERIVED) &&
+        !nauha__chunks_reach(trace->chunks, row->stream, row->base, elements))
         return NAUHA__ROW_FAULT_RANGE;
     return NAUHA__ROW_FAULT_NONE;
 }

@@ -190,7 +190,7 @@ static bool check_range(struct check *check, uint64_t number, uint16_t stream, u
                         uint64_t count) {
     struct nauha__chunks *chunks = check->trace->chunks;
     uint64_t each = nauha__chunks_elements(chunks, stream);
-    uint64_t low = first / each, high = (first + count - 1) / each;
+    uint64_t low = first / each, high = nauha__chunks_last(chunks, stream, first, count);
     for (size_t i = 0; i < check->chunk_count; i++) {
         struct damaged_chunk *chunk = &check->chunks[i];
         if (chunk->stream != stream || chunk->number < low || chunk->number > high)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One chunk, encoded for the filters sparse or shuffle, then zstd or lz4, and decoded.
+/* One chunk, encoded for the filters sparse, temporal or shuffle, then zstd or lz4, and decoded.
  *
  * Threads: one codec object per thread.
  */
@@ -14,6 +14,7 @@
 #include "recorder/core/plane_frame.h"
 #include "recorder/core/shuffle.h"
 #include "recorder/core/sparse.h"
+#include "recorder/core/temporal.h"
 
 /* Filter 32004: total size in 8 bytes, block size in 4, then per block its size in 4, all
  * big-endian. */
@@ -24,8 +25,8 @@ struct nauha__codec {
     size_t max_bytes;
     struct nauha__plane_frame *frame;
     ZSTD_DCtx *zstd;
-    unsigned char *scratch; /* byte planes: a shuffled chunk, or a sparse one */
-    unsigned char *packed;  /* the items of a sparse chunk */
+    unsigned char *scratch; /* byte planes: a shuffled chunk, or an image */
+    unsigned char *packed;  /* the items of a sparse chunk, the residuals of a sliced one */
     unsigned char *bitmap;  /* and where they stand */
 };
 
@@ -67,12 +68,14 @@ enum nauha_status nauha__codec_parse(const char *text, struct nauha__codec_confi
     if (status != NAUHA_OK)
         return status;
     if (text[length] == ',') {
-        if (strcmp(text + length, ",standard") != 0 || parsed.method == NAUHA__CODEC_NONE)
-            return nauha_error_set(err, NAUHA_INVALID,
-                                   "codec \"%s\": only \"standard\" may follow zstd and lz4, as in "
-                                   "zstd,standard",
-                                   text);
-        parsed.standard = true;
+        parsed.standard = strcmp(text + length, ",standard") == 0;
+        parsed.temporal = strcmp(text + length, ",temporal") == 0;
+        if (parsed.standard == parsed.temporal || parsed.method == NAUHA__CODEC_NONE)
+            return nauha_error_set(
+                err, NAUHA_INVALID,
+                "codec \"%s\": only \"standard\" or \"temporal\" may follow zstd "
+                "and lz4, as in zstd,temporal",
+                text);
     }
     *config = parsed;
     return NAUHA_OK;
@@ -84,13 +87,13 @@ struct nauha__codec *nauha__codec_new(const struct nauha__codec_config *config, 
         return NULL;
     codec->config = *config;
     codec->max_bytes = max_bytes;
-    codec->scratch = malloc(max_bytes + 1);
+    codec->scratch = malloc(max_bytes + NAUHA__TEMPORAL_TAIL);
     codec->packed = malloc(max_bytes + NAUHA__SPARSE_SLACK);
     codec->bitmap = malloc(nauha__sparse_bitmap_bytes(max_bytes / 2) + 8);
     bool good = codec->scratch && codec->packed && codec->bitmap;
     if (good && config->method == NAUHA__CODEC_ZSTD) {
         int level = config->has_level ? config->level : NAUHA__PLANE_FRAME_LEVEL;
-        codec->frame = nauha__plane_frame_new(max_bytes, level);
+        codec->frame = nauha__plane_frame_new(max_bytes + NAUHA__TEMPORAL_TAIL, level);
         codec->zstd = ZSTD_createDCtx();
         good = codec->frame && codec->zstd;
     }
@@ -112,6 +115,7 @@ void nauha__codec_free(struct nauha__codec *codec) {
 }
 
 size_t nauha__codec_bound(size_t bytes) {
+    bytes += NAUHA__TEMPORAL_TAIL;
     size_t zstd = nauha__plane_frame_bound(bytes);
     size_t lz4 = LZ4_HEADER + bytes + bytes / 255 + 16;
     return zstd > lz4 ? zstd : lz4;
@@ -129,14 +133,14 @@ static uint32_t get_be32(const unsigned char *at) {
 }
 
 /* One block. Returns 0 where it does not shrink. */
-static size_t encode_lz4(struct nauha__codec *codec, size_t item_size, const void *items,
-                         size_t count, const void *tail, size_t tail_bytes, unsigned char *dst) {
-    size_t bytes = item_size * count + tail_bytes;
+static size_t encode_lz4(struct nauha__codec *codec, const struct nauha__image *image,
+                         unsigned char *dst) {
+    size_t planes = image->item_size * image->count, bytes = nauha__image_bytes(image);
     if (bytes <= LZ4_HEADER || bytes > LZ4_MAX_INPUT_SIZE)
         return 0;
-    nauha__shuffle(item_size, items, item_size * count, codec->scratch);
-    if (tail_bytes)
-        memcpy(codec->scratch + item_size * count, tail, tail_bytes);
+    nauha__shuffle(image->item_size, image->items, planes, codec->scratch);
+    if (image->tail_bytes)
+        memcpy(codec->scratch + planes, image->tail, image->tail_bytes);
     int size = LZ4_compress_default((const char *)codec->scratch, (char *)dst + LZ4_HEADER,
                                     (int)bytes, (int)(bytes - LZ4_HEADER));
     if (size <= 0)
@@ -149,13 +153,25 @@ static size_t encode_lz4(struct nauha__codec *codec, size_t item_size, const voi
 }
 
 /* The byte planes of some items and a tail, compressed; 0: it would not shrink. */
-static size_t encode_planes(struct nauha__codec *codec, size_t item_size, const void *items,
-                            size_t count, const void *tail, size_t tail_bytes, void *dst) {
+static size_t encode_planes(struct nauha__codec *codec, const struct nauha__image *image,
+                            void *dst) {
     size_t size = codec->config.method == NAUHA__CODEC_ZSTD
-                      ? nauha__plane_frame_encode(codec->frame, item_size, items, count, tail,
-                                                  tail_bytes, dst)
-                      : encode_lz4(codec, item_size, items, count, tail, tail_bytes, dst);
-    return size < item_size * count + tail_bytes ? size : 0;
+                      ? nauha__plane_frame_encode(codec->frame, image, dst)
+                      : encode_lz4(codec, image, dst);
+    return size < nauha__image_bytes(image) ? size : 0;
+}
+
+/* An image of ours, compressed where that makes it smaller. */
+static size_t encode_image(struct nauha__codec *codec, const struct nauha__image *image,
+                           unsigned char *dst, uint32_t *filter_mask) {
+    *filter_mask = NAUHA__MASK_OURS;
+    size_t size = encode_planes(codec, image, dst), planes = image->item_size * image->count;
+    if (size)
+        return size;
+    *filter_mask = NAUHA__MASK_OURS_RAW;
+    nauha__shuffle(image->item_size, image->items, planes, dst);
+    memcpy(dst + planes, image->tail, image->tail_bytes);
+    return nauha__image_bytes(image);
 }
 
 /* A chunk with many zeros. 0: it would not shrink. */
@@ -163,36 +179,83 @@ static size_t encode_sparse(struct nauha__codec *codec, size_t item_size, const 
                             size_t bytes, unsigned char *dst, uint32_t *filter_mask) {
     size_t count = bytes / item_size, bitmap = nauha__sparse_bitmap_bytes(count);
     size_t kept = nauha__sparse_pack(item_size, src, count, codec->packed, codec->bitmap);
-    size_t plain = kept * item_size + bitmap;
-    if (plain >= bytes)
+    const struct nauha__image image = {.item_size = item_size,
+                                       .count = kept,
+                                       .items = codec->packed,
+                                       .tail = codec->bitmap,
+                                       .tail_bytes = bitmap};
+    if (nauha__image_bytes(&image) >= bytes)
         return 0;
-    *filter_mask = NAUHA__MASK_SPARSE;
-    size_t size = encode_planes(codec, item_size, codec->packed, kept, codec->bitmap, bitmap, dst);
-    if (size)
-        return size;
-    *filter_mask = NAUHA__MASK_SPARSE_RAW;
-    nauha__shuffle(item_size, codec->packed, kept * item_size, dst);
-    memcpy(dst + kept * item_size, codec->bitmap, bitmap);
-    return plain;
+    return encode_image(codec, &image, dst, filter_mask);
+}
+
+static void store_raw(const void *src, size_t bytes, void *dst, size_t *stored) {
+    if (bytes)
+        memcpy(dst, src, bytes);
+    *stored = bytes;
 }
 
 void nauha__codec_encode(struct nauha__codec *codec, size_t item_size, const void *src,
                          size_t bytes, void *dst, size_t *stored, uint32_t *filter_mask) {
     bool compressed = codec->config.method != NAUHA__CODEC_NONE;
+    const struct nauha__image image = {
+        .item_size = item_size, .count = bytes / item_size, .items = src};
     *stored = 0;
-    if (compressed && !codec->config.standard &&
-        nauha__sparse_pays(item_size, src, bytes / item_size))
+    if (compressed && !codec->config.standard && nauha__sparse_pays(item_size, src, image.count))
         *stored = encode_sparse(codec, item_size, src, bytes, dst, filter_mask);
     if (compressed && *stored == 0) {
         *filter_mask = NAUHA__MASK_SHUFFLED;
-        *stored = encode_planes(codec, item_size, src, bytes / item_size, NULL, 0, dst);
+        *stored = encode_planes(codec, &image, dst);
     }
     if (*stored)
         return;
-    if (bytes)
-        memcpy(dst, src, bytes);
-    *stored = bytes;
+    store_raw(src, bytes, dst, stored);
     *filter_mask = compressed ? NAUHA__MASK_RAW : 0;
+}
+
+/* The image of a sliced chunk under one prediction. The first row's residuals are the values
+ * themselves, unlike the others. */
+static size_t encode_order(struct nauha__codec *codec, size_t item_size,
+                           const struct nauha__temporal *about, const void *src, unsigned char *dst,
+                           uint32_t *filter_mask) {
+    unsigned char tail[NAUHA__TEMPORAL_TAIL];
+    nauha__temporal_put_tail(about, tail);
+    nauha__temporal_predict(about, item_size, src, codec->packed);
+    const struct nauha__image image = {
+        .item_size = item_size,
+        .count = about->rows * about->width,
+        .items = codec->packed,
+        .head = about->order && about->rows > 1 ? about->width : 0,
+        .tail = tail,
+        .tail_bytes = sizeof tail,
+    };
+    return encode_image(codec, &image, dst, filter_mask);
+}
+
+void nauha__codec_encode_slices(struct nauha__codec *codec, size_t item_size,
+                                const struct nauha__slices *slices, const void *src, size_t bytes,
+                                void *dst, size_t *stored, uint32_t *filter_mask) {
+    struct nauha__temporal about = {.slices = slices->slices,
+                                    .slice = bytes / item_size / slices->slices,
+                                    .rows = slices->rows,
+                                    .width = slices->width,
+                                    .order = NAUHA__ORDER_TWO};
+    size_t used = about.rows * about.width * item_size, plain = 0;
+    *stored = encode_order(codec, item_size, &about, src, dst, filter_mask);
+    /* Values that follow none of a line are as small without prediction, or smaller. */
+    if (*stored > used - used / 8 && about.rows > 1) {
+        about.order = NAUHA__ORDER_NONE;
+        plain = encode_order(codec, item_size, &about, src, dst, filter_mask);
+        if (plain > *stored) {
+            about.order = NAUHA__ORDER_TWO;
+            plain = encode_order(codec, item_size, &about, src, dst, filter_mask);
+        }
+        *stored = plain;
+    }
+    if (*stored < bytes)
+        return;
+    store_raw(src, bytes, dst, stored);
+    *filter_mask = NAUHA__MASK_RAW;
 }
 
 /* ---- decoding; src is untrusted ---- */
@@ -265,13 +328,18 @@ static enum nauha_status decompress(struct nauha__codec *codec, uint32_t filter_
     return NAUHA_OK;
 }
 
+/* Bytes of an image of ours; SIZE_MAX: it does not say. */
+static size_t image_size(const struct nauha__codec *codec, uint32_t filter_mask, const void *src,
+                         size_t stored) {
+    return filter_mask & NAUHA__SKIP_COMPRESSION ? stored : content_size(codec, src, stored);
+}
+
 /* A sparse chunk's image: byte planes of the items kept, then the bitmap. */
 static enum nauha_status decode_sparse(struct nauha__codec *codec, size_t item_size,
                                        uint32_t filter_mask, const void *src, size_t stored,
                                        void *dst, size_t bytes, struct nauha_error *err) {
     size_t count = bytes / item_size, bitmap = nauha__sparse_bitmap_bytes(count);
-    size_t plain =
-        filter_mask & NAUHA__SKIP_COMPRESSION ? stored : content_size(codec, src, stored);
+    size_t plain = image_size(codec, filter_mask, src, stored);
     if (item_size < 2 || plain < bitmap || plain >= bytes || (plain - bitmap) % item_size != 0)
         return damaged("has a sparse image of another size", err);
     enum nauha_status status =
@@ -287,18 +355,42 @@ static enum nauha_status decode_sparse(struct nauha__codec *codec, size_t item_s
     return NAUHA_OK;
 }
 
-enum nauha_status nauha__codec_decode(struct nauha__codec *codec, size_t item_size,
+/* A sliced chunk's image: byte planes of the residuals, then what they are of. */
+static enum nauha_status decode_slices(struct nauha__codec *codec, size_t item_size, size_t slices,
+                                       uint32_t filter_mask, const void *src, size_t stored,
+                                       void *dst, size_t bytes, struct nauha_error *err) {
+    struct nauha__temporal about = {.slices = slices, .slice = bytes / item_size / slices};
+    size_t plain = image_size(codec, filter_mask, src, stored);
+    if (plain < NAUHA__TEMPORAL_TAIL || plain > bytes + NAUHA__TEMPORAL_TAIL)
+        return damaged("has a temporal image of another size", err);
+    enum nauha_status status =
+        decompress(codec, filter_mask, src, stored, codec->scratch, plain, err);
+    if (status != NAUHA_OK)
+        return status;
+    size_t planes = plain - NAUHA__TEMPORAL_TAIL;
+    if (!nauha__temporal_take_tail(&about, item_size, plain, codec->scratch + planes))
+        return damaged("has a temporal image that does not fit it", err);
+    nauha__unshuffle(item_size, codec->scratch, planes, codec->packed);
+    nauha__temporal_restore(&about, item_size, codec->packed, dst);
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha__codec_decode(struct nauha__codec *codec, size_t item_size, size_t slices,
                                       uint32_t filter_mask, const void *src, size_t stored,
                                       void *dst, size_t bytes, struct nauha_error *err) {
     if (codec->config.method == NAUHA__CODEC_NONE)
         filter_mask = NAUHA__MASK_RAW; /* its streams have no filters to skip */
-    bool sparse = !(filter_mask & NAUHA__SKIP_SPARSE);
+    bool ours = !(filter_mask & NAUHA__SKIP_OURS);
     bool shuffled = !(filter_mask & NAUHA__SKIP_SHUFFLE);
-    if (filter_mask > NAUHA__MASK_RAW || (sparse && shuffled))
+    if (filter_mask > NAUHA__MASK_RAW || (ours && shuffled))
         return damaged("skips filters that there are not", err);
     if (bytes > codec->max_bytes)
         return damaged("is larger than a chunk can be", err);
-    if (sparse)
+    if (slices == 0 || (slices > 1 && bytes % (item_size * slices) != 0))
+        return damaged("has slices that do not fill it", err);
+    if (ours && slices > 1)
+        return decode_slices(codec, item_size, slices, filter_mask, src, stored, dst, bytes, err);
+    if (ours)
         return decode_sparse(codec, item_size, filter_mask, src, stored, dst, bytes, err);
     void *plain = shuffled ? codec->scratch : dst;
     enum nauha_status status = decompress(codec, filter_mask, src, stored, plain, bytes, err);

@@ -40,7 +40,7 @@ static const struct nauha__field chunk_fields[] = {
 static const struct nauha__field stream_fields[] = {
     FIELD(nauha__stream_row, stream, U16),   FIELD(nauha__stream_row, kind, U16),
     FIELD(nauha__stream_row, item_size, U8), FIELD(nauha__stream_row, big, U8),
-    FIELD(nauha__stream_row, reserved, U16), FIELD(nauha__stream_row, checksum, U32),
+    FIELD(nauha__stream_row, slices, U16),   FIELD(nauha__stream_row, checksum, U32),
 };
 
 static const struct nauha__field kind_fields[] = {

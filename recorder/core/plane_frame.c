@@ -72,13 +72,13 @@ void nauha__plane_frame_free(struct nauha__plane_frame *frame) {
 }
 
 size_t nauha__plane_frame_bound(size_t bytes) {
-    /* Every plane may end in a block of its own. */
-    size_t blocks = bytes / BLOCK_MAX + 2 * (NAUHA__ITEM_SIZE_MAX + 1);
+    /* Every plane, and its head, may end in a block of its own. */
+    size_t blocks = bytes / BLOCK_MAX + 3 * (NAUHA__ITEM_SIZE_MAX + 1);
     return FRAME_HEADER + ZSTD_compressBound(bytes) + blocks * BLOCK_HEADER + 64;
 }
 
 static size_t sub_frame_bound(size_t parts, size_t bytes) {
-    return SUB_HEADER + ZSTD_compressBound(bytes) + parts * BLOCK_HEADER;
+    return SUB_HEADER + ZSTD_compressBound(bytes) + 2 * parts * BLOCK_HEADER;
 }
 
 /* ---- which planes are worth compressing ---- */
@@ -135,38 +135,35 @@ static void put_raw(struct output *out, const unsigned char *bytes, size_t size)
     }
 }
 
-/* What is encoded: the planes of some items, and a tail. Part k is plane k; the part after the last
- * plane is the tail. */
-struct image {
-    size_t item_size, count;
-    const unsigned char *tail;
-    size_t tail_bytes;
-};
-
-static size_t part_size(const struct image *image, size_t k) {
+/* Part k of an image is plane k; the part after the last plane is the tail. */
+static size_t part_size(const struct nauha__image *image, size_t k) {
     return k < image->item_size ? image->count : image->tail_bytes;
 }
 
-static size_t parts_size(const struct image *image, size_t first, size_t end) {
+static size_t parts_size(const struct nauha__image *image, size_t first, size_t end) {
     size_t size = 0;
     for (size_t k = first; k < end; k++)
         size += part_size(image, k);
     return size;
 }
 
-/* Compresses parts [first, end), which lie one behind the other. Each begins a block, so that its
- * literals get a Huffman table of their own. Returns the end of what was written, NULL where zstd
- * refused. */
-static unsigned char *compress_parts(struct nauha__plane_frame *frame, const struct image *image,
-                                     size_t first, size_t end, const unsigned char *from,
-                                     unsigned char *dst) {
+/* Compresses parts [first, end), which lie one behind the other. Each begins a block, and so does
+ * what follows the head of a plane, so that its literals get a Huffman table of their own. Returns
+ * the end of what was written, NULL where zstd refused. */
+static unsigned char *compress_parts(struct nauha__plane_frame *frame,
+                                     const struct nauha__image *image, size_t first, size_t end,
+                                     const unsigned char *from, unsigned char *dst) {
     size_t size = parts_size(image, first, end);
     ZSTD_inBuffer in = {.src = from};
     ZSTD_outBuffer out = {.dst = dst, .size = sub_frame_bound(end - first, size)};
     ZSTD_CCtx_reset(frame->zstd, ZSTD_reset_session_only);
     ZSTD_CCtx_setPledgedSrcSize(frame->zstd, size);
     for (size_t k = first; k < end; k++) {
-        in.size += part_size(image, k);
+        size_t head = k < image->item_size && image->head >= SHARED_BLOCK ? image->head : 0;
+        in.size += head;
+        if (head && ZSTD_compressStream2(frame->zstd, &out, &in, ZSTD_e_flush) != 0)
+            return NULL;
+        in.size += part_size(image, k) - head;
         if (k + 1 < end && part_size(image, k) < SHARED_BLOCK)
             continue;
         ZSTD_EndDirective directive = k + 1 == end ? ZSTD_e_end : ZSTD_e_flush;
@@ -180,7 +177,7 @@ static unsigned char *compress_parts(struct nauha__plane_frame *frame, const str
  * header falls on what is there already, which is then put back. Matches in it reach back only
  * within itself, and raw and RLE blocks before it leave the decoder's state as it began. */
 static bool put_compressed(struct nauha__plane_frame *frame, struct output *out,
-                           const struct image *image, size_t first, size_t end,
+                           const struct nauha__image *image, size_t first, size_t end,
                            const unsigned char *from) {
     unsigned char *start = out->at - SUB_HEADER;
     unsigned char kept[SUB_HEADER];
@@ -259,14 +256,14 @@ static void split_into_place(struct nauha__plane_frame *frame, struct output *ou
 }
 
 /* The parts between the first and the last that are worth compressing: [*first, *end). */
-static void choose_parts(const struct nauha__plane_frame *frame, const struct image *image,
-                         const unsigned char *items, size_t *first, size_t *end) {
+static void choose_parts(const struct nauha__plane_frame *frame, const struct nauha__image *image,
+                         size_t *first, size_t *end) {
     size_t parts = image->item_size + 1;
     *first = *end = parts;
     for (size_t k = 0; k < parts; k++) {
         bool plane = k < image->item_size;
         if (part_size(image, k) == 0 ||
-            plane_bits(frame, plane ? items : image->tail, part_size(image, k),
+            plane_bits(frame, plane ? image->items : image->tail, part_size(image, k),
                        plane ? image->item_size : 1, plane ? k : 0) >= NOISE_BITS)
             continue;
         if (*first == parts)
@@ -275,36 +272,35 @@ static void choose_parts(const struct nauha__plane_frame *frame, const struct im
     }
 }
 
-size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, size_t item_size,
-                                 const void *items, size_t count, const void *tail,
-                                 size_t tail_bytes, void *dst) {
-    const struct image image = {item_size, count, tail, tail_bytes};
-    const size_t parts = item_size + 1;
-    size_t bytes = parts_size(&image, 0, parts), first, end;
+size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, const struct nauha__image *image,
+                                 void *dst) {
+    const size_t item_size = image->item_size, parts = item_size + 1;
+    size_t bytes = nauha__image_bytes(image), first, end;
     if (bytes == 0 || bytes > UINT32_MAX || bytes > frame->max_bytes)
         return 0;
-    choose_parts(frame, &image, items, &first, &end);
+    choose_parts(frame, image, &first, &end);
     if (first == parts)
         return 0; /* headers around noise */
     struct output out = {.at = dst};
     put_frame_header(&out, bytes);
     size_t leading = first < item_size ? first : item_size;
-    split_into_place(frame, &out, item_size, items, count, leading);
-    if (tail_bytes)
-        memcpy(frame->planes + (item_size - leading) * count, tail, tail_bytes);
+    split_into_place(frame, &out, item_size, image->items, image->count, leading);
+    if (image->tail_bytes)
+        memcpy(frame->planes + (item_size - leading) * image->count, image->tail,
+               image->tail_bytes);
     const unsigned char *at = frame->planes; /* part number `first` */
-    while (first < end && put_constant(&out, at, part_size(&image, first)))
-        at += part_size(&image, first++);
+    while (first < end && put_constant(&out, at, part_size(image, first)))
+        at += part_size(image, first++);
     size_t compressed = end;
-    while (compressed > first && is_constant(at + parts_size(&image, first, compressed - 1),
-                                             part_size(&image, compressed - 1)))
+    while (compressed > first && is_constant(at + parts_size(image, first, compressed - 1),
+                                             part_size(image, compressed - 1)))
         compressed--;
-    if (compressed > first && !put_compressed(frame, &out, &image, first, compressed, at))
+    if (compressed > first && !put_compressed(frame, &out, image, first, compressed, at))
         return 0;
-    at += parts_size(&image, first, compressed);
-    for (size_t k = compressed; k < parts; at += part_size(&image, k), k++)
-        if (k >= end || !put_constant(&out, at, part_size(&image, k)))
-            put_raw(&out, at, part_size(&image, k));
+    at += parts_size(image, first, compressed);
+    for (size_t k = compressed; k < parts; at += part_size(image, k), k++)
+        if (k >= end || !put_constant(&out, at, part_size(image, k)))
+            put_raw(&out, at, part_size(image, k));
     out.last[0] |= 1;
     return (size_t)(out.at - (unsigned char *)dst);
 }

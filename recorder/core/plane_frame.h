@@ -27,11 +27,22 @@ void nauha__plane_frame_free(struct nauha__plane_frame *frame);
 
 size_t nauha__plane_frame_bound(size_t bytes);
 
-/* Writes the frame of the byte planes of `count` items, followed by tail_bytes bytes of tail (the
- * bitmap of a sparse chunk; 0: none), to dst, which has room for the bound of both. Returns its
- * size; 0 where there is nothing to gain or zstd refused. */
-size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, size_t item_size,
-                                 const void *items, size_t count, const void *tail,
-                                 size_t tail_bytes, void *dst);
+/* What is put into one frame: byte planes of items, and bytes behind them. */
+struct nauha__image {
+    size_t item_size, count;
+    const void *items;
+    size_t head; /* so many items at the front are unlike the others; 0: none */
+    const void *tail;
+    size_t tail_bytes;
+};
+
+static inline size_t nauha__image_bytes(const struct nauha__image *image) {
+    return image->item_size * image->count + image->tail_bytes;
+}
+
+/* Writes the frame to dst, which has room for the bound of the image's bytes. Returns its size; 0
+ * where there is nothing to gain or zstd refused. */
+size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, const struct nauha__image *image,
+                                 void *dst);
 
 #endif

@@ -72,8 +72,8 @@ static void nauha_encode(struct bench *bench, size_t item_size, unsigned char *p
 
 static void nauha_decode(struct bench *bench, size_t item_size, unsigned char *plain,
                          struct stored *stored) {
-    nauha__codec_decode(bench->codec, item_size, stored->mask, stored->bytes, stored->size, plain,
-                        CHUNK, NULL);
+    nauha__codec_decode(bench->codec, item_size, 1, stored->mask, stored->bytes, stored->size,
+                        plain, CHUNK, NULL);
 }
 
 static void zstd_encode(struct bench *bench, size_t item_size, unsigned char *plain,

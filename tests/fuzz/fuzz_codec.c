@@ -2,7 +2,7 @@
 /* libFuzzer: any bytes decode to the asked size or are refused, and any bytes, taken as items, come
  * back from every codec; zstd's own decoder agrees.
  *
- * Input: method, item size, filter mask, size asked for (2 bytes), then the chunk.
+ * Input: method, item size and slices, filter mask, size asked for (2 bytes), then the chunk.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -28,13 +28,13 @@ static void *copy_of(const void *bytes, size_t size) {
     return copy;
 }
 
-static void decode(struct nauha__codec *codec, size_t item_size, uint32_t mask, size_t asked,
-                   const uint8_t *data, size_t size) {
+static void decode(struct nauha__codec *codec, size_t item_size, size_t slices, uint32_t mask,
+                   size_t asked, const uint8_t *data, size_t size) {
     struct nauha_error err = {0};
     uint8_t *stored = copy_of(data, size), *plain = calloc(1, asked + (asked == 0));
     require(plain != NULL);
     enum nauha_status status =
-        nauha__codec_decode(codec, item_size, mask, stored, size, plain, asked, &err);
+        nauha__codec_decode(codec, item_size, slices, mask, stored, size, plain, asked, &err);
     require(status == NAUHA_OK || (status == NAUHA_DAMAGED && err.message[0] != '\0'));
     free(stored);
     free(plain);
@@ -50,7 +50,7 @@ static void round_trip(struct nauha__codec *codec, enum nauha__codec_method meth
     nauha__codec_encode(codec, item_size, plain, bytes, stored, &stored_size, &mask);
     require(stored_size <= bytes && mask <= NAUHA__MASK_RAW);
     uint8_t *exact = copy_of(stored, stored_size);
-    require(nauha__codec_decode(codec, item_size, mask, exact, stored_size, back, bytes, NULL) ==
+    require(nauha__codec_decode(codec, item_size, 1, mask, exact, stored_size, back, bytes, NULL) ==
             NAUHA_OK);
     require(bytes == 0 || memcmp(back, plain, bytes) == 0);
     if (method == NAUHA__CODEC_ZSTD && mask == NAUHA__MASK_SHUFFLED) {
@@ -65,6 +65,35 @@ static void round_trip(struct nauha__codec *codec, enum nauha__codec_method meth
     free(exact);
 }
 
+/* The bytes as the first items of each slice in use, which others follow that are zero. */
+static void round_trip_slices(struct nauha__codec *codec, size_t item_size, size_t count,
+                              const uint8_t *data, size_t size) {
+    size_t slice = size / item_size / count + 1, bytes = count * slice * item_size;
+    size_t rows = 1 + size % count, items = size / item_size;
+    const struct nauha__slices slices = {count, rows, items / rows < slice ? items / rows : slice};
+    if (slices.width == 0)
+        return;
+    uint8_t *plain = calloc(1, bytes), *stored = malloc(nauha__codec_bound(bytes));
+    uint8_t *back = malloc(bytes);
+    require(plain && stored && back);
+    for (size_t row = 0; row < rows; row++)
+        memcpy(plain + row * slice * item_size, data + row * slices.width * item_size,
+               slices.width * item_size);
+    size_t stored_size = 0;
+    uint32_t mask = 0;
+    nauha__codec_encode_slices(codec, item_size, &slices, plain, bytes, stored, &stored_size,
+                               &mask);
+    require(stored_size <= bytes && mask <= NAUHA__MASK_RAW);
+    uint8_t *exact = copy_of(stored, stored_size);
+    require(nauha__codec_decode(codec, item_size, count, mask, exact, stored_size, back, bytes,
+                                NULL) == NAUHA_OK);
+    require(memcmp(back, plain, bytes) == 0);
+    free(plain);
+    free(stored);
+    free(back);
+    free(exact);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < HEADER || size > HEADER + MAX_BYTES)
         return 0;
@@ -74,13 +103,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .has_level = (data[0] & 0x80) != 0,
         .standard = (data[0] & 0x40) != 0,
     };
-    size_t item_size = (size_t)1 << data[1] % 4;
+    size_t item_size = (size_t)1 << data[1] % 4, slices = (size_t)1 << data[1] / 4 % 5;
     uint32_t mask = data[2] % 9;
     size_t asked = (size_t)data[3] | (size_t)data[4] << 8;
-    struct nauha__codec *codec = nauha__codec_new(&config, MAX_BYTES);
+    struct nauha__codec *codec = nauha__codec_new(&config, MAX_BYTES + 16 * 8);
     require(codec != NULL);
-    decode(codec, item_size, mask, asked, data + HEADER, size - HEADER);
+    decode(codec, item_size, slices, mask, asked, data + HEADER, size - HEADER);
     round_trip(codec, config.method, item_size, data + HEADER, size - HEADER);
+    if (slices > 1 && config.method != NAUHA__CODEC_NONE)
+        round_trip_slices(codec, item_size, slices, data + HEADER, size - HEADER);
     nauha__codec_free(codec);
     return 0;
 }

@@ -37,7 +37,10 @@ class Message:
         count = int(np.prod(self.shape, dtype=np.int64))
         if not count:
             return np.zeros(self.shape, DTYPES[self.row["dtype"]])
-        raw = self.trace.stream(int(self.row["stream"]))[first : first + count]
+        number = int(self.row["stream"])
+        each, part = self.trace.parts[number]
+        within = first % part + np.arange(count)
+        raw = self.trace.stream(number)[first - first % part + within // part * each + within % part]
         return raw.view(DTYPES[self.row["dtype"]]).reshape(self.shape)
 
     @property
@@ -57,6 +60,11 @@ class Trace:
         self.shapes = self.file["shapes"][...]
         self.messages = [Message(self, row) for row in self.file["index"][...]]
         self._streams = {}
+        # Elements of a chunk, and of one of its slices, through which messages run.
+        self.parts = {}
+        for row in self.file["streams_used"][...]:
+            each = int(self.file.attrs["chunk_bytes"]) // int(row["item_size"])
+            self.parts[int(row["stream"])] = each, each // max(1, int(row["slices"]))
 
     def stream(self, number):
         if number not in self._streams:

@@ -127,6 +127,21 @@ class FormatPage(unittest.TestCase):
             self.assertIn("0 weight_updates (5, 3)", read.stdout)
             trace.file.close()
 
+    def test_they_read_the_same_from_sliced_streams(self):
+        page = (ROOT / "docs/format.md").read_text()
+        code = page.split("```python\n")[1].split("```")[0].replace("x.shape", "x.tobytes().hex()")
+        read = {}
+        for codec in ("zstd", "zstd,temporal"):
+            with tempfile.TemporaryDirectory() as folder:
+                make_trace(pathlib.Path(folder) / "run.h5", "--codec", codec, "--steps", "20")
+                read[codec] = subprocess.run([sys.executable, "-c", code], cwd=folder, check=True,
+                                             stdout=subprocess.PIPE, text=True).stdout
+                trace = h5trace.Trace(pathlib.Path(folder) / "run.h5")
+                self.assertEqual(any(s["slices"] > 1 for s in trace.file["streams_used"][...]), codec != "zstd")
+                trace.file.close()
+        self.assertEqual(read["zstd"], read["zstd,temporal"])
+        self.assertIn(" weight_updates ", read["zstd"])
+
 
 class Example(unittest.TestCase):
     def test_readme_shows_the_example_that_is_compiled(self):

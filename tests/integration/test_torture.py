@@ -18,7 +18,8 @@ from tests.integration.program import BUILD, make_trace, nauha
 
 KILLS = int(os.environ.get("NAUHA_TORTURE", "6"))
 MOST_STEPS = 2000
-OPTIONS = (["--codec", "zstd"], ["--codec", "none"], ["--buffer", "1M"], ["--kinds", "weights,weight_updates,loss"])
+OPTIONS = (["--codec", "zstd"], ["--codec", "none"], ["--buffer", "1M"], ["--kinds", "weights,weight_updates,loss"],
+           ["--codec", "zstd,temporal"])
 
 
 class Torture(unittest.TestCase):

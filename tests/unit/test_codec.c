@@ -75,11 +75,11 @@ static void check_stored(const struct nauha__codec_config *config, size_t item_s
     else
         plain = sparse_image(item_size, src, bytes, image);
     assert_true(mask == NAUHA__MASK_SHUFFLED || !config->standard);
-    if (mask == NAUHA__MASK_SPARSE_RAW) {
+    if (mask == NAUHA__MASK_OURS_RAW) {
         assert_int_equal(size, plain);
         assert_memory_equal(stored, image, size);
     } else {
-        assert_true(mask == NAUHA__MASK_SHUFFLED || mask == NAUHA__MASK_SPARSE);
+        assert_true(mask == NAUHA__MASK_SHUFFLED || mask == NAUHA__MASK_OURS);
         (config->method == NAUHA__CODEC_ZSTD ? check_zstd : check_lz4)(stored, size, image, plain);
     }
     free(image);
@@ -103,8 +103,8 @@ static size_t round_trip(struct nauha__codec *codec, const struct nauha__codec_c
     check_stored(config, item_size, src, bytes, stored, size, mask);
     struct nauha_error err = {0};
     back[bytes] = 0xA5;
-    assert_int_equal(nauha__codec_decode(codec, item_size, mask, stored, size, back, bytes, &err),
-                     NAUHA_OK);
+    assert_int_equal(
+        nauha__codec_decode(codec, item_size, 1, mask, stored, size, back, bytes, &err), NAUHA_OK);
     assert_memory_equal(back, src, bytes);
     assert_int_equal(back[bytes], 0xA5);
     free(stored);
@@ -316,6 +316,7 @@ static void check_parse(const char *text, enum nauha__codec_method method, bool 
     if (has_level)
         assert_int_equal(config.level, level);
     assert_int_equal(config.standard, strstr(text, "standard") != NULL);
+    assert_int_equal(config.temporal, strstr(text, "temporal") != NULL);
 }
 
 static void check_refused(const char *text, const char *message) {
@@ -337,7 +338,12 @@ static void test_parse(void **state) {
     check_parse("zstd,standard", NAUHA__CODEC_ZSTD, false, 0);
     check_parse("zstd:3,standard", NAUHA__CODEC_ZSTD, true, 3);
     check_parse("lz4,standard", NAUHA__CODEC_LZ4, false, 0);
-#define WORDS ": only \"standard\" may follow zstd and lz4, as in zstd,standard"
+    check_parse("zstd,temporal", NAUHA__CODEC_ZSTD, false, 0);
+    check_parse("zstd:1,temporal", NAUHA__CODEC_ZSTD, true, 1);
+    check_parse("lz4,temporal", NAUHA__CODEC_LZ4, false, 0);
+#define WORDS ": only \"standard\" or \"temporal\" may follow zstd and lz4, as in zstd,temporal"
+    check_refused("none,temporal", "codec \"none,temporal\"" WORDS);
+    check_refused("zstd,standard,temporal", "codec \"zstd,standard,temporal\"" WORDS);
     check_refused("none,standard", "codec \"none,standard\"" WORDS);
     check_refused("zstd,", "codec \"zstd,\"" WORDS);
     check_refused("zstd,fast", "codec \"zstd,fast\"" WORDS);

@@ -44,7 +44,7 @@ static enum nauha_status decode(const struct chunk *chunk, uint32_t mask, const 
     assert_non_null(to);
     memcpy(from, stored, size);
     enum nauha_status status =
-        nauha__codec_decode(chunk->codec, 4, mask, from, size, to, bytes, err);
+        nauha__codec_decode(chunk->codec, 4, 1, mask, from, size, to, bytes, err);
     free(from);
     free(to);
     return status;
@@ -183,9 +183,9 @@ static void test_lz4_blocks(void **state) {
     char plain[36], want[36];
     for (size_t i = 0; i < 36; i++)
         want[i % 9 * 4 + i / 9] = "aaaaaaaaaaaaaaaa0123456789abcdefwxyz"[i];
-    assert_int_equal(
-        nauha__codec_decode(chunk.codec, 4, NAUHA__MASK_SHUFFLED, stream, whole, plain, 36, NULL),
-        NAUHA_OK);
+    assert_int_equal(nauha__codec_decode(chunk.codec, 4, 1, NAUHA__MASK_SHUFFLED, stream, whole,
+                                         plain, 36, NULL),
+                     NAUHA_OK);
     assert_memory_equal(plain, want, 36);
     const char *early = "the chunk ends in the middle of its lz4 data";
     check_damaged(&chunk, NAUHA__MASK_SHUFFLED, stream, whole - 1, 36, early);
@@ -215,19 +215,21 @@ static void test_masks(void **state) {
     unsigned char back[SMALL], other[2 * SMALL];
     make_chunk(&chunk, &configs[0], DATA_RELU);
     size_t size = ZSTD_compress(other, sizeof other, chunk.plain, SMALL, 1);
-    const uint32_t compressed = NAUHA__SKIP_SPARSE | NAUHA__SKIP_SHUFFLE;
+    const uint32_t compressed = NAUHA__SKIP_OURS | NAUHA__SKIP_SHUFFLE;
     assert_int_equal(
-        nauha__codec_decode(chunk.codec, 4, compressed, other, size, back, SMALL, NULL), NAUHA_OK);
+        nauha__codec_decode(chunk.codec, 4, 1, compressed, other, size, back, SMALL, NULL),
+        NAUHA_OK);
     assert_memory_equal(back, chunk.plain, SMALL);
     shuffle(4, chunk.plain, SMALL, other);
-    const uint32_t shuffled = NAUHA__SKIP_SPARSE | NAUHA__SKIP_COMPRESSION;
-    assert_int_equal(nauha__codec_decode(chunk.codec, 4, shuffled, other, SMALL, back, SMALL, NULL),
-                     NAUHA_OK);
+    const uint32_t shuffled = NAUHA__SKIP_OURS | NAUHA__SKIP_COMPRESSION;
+    assert_int_equal(
+        nauha__codec_decode(chunk.codec, 4, 1, shuffled, other, SMALL, back, SMALL, NULL),
+        NAUHA_OK);
     assert_memory_equal(back, chunk.plain, SMALL);
     size = sparse_image(4, chunk.plain, SMALL, other);
-    assert_int_equal(
-        nauha__codec_decode(chunk.codec, 4, NAUHA__MASK_SPARSE_RAW, other, size, back, SMALL, NULL),
-        NAUHA_OK);
+    assert_int_equal(nauha__codec_decode(chunk.codec, 4, 1, NAUHA__MASK_OURS_RAW, other, size, back,
+                                         SMALL, NULL),
+                     NAUHA_OK);
     assert_memory_equal(back, chunk.plain, SMALL);
     for (size_t i = 0; i < 2; i++) {
         uint32_t mask = i ? NAUHA__MASK_RAW : shuffled;
@@ -253,7 +255,7 @@ static void test_sparse_damage(void **state) {
     struct chunk chunk;
     unsigned char image[2 * SMALL];
     make_chunk(&chunk, &configs[0], DATA_RELU);
-    const uint32_t raw = NAUHA__MASK_SPARSE_RAW;
+    const uint32_t raw = NAUHA__MASK_OURS_RAW;
     const char *size_wrong = "the chunk has a sparse image of another size";
     const char *bits_wrong = "the chunk has a bitmap of another number of items";
     size_t size = sparse_image(4, chunk.plain, SMALL, image), bitmap = SMALL / 4 / 8;

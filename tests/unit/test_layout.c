@@ -57,7 +57,7 @@ static const struct {
       {"kind", 2, 2},
       {"item_size", 4, 1},
       {"big", 5, 1},
-      {"reserved", 6, 2},
+      {"slices", 6, 2},
       {"checksum", 8, 4}}},
     {NAUHA__TABLE_KINDS,
      "/kinds",

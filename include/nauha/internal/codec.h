@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Compressing one chunk of a stream so that HDF5's filters read it back. A stream's pipeline is
- * three filters, of which a chunk skips one or all: sparse (a filter of ours, for chunks with many
- * zeros, see recorder/core/sparse.h), shuffle (for the others), zstd (32015) or lz4 (32004).
+ * three filters, of which a chunk skips one or all: one of ours, shuffle (where ours is skipped),
+ * zstd (32015) or lz4 (32004). Ours is sparse, for chunks with many zeros (recorder/core/sparse.h),
+ * or, in sliced streams, temporal (recorder/core/temporal.h).
  *
  * Threads: one codec object per thread.
  */
@@ -14,18 +15,20 @@
 #define NAUHA__FILTER_LZ4 32004u
 /* Of the range that is nobody's. Its client data: item size, bytes of a chunk. */
 #define NAUHA__FILTER_SPARSE 42042u
+/* Also of that range. Its client data: item size, bytes of a chunk, slices of a chunk. */
+#define NAUHA__FILTER_TEMPORAL 42043u
 
 /* Bits of a chunk's filter mask: a set bit means that the filter was skipped. */
 enum nauha__skip {
-    NAUHA__SKIP_SPARSE = 1u << 0,
+    NAUHA__SKIP_OURS = 1u << 0,
     NAUHA__SKIP_SHUFFLE = 1u << 1,
     NAUHA__SKIP_COMPRESSION = 1u << 2
 };
 /* The masks that encode gives. */
-#define NAUHA__MASK_SHUFFLED NAUHA__SKIP_SPARSE
-#define NAUHA__MASK_SPARSE NAUHA__SKIP_SHUFFLE
-#define NAUHA__MASK_SPARSE_RAW (NAUHA__SKIP_SHUFFLE | NAUHA__SKIP_COMPRESSION)
-#define NAUHA__MASK_RAW (NAUHA__SKIP_SPARSE | NAUHA__SKIP_SHUFFLE | NAUHA__SKIP_COMPRESSION)
+#define NAUHA__MASK_SHUFFLED NAUHA__SKIP_OURS
+#define NAUHA__MASK_OURS NAUHA__SKIP_SHUFFLE
+#define NAUHA__MASK_OURS_RAW (NAUHA__SKIP_SHUFFLE | NAUHA__SKIP_COMPRESSION)
+#define NAUHA__MASK_RAW (NAUHA__SKIP_OURS | NAUHA__SKIP_SHUFFLE | NAUHA__SKIP_COMPRESSION)
 
 enum nauha__codec_method { NAUHA__CODEC_NONE, NAUHA__CODEC_LZ4, NAUHA__CODEC_ZSTD };
 
@@ -34,9 +37,11 @@ struct nauha__codec_config {
     int level;      /* of zstd's entropy stage; see has_level */
     bool has_level; /* false: the measured default */
     bool standard;  /* registered filters alone: no sparse chunks */
+    bool temporal;  /* parameters go to sliced streams */
 };
 
-/* "zstd", "zstd:LEVEL", "lz4", "none"; ",standard" may follow. INVALID names what is accepted. */
+/* "zstd", "zstd:LEVEL", "lz4", "none"; ",standard" or ",temporal" may follow all but "none".
+ * INVALID names what is accepted. */
 enum nauha_status nauha__codec_parse(const char *text, struct nauha__codec_config *config,
                                      struct nauha_error *err);
 
@@ -55,9 +60,21 @@ size_t nauha__codec_bound(size_t bytes);
 void nauha__codec_encode(struct nauha__codec *codec, size_t item_size, const void *src,
                          size_t bytes, void *dst, size_t *stored, uint32_t *filter_mask);
 
-/* The reverse, for a chunk of exactly `bytes`. src is untrusted. DAMAGED: it does not decode to
- * exactly that. */
-enum nauha_status nauha__codec_decode(struct nauha__codec *codec, size_t item_size,
+/* How a chunk of a sliced stream is filled: of its `slices` the first `rows`, of each of those the
+ * first `width` items. */
+struct nauha__slices {
+    size_t slices, rows, width;
+};
+
+/* The same for a chunk of a sliced stream, whose items that are not used are zero; method NONE has
+ * no such streams. */
+void nauha__codec_encode_slices(struct nauha__codec *codec, size_t item_size,
+                                const struct nauha__slices *slices, const void *src, size_t bytes,
+                                void *dst, size_t *stored, uint32_t *filter_mask);
+
+/* The reverse, for a chunk of exactly `bytes`, of a stream with so many slices to a chunk (1: not
+ * sliced). src is untrusted. DAMAGED: it does not decode to exactly that. */
+enum nauha_status nauha__codec_decode(struct nauha__codec *codec, size_t item_size, size_t slices,
                                       uint32_t filter_mask, const void *src, size_t stored,
                                       void *dst, size_t bytes, struct nauha_error *err);
 

@@ -80,7 +80,7 @@ struct nauha__stream_row {
     uint16_t kind; /* UINT16_MAX: shared by several */
     uint8_t item_size;
     uint8_t big;
-    uint16_t reserved;
+    uint16_t slices; /* of a chunk, see nauha__slice_position; 0 and 1: it is not sliced */
     uint32_t checksum;
 };
 
@@ -188,6 +188,17 @@ struct nauha__table {
 
 /* The description of a table; never NULL for an id in the enum. */
 const struct nauha__table *nauha__table(enum nauha__table_id id);
+
+/* Streams of parameters may be sliced: their chunks are divided into slices of the same size, and a
+ * message, instead of going on behind itself, runs through one slice of successive chunks. So a
+ * chunk holds the values of some elements at successive steps. Position in the stream of element n
+ * of a message that begins at `offset`; `each` elements make a chunk, `slice` a slice (`each` where
+ * the stream is not sliced). */
+static inline uint64_t nauha__slice_position(uint64_t offset, uint64_t n, uint64_t each,
+                                             uint64_t slice) {
+    uint64_t within = offset % slice + n;
+    return offset - offset % slice + within / slice * each + within % slice;
+}
 
 /* Fills in, or checks, the checksum at the end of a row. */
 void nauha__row_seal(const struct nauha__table *table, void *row);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* The filter of sliced chunks (recorder/core/temporal.h) as an HDF5 plugin, for h5dump, h5py and
+ * every other program on HDF5. It reads alone: where something else writes it is skipped. Client
+ * data: item size, bytes of a chunk, slices of a chunk.
+ *
+ * Threads: any; each call has memory of its own.
+ */
+#include <hdf5.h>
+#include <H5PLextern.h>
+
+#include "nauha/internal/codec.h"
+#include "recorder/core/temporal.h"
+
+__attribute__((visibility("default"))) H5PL_type_t H5PLget_plugin_type(void);
+__attribute__((visibility("default"))) const void *H5PLget_plugin_info(void);
+
+/* The image of a chunk as items. NULL: it is none, or memory is short. */
+static void *restore(struct nauha__temporal *about, size_t item_size, const unsigned char *image,
+                     size_t size) {
+    if (size < NAUHA__TEMPORAL_TAIL)
+        return NULL;
+    size_t planes = size - NAUHA__TEMPORAL_TAIL;
+    if (!nauha__temporal_take_tail(about, item_size, size, image + planes))
+        return NULL;
+    void *residuals = H5allocate_memory(planes, 0);
+    void *items = residuals ? H5allocate_memory(about->slices * about->slice * item_size, 0) : NULL;
+    if (items) {
+        nauha__unshuffle(item_size, image, planes, residuals);
+        nauha__temporal_restore(about, item_size, residuals, items);
+    }
+    H5free_memory(residuals);
+    return items;
+}
+
+static size_t filter(unsigned flags, size_t value_count, const unsigned values[], size_t bytes,
+                     size_t *buffer_size, void **buffer) {
+    if (!(flags & H5Z_FLAG_REVERSE) || value_count != 3)
+        return 0;
+    size_t item_size = values[0], chunk = values[1], slices = values[2];
+    if ((item_size != 1 && item_size != 2 && item_size != 4 && item_size != 8) || chunk == 0 ||
+        slices == 0 || chunk % (slices * item_size) != 0)
+        return 0;
+    struct nauha__temporal about = {.slices = slices, .slice = chunk / slices / item_size};
+    void *result = restore(&about, item_size, *buffer, bytes);
+    if (!result)
+        return 0;
+    H5free_memory(*buffer);
+    *buffer = result;
+    *buffer_size = chunk;
+    return chunk;
+}
+
+static const H5Z_class2_t filter_class = {
+    .version = H5Z_CLASS_T_VERS,
+    .id = NAUHA__FILTER_TEMPORAL,
+    .encoder_present = 1, /* without, no dataset could be made with it */
+    .decoder_present = 1,
+    .name = "nauha temporal",
+    .filter = filter,
+};
+
+H5PL_type_t H5PLget_plugin_type(void) {
+    return H5PL_TYPE_FILTER;
+}
+
+const void *H5PLget_plugin_info(void) {
+    return &filter_class;
+}
