@@ -118,6 +118,7 @@ enum nauha_status nauha__chunks_add_stream(struct nauha__chunks *chunks,
     }
     stream->item_size = size;
     stream->slices = slices;
+    stream->kind = row->kind;
     return NAUHA_OK;
 }
 
@@ -249,6 +250,16 @@ bool nauha__chunks_reach(const struct nauha__chunks *chunks, uint16_t stream, ui
 uint64_t nauha__chunks_last(const struct nauha__chunks *chunks, uint16_t stream, uint64_t offset,
                             uint64_t count) {
     return position(chunks, stream, offset, count - 1) / nauha__chunks_elements(chunks, stream);
+}
+
+uint64_t nauha__chunks_stored(const struct nauha__chunks *chunks, uint16_t kind) {
+    uint64_t stored = 0;
+    for (size_t i = 0; i < chunks->count; i++) {
+        const struct nauha__stream *stream = stream_of(chunks, chunks->entries[i].stream);
+        if (stream && stream->kind == kind)
+            stored += chunks->entries[i].stored;
+    }
+    return stored;
 }
 
 struct nauha__chunk *nauha__chunks_at(struct nauha__chunks *chunks, size_t position) {

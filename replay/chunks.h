@@ -77,6 +77,10 @@ bool nauha__chunks_reach(const struct nauha__chunks *chunks, uint16_t stream, ui
 uint64_t nauha__chunks_last(const struct nauha__chunks *chunks, uint16_t stream, uint64_t offset,
                             uint64_t count);
 
+/* Bytes stored in the streams that were given to a kind, by the trace's number; UINT16_MAX: to
+ * several. */
+uint64_t nauha__chunks_stored(const struct nauha__chunks *chunks, uint16_t kind);
+
 /* Reads a range into memory from malloc, caller owns. DAMAGED: a chunk is missing, or is not what
  * was stored. */
 enum nauha_status nauha__chunks_load(struct nauha__chunks *chunks, const struct nauha__range *range,

@@ -15,6 +15,7 @@
 
 struct nauha__stream {
     size_t item_size;
+    uint16_t kind;       /* the trace's number; UINT16_MAX: several */
     uint16_t slices;     /* to a chunk; 1: not sliced */
     uint32_t run;        /* chunks that are read again for the next slice, as far as is known */
     uint64_t highest;    /* chunk of a sliced stream since reading last went back */

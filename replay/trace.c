@@ -373,6 +373,14 @@ void nauha_trace_kind_totals(const struct nauha_trace *trace, uint32_t kind, uin
     }
 }
 
+uint64_t nauha_trace_kind_stored(const struct nauha_trace *trace, uint32_t kind) {
+    uint64_t stored = 0;
+    for (uint32_t i = 0; i < trace->kinds.count; i++)
+        if (kind != NAUHA_NONE && trace->kinds.numbers[i] == kind)
+            stored += nauha__chunks_stored(trace->chunks, (uint16_t)i);
+    return kind == NAUHA_NONE ? nauha__chunks_stored(trace->chunks, UINT16_MAX) : stored;
+}
+
 bool nauha_trace_loss(const struct nauha_trace *trace, size_t position, uint32_t *kind,
                       const char **reason, uint64_t *messages, uint64_t *bytes) {
     if (position >= trace->loss_count)

@@ -19,6 +19,7 @@
 
 #include "nauha/recorder.h"
 #include "nauha/trace.h"
+#include "tools/estimate.h"
 #include "tools/metrics.h"
 #include "tools/python_package.h"
 #include "tools/recording.h"
@@ -36,6 +37,9 @@ static const struct nauha_option record_table[] = {
     {"rule", 0, "SPEC", NULL, "a health rule to check while it trains; give it once for each"},
     {"stop-on", 0, "RULE[,RULE]", NULL,
      "end the program, with exit code 1, when one of these rules finds something"},
+    {"estimate", 0, "STEPS", NULL,
+     "instead of recording: say what it would cost, from the first STEPS steps, and end the "
+     "program after them"},
 };
 OPTION_GROUP(record_options, "Output", record_table);
 
@@ -126,6 +130,13 @@ static int add_rules(const struct invocation *invocation, cJSON *settings) {
     return EXIT_FINE;
 }
 
+static void end_after(cJSON *settings, cJSON *options, uint64_t steps) {
+    char selection[32];
+    snprintf(selection, sizeof selection, ":%" PRIu64, steps);
+    cJSON_AddStringToObject(options, "steps", selection);
+    cJSON_AddNumberToObject(settings, "estimate", (double)steps);
+}
+
 static void add_command(const struct invocation *invocation, cJSON *settings) {
     char command[8192] = "";
     for (size_t i = 0; i < invocation->argument_count; i++) {
@@ -136,8 +147,10 @@ static void add_command(const struct invocation *invocation, cJSON *settings) {
     cJSON_AddStringToObject(settings, "command", command);
 }
 
-/* Settings and search path for every Python process that the program consists of. */
-static int set_environment(const struct invocation *invocation, const char *status_directory) {
+/* Settings and search path for every Python process that the program consists of. estimate: steps
+ * to end after, 0 for none. */
+static int set_environment(const struct invocation *invocation, const char *status_directory,
+                           const char *trace, uint64_t estimate) {
     char package[PATH_MAX], hook[PATH_MAX + 16], output[PATH_MAX];
     cJSON *settings = cJSON_CreateObject();
     cJSON *options = cJSON_AddObjectToObject(settings, "options");
@@ -147,7 +160,7 @@ static int set_environment(const struct invocation *invocation, const char *stat
     if (code == EXIT_FINE)
         code = add_rules(invocation, settings);
     if (code == EXIT_FINE)
-        code = resolve_output(nauha__get(invocation, "output", ""), output);
+        code = resolve_output(trace, output);
     if (code == EXIT_FINE && !nauha__python_directory(package, sizeof package))
         code = EXIT_FAILED;
     if (code == EXIT_FINE) {
@@ -156,6 +169,8 @@ static int set_environment(const struct invocation *invocation, const char *stat
         cJSON_AddStringToObject(settings, "package", package);
         cJSON_AddStringToObject(settings, "status", status_directory);
         cJSON_AddBoolToObject(settings, "quiet", invocation->quiet);
+        if (estimate)
+            end_after(settings, options, estimate);
         char *text = cJSON_PrintUnformatted(settings);
         snprintf(hook, sizeof hook, "%s/nauha/hook", package);
         if (!text || setenv("NAUHA_RECORD", text, 1) != 0 || !nauha__python_path_prepend(hook)) {
@@ -261,11 +276,13 @@ static void tell_trace(const char *path) {
 struct outcome {
     bool python, torch, failed;
     size_t traces;
+    const char *estimate; /* folder of the sample; NULL: this is no estimate */
+    int code;
 };
 
 /* Reads one mark that a process left: python, torch, trace-PID (a path in it), failed-PID. */
-static void take_mark(struct outcome *outcome, const char *directory, const char *name,
-                      bool quiet) {
+static void take_mark(const struct invocation *invocation, struct outcome *outcome,
+                      const char *directory, const char *name) {
     char path[2 * PATH_MAX], line[PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", directory, name);
     outcome->python |= strcmp(name, "python") == 0;
@@ -275,7 +292,9 @@ static void take_mark(struct outcome *outcome, const char *directory, const char
     while (file && fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = '\0';
         outcome->traces++;
-        if (!quiet)
+        if (outcome->estimate)
+            outcome->code = nauha__estimate_print(invocation, line, outcome->estimate);
+        else if (!invocation->quiet)
             tell_trace(line);
     }
     if (file)
@@ -283,29 +302,32 @@ static void take_mark(struct outcome *outcome, const char *directory, const char
     unlink(path);
 }
 
-/* Tells what was recorded, or why nothing was; removes the marks. */
-static void tell_outcome(const struct invocation *invocation, const char *directory) {
-    struct outcome outcome = {0};
+/* Tells what was recorded, or why nothing was; removes the marks. Returns the exit code that an
+ * estimate came to. */
+static int tell_outcome(const struct invocation *invocation, const char *directory,
+                        const char *estimate) {
+    struct outcome outcome = {.estimate = estimate};
     struct dirent **entries = NULL;
     const int count = scandir(directory, &entries, NULL, alphasort);
     for (int i = 0; i < count; i++) {
         if (entries[i]->d_name[0] != '.')
-            take_mark(&outcome, directory, entries[i]->d_name, invocation->quiet);
+            take_mark(invocation, &outcome, directory, entries[i]->d_name);
         free(entries[i]);
     }
     free(entries);
     rmdir(directory);
     if (outcome.traces || outcome.failed)
-        return;
+        return outcome.code;
     const char *why =
         outcome.torch    ? "no model was trained"
         : outcome.python ? "the program never imported torch"
                          : "the program started no Python that runs a sitecustomize (is it Python? "
                            "with -I, -E or -S it cannot be recorded; use nauha.Exporter)";
     fprintf(stderr, "nauha: nothing was recorded: %s\n", why);
-    if (access(nauha__get(invocation, "output", ""), F_OK) == 0)
+    if (!estimate && access(nauha__get(invocation, "output", ""), F_OK) == 0)
         fprintf(stderr, "nauha: %s is an older file and was left as it was\n",
                 nauha__get(invocation, "output", ""));
+    return estimate ? EXIT_FAILED : EXIT_FINE;
 }
 
 /* Ends as the program ended. */
@@ -319,9 +341,9 @@ static int end_like(int status) {
     return 128 + WTERMSIG(status);
 }
 
-int nauha__run_record(const struct invocation *invocation) {
-    if (!nauha__has(invocation, "output"))
-        return nauha__usage(invocation->command, "record needs -o TRACE");
+/* Runs the program, recorded into `trace`; estimate: folder of the sample, NULL for none. */
+static int record(const struct invocation *invocation, const char *trace, const char *estimate,
+                  uint64_t steps) {
     const char *temporary = getenv("TMPDIR");
     char directory[PATH_MAX];
     snprintf(directory, sizeof directory, "%s/nauha-record-XXXXXX",
@@ -330,7 +352,7 @@ int nauha__run_record(const struct invocation *invocation) {
         fprintf(stderr, "nauha: cannot make \"%s\": %s\n", directory, strerror(errno));
         return EXIT_FAILED;
     }
-    int code = set_environment(invocation, directory);
+    int code = set_environment(invocation, directory, trace, steps);
     if (code != EXIT_FINE) {
         rmdir(directory);
         return code;
@@ -340,6 +362,25 @@ int nauha__run_record(const struct invocation *invocation) {
         rmdir(directory);
         return code;
     }
-    tell_outcome(invocation, directory);
-    return end_like(status);
+    code = tell_outcome(invocation, directory, estimate);
+    return status == 0 || (estimate && code == EXIT_FINE) ? code : end_like(status);
+}
+
+int nauha__run_record(const struct invocation *invocation) {
+    char folder[PATH_MAX - 16], trace[PATH_MAX];
+    uint64_t steps = 0;
+    int code = EXIT_FINE;
+    if (!nauha__estimate_wanted(invocation, &steps, &code)) {
+        if (!nauha__has(invocation, "output"))
+            return nauha__usage(invocation->command, "record needs -o TRACE");
+        return record(invocation, nauha__get(invocation, "output", ""), NULL, 0);
+    }
+    if (code != EXIT_FINE)
+        return code;
+    if (!nauha__estimate_folder(folder, sizeof folder))
+        return EXIT_FAILED;
+    snprintf(trace, sizeof trace, "%s/sample.h5", folder);
+    code = record(invocation, trace, folder, steps);
+    nauha__estimate_remove(folder);
+    return code;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "nauha/recorder.h"
+#include "tools/estimate.h"
 #include "tools/metrics.h"
 #include "tools/recording.h"
 #include "tools/rules.h"
@@ -20,6 +21,8 @@
 
 static const struct nauha_option train_output_table[] = {
     {"output", 'o', "TRACE", NULL, "record into this file"},
+    {"estimate", 0, "STEPS", NULL,
+     "instead: say what recording would cost, from a training of STEPS steps"},
     {"metric", 0, "SPEC", NULL, "a metric to compute live; give it once for each"},
     {"live", 0, "DIR", NULL, "write the live series into this directory"},
     {"sink", 0, "SINK[,SINK]", NULL,
@@ -48,6 +51,7 @@ struct session {
     struct nauha_pipeline *pipeline;
     struct progress progress;
     char stopped_by[64]; /* a rule of --stop-on that found something */
+    const char *trace;   /* NULL: nothing is stored */
 };
 
 /* ---- the module ---- */
@@ -192,7 +196,7 @@ static enum nauha_status begin(void *context, struct nauha_recorder **recorder,
                                struct nauha_error *err) {
     struct session *session = context;
     const struct invocation *invocation = session->invocation;
-    const char *trace = nauha__get(invocation, "output", NULL);
+    const char *trace = session->trace;
     bool live = nauha__has(invocation, "metric") || checks_rules(invocation);
     if (!trace && !live)
         return NAUHA_OK;
@@ -227,7 +231,6 @@ static int close_session(struct session *session, const struct invocation *invoc
                          const struct nauha_train_result *result, bool trained) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct nauha_recorder_stats stats = {0};
-    const char *trace = nauha__get(invocation, "output", NULL);
     int code = EXIT_FINE;
     /* The pipeline borrows the recorder's names, so it ends first. */
     if (session->pipeline && trained)
@@ -245,7 +248,7 @@ static int close_session(struct session *session, const struct invocation *invoc
         }
     }
     if (trained && !invocation->quiet)
-        print_summary(result, trace, &stats);
+        print_summary(result, nauha__get(invocation, "output", NULL), &stats);
     return code;
 }
 
@@ -270,10 +273,11 @@ static int train(const struct invocation *invocation, struct session *session,
     return code;
 }
 
-int nauha__run_train(const struct invocation *invocation) {
+static int run_session(const struct invocation *invocation, const char *trace, uint64_t estimate) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct nauha_train_options options;
-    struct session session = {.invocation = invocation, .config = nauha_recorder_config_new()};
+    struct session session = {
+        .invocation = invocation, .config = nauha_recorder_config_new(), .trace = trace};
     nauha_train_options_init(&options);
     options.begin = begin;
     options.stop = &stop_signal;
@@ -282,6 +286,10 @@ int nauha__run_train(const struct invocation *invocation) {
     options.context = &session;
     enum nauha_status status = session.config ? take_options(invocation, &session, &options, &err)
                                               : nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
+    if (estimate) {
+        options.max_steps = estimate;
+        options.test_every = 0;
+    }
     if (status == NAUHA_OK)
         status = nauha__metrics_check(invocation, &err);
     if (status == NAUHA_OK)
@@ -292,5 +300,23 @@ int nauha__run_train(const struct invocation *invocation) {
     if (code == EXIT_FINE)
         code = run ? train(invocation, &session, &options, run) : EXIT_FAILED;
     nauha_recorder_config_free(session.config);
+    return code;
+}
+
+int nauha__run_train(const struct invocation *invocation) {
+    char folder[1024], trace[sizeof folder + 16];
+    uint64_t steps = 0;
+    int code = EXIT_FINE;
+    if (!nauha__estimate_wanted(invocation, &steps, &code))
+        return run_session(invocation, nauha__get(invocation, "output", NULL), 0);
+    if (code != EXIT_FINE)
+        return code;
+    if (!nauha__estimate_folder(folder, sizeof folder))
+        return EXIT_FAILED;
+    snprintf(trace, sizeof trace, "%s/sample.h5", folder);
+    code = run_session(invocation, trace, steps);
+    if (code == EXIT_FINE)
+        code = nauha__estimate_print(invocation, trace, folder);
+    nauha__estimate_remove(folder);
     return code;
 }

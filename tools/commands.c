@@ -28,8 +28,10 @@ const struct command nauha__commands[] = {
          "loss, labels, optimizers and epochs are found by themselves, and every message of the "
          "training is written to a trace. The program's exit code, signals, input and output are "
          "its own. Each process of a distributed training writes a trace of its own, run.rank0.h5 "
-         "and so on; \"nauha replay run.rank*.h5\" puts them together.",
-     .examples = "nauha record -o run.h5 -- python3 train.py --epochs 3\n"
+         "and so on; \"nauha replay run.rank*.h5\" puts them together. With --estimate the program "
+         "ends after a few steps, and what a recording of it takes is printed.",
+     .examples = "nauha record --estimate 5 -- python3 train.py --epochs 3\n"
+                 "nauha record -o run.h5 -- python3 train.py --epochs 3\n"
                  "nauha record -o run.h5 --kinds weights,loss --steps ::10 -- python3 train.py\n"
                  "nauha record -o run.h5 -- torchrun --nproc-per-node 2 train.py",
      .min_arguments = 1,

@@ -64,6 +64,10 @@ NAUHA_API bool nauha_trace_fact(const struct nauha_trace *trace, size_t position
 NAUHA_API void nauha_trace_kind_totals(const struct nauha_trace *trace, uint32_t kind,
                                        uint64_t *messages, uint64_t *bytes);
 
+/* Bytes that the elements of a kind take in the file; those of kinds that share a stream are under
+ * NAUHA_NONE. Updates take none: they are differences of weights. */
+NAUHA_API uint64_t nauha_trace_kind_stored(const struct nauha_trace *trace, uint32_t kind);
+
 /* Losses by kind and reason ("buffer full", "write failed", ...), by position; false past the
  * end. */
 NAUHA_API bool nauha_trace_loss(const struct nauha_trace *trace, size_t position, uint32_t *kind,

@@ -42,7 +42,8 @@ _LOSSES = ("cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss",
 
 
 def install(settings):
-    """settings: "output", "options", "step", "status" (a folder for marks), "command", "quiet"."""
+    """settings: "output", "options", "step", "status" (a folder for marks), "command", "quiet", and for an estimate
+    the steps after which the program ends, "estimate"."""
     AutoRecorder(settings).install()
 
 
@@ -324,6 +325,7 @@ class AutoRecorder:
                 if not recorder._trained:
                     recorder._settle()
                 if recorder.exporter is not None:
+                    recorder._end_of_sample()
                     recorder._backward(tensors)
             return backward(tensors, *args, **kwargs)
 
@@ -334,6 +336,20 @@ class AutoRecorder:
             return grad(*args, **kwargs)
 
         torch.autograd.backward, torch.autograd.grad = watched, watched_grad
+
+    def _end_of_sample(self):
+        """For an estimate, the program ends when so many steps are recorded."""
+        steps = self.settings.get("estimate")
+        if not steps or self._steps() <= steps:
+            return
+        self._end()
+        self._leave()
+        self._say(f"{steps} steps are enough for an estimate: the program ends here")
+        if threading.current_thread() is not threading.main_thread():
+            for stream in sys.stdout, sys.stderr:
+                stream.flush()
+            os._exit(0)  # SystemExit would end this thread alone
+        raise SystemExit(0)
 
     def _backward(self, losses):
         exporter = self.exporter
