@@ -142,7 +142,7 @@ static const struct nauha_option options[] = {
     {"hash", 0, NULL, NULL,
      "record a hash of each tensor in its place: enough for nauha diff to say where trainings "
      "part"},
-    {"limit", 0, "SIZE", "0", "stop recording when the trace reaches this size; 0 is no limit"},
+    {"limit", 0, "SIZE", "0", "stop recording before the trace is larger than this; 0 is no limit"},
 };
 static const set_fn setters[] = {set_depth,     set_codec,   set_buffer, set_on_full, set_flush,
                                  set_precision, set_samples, set_hash,   set_limit};

@@ -86,7 +86,7 @@ static haddr_t disk_alloc(H5FD_t *generic, H5FD_mem_t type, hid_t transfer, hsiz
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (bytes <= units[i] && address % units[i] + bytes > units[i])
             address += units[i] - address % units[i];
-    file->eoa = address + bytes;
+    file->eoa = file->disk->end = address + bytes;
     return address;
 }
 
@@ -97,7 +97,7 @@ static haddr_t disk_get_eoa(const H5FD_t *file, H5FD_mem_t type) {
 
 static herr_t disk_set_eoa(H5FD_t *file, H5FD_mem_t type, haddr_t address) {
     (void)type;
-    file_of(file)->eoa = address;
+    file_of(file)->eoa = file_of(file)->disk->end = address;
     return 0;
 }
 

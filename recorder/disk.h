@@ -12,10 +12,12 @@
 #define NAUHA_RECORDER_DISK_H
 
 #include <hdf5.h>
+#include <stdint.h>
 
 struct nauha__disk {
-    int fd;    /* of the open file; negative before */
-    int error; /* errno of the first failure; 0: none */
+    int fd;       /* of the open file; negative before */
+    int error;    /* errno of the first failure; 0: none */
+    uint64_t end; /* of what is allocated: the size that the file will have */
 };
 
 /* A file access property list for a new file behind the driver, which notes in *disk; disk must

@@ -11,6 +11,8 @@
 
 /* Rows sealed and appended in one go. */
 #define BATCH 256u
+/* What HDF5 needs for itself until a file is closed. */
+#define LISTS_OF_CHUNKS (128u * 1024u)
 
 static const char *const reasons[NAUHA__LOSS_REASONS] = {
     [NAUHA__LOSS_BUFFER_FULL] = "buffer full",
@@ -168,16 +170,18 @@ static void name_row(const struct nauha_names *names, enum nauha__table_id table
 }
 
 /* Appends the names that are new since the last flush. */
+static const struct {
+    enum nauha__table_id table;
+    uint32_t (*count)(const struct nauha_names *names);
+} lists[] = {{NAUHA__TABLE_KINDS, nauha_names_kinds},
+             {NAUHA__TABLE_MODULES, nauha_names_modules},
+             {NAUHA__TABLE_SLOTS, nauha_names_slots},
+             {NAUHA__TABLE_TAGS, nauha_names_tags},
+             {NAUHA__TABLE_SHAPES, nauha_names_shapes}};
+enum { LISTS = sizeof lists / sizeof *lists };
+
 static enum nauha_status write_names(struct nauha__writer *writer, size_t list,
                                      struct nauha_error *err) {
-    static const struct {
-        enum nauha__table_id table;
-        uint32_t (*count)(const struct nauha_names *names);
-    } lists[] = {{NAUHA__TABLE_KINDS, nauha_names_kinds},
-                 {NAUHA__TABLE_MODULES, nauha_names_modules},
-                 {NAUHA__TABLE_SLOTS, nauha_names_slots},
-                 {NAUHA__TABLE_TAGS, nauha_names_tags},
-                 {NAUHA__TABLE_SHAPES, nauha_names_shapes}};
     enum nauha__table_id table = lists[list].table;
     size_t row_size = nauha__table(table)->row_size;
     uint32_t *written = &writer->written_names[list];
@@ -222,7 +226,7 @@ static enum nauha_status write_tables(struct nauha__writer *writer, struct nauha
         return status;
     writer->chunk_count = 0;
     status = write_streams_used(writer, err);
-    for (size_t list = 0; list < 5 && status == NAUHA_OK; list++)
+    for (size_t list = 0; list < LISTS && status == NAUHA_OK; list++)
         status = write_names(writer, list, err);
     if (status == NAUHA_OK)
         status = append_flushed(writer, NAUHA__TABLE_ALIASES, writer->flush.aliases.list,
@@ -230,6 +234,21 @@ static enum nauha_status write_tables(struct nauha__writer *writer, struct nauha
     if (status == NAUHA_OK)
         status = write_losses(writer, err);
     return status;
+}
+
+/* Beyond its rows, a table may begin one more chunk; HDF5 has lists of chunks and headers. */
+uint64_t nauha__flush_tables_bytes(const struct nauha__writer *writer) {
+    uint64_t rows[NAUHA__TABLE_COUNT] = {0}, bytes = LISTS_OF_CHUNKS;
+    rows[NAUHA__TABLE_INDEX] = atomic_load(&writer->rows_added) - writer->rows_done;
+    rows[NAUHA__TABLE_CHUNKS] = writer->chunk_count;
+    rows[NAUHA__TABLE_ALIASES] = writer->flush.aliases.count;
+    for (size_t list = 0; list < LISTS; list++)
+        rows[lists[list].table] = lists[list].count(writer->names) - writer->written_names[list];
+    for (int id = 0; id < NAUHA__TABLE_COUNT; id++) {
+        const struct nauha__table *table = nauha__table((enum nauha__table_id)id);
+        bytes += (rows[id] + table->chunk_rows) * table->row_size;
+    }
+    return bytes;
 }
 
 /* ---- rows ---- */
@@ -305,6 +324,7 @@ void nauha__flush_commit(struct nauha__writer *writer) {
     struct nauha__flush *flush = &writer->flush;
     struct nauha_error err = NAUHA_ERROR_INIT;
     bool broken = atomic_load(&writer->failed);
+    writer->rows_done += flush->rows.count;
     if (broken)
         drop_torn_rows(writer);
     /* After a failure to write, what is whole may still find room: nothing is lost by trying. */

@@ -84,6 +84,7 @@ enum nauha_status nauha__writer_reserve_row(struct nauha__writer *writer) {
 
 void nauha__writer_add_row(struct nauha__writer *writer, const struct nauha__index_row *row) {
     writer->rows.list[writer->rows.count++] = *row;
+    atomic_fetch_add_explicit(&writer->rows_added, 1, memory_order_relaxed);
 }
 
 enum nauha_status nauha__writer_add_alias(struct nauha__writer *writer,
@@ -128,19 +129,29 @@ void nauha__writer_fail(struct nauha__writer *writer, const struct nauha_error *
     atomic_store(&writer->failed, true);
 }
 
+/* Whether the file, with this block and the tables of all that was published, stays within the
+ * limit. */
+static enum nauha_status check_limit(struct nauha__writer *writer, const struct nauha__block *block,
+                                     struct nauha_error *err) {
+    uint64_t limit = writer->config->limit_bytes;
+    if (limit == 0 ||
+        writer->file.disk.end + block->stored + nauha__flush_tables_bytes(writer) <= limit)
+        return NAUHA_OK;
+    return nauha_error_set(err, NAUHA_LIMIT, "recording stopped at its limit of %llu bytes",
+                           (unsigned long long)limit);
+}
+
 static void write_block(struct nauha__writer *writer, struct nauha__block *block) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     if (!atomic_load(&writer->failed)) {
-        enum nauha_status status = nauha__file_write_chunk(&writer->file, block, &err);
+        enum nauha_status status = check_limit(writer, block, &err);
+        if (status == NAUHA_OK)
+            status = nauha__file_write_chunk(&writer->file, block, &err);
         if (status == NAUHA_OK)
             status = nauha__flush_note_chunk(writer, block, &err);
-        uint64_t stored = atomic_fetch_add(&writer->bytes_stored, block->stored) + block->stored;
-        uint64_t limit = writer->config->limit_bytes;
-        if (status == NAUHA_OK && limit && stored >= limit)
-            status =
-                nauha_error_set(&err, NAUHA_LIMIT, "recording stopped at its limit of %llu bytes",
-                                (unsigned long long)limit);
-        if (status != NAUHA_OK)
+        if (status == NAUHA_OK)
+            atomic_fetch_add(&writer->bytes_stored, block->stored);
+        else
             nauha__writer_fail(writer, &err);
     }
     writer->blocks_written++;

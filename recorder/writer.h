@@ -83,6 +83,7 @@ struct nauha__writer {
     atomic_bool failed; /* nothing is stored any more; `failure` says why */
     atomic_bool stopping;
     atomic_ullong bytes_stored;
+    atomic_ullong rows_added; /* to `rows`, ever */
 
     /* the writer thread's own */
     struct nauha__file file;
@@ -92,6 +93,7 @@ struct nauha__writer {
     struct nauha__flush flush;
     struct timespec next_flush;
     uint64_t blocks_written;
+    uint64_t rows_done;                  /* of those added, written or lost */
     uint64_t contiguous[NAUHA__STREAMS]; /* all chunks below this number are written */
     struct nauha__chunk_row *chunk_rows; /* written, not yet in /chunks */
     size_t chunk_count, chunk_capacity;

@@ -130,7 +130,7 @@ static void test_analyzers_hear_of_it_before_the_end(void **state) {
         .data = values, .dtype = NAUHA_DTYPE_F32, .ndim = 1, .shape = dims};
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct nauha_recorder *recorder =
-        recorded_open((const char *[]){"codec", "none", "limit", "1000000", NULL});
+        recorded_open((const char *[]){"codec", "none", "limit", "2M", NULL});
     const uint32_t fc = add_module(recorder, "fc");
     for (unsigned i = 0; i < 10; i++) {
         publish(recorder, NAUHA_KIND_ACTIVATIONS, fc, &tensor);

@@ -77,6 +77,24 @@ static void test_dropping_is_counted(void **state) {
 
 /* ---- the file ---- */
 
+/* Steps of events, a small parameter and a few modules: rows and names more than elements. */
+static void record_small(struct nauha_recorder *recorder, unsigned steps) {
+    static float weight[256];
+    static const int64_t count = 256;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    const struct nauha_parameter parameter = {
+        .module = add_module(recorder, "small"),
+        .slot = add_slot(recorder, "weight"),
+        .tensor = {.data = weight, .dtype = NAUHA_DTYPE_F32, .ndim = 1, .shape = &count}};
+    for (unsigned step = 0; step < steps; step++) {
+        char name[32];
+        snprintf(name, sizeof name, "module%u", step % 500);
+        add_module(recorder, name);
+        weight[step % 256] += 0.001f * (float)step;
+        must(nauha_recorder_begin_step(recorder, &parameter, 1, &err), &err);
+    }
+}
+
 static void test_limit(void **state) {
     (void)state;
     struct nauha_error err = NAUHA_ERROR_INIT;
@@ -94,6 +112,33 @@ static void test_limit(void **state) {
     assert_true(got.info.closed);
     assert_string_equal(got.info.failure, "recording stopped at its limit of 8388608 bytes");
     forget(&got);
+}
+
+/* Whatever is recorded, and however large the buffer is, the file ends within its limit, and not
+ * far below it. */
+static void test_no_limit_is_passed(void **state) {
+    (void)state;
+    static const char *const codecs[] = {"none", "zstd", "zstd,temporal"};
+    static const char *const limits[] = {"1M", "2M", "3M", "5M", "9M"};
+    for (size_t c = 0; c < sizeof codecs / sizeof *codecs; c++) {
+        for (size_t l = 0; l < sizeof limits / sizeof *limits; l++) {
+            struct nauha_error err = NAUHA_ERROR_INIT;
+            struct stat about;
+            struct nauha_recorder *recorder = recorded_open((const char *const[]){
+                "limit", limits[l], "codec", codecs[c], "flush", l % 2 ? "0.01" : "3600", NULL});
+            record_small(recorder, 3000);
+            publish_big(recorder, 3);
+            assert_int_equal(nauha_recorder_close(recorder, &err), NAUHA_LIMIT);
+            assert_int_equal(stat(recorded_path, &about), 0);
+            int64_t limit = (int64_t)(limits[l][0] - '0') << 20;
+            assert_true(about.st_size <= limit);
+            if (limit > 3 << 20)
+                assert_true(about.st_size > limit - (2 << 20));
+            struct recorded got = read_back();
+            assert_true(got.info.closed && got.info.messages_lost > 0);
+            forget(&got);
+        }
+    }
 }
 
 /* A disk that is full after the first flush. */
@@ -280,6 +325,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_tensors_larger_than_the_buffer),
     TEST(test_dropping_is_counted),
     TEST(test_limit),
+    TEST(test_no_limit_is_passed),
     TEST(test_full_disk),
     TEST(test_places_that_cannot_be_written),
     TEST(test_an_older_file_is_replaced_and_its_readers_keep_it),
