@@ -93,9 +93,13 @@ static void say_sort(struct nauha_reading *reading) {
 /* What counts as equal need not be, and grows. */
 static void say_within(struct nauha_reading *reading) {
     const struct nauha_message_info *within = &reading->within;
-    /* What comes after the first, although it was published before it, is none of its causes. */
-    if (!reading->any_within || (within->global_step == reading->first.a.global_step &&
-                                 nauha_diff_stage(within) >= reading->stage))
+    const struct nauha_message_info *first = &reading->first.a;
+    if (!reading->any_within)
+        return;
+    /* What comes after the first, even if it was published before it, is none of its causes. */
+    const unsigned place = nauha__reading_place(within), of_first = nauha__reading_place(first);
+    if (within->global_step == first->global_step &&
+        (place > of_first || (place == of_first && within->seq > first->seq)))
         return;
     say(reading, " But equal means within the tolerance here, and %s", within->kind_name);
     if (within->module != NAUHA_NONE)
@@ -218,8 +222,8 @@ static void read_data(struct nauha_reading *reading) {
     else if (first->a.train_step == 0)
         say(reading,
             "The batches were the same until a new epoch began here: it goes through the samples "
-            "in "
-            "another order, or augments them otherwise (the state of the random generator at its "
+            "in another order, or augments them otherwise (the state of the random generator at "
+            "its "
             "beginning).");
     else
         say(reading,
@@ -245,6 +249,11 @@ static void read_activations(struct nauha_reading *reading) {
     if (strcmp(first->a.module_class, first->b.module_class) != 0) {
         say(reading, "\"%s\" is a %s in %s and a %s in %s.", module, first->a.module_class,
             reading->name_a, first->b.module_class, reading->name_b);
+    } else if (first->pair.sort == NAUHA_PAIR_SHAPE && is_other_batch(first) &&
+               !saw(&reading->now, NAUHA_KIND_INPUT_DATA, NAUHA__ANY)) {
+        say(reading, "The batches have other sizes: %" PRId64 " samples in %s, %" PRId64 " in %s.",
+            first->a.shape[0], reading->name_a, first->b.shape[0], reading->name_b);
+        return;
     } else if (first->pair.sort == NAUHA_PAIR_SHAPE) {
         say(reading, "\"%s\" puts out another shape: it is configured otherwise.", module);
     } else if (first->pair.sort == NAUHA_PAIR_DTYPE) {
@@ -263,6 +272,10 @@ static void read_activations(struct nauha_reading *reading) {
             own ? "Its parameters and a" : "A", module, first->a.module_class);
         say_rounding(reading);
     }
+    if (reading->any_alone)
+        say(reading, " \"%s\" (%s) runs in %s alone, which may be the cause.",
+            module_of(&reading->alone), reading->alone.module_class,
+            reading->alone_in_a ? reading->name_a : reading->name_b);
     if (!weights)
         say(reading, " Parameters were not compared: they may be the cause.");
     miss(reading, NAUHA_KIND_INPUT_DATA, "input_data", "other data may be the cause");

@@ -62,6 +62,16 @@ unsigned nauha_diff_stage(const struct nauha_message_info *info) {
     }
 }
 
+/* Forward passes, losses and backward passes of one step may take turns, and are published as they
+ * are computed; what a later pass takes in may have been computed as well. */
+unsigned nauha__reading_place(const struct nauha_message_info *info) {
+    const unsigned stage = nauha_diff_stage(info);
+    const bool later = stage == NAUHA__STAGE_DATA && info->call > 0;
+    return later || stage == NAUHA__STAGE_LOSS || stage == NAUHA__STAGE_BACKWARD
+               ? (unsigned)NAUHA__STAGE_FORWARD
+               : stage;
+}
+
 static bool differs(const struct nauha_pair *pair) {
     return pair->sort == NAUHA_PAIR_VALUES || pair->sort == NAUHA_PAIR_HASH ||
            pair->sort == NAUHA_PAIR_DTYPE || pair->sort == NAUHA_PAIR_SHAPE;
@@ -93,6 +103,7 @@ static void begin_step(struct nauha_reading *reading, uint64_t step) {
     reading->now.count = 0;
     reading->step = step;
     reading->backward_seq = UINT64_MAX;
+    reading->any_alone = false;
 }
 
 /* The same pair, with copies of the two stamps; strings and shapes belong to the names. */
@@ -104,10 +115,25 @@ static void keep(struct nauha_first *first, const struct nauha_pair *pair) {
     first->pair.b = &first->b;
 }
 
+/* A module that runs in one of the trainings alone changes what comes after it. */
+static void note_alone(struct nauha_reading *reading, const struct nauha_pair *pair) {
+    const struct nauha_message_info *info = pair->a ? pair->a : pair->b;
+    if (reading->any_alone || !reading->any || info->global_step != reading->step ||
+        info->kind != NAUHA_KIND_ACTIVATIONS || strcmp(info->tag_name, "default") != 0)
+        return;
+    reading->any_alone = true;
+    reading->alone_in_a = pair->a != NULL;
+    reading->alone = *info;
+}
+
 enum nauha_status nauha_reading_take(struct nauha_reading *reading, const struct nauha_pair *pair,
                                      struct nauha_error *err) {
-    if (reading->decided || !pair->a || !pair->b)
+    if (reading->decided)
         return NAUHA_OK;
+    if (!pair->a || !pair->b) {
+        note_alone(reading, pair);
+        return NAUHA_OK;
+    }
     const uint64_t step = pair->a->global_step;
     if (!reading->any || step != reading->step) {
         reading->decided = reading->found;
@@ -129,7 +155,8 @@ enum nauha_status nauha_reading_take(struct nauha_reading *reading, const struct
         reading->any_within = true;
         reading->within = *pair->a;
     }
-    if (!differs(pair) || (reading->found && stage >= reading->stage))
+    if (!differs(pair) || (reading->found && nauha__reading_place(pair->a) >=
+                                                 nauha__reading_place(&reading->first.a)))
         return NAUHA_OK;
     keep(&reading->first, pair);
     reading->found = true;

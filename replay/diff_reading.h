@@ -42,12 +42,19 @@ struct nauha_reading {
     struct nauha__seen_list before, now; /* of the step before, and of this one */
     struct nauha_first first;
     enum nauha__stage stage; /* of `first` */
+    bool any_alone;          /* only one of the two has activations of this step; the first such: */
+    bool alone_in_a;
+    struct nauha_message_info alone;
     bool any_within; /* a message before `first` differs within the tolerance; the first such: */
     struct nauha_message_info within;
     uint64_t backward_seq; /* of the first gradient of this step in a; UINT64_MAX: none */
     char text[4096];
     size_t used;
 };
+
+/* The place of a message in the order in which a step's values follow from each other; of two of
+ * one place the one published first comes first. */
+unsigned nauha__reading_place(const struct nauha_message_info *info);
 
 /* Says what `first` means, into text. */
 void nauha__reading_explain(struct nauha_reading *reading);

@@ -87,7 +87,7 @@ enum nauha_status diff_result_take(struct diff_result *result, const struct nauh
     result->step = info->global_step;
     if (!pair->a || !pair->b) {
         take_alone(pair->a ? &result->only_a : &result->only_b, info);
-        return NAUHA_OK;
+        return nauha_reading_take(result->reading, pair, err);
     }
     result->in_step++;
     note_module(&result->only_a, pair->a, true);

@@ -103,9 +103,10 @@ NAUHA_API enum nauha_status nauha_reading_take(struct nauha_reading *reading,
                                                const struct nauha_pair *pair,
                                                struct nauha_error *err);
 
-/* The first pair that differs: of the first step with one, the one of the lowest stage, and of
- * those the one published first. Its infos are copies, in a and b. NULL: none differs. Borrowed
- * until the reading is freed. */
+/* The first pair that differs: of the first step with one, the first in the order in which its
+ * values follow from each other. That is the one of the lowest stage, only that forward passes,
+ * losses and backward passes come as they were published: they may take turns in a step. Its infos
+ * are copies, in a and b. NULL: none differs. Borrowed until the reading is freed. */
 struct nauha_first {
     struct nauha_pair pair;
     struct nauha_message_info a, b;

@@ -155,6 +155,19 @@ class DiffTest(unittest.TestCase):
         weights = [kind for kind in found["kinds"] if kind["kind"] == "weights"][0]
         self.assertEqual(weights["first_step"], 1)
 
+    def test_other_batch_size_without_the_data(self):
+        kinds = dict(kinds="activations,weights")
+        found = self.diff(self.train(**kinds), self.train(batch=7, **kinds))
+        self.assert_first(found, "activations", 0, "0", "10 samples in a, 7 in b")
+
+    def test_a_module_more(self):
+        model = make_model()
+        model[1] = nn.Sequential(nn.ReLU(), nn.Tanh())
+        found = self.diff(self.train(), self.train(model))
+        self.assert_first(found, "activations", 0, "1", ['"1" is a ReLU in a and a Sequential in b',
+                                                         '"1.0" (ReLU) runs in b alone'])
+        self.assertEqual(found["only_b"]["modules"], ["1.0", "1.1"])
+
     def test_another_class_of_module(self):
         found = self.diff(self.train(), self.train(make_model(activation=nn.GELU())))
         self.assert_first(found, "activations", 0, "1", '"1" is a ReLU in a and a GELU in b')
