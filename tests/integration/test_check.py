@@ -79,6 +79,14 @@ class Check(unittest.TestCase):
         done = nauha("replay", self.path, "--metric", "tensor_variance:weights:max=1", "--metric", "tensor_variance:weights:max=2", code=2)
         self.assertIn('both write the series "weights_tensor_variance"', done.stderr)
 
+    def test_ranks_are_told_apart(self):
+        ranks = [make_trace(self.path.parent / f"run.rank{rank}.h5", "--rank", rank) for rank in (0, 1)]
+        rule = ["--rule", "tensor_variance:weights:max=0.01", "--modules", "hidden"]
+        found = json.loads(nauha("check", *ranks, *rule, "--json", code=1).stdout)["findings"]
+        self.assertEqual([(finding["module"], finding["rank"]) for finding in found], [("hidden", 0), ("hidden", 1)])
+        lines = nauha("check", *ranks, *rule, code=1).stdout.splitlines()
+        self.assertEqual([line.split("  ")[1] for line in lines[1:]], ["hidden weight, rank 0", "hidden weight, rank 1"])
+
     def test_usage(self):
         for arguments, text in ((["--rule", "norm:weights"], 'no rule "norm"; rules: vanishing_gradient'),
                                 (["--rule", "all_zero:nope"], 'no kind "nope"'),
