@@ -25,15 +25,14 @@ static enum nauha_status no_memory(const struct nauha_trace *trace, struct nauha
 /* What is wrong with the form of a table; NULL: nothing. */
 static const char *table_fault(const struct nauha__table *table, hid_t dataset, hsize_t *rows) {
     const char *fault = NULL;
-    hid_t wanted = nauha__h5_row_type(table);
     hid_t type = H5Dget_type(dataset);
     hid_t space = H5Dget_space(dataset);
     hid_t plist = H5Dget_create_plist(dataset);
-    if (wanted < 0 || type < 0 || space < 0 || plist < 0)
+    if (type < 0 || space < 0 || plist < 0)
         fault = "cannot be described";
     else if (H5Tget_class(type) != H5T_COMPOUND || H5Tget_size(type) != table->row_size)
         fault = "has rows of another size";
-    else if (H5Tequal(type, wanted) <= 0)
+    else if (!nauha__h5_row_type_fits(type, table))
         fault = "has other fields";
     else if (H5Sget_simple_extent_ndims(space) != 1 ||
              H5Sget_simple_extent_dims(space, rows, NULL) != 1)
@@ -46,8 +45,6 @@ static const char *table_fault(const struct nauha__table *table, hid_t dataset, 
         H5Sclose(space);
     if (type >= 0)
         H5Tclose(type);
-    if (wanted >= 0)
-        H5Tclose(wanted);
     H5Eclear2(H5E_DEFAULT);
     return fault;
 }
@@ -147,7 +144,7 @@ static enum nauha_status read_table(struct nauha_trace *trace, enum nauha__table
     uint64_t page_rows = PAGE_BYTES / table->row_size;
     if (page_rows > rows)
         page_rows = rows;
-    row_type = nauha__h5_row_type(table);
+    row_type = H5Dget_type(dataset);
     page = malloc(page_rows ? (size_t)page_rows * table->row_size : 1);
     if (row_type < 0 || !page)
         status = no_memory(trace, err);

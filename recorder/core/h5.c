@@ -154,3 +154,29 @@ hid_t nauha__h5_row_type(const struct nauha__table *table) {
     }
     return row;
 }
+
+static bool field_fits(hid_t stored, unsigned number, const struct nauha__field *field) {
+    char *name = H5Tget_member_name(stored, number);
+    hid_t type = H5Tget_member_type(stored, number);
+    hid_t wanted = field_type(field);
+    const bool fits = name && (strcmp(name, field->name) == 0 || strcmp(name, "reserved") == 0) &&
+                      H5Tget_member_offset(stored, number) == field->offset && type >= 0 &&
+                      wanted >= 0 && H5Tequal(type, wanted) > 0;
+    if (wanted >= 0)
+        H5Tclose(wanted);
+    if (type >= 0)
+        H5Tclose(type);
+    H5free_memory(name);
+    return fits;
+}
+
+bool nauha__h5_row_type_fits(hid_t stored, const struct nauha__table *table) {
+    if (H5Tget_class(stored) != H5T_COMPOUND || H5Tget_size(stored) != table->row_size ||
+        H5Tget_nmembers(stored) != (int)table->field_count)
+        return false;
+    for (unsigned i = 0; i < table->field_count; i++) {
+        if (!field_fits(stored, i, &table->fields[i]))
+            return false;
+    }
+    return true;
+}

@@ -365,6 +365,58 @@ static void replace_table(const char *path, const char *table, hid_t type, hsize
     H5Fclose(file);
 }
 
+/* Writers of version 1.0 had no slices in /streams_used, but zeros in reserve. */
+static void test_a_field_that_was_in_reserve(void **state) {
+    (void)state;
+    struct fixture f;
+    const char *path = fixture_path("reserve.h5");
+    fixture_new(&f, path, &plain);
+    write_three_steps(&f);
+    fixture_close(&f, "");
+    const struct nauha__table *table = nauha__table(NAUHA__TABLE_STREAMS_USED);
+    struct nauha__field fields[6];
+    assert_int_equal(table->field_count, 6);
+    memcpy(fields, table->fields, sizeof fields);
+    assert_string_equal(fields[4].name, "slices");
+    fields[4].name = "reserved";
+    struct nauha__table earlier = *table;
+    earlier.fields = fields;
+
+    struct nauha__stream_row rows[2];
+    hid_t type = nauha__h5_row_type(table);
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    hid_t dataset = H5Dopen2(file, table->path, H5P_DEFAULT);
+    hid_t space = H5Dget_space(dataset);
+    assert_int_equal(H5Sget_simple_extent_npoints(space), 2);
+    assert_true(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, rows) >= 0);
+    H5Sclose(space);
+    H5Dclose(dataset);
+    H5Fclose(file);
+    H5Tclose(type);
+    type = nauha__h5_row_type(&earlier);
+    replace_table(path, table->path, type, 2, false);
+    file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    dataset = H5Dopen2(file, table->path, H5P_DEFAULT);
+    assert_true(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, rows) >= 0);
+    H5Dclose(dataset);
+    H5Fclose(file);
+    H5Tclose(type);
+
+    struct nauha_names *names = nauha_names_new();
+    struct nauha_trace *trace = must_open(path, names);
+    struct nauha_cursor *cursor = NULL;
+    struct nauha_message *message = NULL;
+    struct nauha_tensor tensor;
+    assert_int_equal(nauha_cursor_new(trace, NULL, &cursor, NULL), NAUHA_OK);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(nauha_cursor_next(cursor, &message, NULL), NAUHA_OK);
+    assert_int_equal(nauha_message_tensor(message, &tensor, NULL), NAUHA_OK);
+    assert_memory_equal(tensor.data, ((const float[]){1, 2, 3, 4, 5, 5}), 6 * sizeof(float));
+    nauha_cursor_free(cursor);
+    nauha_trace_close(trace);
+    nauha_names_free(names);
+}
+
 static void test_tables_of_another_form(void **state) {
     (void)state;
     struct fixture f;
@@ -481,6 +533,7 @@ int main(void) {
         cmocka_unit_test(test_files_that_are_no_trace),
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_missing_parts_are_named),
+        cmocka_unit_test(test_a_field_that_was_in_reserve),
         cmocka_unit_test(test_tables_of_another_form),
         cmocka_unit_test(test_the_hosts_error_handler_stays),
         cmocka_unit_test(test_long_index_is_not_read_whole),

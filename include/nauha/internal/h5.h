@@ -35,4 +35,9 @@ enum nauha_status nauha__h5_refresh(hid_t file, const char *path, hid_t *dataset
 /* The packed compound type of a table's rows; negative on failure. Release with H5Tclose. */
 hid_t nauha__h5_row_type(const struct nauha__table *table);
 
+/* Whether rows of a stored type are the table's: the same fields at the same places. What is called
+ * reserved there may be a field that its writer, of an earlier minor version, did not have yet: it
+ * wrote zeros. */
+bool nauha__h5_row_type_fits(hid_t stored, const struct nauha__table *table);
+
 #endif
