@@ -62,6 +62,7 @@ FUZZ_BIN := $(patsubst %.c,build/fuzz/%,$(FUZZ_SRC))
 
 PROGRAM := $(OUT)/nauha
 TRAIN := $(OUT)/nauha_train.so
+MPI := $(OUT)/nauha_mpi.so
 # What needs OpenBLAS, loaded by the metrics that do.
 LINALG := $(OUT)/nauha_linalg.so
 RECORDER_LIB := $(OUT)/libnauha-recorder.so
@@ -78,6 +79,12 @@ ifneq ($(shell command -v pkg-config),)
 PKG_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
 PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 endif
+
+# Only nauha_mpi.so needs MPI, and is built where there is Open MPI.
+MPI_SRC := $(wildcard tools/mpi/*.c)
+MPI_FOUND := $(shell pkg-config --exists ompi-c 2>/dev/null && echo yes)
+MPI_CFLAGS := $(if $(MPI_FOUND),$(patsubst -I%,-isystem %,$(shell pkg-config --cflags ompi-c)))
+MPI_LIBS := $(if $(MPI_FOUND),$(shell pkg-config --libs ompi-c))
 
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow
 SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -129,7 +136,7 @@ HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5
 .PHONY: all demo test torture power-loss bench bench-replay deps install man clean help force check check-layers check-headers \
     check-format check-size
 
-all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) linalg $(if $(TORCH_FOUND),$(TRAIN)) ## build everything
+all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) linalg $(if $(TORCH_FOUND),$(TRAIN)) $(if $(MPI_FOUND),$(MPI)) ## build everything
 
 .PHONY: linalg
 linalg: $(if $(OPENBLAS_LIBS),$(LINALG)) # what the Python package asks for
@@ -242,6 +249,7 @@ install: all ## DESTDIR= PREFIX=
 	install -m 644 $(wildcard tools/python/nauha/hook/*.py) $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha/hook
 	$(if $(OPENBLAS_LIBS),install -m 644 $(LINALG) $(DESTDIR)$(PREFIX)/lib/nauha)
 	$(if $(TORCH_FOUND),install -m 644 $(TRAIN) $(DESTDIR)$(PREFIX)/lib/nauha)
+	$(if $(MPI_FOUND),install -m 644 $(MPI) $(DESTDIR)$(PREFIX)/lib/nauha)
 	install -m 644 $(H5_PLUGINS) $(DESTDIR)$(PREFIX)/lib/nauha/hdf5-plugins
 	install -m 644 $(wildcard include/nauha/*.h include/nauha/*.hpp) $(DESTDIR)$(PREFIX)/include/nauha
 	install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
@@ -283,6 +291,11 @@ $(LINALG_OBJ): CPPFLAGS += $(OPENBLAS_CFLAGS)
 $(LINALG): $(LINALG_OBJ)
 	@echo "  LINK $@"
 	@$(CC) $(LDFLAGS) -shared $^ -o $@ $(OPENBLAS_LIBS) -lm
+
+$(call obj,$(MPI_SRC)): CPPFLAGS += $(MPI_CFLAGS)
+$(MPI): $(call obj,$(MPI_SRC))
+	@echo "  LINK $@"
+	@$(CC) $(LDFLAGS) -shared $^ -o $@ $(MPI_LIBS)
 
 $(RECORDER_LIB): $(CORE_OBJ) $(RECORDER_OBJ)
 	@echo "  LINK $@"

@@ -219,6 +219,12 @@ static enum nauha_status tell_lost(const struct nauha_pipeline *pipeline,
     return status;
 }
 
+/* Whether another process publishes. */
+static bool is_helper(const struct feeding *feeding) {
+    const struct nauha_processes *processes = feeding->pipeline->processes;
+    return processes && processes->rank > 0 && !feeding->follow;
+}
+
 static enum nauha_status feed(struct feeding *feeding, struct nauha_trace *const *traces,
                               size_t count, struct nauha_error *err) {
     struct nauha_pipeline *pipeline = feeding->pipeline;
@@ -229,9 +235,13 @@ static enum nauha_status feed(struct feeding *feeding, struct nauha_trace *const
     if (status == NAUHA_OK && !feeding->follow)
         status = nauha__parallel_begin(pipeline, traces, count, feeding->narrowed,
                                        &feeding->parallel, err);
-    if (status == NAUHA_OK)
+    if (status == NAUHA_OK && is_helper(feeding))
+        status = nauha__parallel_serve(feeding->parallel, err);
+    else if (status == NAUHA_OK)
         status = feeding->follow ? follow(feeding, err) : walk(feeding, err);
-    if (status == NAUHA_OK)
+    if (status == NAUHA_OK && !is_helper(feeding))
+        status = nauha__parallel_finish(feeding->parallel, err);
+    if (status == NAUHA_OK && !is_helper(feeding))
         status = tell_lost(pipeline, traces, count, err);
     if (status != NAUHA_OK)
         pipeline->state = NAUHA__FAILED;

@@ -267,3 +267,13 @@ enum nauha_status nauha__outcome_take(struct nauha__outcome_reader *reader, uint
     fail(head, at, bundle, err);
     return (enum nauha_status)head->status;
 }
+
+enum nauha_status nauha__outcome_expect_end(struct nauha__outcome_reader *reader,
+                                            struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    if (reader->at == reader->size) {
+        reader->at = reader->size = 0;
+        status = reader->refill(reader->context, &reader->bytes, &reader->size, err);
+    }
+    return status == NAUHA_OK && reader->size > 0 ? out_of_step(err) : status;
+}

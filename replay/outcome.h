@@ -54,4 +54,8 @@ enum nauha_status nauha__outcome_take(struct nauha__outcome_reader *reader, uint
                                       struct nauha_bundle *bundle, struct nauha_bus *bus,
                                       struct nauha_error *err);
 
+/* There is no further outcome. SUBSCRIBER: there is. */
+enum nauha_status nauha__outcome_expect_end(struct nauha__outcome_reader *reader,
+                                            struct nauha_error *err);
+
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Sharing out a replay between threads; see parallel.h. */
+/* Sharing out a replay between threads, or between processes; see parallel.h. */
 #include "replay/parallel.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "replay/bus_parts.h"
 #include "replay/merge.h"
@@ -13,8 +14,11 @@
 #define SAMPLE 200000u
 
 struct part {
-    struct nauha__worker *worker;
+    struct nauha__worker *worker; /* NULL: it is in another process */
     struct nauha__outcome_reader reader;
+    const struct nauha_processes *processes;
+    uint32_t number;
+    bool ended;
 };
 
 struct nauha__parallel {
@@ -23,7 +27,7 @@ struct nauha__parallel {
     bool *shared;
     struct nauha__shares *shares;
     struct part *parts;
-    uint32_t part_count;
+    uint32_t part_room, part_count;
 };
 
 /* ---- what is shared out ---- */
@@ -95,25 +99,117 @@ static enum nauha_status count_work(struct nauha__parallel *parallel, struct nau
 
 static enum nauha_status refill(void *context, const unsigned char **bytes, size_t *size,
                                 struct nauha_error *err) {
-    (void)err;
-    nauha__channel_take(context, true, bytes, size);
-    return NAUHA_OK;
+    struct part *part = context;
+    enum nauha_status status = NAUHA_OK;
+    if (part->worker)
+        nauha__channel_take(nauha__worker_channel(part->worker), true, bytes, size);
+    else if (part->ended)
+        *size = 0;
+    else
+        status = part->processes->receive(part->processes->context, part->number, bytes, size, err);
+    part->ended = part->ended || *size == 0;
+    return status;
 }
 
+/* The workers of this process. */
 static enum nauha_status make_workers(struct nauha__parallel *parallel, struct nauha_error *err) {
+    const struct nauha_processes *processes = parallel->pipeline->processes;
     enum nauha_status status = NAUHA_OK;
     for (uint32_t i = 0; i < parallel->part_count && status == NAUHA_OK; i++) {
         struct part *part = &parallel->parts[i];
-        status = nauha__worker_new(&parallel->work, i, &part->worker, err);
-        if (status != NAUHA_OK)
-            break;
-        part->reader = (struct nauha__outcome_reader){
-            .refill = refill, .context = nauha__worker_channel(part->worker)};
+        *part = (struct part){.processes = processes, .number = i};
+        part->reader = (struct nauha__outcome_reader){.refill = refill, .context = part};
+        if (!processes || processes->rank == i)
+            status = nauha__worker_new(&parallel->work, i, &part->worker, err);
     }
-    for (uint32_t i = 0; i < parallel->part_count && status == NAUHA_OK; i++)
-        status = nauha__worker_start(parallel->parts[i].worker, err);
+    for (uint32_t i = 0; i < parallel->part_count && status == NAUHA_OK; i++) {
+        if (parallel->parts[i].worker)
+            status = nauha__worker_start(parallel->parts[i].worker, err);
+    }
     return status;
 }
+
+/* ---- processes ---- */
+
+/* What every other process tells process 0 before it begins. */
+struct hello {
+    uint64_t plan; /* the same in all, if they are about to do the same */
+    uint32_t status;
+    int32_t saved_errno;
+    char message[sizeof((struct nauha_error *)0)->message];
+};
+
+static uint64_t plan_of(const struct nauha__parallel *parallel) {
+    const struct nauha_names *names = parallel->pipeline->names;
+    uint64_t plan = nauha__shares_hash(parallel->shares);
+    for (uint32_t i = 0; i < nauha_names_kinds(names); i++)
+        plan = nauha__shares_hash_text(plan, nauha_names_kind(names, i));
+    for (uint32_t i = 0; i < nauha_names_modules(names); i++)
+        plan = nauha__shares_hash_text(plan, nauha_names_module(names, i));
+    for (uint32_t i = 0; i < nauha_names_slots(names); i++)
+        plan = nauha__shares_hash_text(plan, nauha_names_slot(names, i));
+    for (uint32_t i = 0; i < nauha_names_tags(names); i++)
+        plan = nauha__shares_hash_text(plan, nauha_names_tag(names, i));
+    return plan;
+}
+
+static enum nauha_status hear(const struct nauha_processes *processes, uint32_t from, uint64_t plan,
+                              struct nauha_error *err) {
+    const unsigned char *bytes = NULL;
+    size_t size = 0;
+    enum nauha_status status = processes->receive(processes->context, from, &bytes, &size, err);
+    const struct hello *hello = (const struct hello *)(const void *)bytes;
+    if (status != NAUHA_OK)
+        return status;
+    if (size != sizeof *hello || (hello->status == NAUHA_OK && hello->plan != plan))
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "process %u does not replay the same traces and metrics as process "
+                               "0: do both see the same files?",
+                               from);
+    if (hello->status == NAUHA_OK)
+        return NAUHA_OK;
+    nauha_error_set(err, (enum nauha_status)hello->status, "process %u: %s", from, hello->message);
+    if (err)
+        err->saved_errno = hello->saved_errno;
+    return (enum nauha_status)hello->status;
+}
+
+/* Tells process 0 how this one has fared, or hears that of all others. */
+static enum nauha_status meet(const struct nauha__parallel *parallel, enum nauha_status status,
+                              struct nauha_error *err) {
+    const struct nauha_processes *processes = parallel->pipeline->processes;
+    const uint64_t plan = plan_of(parallel);
+    if (processes->rank == 0) {
+        for (uint32_t from = 1; from < processes->count && status == NAUHA_OK; from++)
+            status = hear(processes, from, plan, err);
+        return status;
+    }
+    struct hello hello = {.plan = plan, .status = (uint32_t)status};
+    if (status != NAUHA_OK && err) {
+        hello.saved_errno = err->saved_errno;
+        memcpy(hello.message, err->message, sizeof hello.message);
+    }
+    enum nauha_status sent =
+        processes->send(processes->context, &hello, sizeof hello, status == NAUHA_OK ? err : NULL);
+    return status == NAUHA_OK ? sent : status;
+}
+
+enum nauha_status nauha__parallel_serve(struct nauha__parallel *parallel, struct nauha_error *err) {
+    if (!parallel)
+        return NAUHA_OK;
+    const struct nauha_processes *processes = parallel->pipeline->processes;
+    if (processes->rank >= parallel->part_count)
+        return NAUHA_OK;
+    struct nauha__channel *channel = nauha__worker_channel(parallel->parts[processes->rank].worker);
+    enum nauha_status status = NAUHA_OK;
+    const unsigned char *bytes = NULL;
+    size_t size = 0;
+    while (status == NAUHA_OK && nauha__channel_take(channel, true, &bytes, &size))
+        status = processes->send(processes->context, bytes, size, err);
+    return status == NAUHA_OK ? processes->send(processes->context, NULL, 0, err) : status;
+}
+
+/* ---- the whole ---- */
 
 static void hand_over(struct nauha__parallel *parallel, struct nauha__parallel *elsewhere) {
     const struct nauha__metrics *metrics = &parallel->pipeline->metrics;
@@ -145,7 +241,8 @@ static struct nauha__parallel *new_parallel(struct nauha_pipeline *pipeline,
     parallel->pipeline = pipeline;
     parallel->shared = calloc(pipeline->metrics.count + 1, sizeof *parallel->shared);
     parallel->shares = nauha__shares_new(pipeline->names);
-    parallel->parts = calloc(pipeline->workers, sizeof *parallel->parts);
+    parallel->part_room = pipeline->processes ? pipeline->processes->count : pipeline->workers;
+    parallel->parts = calloc(parallel->part_room, sizeof *parallel->parts);
     if (!parallel->shared || !parallel->shares || !parallel->parts) {
         nauha__parallel_end(parallel);
         return NULL;
@@ -166,27 +263,41 @@ static bool has_threads(void) {
     return H5is_library_threadsafe(&safe) >= 0 && safe;
 }
 
+/* Shares out; *useful: there is something to share, and those who do it have been made. */
+static enum nauha_status prepare(struct nauha__parallel *parallel, bool *useful,
+                                 struct nauha_error *err) {
+    if (parallel->pipeline->processes && !has_threads())
+        return nauha_error_set(err, NAUHA_UNAVAILABLE,
+                               "HDF5 was built without threads here, and cannot replay in part");
+    *useful = choose_metrics(parallel);
+    if (!*useful)
+        return NAUHA_OK;
+    enum nauha_status status = count_work(parallel, err);
+    if (status == NAUHA_OK)
+        status =
+            nauha__shares_divide(parallel->shares, parallel->part_room, &parallel->part_count, err);
+    if (status != NAUHA_OK || parallel->pipeline->processes)
+        return status == NAUHA_OK ? make_workers(parallel, err) : status;
+    /* Where a thread cannot be had, the pipeline does without. */
+    *useful = make_workers(parallel, NULL) == NAUHA_OK;
+    return NAUHA_OK;
+}
+
 enum nauha_status nauha__parallel_begin(struct nauha_pipeline *pipeline,
                                         struct nauha_trace *const *traces, size_t count,
                                         const struct nauha_selector *selector,
                                         struct nauha__parallel **out, struct nauha_error *err) {
     *out = NULL;
-    if (pipeline->workers < 2 || !has_threads())
+    if (!pipeline->processes && (pipeline->workers < 2 || !has_threads()))
         return NAUHA_OK;
     struct nauha__parallel *parallel = new_parallel(pipeline, traces, count, selector);
     if (!parallel)
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-    enum nauha_status status = NAUHA_OK;
-    bool useful = choose_metrics(parallel);
-    if (useful) {
-        status = count_work(parallel, err);
-        if (status == NAUHA_OK)
-            status = nauha__shares_divide(parallel->shares, pipeline->workers,
-                                          &parallel->part_count, err);
-        /* Where a worker cannot be had, the pipeline does without. */
-        useful = status == NAUHA_OK && make_workers(parallel, NULL) == NAUHA_OK;
-    }
-    if (!useful) {
+    bool useful = false;
+    enum nauha_status status = prepare(parallel, &useful, err);
+    if (pipeline->processes)
+        status = meet(parallel, status, err);
+    if (status != NAUHA_OK || !useful) {
         nauha__parallel_end(parallel);
         return status;
     }
@@ -196,6 +307,14 @@ enum nauha_status nauha__parallel_begin(struct nauha_pipeline *pipeline,
 }
 
 /* ---- while it runs ---- */
+
+enum nauha_status nauha__parallel_finish(struct nauha__parallel *parallel,
+                                         struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    for (uint32_t i = 0; parallel && i < parallel->part_count && status == NAUHA_OK; i++)
+        status = nauha__outcome_expect_end(&parallel->parts[i].reader, err);
+    return status;
+}
 
 enum nauha_status nauha__parallel_take(struct nauha__parallel *parallel,
                                        const struct nauha__metric *metric,

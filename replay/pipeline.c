@@ -83,6 +83,11 @@ void nauha_pipeline_set_workers(struct nauha_pipeline *pipeline, uint32_t worker
     pipeline->workers = workers < 1 ? 1 : workers > WORKERS_MAX ? WORKERS_MAX : workers;
 }
 
+void nauha_pipeline_set_processes(struct nauha_pipeline *pipeline,
+                                  const struct nauha_processes *processes) {
+    pipeline->processes = processes && processes->count > 1 ? processes : NULL;
+}
+
 enum nauha_status nauha__pipeline_check(const struct nauha_pipeline *pipeline,
                                         enum nauha__state state, const char *what,
                                         struct nauha_error *err) {

@@ -32,7 +32,8 @@ struct nauha_pipeline {
     struct nauha__port *ports;
     size_t port_count;
     enum nauha__state state;
-    uint32_t workers; /* threads that compute at replay; 1: the caller's */
+    const struct nauha_processes *processes; /* NULL: there is one */
+    uint32_t workers;                        /* threads that compute at replay; 1: the caller's */
 };
 
 /* STATE, naming what cannot be done, unless the pipeline is in that state. */

@@ -7,6 +7,10 @@
 #include "replay/shares.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 struct unit {
     uint64_t work;
@@ -148,4 +152,19 @@ enum nauha_status nauha__shares_divide(struct nauha__shares *shares, uint32_t mo
 uint32_t nauha__shares_part(const struct nauha__shares *shares, uint32_t kind, uint32_t module) {
     const struct unit *unit = find(shares, kind, module);
     return unit ? unit->part : NAUHA_NONE;
+}
+
+uint64_t nauha__shares_hash_text(uint64_t hash, const char *text) {
+    return XXH3_64bits_withSeed(text, strlen(text), hash);
+}
+
+uint64_t nauha__shares_hash(const struct nauha__shares *shares) {
+    uint64_t hash = XXH3_64bits(shares->group, shares->kinds * sizeof *shares->group);
+    const size_t count = (size_t)shares->kinds * ((size_t)shares->modules + 1);
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t unit[2] = {shares->units[i].work, shares->units[i].part};
+        if (shares->units[i].came > 0)
+            hash = XXH3_64bits_withSeed(unit, sizeof unit, hash);
+    }
+    return hash;
 }

@@ -31,4 +31,8 @@ enum nauha_status nauha__shares_divide(struct nauha__shares *shares, uint32_t mo
 /* The part that does it; NAUHA_NONE where no metric takes the kind. */
 uint32_t nauha__shares_part(const struct nauha__shares *shares, uint32_t kind, uint32_t module);
 
+/* Tells whether two processes have shared out alike; and a text mixed into such a number. */
+uint64_t nauha__shares_hash(const struct nauha__shares *shares);
+uint64_t nauha__shares_hash_text(uint64_t hash, const char *text);
+
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/distributed.h"
 #include "tools/follow.h"
 #include "tools/metrics.h"
 #include "tools/runs.h"
@@ -130,6 +131,8 @@ struct replay {
     const struct invocation *invocation;
     struct runs runs;
     struct nauha_pipeline **pipelines;
+    struct distributed distributed;
+    bool helps; /* another process writes and speaks */
 };
 
 static void print_line(void *context, const char *text) {
@@ -137,8 +140,22 @@ static void print_line(void *context, const char *text) {
     fprintf(stderr, "%s\n", text);
 }
 
-/* Makes the pipeline of a run, with the sinks of the run before it. */
+/* Ends the run before, whose sinks this one's pipeline takes over. */
+static int follow_on(struct replay *replay, size_t which, struct nauha_error *err) {
+    struct nauha_pipeline *before = replay->pipelines[which - 1];
+    if (!replay->helps &&
+        nauha_pipeline_finish_into(before, replay->pipelines[which], err) != NAUHA_OK) {
+        nauha__fail(err);
+        return EXIT_FAILED;
+    }
+    nauha__opened_close(&replay->runs.list[which - 1].opened);
+    if (!replay->invocation->quiet && !replay->helps)
+        nauha_pipeline_report(before, print_line, NULL);
+    return EXIT_FINE;
+}
+
 static int make_pipeline(struct replay *replay, size_t which, struct nauha_error *err) {
+    const struct invocation *invocation = replay->invocation;
     const struct run *run = &replay->runs.list[which];
     struct nauha_pipeline *pipeline = nauha_pipeline_new(run->opened.names);
     replay->pipelines[which] = pipeline;
@@ -146,20 +163,20 @@ static int make_pipeline(struct replay *replay, size_t which, struct nauha_error
         nauha_error_set(err, NAUHA_NOMEM, "out of memory");
         return nauha__fail(err);
     }
-    nauha_bus_set_strict(nauha_pipeline_bus(pipeline), nauha__has(replay->invocation, "strict"));
+    nauha_bus_set_strict(nauha_pipeline_bus(pipeline), nauha__has(invocation, "strict"));
+    nauha_pipeline_set_processes(pipeline, replay->distributed.processes);
     if (replay->runs.count > 1 && nauha_pipeline_set_run(pipeline, run->name, err) != NAUHA_OK)
         return nauha__fail(err);
-    const int code = choose_workers(pipeline, replay->invocation);
-    if (code != EXIT_FINE || which == 0)
+    int code = choose_workers(pipeline, invocation);
+    if (code == EXIT_FINE && which > 0)
+        code = follow_on(replay, which, err);
+    if (code != EXIT_FINE)
         return code;
-    if (nauha_pipeline_finish_into(replay->pipelines[which - 1], pipeline, err) != NAUHA_OK) {
-        nauha__fail(err);
-        return EXIT_FAILED;
-    }
-    nauha__opened_close(&replay->runs.list[which - 1].opened);
-    if (!replay->invocation->quiet)
-        nauha_pipeline_report(replay->pipelines[which - 1], print_line, NULL);
-    return EXIT_FINE;
+    const enum nauha_status status =
+        replay->helps ? nauha__metrics_start_part(pipeline, invocation, err)
+                      : nauha__metrics_start(pipeline, invocation,
+                                             nauha__get(invocation, "output", NULL), err);
+    return status == NAUHA_OK ? EXIT_FINE : nauha__fail(err);
 }
 
 static int replay_run(struct replay *replay, size_t which) {
@@ -169,59 +186,83 @@ static int replay_run(struct replay *replay, size_t which) {
     char what[96] = "replaying";
     if (replay->runs.count > 1)
         snprintf(what, sizeof what, "replaying %.80s", replay->runs.list[which].name);
-    int code = make_pipeline(replay, which, &err);
+    const int code =
+        nauha__distributed_agree(&replay->distributed, make_pipeline(replay, which, &err));
     if (code != EXIT_FINE)
         return code;
-    if (nauha__metrics_start(replay->pipelines[which], invocation,
-                             nauha__get(invocation, "output", NULL), &err) != NAUHA_OK)
-        return nauha__fail(&err);
-    if (feed(opened, replay->pipelines[which], what, invocation, &err) != NAUHA_OK) {
-        nauha__fail(&err);
-        return EXIT_FAILED; /* the traces are at fault, not the command line */
-    }
-    return EXIT_FINE;
+    if (feed(opened, replay->pipelines[which], what, invocation, &err) == NAUHA_OK)
+        return EXIT_FINE;
+    nauha__fail(&err);
+    /* The traces are at fault, not the command line. Another process has told the one that speaks,
+     * which ends them all: they may be waiting for one another. */
+    if (!replay->helps)
+        nauha__distributed_abort(&replay->distributed, EXIT_FAILED);
+    return EXIT_FAILED;
 }
 
 static int replay_runs(struct replay *replay) {
     const struct invocation *invocation = replay->invocation;
-    struct nauha_error err = NAUHA_ERROR_INIT;
     const bool follows = nauha__has(invocation, "follow");
     int code = EXIT_FINE;
-    for (size_t i = 0; i < replay->runs.count; i++) {
-        const struct opened *opened = &replay->runs.list[i].opened;
-        if (nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err) != NAUHA_OK)
-            return nauha__fail(&err);
-        if (!follows)
-            warn_of_all(opened, invocation);
-    }
+    for (size_t i = 0; i < replay->runs.count && !follows; i++)
+        warn_of_all(&replay->runs.list[i].opened, invocation);
     for (size_t i = 0; i < replay->runs.count && code == EXIT_FINE; i++) {
         code = replay_run(replay, i);
         /* What is to be said of a trace that was written in the meantime is known only now. */
         if (code == EXIT_FINE && follows && !nauha__follow_interrupted())
             warn_of_all(&replay->runs.list[i].opened, invocation);
     }
-    return code == EXIT_FINE
+    return code == EXIT_FINE && !replay->helps
                ? nauha__metrics_finish(replay->pipelines[replay->runs.count - 1], invocation)
                : code;
 }
 
-int nauha__run_replay(const struct invocation *invocation) {
-    struct replay replay = {.invocation = invocation};
+static int check_usage(const struct invocation *invocation, bool distributed) {
     if (!nauha__has(invocation, "metric"))
         return usage_without_metric(invocation->command);
-    if (!invocation->python && nauha__metrics_need_python(invocation))
-        return nauha__metrics_run_python(invocation);
+    if (distributed && nauha__metrics_need_python(invocation))
+        return nauha__usage(invocation->command, "metrics in Python run in one process");
+    if (distributed && nauha__has(invocation, "follow"))
+        return nauha__usage(invocation->command, "--follow is for one process");
+    if (distributed && nauha__has(invocation, "jobs"))
+        return nauha__usage(invocation->command,
+                            "--jobs is for one process; mpirun -n says how many there are");
+    return EXIT_FINE;
+}
+
+/* All that can be refused before anything is written. */
+static int prepare(struct replay *replay) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    int code = check_usage(replay->invocation, replay->distributed.processes != NULL);
+    if (code == EXIT_FINE)
+        code = nauha__runs_init(&replay->runs, replay->invocation);
+    for (size_t i = 0; i < replay->runs.count && code == EXIT_FINE; i++) {
+        const struct opened *opened = &replay->runs.list[i].opened;
+        if (nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err) != NAUHA_OK)
+            code = nauha__fail(&err);
+    }
+    if (code != EXIT_FINE)
+        return code;
+    replay->pipelines = calloc(replay->runs.count, sizeof *replay->pipelines);
+    if (replay->pipelines)
+        return EXIT_FINE;
+    fprintf(stderr, "nauha: out of memory\n");
+    return EXIT_FAILED;
+}
+
+int nauha__run_replay(const struct invocation *invocation) {
+    struct replay replay = {.invocation = invocation};
     const bool follows = nauha__has(invocation, "follow");
+    if (!invocation->python && !nauha__distributed_started() &&
+        nauha__metrics_need_python(invocation))
+        return nauha__metrics_run_python(invocation);
+    int code = nauha__distributed_begin(&replay.distributed);
+    if (code != EXIT_FINE)
+        return code;
+    replay.helps = replay.distributed.processes && replay.distributed.processes->rank > 0;
     if (follows)
         nauha__follow_begin();
-    int code = nauha__runs_init(&replay.runs, invocation);
-    if (code == EXIT_FINE) {
-        replay.pipelines = calloc(replay.runs.count, sizeof *replay.pipelines);
-        if (!replay.pipelines) {
-            fprintf(stderr, "nauha: out of memory\n");
-            code = EXIT_FAILED;
-        }
-    }
+    code = nauha__distributed_agree(&replay.distributed, prepare(&replay));
     if (code == EXIT_FINE)
         code = replay_runs(&replay);
     for (size_t i = replay.runs.count; replay.pipelines && i-- > 0;)
@@ -230,5 +271,6 @@ int nauha__run_replay(const struct invocation *invocation) {
     nauha__runs_fini(&replay.runs);
     if (follows)
         nauha__follow_end();
+    nauha__distributed_end(&replay.distributed);
     return code;
 }

@@ -69,7 +69,10 @@ const struct command nauha__commands[] = {
          "by rank. Traces of different trainings, or all traces of a directory, are replayed one "
          "training after the other; every row then ends with the name of its run, and a picture "
          "has "
-         "a line for each. With --follow, the messages of a recording that is going on come as it "
+         "a line for each. Under mpirun or srun, the processes share out the modules, and the "
+         "first "
+         "of them writes what one would. With --follow, the messages of a recording that is going "
+         "on come as it "
          "flushes "
          "them; the results are those of a replay after its end.",
      .examples =

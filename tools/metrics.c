@@ -140,6 +140,13 @@ enum nauha_status nauha__metrics_start(struct nauha_pipeline *pipeline,
     return status == NAUHA_OK ? nauha_pipeline_start(pipeline, err) : status;
 }
 
+enum nauha_status nauha__metrics_start_part(struct nauha_pipeline *pipeline,
+                                            const struct invocation *invocation,
+                                            struct nauha_error *err) {
+    enum nauha_status status = add_metrics(pipeline, invocation, err);
+    return status == NAUHA_OK ? nauha_pipeline_start(pipeline, err) : status;
+}
+
 static void print_line(void *context, const char *text) {
     (void)context;
     fprintf(stderr, "%s\n", text);

@@ -18,6 +18,11 @@ enum nauha_status nauha__metrics_start(struct nauha_pipeline *pipeline,
                                        const struct invocation *invocation, const char *directory,
                                        struct nauha_error *err);
 
+/* The same without sinks, in a process that does a part of another's work. */
+enum nauha_status nauha__metrics_start_part(struct nauha_pipeline *pipeline,
+                                            const struct invocation *invocation,
+                                            struct nauha_error *err);
+
 /* Whether a metric is one of Python's, "FILE.py:CLASS:...". */
 bool nauha__metrics_need_python(const struct invocation *invocation);
 

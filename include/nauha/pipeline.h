@@ -10,6 +10,7 @@
 
 #include "nauha/analyzer.h"
 #include "nauha/finding.h"
+#include "nauha/processes.h"
 #include "nauha/trace.h"
 
 #ifdef __cplusplus
@@ -31,6 +32,15 @@ NAUHA_API struct nauha_bus *nauha_pipeline_bus(struct nauha_pipeline *pipeline);
  * caller's thread, and what is published, its order, reports and errors are the same for any
  * number. Live, and while a trace is followed, there is one thread. */
 NAUHA_API void nauha_pipeline_set_workers(struct nauha_pipeline *pipeline, uint32_t workers);
+
+/* The same over several processes, in place of threads. Each of them opens the same traces, in the
+ * same order, on names of its own, makes a pipeline of the same metrics and replays it, with the
+ * same selection. Process 0 has the sinks and publishes everything, as one process would; in the
+ * others the call to replay does the work of their part and publishes nothing, and they are not
+ * finished. Where one process fails, so does the call in process 0, with its error. processes is
+ * borrowed until nauha_pipeline_free. */
+NAUHA_API void nauha_pipeline_set_processes(struct nauha_pipeline *pipeline,
+                                            const struct nauha_processes *processes);
 
 /* Adds an analyzer that SPECs may then name, besides those built in; borrowed until
  * nauha_pipeline_free. VERSION: another ABI, or larger than this one's. INVALID: too small, a

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -224,6 +225,7 @@ struct plan {
     size_t traces;
     const char *key, *value; /* of the selector; NULL: everything */
     bool strict;
+    const struct nauha_processes *processes;
 };
 
 static struct nauha_subscriber *show_all(struct nauha_pipeline *pipeline, struct shown *shown) {
@@ -246,8 +248,10 @@ static char *run(const struct plan *plan, uint32_t workers) {
     struct nauha_pipeline *pipeline = nauha_pipeline_new(names);
     struct nauha_selector *selector = nauha_selector_new();
     shown.file = open_memstream(&shown.text, &shown.size);
-    instances = calls_here = calls_elsewhere = 0;
-    main_thread = pthread_self();
+    if (!plan->processes) {
+        instances = calls_here = calls_elsewhere = 0;
+        main_thread = pthread_self();
+    }
     for (size_t i = 0; i < plan->traces; i++)
         ok(nauha_trace_open(paths[i], names, &traces[i], &err));
     if (plan->analyzer)
@@ -258,12 +262,13 @@ static char *run(const struct plan *plan, uint32_t workers) {
         ok(nauha_selector_set(selector, plan->key, plan->value, &err));
     nauha_bus_set_strict(nauha_pipeline_bus(pipeline), plan->strict);
     nauha_pipeline_set_workers(pipeline, workers);
+    nauha_pipeline_set_processes(pipeline, plan->processes);
     ok(nauha_pipeline_start(pipeline, &err));
     struct nauha_subscriber *subscriber = show_all(pipeline, &shown);
     struct nauha_error failure = NAUHA_ERROR_INIT;
     enum nauha_status status =
         nauha_pipeline_replay_ranks(pipeline, traces, plan->traces, selector, NULL, NULL, &failure);
-    if (status == NAUHA_OK)
+    if (status == NAUHA_OK && !(plan->processes && plan->processes->rank > 0))
         status = nauha_pipeline_finish(pipeline, &failure);
     if (status != NAUHA_OK)
         fprintf(shown.file, "error %d: %s\n", (int)status, failure.message);
@@ -314,9 +319,11 @@ static void test_the_same_rows_in_the_same_order(void **state) {
 
 static void test_selections(void **state) {
     (void)state;
-    free(same_for_all(&(struct plan){many, NULL, 2, "modules", "layer.1,layer.3", false}));
-    free(same_for_all(&(struct plan){many, NULL, 2, "steps", "3:9:2", false}));
-    free(same_for_all(&(struct plan){many, NULL, 2, "rank", "1", false}));
+    free(same_for_all(
+        &(struct plan){.specs = many, .traces = 2, .key = "modules", .value = "layer.1,layer.3"}));
+    free(
+        same_for_all(&(struct plan){.specs = many, .traces = 2, .key = "steps", .value = "3:9:2"}));
+    free(same_for_all(&(struct plan){.specs = many, .traces = 2, .key = "rank", .value = "1"}));
 }
 
 static void test_workers_compute(void **state) {
@@ -413,6 +420,120 @@ static void test_traces_that_cannot_be_opened_again(void **state) {
     nauha_names_free(names);
 }
 
+/* ---- processes: threads that share nothing but pipes ---- */
+
+#define PROCESSES 4u
+
+struct process {
+    struct nauha_processes processes;
+    int pipes[PROCESSES][2]; /* to process 0, by sender */
+    unsigned char *bytes[PROCESSES];
+    struct plan plan;
+    char *shown;
+};
+
+/* False: nobody reads any more. */
+static bool write_all(int file, const void *bytes, size_t size) {
+    for (const char *at = bytes; size > 0;) {
+        const ssize_t written = write(file, at, size);
+        if (written <= 0)
+            return false;
+        at += written;
+        size -= (size_t)written;
+    }
+    return true;
+}
+
+static void read_all(int file, void *bytes, size_t size) {
+    for (char *at = bytes; size > 0;) {
+        const ssize_t got = read(file, at, size);
+        assert_true(got > 0);
+        at += got;
+        size -= (size_t)got;
+    }
+}
+
+static enum nauha_status pipe_send(void *context, const void *bytes, size_t size,
+                                   struct nauha_error *error) {
+    struct process *process = context;
+    const int file = process->pipes[process->processes.rank][1];
+    return write_all(file, &size, sizeof size) && write_all(file, bytes, size)
+               ? NAUHA_OK
+               : nauha_error_set(error, NAUHA_IO, "process 0 has gone");
+}
+
+static enum nauha_status pipe_receive(void *context, uint32_t from, const unsigned char **bytes,
+                                      size_t *size, struct nauha_error *error) {
+    (void)error;
+    struct process *process = context;
+    read_all(process->pipes[from][0], size, sizeof *size);
+    free(process->bytes[from]);
+    process->bytes[from] = malloc(*size ? *size : 1);
+    read_all(process->pipes[from][0], process->bytes[from], *size);
+    *bytes = process->bytes[from];
+    return NAUHA_OK;
+}
+
+static void *run_process(void *context) {
+    struct process *process = context;
+    process->plan.processes = &process->processes;
+    process->shown = run(&process->plan, 1);
+    return NULL;
+}
+
+/* What process 0 of so many shows, the last of which may have a plan of its own. Caller frees. */
+static char *run_processes(const struct plan *plan, uint32_t count, const struct plan *last) {
+    struct process processes[PROCESSES] = {0};
+    pthread_t threads[PROCESSES];
+    int pipes[PROCESSES][2];
+    signal(SIGPIPE, SIG_IGN);
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(pipe(pipes[i]), 0);
+    for (uint32_t i = 0; i < count; i++) {
+        processes[i].processes =
+            (struct nauha_processes){i, count, &processes[i], pipe_send, pipe_receive};
+        memcpy(processes[i].pipes, pipes, sizeof pipes);
+        processes[i].plan = i == count - 1 ? *last : *plan;
+    }
+    for (uint32_t i = 1; i < count; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_process, &processes[i]), 0);
+    run_process(&processes[0]);
+    for (uint32_t i = 0; i < count; i++) /* whoever still sends is told that nobody reads */
+        close(pipes[i][0]);
+    for (uint32_t i = 1; i < count; i++) {
+        pthread_join(threads[i], NULL);
+        free(processes[i].shown);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        close(pipes[i][1]);
+        for (uint32_t j = 0; j < count; j++)
+            free(processes[i].bytes[j]);
+    }
+    return processes[0].shown;
+}
+
+static void test_processes(void **state) {
+    (void)state;
+    damage();
+    const struct plan plan = {.specs = many, .traces = 2};
+    char *alone = run(&plan, 1);
+    for (uint32_t count = 1; count <= PROCESSES; count++) {
+        char *together = run_processes(&plan, count, &plan);
+        assert_string_equal(together, alone);
+        free(together);
+    }
+    free(alone);
+}
+
+static void test_processes_that_do_not_agree(void **state) {
+    (void)state;
+    const struct plan plan = {.specs = (const char *const[]){"norm:weights", NULL}, .traces = 2};
+    const struct plan fewer = {.specs = plan.specs, .traces = 1};
+    char *text = run_processes(&plan, 3, &fewer);
+    assert_has(text, "process 2 does not replay the same traces and metrics as process 0");
+    free(text);
+}
+
 #define RUN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 static const struct CMUnitTest tests[] = {
     RUN(test_the_same_rows_in_the_same_order),
@@ -423,6 +544,8 @@ static const struct CMUnitTest tests[] = {
     RUN(test_damage),
     RUN(test_strict_bundles),
     RUN(test_traces_that_cannot_be_opened_again),
+    RUN(test_processes),
+    RUN(test_processes_that_do_not_agree),
 };
 
 UNIT_MAIN(tests)
