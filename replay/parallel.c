@@ -75,11 +75,49 @@ static bool choose_metrics(struct nauha__parallel *parallel) {
     return any;
 }
 
-/* Work is counted in bytes; a message costs something however small it is. */
+/* Bytes of a message as they are stored, about: its first chunk stands for the others. */
+static uint64_t stored_bytes(const struct nauha_message *message) {
+    const struct nauha_trace *trace = message->source->context;
+    const struct nauha__index_row *row = NULL;
+    if (message->info.bytes == 0 ||
+        nauha__index_get(trace->index, message->row, &row) != NAUHA__ROW_FAULT_NONE)
+        return 0;
+    const uint64_t each = nauha__chunks_elements(trace->chunks, row->stream);
+    const struct nauha__chunk *chunk =
+        each ? nauha__chunks_find(trace->chunks, row->stream, row->offset / each) : NULL;
+    return chunk ? (uint64_t)((double)message->info.bytes * chunk->stored /
+                              (double)trace->chunk_bytes)
+                 : 0;
+}
+
+static uint32_t count_takers(const struct nauha__parallel *parallel, uint32_t kind) {
+    const struct nauha_pipeline *pipeline = parallel->pipeline;
+    const char *name = nauha_names_kind(pipeline->names, kind);
+    uint32_t count = 0;
+    for (size_t i = 0; i < pipeline->metrics.count; i++) {
+        const struct nauha__spec *spec = pipeline->metrics.list[i]->spec;
+        for (size_t j = 0; parallel->shared[i] && j < spec->kind_count; j++)
+            count += strcmp(spec->kinds[j], name) == 0;
+    }
+    return count;
+}
+
+/* Measured with norms of trainings' tensors: a stored byte costs six times as much as a byte that a
+ * metric sees, and a message something however small it is. */
+static uint64_t work_of(const struct nauha_message *message, uint32_t takers) {
+    enum { MESSAGE_BYTES = 1024, STORED = 6 };
+    return STORED * stored_bytes(message) + takers * message->info.bytes + MESSAGE_BYTES;
+}
+
 static enum nauha_status count_work(struct nauha__parallel *parallel, struct nauha_error *err) {
-    enum { MESSAGE_BYTES = 1024 };
     const struct nauha__work *work = &parallel->work;
+    const uint32_t kinds = nauha_names_kinds(parallel->pipeline->names);
     struct nauha__merge *merge = NULL;
+    uint32_t *takers = calloc(kinds, sizeof *takers);
+    if (!takers)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    for (uint32_t kind = 0; kind < kinds; kind++)
+        takers[kind] = count_takers(parallel, kind);
     enum nauha_status status =
         nauha__merge_new(work->traces, work->trace_count, work->selector, &merge, err);
     for (uint32_t n = 0; n < SAMPLE && (status == NAUHA_OK || status == NAUHA_DAMAGED); n++) {
@@ -88,10 +126,12 @@ static enum nauha_status count_work(struct nauha__parallel *parallel, struct nau
         if (status != NAUHA_OK)
             continue;
         const struct nauha_message_info *info = nauha_message_info(message);
-        nauha__shares_count(parallel->shares, info->kind, info->module,
-                            info->bytes + MESSAGE_BYTES);
+        if (takers[info->kind] > 0)
+            nauha__shares_count(parallel->shares, info->kind, info->module,
+                                work_of(message, takers[info->kind]));
     }
     nauha__merge_free(merge);
+    free(takers);
     return status == NAUHA_NOMEM ? status : NAUHA_OK;
 }
 
@@ -115,6 +155,7 @@ static enum nauha_status refill(void *context, const unsigned char **bytes, size
 static enum nauha_status make_workers(struct nauha__parallel *parallel, struct nauha_error *err) {
     const struct nauha_processes *processes = parallel->pipeline->processes;
     enum nauha_status status = NAUHA_OK;
+    parallel->work.workers = processes ? 1 : parallel->part_count;
     for (uint32_t i = 0; i < parallel->part_count && status == NAUHA_OK; i++) {
         struct part *part = &parallel->parts[i];
         *part = (struct part){.processes = processes, .number = i};

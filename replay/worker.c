@@ -51,7 +51,7 @@ static enum nauha_status open_traces(struct nauha__worker *worker, struct nauha_
             nauha__index_rows(trace->index) != nauha__index_rows(worker->traces[i]->index))
             return nauha_error_set(err, NAUHA_IO, "trace \"%s\" has changed", trace->path);
         nauha__chunks_limit_cache(worker->traces[i]->chunks,
-                                  CACHES_BYTES / (work->pipeline->workers + 1) / work->trace_count);
+                                  CACHES_BYTES / (work->workers + 1) / work->trace_count);
     }
     return NAUHA_OK;
 }

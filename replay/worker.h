@@ -22,6 +22,7 @@ struct nauha__work {
     size_t trace_count;
     const struct nauha_selector *selector; /* what the pipeline walks over */
     const struct nauha__shares *shares;
+    uint32_t workers; /* in this process */
 };
 
 /* Opens the traces again and makes the metrics. The pipeline's trace handles are not in use
