@@ -195,6 +195,18 @@ class [[nodiscard]] TagScope {
     std::pair<uint32_t, bool> before_;
 };
 
+/* An evaluation that lasts until this ends; see Exporter::evaluation(). */
+class [[nodiscard]] EvaluationScope {
+  public:
+    EvaluationScope(std::shared_ptr<detail::Publisher> publisher, uint32_t tag, bool results_only)
+        : untouched_(publisher->root()), tag_(std::move(publisher), tag, results_only) {
+    }
+
+  private:
+    detail::Untouched untouched_;
+    TagScope tag_;
+};
+
 class Exporter {
   public:
     /* Records to a new trace at `path`; with an empty path nothing is stored and messages reach
@@ -295,12 +307,30 @@ class Exporter {
         publisher_->set_tag(publisher_->tag_number(name), results_only);
     }
 
+    /* The same for an evaluation that leaves the training as it was: while the scope lasts the
+     * model is in evaluation mode, without gradients and autocast; afterwards every module has its
+     * mode, every buffer its values, and the default random generators their states again. */
+    EvaluationScope evaluation(const std::string &name, bool results_only = false) {
+        return EvaluationScope(publisher_, publisher_->tag_number(name), results_only);
+    }
+
+    /* Has `run` called in such an evaluation as every n-th step begins, from the first on:
+     *
+     *     exporter.probe("svcca_testing", 100, [&] { net(x_test); });
+     *     exporter.probe("testing", 500, [&] { loss(net(x_test), y_test); }, true);
+     *
+     * The parameters and buffers are those that the step's `weights`, `biases` and `buffers` tell.
+     * Steps in which nothing of the pass is recorded are left out. Throws Error for n = 0 and for
+     * the tag "default". */
+    void probe(const std::string &name, uint64_t every, std::function<void()> run,
+               bool results_only = false);
+
     /* From now on step() ends steps, not the model's next run; for gradient accumulation and for
      * several models. Runs of a module within a step are told apart by their call number. */
     void step_by_hand() {
         publisher_->step_by_hand();
     }
-    /* Ends the open step: publishes its weights, biases, updates and buffers. */
+    /* Ends the open step: publishes its weights, biases and updates. */
     void step() {
         publisher_->end_step();
     }
@@ -376,6 +406,19 @@ inline Exporter::Exporter(const std::string &path, const Options &options, const
     check(nauha_recorder_open(path.empty() ? nullptr : path.c_str(), config.get(), &recorder,
                               &error));
     publisher_ = std::make_shared<detail::Publisher>(recorder, true);
+}
+
+inline void Exporter::probe(const std::string &name, uint64_t every, std::function<void()> run,
+                            bool results_only) {
+    nauha_error error = NAUHA_ERROR_INIT;
+    if (every == 0)
+        nauha_error_set(&error, NAUHA_INVALID, "probes every 0 steps: expected 1 or more");
+    const uint32_t tag = publisher_->tag_number(name);
+    if (every > 0 && tag == 0)
+        nauha_error_set(&error, NAUHA_INVALID, "\"%s\" cannot be the tag of probes", name.c_str());
+    if (error.code != NAUHA_OK)
+        throw Error(error);
+    publisher_->add_probe({tag, results_only, every, std::move(run)});
 }
 
 template <class T> Observed<T> Exporter::operator()(const std::shared_ptr<T> &module) {

@@ -21,6 +21,8 @@
 #include <vector>
 
 #include "nauha/recorder.h"
+#include "nauha/torch_probe.hpp"
+#include "nauha/torch_records.hpp"
 #include "nauha/torch_tensor.hpp"
 
 namespace nauha {
@@ -29,54 +31,6 @@ namespace nauha {
 using Notice = std::function<void(const std::string &)>;
 
 namespace detail {
-
-/* How often something happened in the open step, by tag. */
-class Counter {
-  public:
-    uint32_t next(uint64_t serial, uint32_t tag) {
-        if (serial != serial_)
-            counts_.clear();
-        serial_ = serial;
-        return counts_[tag]++;
-    }
-
-  private:
-    uint64_t serial_ = 0;
-    std::map<uint32_t, uint32_t> counts_;
-};
-
-/* A module that is published. */
-struct Record {
-    std::weak_ptr<torch::nn::Module> module;
-    const torch::nn::Module *address = nullptr;
-    std::string fallback; /* its name where it is not part of the model */
-    std::string class_name;
-    std::string name;
-    std::vector<uint32_t> other_ids; /* the same module under its further names */
-    uint32_t id = NAUHA_NONE;
-    bool named = false;
-    Counter calls;
-};
-
-struct Parameter {
-    torch::Tensor tensor;
-    uint32_t module = NAUHA_NONE;
-    uint32_t slot = 0;
-    bool bias = false;
-    bool hooked = false;
-    unsigned hook = 0;
-    uint64_t seen = 0; /* the walk that saw it last */
-    Counter calls;
-    std::set<std::pair<uint32_t, uint32_t>> aliases;
-};
-
-/* Whether and how one run of something is published. */
-struct Moment {
-    bool on = false;
-    uint32_t tag = 0;
-    uint32_t call = 0;
-    uint64_t serial = 0;
-};
 
 class Publisher : public std::enable_shared_from_this<Publisher> {
   public:
@@ -160,7 +114,6 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
             return;
         step_open_ = false;
         use_tag(0);
-        publish_buffers();
         const auto &values = collect();
         nauha_error error = NAUHA_ERROR_INIT;
         check(nauha_recorder_end_step(recorder_, values.data(), values.size(), &error), error);
@@ -179,18 +132,22 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
         check(nauha_recorder_epoch_finished(recorder_, &error), error);
     }
 
-    /* One run of the model begins: in training mode without a tag, with a step of its own. */
+    void add_probe(Probe probe) {
+        Lock lock(mutex_);
+        probes_.push_back(std::move(probe));
+    }
+
+    /* One run of the model begins: in training mode without a tag, with a step of its own, and
+     * with the probes that are due in it. */
     Moment begin_pass(bool training) {
+        if (begin_step_of_pass(training))
+            run_probes();
         Lock lock(mutex_);
         Moment pass;
         if (recorder_) {
             name_modules();
             pass.tag = tag_;
             pass.on = tag_ != 0 || training;
-            if (tag_ == 0 && training && !(step_open_ && by_hand_)) {
-                end_step();
-                begin_step();
-            }
             pass.serial = serial_;
             if (pass.on)
                 pass.call = runs_.next(serial_, pass.tag);
@@ -483,7 +440,55 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
         nauha_error error = NAUHA_ERROR_INIT;
         check(nauha_recorder_begin_step(recorder_, values.data(), values.size(), &error), error);
         step_open_ = true;
+        publish_buffers();
         hook_parameters();
+    }
+
+    /* Whether the run that begins is the first of a step. */
+    bool begin_step_of_pass(bool training) {
+        Lock lock(mutex_);
+        if (!recorder_ || tag_ != 0 || !training || (step_open_ && by_hand_))
+            return false;
+        name_modules();
+        end_step();
+        begin_step();
+        return true;
+    }
+
+    /* Whether anything of a pass with this tag is wanted in the step that is open. */
+    bool wants_pass(const Probe &probe) {
+        Moment pass;
+        pass.on = true;
+        pass.tag = probe.tag;
+        for (const uint32_t kind :
+             {NAUHA_KIND_NETWORK_OUTPUT, NAUHA_KIND_INPUT_LABELS, NAUHA_KIND_LOSS})
+            if (wants(kind, NAUHA_NONE, pass))
+                return true;
+        if (probe.results_only)
+            return false;
+        for (const auto &record : records_)
+            for (const uint32_t kind : {NAUHA_KIND_ACTIVATIONS, NAUHA_KIND_INPUTS})
+                if (record->id != NAUHA_NONE && wants(kind, record->id, pass))
+                    return true;
+        return wants(NAUHA_KIND_INPUT_DATA, NAUHA_NONE, pass);
+    }
+
+    /* What a probe throws is told, and the training goes on. */
+    void run_probes() {
+        for (size_t i = 0; i < probes_.size(); i++) {
+            const Probe probe = probes_[i];
+            if (nauha_recorder_global_step(recorder_) % probe.every != 0 || !wants_pass(probe))
+                continue;
+            const auto before = set_tag(probe.tag, probe.results_only);
+            try {
+                const Untouched untouched(root_);
+                probe.run();
+            } catch (const std::exception &error) {
+                const std::string text = error.what();
+                tell("a probe failed: " + text.substr(0, text.find('\n')));
+            }
+            set_tag(before.first, before.second);
+        }
     }
 
     /* The parameters as they are now, each under its first name. Walked anew every time: a
@@ -609,6 +614,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
     uint64_t serial_ = 0; /* counts the steps begun */
     int depth_ = 0;       /* runs of the model that are going on */
     Moment pass_;         /* the latest run of the model */
+    std::vector<Probe> probes_;
     Counter runs_;
     Counter losses_;
     uint32_t tag_ = 0;

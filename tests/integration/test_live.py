@@ -64,8 +64,8 @@ class Live(unittest.TestCase):
 
     def test_order_inside_a_step(self):
         rank = {kind: i for i, kinds in enumerate((
-            ["epoch_started"], ["batch_started"], ["input_data"], ["activations"], ["network_output"], ["input_labels"],
-            ["loss"], ["layer_gradients", "weight_gradients", "bias_gradients"], ["buffers"], ["weights", "biases"],
+            ["epoch_started"], ["batch_started"], ["buffers"], ["input_data"], ["activations"], ["network_output"], ["input_labels"],
+            ["loss"], ["layer_gradients", "weight_gradients", "bias_gradients"], ["weights", "biases"],
             ["weight_updates", "bias_updates"], ["batch_finished"], ["epoch_finished"])) for kind in kinds}
         self.assertEqual([m.seq for m in self.trace.messages], list(range(len(self.trace.messages))))
         for step in range(12):

@@ -70,12 +70,12 @@ class Values(Case):
         exporter.epoch_finished()
         kinds = [m.kind for m in self.trace().messages if m.step == 0]
         groups = [kind for i, kind in enumerate(kinds) if i == 0 or kinds[i - 1] != kind]
-        self.assertEqual(groups[:7], ["epoch_started", "batch_started", "input_data", "activations", "network_output",
-                                      "input_labels", "loss"])
+        self.assertEqual(groups[:8], ["epoch_started", "batch_started", "buffers", "input_data", "activations",
+                                      "network_output", "input_labels", "loss"])
         backward = {"layer_gradients", "weight_gradients", "bias_gradients"}
-        end = groups.index("buffers")
-        self.assertEqual(set(groups[7:end]), backward)
-        self.assertEqual(set(groups[end + 1:-1]), {"weights", "biases", "weight_updates", "bias_updates"})
+        end = groups.index("weights")
+        self.assertEqual(set(groups[8:end]), backward)
+        self.assertEqual(set(groups[end:-1]), {"weights", "biases", "weight_updates", "bias_updates"})
         self.assertEqual(groups[-1], "batch_finished")
 
     def test_every_type_and_layout_is_exact(self):
@@ -348,8 +348,8 @@ class Models(Case):
         expected = []
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         for batch in batches(3, 3, 3):
-            train(model, [batch], optimizer)
             expected.append({name: buffer.clone() for name, buffer in model[1].named_buffers()})
+            train(model, [batch], optimizer)
         trace = self.trace()
         for step, buffers in enumerate(expected):
             for name, buffer in buffers.items():

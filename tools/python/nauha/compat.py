@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What differs between the versions of PyTorch this package serves, 1.13 to 2.13."""
+import contextlib
 import functools
 import threading
 import types
@@ -105,3 +106,33 @@ def _watched_step(original):
 
     step.nauha_watches = True
     return step
+
+
+def _autocasts():
+    """(whether it is on, what sets that) for each kind of device."""
+    try:
+        return [(torch.is_autocast_enabled(device), functools.partial(torch.set_autocast_enabled, device))
+                for device in ("cpu", "cuda", "xpu")]
+    except TypeError:  # before torch 2.4
+        return [(torch.is_autocast_cpu_enabled(), torch.set_autocast_cpu_enabled),
+                (torch.is_autocast_enabled(), torch.set_autocast_enabled)]
+
+
+@contextlib.contextmanager
+def autocast_off():
+    """Its cache too, or casts of weights that were made without gradients would be taken by the training's forward."""
+    before = [*_autocasts(), (torch.is_autocast_cache_enabled(), torch.set_autocast_cache_enabled)]
+    try:
+        for _, switch in before:
+            switch(False)
+        yield
+    finally:
+        for on, switch in before:
+            switch(on)
+
+
+def compiled_off():
+    """Runs what torch.compile made as it was before: a batch of another size would have it compiled anew, and the
+    training would go on with other kernels."""
+    set_stance = getattr(getattr(torch, "compiler", None), "set_stance", None)
+    return set_stance("force_eager") if set_stance else contextlib.nullcontext()

@@ -20,6 +20,7 @@ goes wrong while it runs is told once and never raised.
 Threads: any; backward passes and replicas run in PyTorch's own.
 """
 import atexit
+import contextlib
 import functools
 import multiprocessing.util
 import os
@@ -28,7 +29,7 @@ import weakref
 
 import torch
 
-from nauha import compat, hooks, native
+from nauha import compat, hooks, native, probes
 from nauha.native import NONE
 from nauha.observer import Observer
 from nauha.publisher import Publisher
@@ -118,6 +119,7 @@ class Exporter:
         a module or a function of (output, labels). Returns it; a function must be called as returned."""
         if isinstance(function, torch.nn.Module):
             self.observer.placed.on_module(function, after=hooks.LossRan(self.observer))
+            self.observer.loss_function = function
             return function
         ran = hooks.LossRan(self.observer)
 
@@ -127,6 +129,7 @@ class Exporter:
             ran(None, args + tuple(kwargs.values()), loss)
             return loss
 
+        self.observer.loss_function = observed
         return observed
 
     def set_optimizer(self, *optimizers):
@@ -200,7 +203,7 @@ class Exporter:
     # ---- how the training goes ----
 
     def step(self):
-        """Ends the open step: publishes its buffers, weights, biases and updates."""
+        """Ends the open step: publishes its weights, biases and updates."""
         with self.publisher.lock:
             self.observer.guarded(self.observer.end_step)
 
@@ -237,6 +240,49 @@ class Exporter:
 
         results_only: only network_output, input_labels and loss."""
         return _Tagged(self.publisher, self.publisher.tag_number(name), results_only)
+
+    @contextlib.contextmanager
+    def evaluation(self, name="testing", results_only=False):
+        """A scope for an evaluation that leaves the training as it was: runs of the models are published under this
+        tag; the models are in evaluation mode, without gradients and autocast, and not compiled. Afterwards every
+        module has its mode and its buffers again, and the random generators of torch, Python and NumPy their states:
+
+            with exporter.evaluation("testing", results_only=True):
+                for x, y in test_loader:
+                    loss_function(model(x), y)
+        """
+        with self.tag(name, results_only), probes.untouched(self.observer.evaluated()):
+            yield
+
+    def probe(self, name, inputs, labels=None, *, every, results_only=False):
+        """Has the model run in such an evaluation as every n-th step begins, from the first on:
+
+            exporter.probe("svcca_testing", x_test[:500], every=100)
+            exporter.probe("testing", x_test, y_test, every=500, results_only=True)
+            exporter.probe("testing", lambda: evaluate(model, test_loader), every=500)
+
+        inputs: a tensor, a tuple of what the model takes, or a function that does it all. labels: with them the loss
+        function that set_loss() was given runs as well. The parameters and buffers are those that the step's weights,
+        biases and buffers tell. Steps in which nothing of it is recorded are left out; what it raises is told once.
+        Raises Error for a wrong tag or number."""
+        tag = self.publisher.tag_number(name)
+        if tag == 0:
+            raise native.Error(f'"{name}" cannot be the tag of probes', native.Status.INVALID)
+        if every < 1:
+            raise native.Error(f"probes every {every} steps: expected 1 or more", native.Status.INVALID)
+        run = inputs if callable(inputs) and not isinstance(inputs, torch.Tensor) else functools.partial(
+            self._run, inputs if isinstance(inputs, tuple) else (inputs,), labels)
+        self.observer.add_probe(probes.Probe(tag, every, run, results_only))
+
+    def _run(self, inputs, labels):
+        output = self.observer.first_model()(*inputs)
+        if labels is None:
+            return
+        if self.observer.loss_function is not None:
+            self.observer.loss_function(output, labels)
+        else:
+            with self.publisher.lock:
+                self.observer.labelled(output if isinstance(output, torch.Tensor) else None, labels)
 
     # ---- messages of one's own ----
 

@@ -7,7 +7,7 @@ import weakref
 
 import torch
 
-from nauha import compat, hooks, native, tensors
+from nauha import compat, hooks, native, probes, tensors
 from nauha.native import KINDS, NONE
 from nauha.publisher import Counter
 from nauha.registry import WRAPPERS, Registry, is_compiled, unwrapped
@@ -40,6 +40,11 @@ class Observer:
         self.publisher = publisher
         self.is_open = True
         self.latest_on = False  # whether the latest run of a model is recorded
+        self.evaluation_tag = 0  # of evaluations that were found, not told; 0: they are not recorded
+        self._latest_evaluates = False  # whether the latest run of a model was one
+        self.loss_function = None  # what set_loss() returned
+        self._probes = []
+        self._observed = []  # (weak model, weak module whose run is seen)
         self.registry = Registry(publisher.names, publisher.slot, publisher.tell, self._alias)
         self.placed = hooks.Placed()
         self._modules = []  # (weak module, record): those whose runs are seen
@@ -79,6 +84,7 @@ class Observer:
                 self.registry.add_root(root(), name)
             record = self.registry.find(root())
             self.placed.on_module(observed, hooks.ModelEnters(self, root))
+            self._observed.append((root, weakref.ref(observed)))
             if record:
                 self._see(observed, record)
         if record:
@@ -185,21 +191,73 @@ class Observer:
                 self.publisher.tell(f"an optimizer made no step in {PATIENCE} steps of another one; it is not waited "
                                     "for any more to end a step")
 
+    # ---- evaluations ----
+
+    def models(self):
+        """Those there are, unwrapped."""
+        return [model for model in (weak() for weak, _ in self.registry.roots) if model is not None]
+
+    def evaluated(self):
+        """What an evaluation puts in evaluation mode."""
+        return self.models() + [part for part in (self.loss_function,) if isinstance(part, torch.nn.Module)]
+
+    def first_model(self):
+        """What is called to run the (first) model, as it was given last; None where it is gone."""
+        return next((observed() for weak, observed in reversed(self._observed) if weak == self._first_root), None)
+
+    def add_probe(self, probe):
+        with self.publisher.lock:
+            self._probes.append(probe)
+
+    def evaluates(self):
+        """Whether what happens belongs to an evaluation that is recorded although nobody told of it."""
+        return self.evaluation_tag != 0 and self._latest_evaluates and not torch.is_grad_enabled()
+
+    def _due_probes(self):
+        publisher = self.publisher
+        due = [probe for probe in self._probes if publisher.active and probe.is_due(publisher.serial - 1)
+               and probe.is_wanted(publisher, self.registry.records.values())]
+        if due and not probes.has_values(self.models()):
+            publisher.tell("probes wait for the model's lazy modules to have run once")
+            return []
+        return due
+
+    def _run_probe(self, probe):
+        """What it raises is told, and the training goes on."""
+        publisher = self.publisher
+        before = publisher.tag, publisher.results_only
+        publisher.tag, publisher.results_only = probe.tag, probe.results_only
+        try:
+            with probes.untouched(self.evaluated()):
+                probe.run()
+        except Exception as error:
+            publisher.tell(f"a probe failed: {type(error).__name__}: {str(error).split(chr(10))[0]}")
+        finally:
+            publisher.tag, publisher.results_only = before
+
     # ---- steps ----
 
     def model_enters(self, weak_root, args, kwargs):
         publisher = self.publisher
+        due = []
         with publisher.lock:
             tag = publisher.tag
             self.latest_on = tag != 0 or (weak_root().training and torch.is_grad_enabled())
+            self._latest_evaluates = not weak_root().training and not torch.is_grad_enabled()
             if not self.latest_on:
                 return
             if not tag:
                 if self._begins_step(weak_root):
                     self._stop_if_told()
                     self._begin_step()
+                    due = self._due_probes()
                 if all(weak_root() is not held for held in self._held):
                     self._held.append(weak_root())
+        for probe in due:
+            self._run_probe(probe)
+        with publisher.lock:
+            if due:
+                self.latest_on, self._latest_evaluates = True, False
             if publisher.active and not (tag and publisher.results_only):
                 publisher.publish_all(KINDS["input_data"], NONE, self._runs.next(publisher.serial, tag), tag,
                                       tensors.each_argument(args, kwargs))
@@ -225,19 +283,17 @@ class Observer:
         if not publisher.active:
             publisher.begin_step([])
             return
-        if publisher.step_open:
-            self._publish_buffers()
         before = self._parameters()
         self._held = []
         values = self._parameters()
         if len(values) != len(before):  # a model is gone: it has an end to its step, and no part in the next
             publisher.end_step(before)
         publisher.begin_step(values)
+        self._publish_buffers()
         self._hook_parameters(values)
 
     def end_step(self):
         if self.is_open and self.publisher.step_open:
-            self._publish_buffers()
             self.publisher.end_step(self._parameters() if self.publisher.active else [])
             self._held = []
 
@@ -364,7 +420,7 @@ class Observer:
     def labelled(self, output, labels):
         """Publishes network_output and input_labels; returns the call, None where nothing is recorded. Lock held."""
         publisher = self.publisher
-        tag = publisher.tag
+        tag = self._tag()
         if not tag and not (publisher.step_open and self.latest_on):
             return None
         call = self._losses.next(publisher.serial, tag)
@@ -375,4 +431,8 @@ class Observer:
 
     def loss(self, loss, call):
         """Lock held."""
-        self.publisher.publish_all(KINDS["loss"], NONE, call, self.publisher.tag, tensors.each_tensor(loss))
+        self.publisher.publish_all(KINDS["loss"], NONE, call, self._tag(), tensors.each_tensor(loss))
+
+    def _tag(self):
+        """Of what belongs to no module."""
+        return self.publisher.tag or (self.evaluation_tag if self.evaluates() else 0)

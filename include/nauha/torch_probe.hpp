@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* Behind nauha/torch.hpp: evaluations that leave a training as it was. Not for direct use.
+ *
+ * Threads: the training thread.
+ */
+#ifndef NAUHA_TORCH_PROBE_HPP
+#define NAUHA_TORCH_PROBE_HPP
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/autocast_mode.h>
+#include <torch/torch.h>
+
+namespace nauha {
+namespace detail {
+
+/* The states of the random generators that a model draws from unless it is given one. */
+class RandomStates {
+  public:
+    RandomStates() {
+        keep(at::detail::getDefaultCPUGenerator());
+        if (torch::cuda::is_available())
+            for (size_t i = 0; i < torch::cuda::device_count(); i++)
+                keep(at::globalContext().defaultGenerator(
+                    at::Device(at::kCUDA, static_cast<at::DeviceIndex>(i))));
+    }
+    ~RandomStates() {
+        for (auto &entry : states_) {
+            const std::lock_guard<std::mutex> lock(entry.first.mutex());
+            entry.first.set_state(entry.second);
+        }
+    }
+    RandomStates(const RandomStates &) = delete;
+    RandomStates &operator=(const RandomStates &) = delete;
+
+  private:
+    void keep(at::Generator generator) {
+        const std::lock_guard<std::mutex> lock(generator.mutex());
+        states_.emplace_back(generator, generator.get_state());
+    }
+
+    std::vector<std::pair<at::Generator, torch::Tensor>> states_;
+};
+
+/* Autocast off: and its cache, or casts of the weights that were made without gradients would be
+ * taken by the training's forward. */
+class NoAutocast {
+  public:
+    NoAutocast() : cache_(at::autocast::is_autocast_cache_enabled()) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+        gpu_ = at::autocast::is_autocast_enabled(at::kCUDA);
+        cpu_ = at::autocast::is_autocast_enabled(at::kCPU);
+#else
+        gpu_ = at::autocast::is_enabled();
+        cpu_ = at::autocast::is_cpu_enabled();
+#endif
+        set(false, false, false);
+    }
+    ~NoAutocast() {
+        set(gpu_, cpu_, cache_);
+    }
+    NoAutocast(const NoAutocast &) = delete;
+    NoAutocast &operator=(const NoAutocast &) = delete;
+
+  private:
+    static void set(bool gpu, bool cpu, bool cache) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+        at::autocast::set_autocast_enabled(at::kCUDA, gpu);
+        at::autocast::set_autocast_enabled(at::kCPU, cpu);
+#else
+        at::autocast::set_enabled(gpu);
+        at::autocast::set_cpu_enabled(cpu);
+#endif
+        at::autocast::set_autocast_cache_enabled(cache);
+    }
+
+    bool gpu_, cpu_, cache_;
+};
+
+/* While this lasts a model is in evaluation mode, without gradients and autocast; when it ends,
+ * every module has its mode, every buffer its values, and the random generators their states
+ * again. */
+class Untouched {
+  public:
+    explicit Untouched(const std::shared_ptr<torch::nn::Module> &model) {
+        if (!model)
+            return;
+        collect(model);
+        for (const auto &buffer : model->buffers())
+            if (buffer.defined() && !buffer.is_inference())
+                buffers_.push_back({buffer, buffer.clone(), buffer._version()});
+        model->eval();
+    }
+    ~Untouched() {
+        for (auto &kept : buffers_)
+            if (kept.buffer._version() != kept.version)
+                kept.buffer.copy_(kept.values);
+        for (auto mode = modes_.rbegin(); mode != modes_.rend(); ++mode)
+            mode->first->train(mode->second);
+    }
+    Untouched(const Untouched &) = delete;
+    Untouched &operator=(const Untouched &) = delete;
+
+  private:
+    struct Kept {
+        torch::Tensor buffer, values;
+        int64_t version;
+    };
+
+    /* Modules come behind what is in them: train() sets that too, so it is set again later. */
+    void collect(const std::shared_ptr<torch::nn::Module> &module) {
+        if (!seen_.insert(module.get()).second)
+            return;
+        for (const auto &child : module->children())
+            collect(child);
+        modes_.emplace_back(module, module->is_training());
+    }
+
+    RandomStates random_;
+    NoAutocast no_autocast_;
+    torch::NoGradGuard no_grad_;
+    std::vector<std::pair<std::shared_ptr<torch::nn::Module>, bool>> modes_;
+    std::set<const torch::nn::Module *> seen_;
+    std::vector<Kept> buffers_;
+};
+
+/* What runs as every n-th step begins. */
+struct Probe {
+    uint32_t tag;
+    bool results_only;
+    uint64_t every;
+    std::function<void()> run;
+};
+
+} // namespace detail
+} // namespace nauha
+#endif

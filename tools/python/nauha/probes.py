@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""Evaluations that leave a training as it was, and those that run by themselves every so many steps.
+
+Threads: the training's.
+"""
+import contextlib
+import random
+import sys
+
+import torch
+
+from nauha import compat
+from nauha.native import KINDS, NONE
+
+RESULTS = [KINDS[kind] for kind in ("network_output", "input_labels", "loss")]
+
+
+@contextlib.contextmanager
+def untouched(models):
+    """The models are in evaluation mode, without gradients and autocast. Afterwards every module has its mode and its
+    buffers again, and the random generators of torch, Python and NumPy their states."""
+    modules = {module: module.training for model in models for module in model.modules()}
+    buffers = [(module, name, buffer, buffer.clone(), _version(buffer)) for module in modules
+               for name, buffer in module._buffers.items() if buffer is not None and buffer.device.type != "meta"]
+    restore_random = _random_states()
+    try:
+        for module in modules:
+            module.training = False  # train() may be more than that: LoRA's merges weights
+        with torch.no_grad(), compat.autocast_off(), compat.compiled_off():
+            yield
+    finally:
+        restore_random()
+        for module, training in modules.items():
+            module.training = training
+        with torch.no_grad():
+            for module, name, buffer, values, version in buffers:
+                module._buffers[name] = buffer
+                if version is None or _version(buffer) != version:
+                    buffer.copy_(values)
+
+
+def _version(tensor):
+    return None if tensor.is_inference() else tensor._version
+
+
+def _random_states():
+    """Keeps the states of the random generators; returns what sets them again."""
+    setters = [(torch.set_rng_state, torch.get_rng_state()), (random.setstate, random.getstate())]
+    for name in ("cuda", "xpu"):
+        device = getattr(torch, name, None)
+        if device is not None and device.is_available() and device.is_initialized():
+            setters.append((device.set_rng_state_all, device.get_rng_state_all()))
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        setters.append((numpy.random.set_state, numpy.random.get_state()))
+
+    def restore():
+        for setter, state in setters:
+            setter(state)
+
+    return restore
+
+
+class Probe:
+    """What runs as every n-th step begins."""
+
+    def __init__(self, tag, every, run, results_only):
+        self.tag = tag
+        self.every = every
+        self.run = run
+        self.results_only = results_only
+
+    def is_due(self, step):
+        return step % self.every == 0
+
+    def is_wanted(self, publisher, records):
+        """Whether anything of it is recorded in the step that is open."""
+        kinds = RESULTS if self.results_only else RESULTS + [KINDS["input_data"]]
+        if any(publisher.wanted(kind, NONE, self.tag) for kind in kinds):
+            return True
+        return not self.results_only and any(publisher.wanted(KINDS[kind], record.id, self.tag) for record in records
+                                             for kind in ("activations", "inputs") if record.id != NONE)
+
+
+def has_values(models):
+    """Lazy modules get theirs in the first run, which has to be the training's."""
+    return not any(compat.is_lazy(tensor) for model in models for module in model.modules()
+                   for tensor in [*module._parameters.values(), *module._buffers.values()] if tensor is not None)
