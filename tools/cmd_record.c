@@ -40,6 +40,9 @@ static const struct nauha_option record_table[] = {
     {"estimate", 0, "STEPS", NULL,
      "instead of recording: say what it would cost, from the first STEPS steps, and end the "
      "program after them"},
+    {"evaluation", 0, "TAG", NULL,
+     "record the program's own evaluations under this tag, as in testing: outputs, labels and "
+     "losses of what runs in evaluation mode without gradients"},
 };
 OPTION_GROUP(record_options, "Output", record_table);
 
@@ -137,6 +140,19 @@ static void end_after(cJSON *settings, cJSON *options, uint64_t steps) {
     cJSON_AddNumberToObject(settings, "estimate", (double)steps);
 }
 
+static int check_evaluation(const struct invocation *invocation, cJSON *settings) {
+    const char *tag = nauha__get(invocation, "evaluation", NULL);
+    if (tag && (!*tag || strlen(tag) > NAUHA_NAME_MAX || strcmp(tag, "default") == 0))
+        return nauha__usage(
+            invocation->command,
+            "\"%.40s\" is not a value of \"evaluation\": expected a word of 1 to %u "
+            "characters other than \"default\"",
+            tag, NAUHA_NAME_MAX);
+    if (tag)
+        cJSON_AddStringToObject(settings, "evaluation", tag);
+    return EXIT_FINE;
+}
+
 static void add_command(const struct invocation *invocation, cJSON *settings) {
     char command[8192] = "";
     for (size_t i = 0; i < invocation->argument_count; i++) {
@@ -159,6 +175,8 @@ static int set_environment(const struct invocation *invocation, const char *stat
         code = check_step(invocation, settings);
     if (code == EXIT_FINE)
         code = add_rules(invocation, settings);
+    if (code == EXIT_FINE)
+        code = check_evaluation(invocation, settings);
     if (code == EXIT_FINE)
         code = resolve_output(trace, output);
     if (code == EXIT_FINE && !nauha__python_directory(package, sizeof package))

@@ -38,6 +38,13 @@ static const struct nauha_option table[] = {
     {"exponential-decay", 0, "X", "1", "what the learning rate is multiplied by after each epoch"},
     {"test-every", 0, "N", "1",
      "epochs between passes over the test set, published under the tag \"testing\", 0 for none"},
+    {"test-steps", 0, "N", "0",
+     "steps between further passes over the test set, each as its step begins, 0 for none"},
+    {"probe-every", 0, "N", "0",
+     "steps between probes: a batch of the test set is run as the step begins, and published with "
+     "its activations under a tag of its own; 0 for none"},
+    {"probe-samples", 0, "N", "256", "images of a probe, the first of the test set"},
+    {"probe-tag", 0, "TAG", "svcca_testing", "the tag of probes"},
     {"seed", 's', "N", "0", "seed of the initial weights, the order of images and dropout"},
 };
 
@@ -103,6 +110,17 @@ static enum nauha_status parse_directory(struct nauha_train_options *options, co
     return NAUHA_OK;
 }
 
+static enum nauha_status parse_tag(struct nauha_train_options *options, const char *value,
+                                   struct nauha_error *err) {
+    if (!*value || strlen(value) > NAUHA_NAME_MAX || strcmp(value, "default") == 0)
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "\"%.40s\" is not a value of \"probe-tag\": expected a word of 1 to "
+                               "%u characters other than \"default\"",
+                               value, NAUHA_NAME_MAX);
+    memcpy(options->probe_tag, value, strlen(value) + 1);
+    return NAUHA_OK;
+}
+
 static enum nauha_status unknown_key(const char *key, struct nauha_error *err) {
     char list[256] = "";
     for (size_t i = 0; i < COUNT(table); i++) {
@@ -143,6 +161,14 @@ enum nauha_status nauha_train_options_set(struct nauha_train_options *options, c
         status = parse_positive(key, value, &options->exponential_decay, err);
     } else if (strcmp(key, "test-every") == 0) {
         status = parse_count(key, value, 0, 1000000, &options->test_every, err);
+    } else if (strcmp(key, "test-steps") == 0) {
+        status = parse_count(key, value, 0, UINT64_MAX, &options->test_steps, err);
+    } else if (strcmp(key, "probe-every") == 0) {
+        status = parse_count(key, value, 0, UINT64_MAX, &options->probe_every, err);
+    } else if (strcmp(key, "probe-samples") == 0) {
+        status = parse_count(key, value, 1, 1000000, &options->probe_samples, err);
+    } else if (strcmp(key, "probe-tag") == 0) {
+        status = parse_tag(options, value, err);
     } else if (strcmp(key, "seed") == 0) {
         status = parse_count(key, value, 0, UINT64_MAX, &options->seed, err);
     } else {

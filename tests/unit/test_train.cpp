@@ -80,7 +80,7 @@ void test_options(void **) {
     expect_refused("colour", "blue", NAUHA_UNKNOWN,
                    "unknown training option \"colour\": expected one of model, dataset, data-dir, "
                    "batch-size, epochs, max-steps, optimizer, learning-rate, exponential-decay, "
-                   "test-every, seed");
+                   "test-every, test-steps, probe-every, probe-samples, probe-tag, seed");
 }
 
 /* ---- networks ---- */

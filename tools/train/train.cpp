@@ -5,6 +5,7 @@
 #include <exception>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <optional>
 
 #include "nauha/torch.hpp"
@@ -89,7 +90,7 @@ class Training {
   public:
     Training(const nauha_train_options &options, nauha_train_result &result)
         : options_(options), result_(result), training_set_(options, Part::training) {
-        if (options.test_every)
+        if (options.test_every || options.test_steps || options.probe_every)
             test_set_ = std::make_unique<Batches>(options, Part::test);
         torch::manual_seed(options.seed);
         const Images &images = training_set_.images();
@@ -140,6 +141,21 @@ class Training {
         net_.emplace(exporter_->set_model(model_));
         exporter_->add_modules(model_);
         loss_.emplace(exporter_->set_loss(&cross_entropy));
+        if (options_.test_steps)
+            exporter_->probe(
+                "testing", options_.test_steps, [this] { run_test_set(); }, true);
+        if (options_.probe_every)
+            exporter_->probe(options_.probe_tag, options_.probe_every, [this] {
+                const size_t n = std::min<size_t>(options_.probe_samples, test_set_->count());
+                const auto [input, target] = test_set_->get(in_order(n), 0, n);
+                loss(forward(input), target);
+            });
+    }
+
+    static std::vector<int64_t> in_order(size_t count) {
+        std::vector<int64_t> order(count);
+        std::iota(order.begin(), order.end(), int64_t(0));
+        return order;
     }
 
     Tensor forward(const Tensor &input) {
@@ -173,7 +189,7 @@ class Training {
         result_.accuracy = static_cast<double>(correct) / static_cast<double>(order.size());
         for (auto &group : optimizer_->param_groups())
             group.options().set_lr(group.options().get_lr() * options_.exponential_decay);
-        if (test_set_ && (epoch + 1) % options_.test_every == 0)
+        if (options_.test_every && (epoch + 1) % options_.test_every == 0)
             test();
     }
 
@@ -199,9 +215,14 @@ class Training {
         if (exporter_)
             exporter_->set_tag("testing", /*results_only=*/true);
         model_->eval();
-        std::vector<int64_t> order(test_set_->count());
-        for (size_t i = 0; i < order.size(); i++)
-            order[i] = static_cast<int64_t>(i);
+        run_test_set();
+        model_->train();
+        if (exporter_)
+            exporter_->set_tag("default");
+    }
+
+    void run_test_set() {
+        const auto order = in_order(test_set_->count());
         int64_t correct = 0;
         size_t first = 0;
         while (first < order.size() && !(options_.stop && *options_.stop)) {
@@ -212,9 +233,6 @@ class Training {
             correct += count_correct(output, target);
             first += n;
         }
-        model_->train();
-        if (exporter_)
-            exporter_->set_tag("default");
         if (first == order.size())
             result_.test_accuracy =
                 static_cast<double>(correct) / static_cast<double>(order.size());

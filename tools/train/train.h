@@ -67,8 +67,12 @@ struct nauha_train_options {
     char data_dir[4096]; /* "": the dataset's default */
     uint64_t batch_size;
     uint64_t epochs;
-    uint64_t max_steps;  /* 0: no limit */
-    uint64_t test_every; /* epochs between test passes, 0: none */
+    uint64_t max_steps;   /* 0: no limit */
+    uint64_t test_every;  /* epochs between test passes, 0: none */
+    uint64_t test_steps;  /* steps between further ones, 0: none */
+    uint64_t probe_every; /* steps between probes, 0: none */
+    uint64_t probe_samples;
+    char probe_tag[128];
     uint64_t seed;
     double learning_rate;
     double exponential_decay; /* the learning rate is multiplied by it after each epoch */

@@ -192,6 +192,8 @@ class AutoRecorder:
         rules, stop_on = settings.get("rules", []), settings.get("stop_on", [])
         if rules or stop_on:
             self.exporter.subscribe(rules=rules, stop_on=stop_on)
+        if settings.get("evaluation"):
+            self.exporter.observer.evaluation_tag = self.exporter.publisher.tag_number(settings["evaluation"])
 
     def _settle(self):
         """The first backward pass: this is a training, and the trace gets its name."""
@@ -294,27 +296,43 @@ class AutoRecorder:
 
         @functools.wraps(function)
         def watched(*args, **kwargs):
+            call = None
             if recorder.exporter is not None and not compat.is_traced():
                 output = args[0] if args else kwargs.get(parameters[0])
                 labels = args[position] if len(args) > position else kwargs.get(parameters[position])
-                recorder._labelled(output, labels)
-            return function(*args, **kwargs)
+                call = recorder._labelled(output, labels)
+            loss = function(*args, **kwargs)
+            if call is not None:
+                recorder._evaluated(loss, call)
+            return loss
 
         watched.__nauha_original__ = function  # for TorchScript, see _hide_from_scripting
         return watched
 
     def _labelled(self, output, labels):
+        """Returns the call, None where nothing is recorded."""
         exporter = self.exporter
-        if not exporter.publisher.active or compat.in_backward():
-            return
-        if not isinstance(output, torch.Tensor) or not (output.requires_grad or exporter.publisher.tag):
-            return
+        if not exporter.publisher.active or compat.in_backward() or not isinstance(output, torch.Tensor):
+            return None
+        evaluates = exporter.observer.evaluates()
+        if not (output.requires_grad or exporter.publisher.tag or evaluates):
+            return None
         try:
             with exporter.publisher.lock:
-                self._labelled_in = exporter.publisher.serial
-                exporter.observer.labelled(output, labels if isinstance(labels, torch.Tensor) else None)
+                if not evaluates:
+                    self._labelled_in = exporter.publisher.serial
+                return exporter.observer.labelled(output, labels if isinstance(labels, torch.Tensor) else None)
         except Exception as error:
             exporter.observer.trouble(error)
+            return None
+
+    def _evaluated(self, loss, call):
+        """In a training the loss is what backward() is called on."""
+        exporter = self.exporter
+        if exporter is None or not exporter.observer.evaluates():
+            return
+        with exporter.publisher.lock:
+            exporter.observer.guarded(exporter.observer.loss, loss, call)
 
     def _watch_backward(self):
         recorder, backward, grad = self, torch.autograd.backward, torch.autograd.grad
