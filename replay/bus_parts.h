@@ -85,7 +85,7 @@ struct nauha_subscription {
     char **kinds;
     size_t count;
     char *tag;
-    uint64_t subsample;
+    uint64_t subsample, every;
     bool synchronized;
     /* from here on: set by nauha_bus_subscribe */
     struct nauha_subscriber *subscriber;

@@ -359,6 +359,8 @@ static enum nauha_status subscribe(struct nauha__metric *metric, const char *con
     enum nauha_status status = nauha_subscription_set_tag(subscription, tag, err);
     if (status == NAUHA_OK)
         status = nauha_subscription_set_subsample(subscription, metric->spec->subsample, err);
+    if (status == NAUHA_OK)
+        status = nauha_subscription_set_every(subscription, metric->spec->every, err);
     if (status != NAUHA_OK)
         nauha_subscription_free(subscription);
     else

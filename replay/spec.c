@@ -12,12 +12,14 @@
 
 #define MAX_WORDS 256u
 
-enum common_key { KEY_SUBSAMPLE, KEY_TAG, KEY_YLIMS, KEY_LOG, KEY_COUNT };
+enum common_key { KEY_SUBSAMPLE, KEY_EVERY, KEY_TAG, KEY_YLIMS, KEY_LOG, KEY_COUNT };
 
 /* ylims and log have no fallback of their own: the metric's plot configuration is theirs. */
 static const struct nauha_analyzer_parameter common_keys[KEY_COUNT] = {
     [KEY_SUBSAMPLE] = {"subsample", NAUHA_PARAMETER_INTEGER, "1", 1, 9007199254740992.0,
                        "only every N-th message of each module and kind"},
+    [KEY_EVERY] = {"every", NAUHA_PARAMETER_INTEGER, "1", 1, 9007199254740992.0,
+                   "only steps whose number is a multiple of N"},
     [KEY_TAG] = {"tag", NAUHA_PARAMETER_TEXT, "default", 0, 0,
                  "messages with this tag: default is training"},
     [KEY_YLIMS] = {"ylims", NAUHA_PARAMETER_RANGE, ":", 0, 0,
@@ -199,6 +201,9 @@ static void set_common(struct nauha__spec *spec, size_t key, const union nauha_v
     switch ((enum common_key)key) {
     case KEY_SUBSAMPLE:
         spec->subsample = (uint64_t)value->integer;
+        break;
+    case KEY_EVERY:
+        spec->every = (uint64_t)value->integer;
         break;
     case KEY_TAG:
         spec->tag = value->text;
@@ -428,7 +433,7 @@ enum nauha_status nauha__spec_parse(const char *text, const struct nauha_analyze
         nauha__spec_free(spec);
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
     }
-    spec->subsample = 1;
+    spec->subsample = spec->every = 1;
     spec->tag = common_keys[KEY_TAG].fallback;
     spec->y_low = spec->y_high = NAN;
     spec->log = -1;

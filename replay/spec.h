@@ -16,7 +16,7 @@ struct nauha__spec {
     union nauha_value *values; /* in the order of the analyzer's parameters */
     /* The keys every metric takes. An analyzer that has one of these names in its own table
      * gives it another fallback. */
-    uint64_t subsample;
+    uint64_t subsample, every;
     const char *tag;
     bool has_ylims;
     double y_low, y_high; /* NaN: automatic */

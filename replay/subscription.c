@@ -15,7 +15,7 @@ struct nauha_subscription *nauha_subscription_new(const char *const *kinds, size
     struct nauha_subscription *subscription = calloc(1, sizeof *subscription);
     if (!subscription)
         return NULL;
-    subscription->subsample = 1;
+    subscription->subsample = subscription->every = 1;
     subscription->tag = strdup("default");
     subscription->kinds = calloc(count ? count : 1, sizeof *subscription->kinds);
     if (!subscription->tag || !subscription->kinds) {
@@ -60,6 +60,14 @@ enum nauha_status nauha_subscription_set_subsample(struct nauha_subscription *su
     if (n == 0)
         return nauha_error_set(err, NAUHA_INVALID, "subsample is 0, and counts from 1");
     subscription->subsample = n;
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha_subscription_set_every(struct nauha_subscription *subscription, uint64_t n,
+                                               struct nauha_error *err) {
+    if (n == 0)
+        return nauha_error_set(err, NAUHA_INVALID, "every is 0, and counts from 1");
+    subscription->every = n;
     return NAUHA_OK;
 }
 
@@ -166,7 +174,8 @@ enum nauha_status nauha__subscription_take(struct nauha_bus *bus,
                                            struct nauha_subscription *subscription, size_t position,
                                            struct nauha_message *message, struct nauha__kept **kept,
                                            struct nauha_error *err) {
-    if (message->info.tag != subscription->tag_id)
+    if (message->info.tag != subscription->tag_id ||
+        message->info.global_step % subscription->every != 0)
         return NAUHA_OK;
     if (subscription->synchronized || subscription->subsample > 1) {
         struct nauha__key *key = key_of(subscription, &message->info, err);

@@ -78,6 +78,9 @@ NAUHA_API struct nauha_subscription *nauha_subscription_new(const char *const *k
 NAUHA_API void nauha_subscription_free(struct nauha_subscription *subscription);
 NAUHA_API enum nauha_status nauha_subscription_set_tag(struct nauha_subscription *subscription,
                                                        const char *tag, struct nauha_error *err);
+/* Only messages of steps whose number is a multiple of n; n >= 1. */
+NAUHA_API enum nauha_status nauha_subscription_set_every(struct nauha_subscription *subscription,
+                                                         uint64_t n, struct nauha_error *err);
 /* Only every n-th message of each key (tag, module, slot, call, rank) and kind, from the first;
  * n >= 1. */
 NAUHA_API enum nauha_status

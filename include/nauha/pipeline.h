@@ -58,8 +58,8 @@ NAUHA_API const struct nauha_analyzer *
 nauha_pipeline_analyzer(const struct nauha_pipeline *pipeline, size_t position);
 
 /* Adds the metric of a SPEC. Besides the analyzer's own, every metric takes the keys subsample=N,
- * tag=T, ylims=LOW:HIGH and log=0|1. UNKNOWN: no such metric or key, listing those there are;
- * INVALID: kinds or values that do not fit, saying what does. Kinds are looked up when the
+ * every=N, tag=T, ylims=LOW:HIGH and log=0|1. UNKNOWN: no such metric or key, listing those there
+ * are; INVALID: kinds or values that do not fit, saying what does. Kinds are looked up when the
  * pipeline starts, so the order of metrics that feed on each other does not matter. */
 NAUHA_API enum nauha_status nauha_pipeline_add_metric(struct nauha_pipeline *pipeline,
                                                       const char *spec, struct nauha_error *err);

@@ -246,7 +246,7 @@ static void test_common_keys_have_help(void **state) {
     (void)state;
     size_t count = 0;
     const struct nauha_analyzer_parameter *keys = nauha__spec_common_keys(&count);
-    assert_int_equal(count, 4);
+    assert_int_equal(count, 5);
     for (size_t i = 0; i < count; i++)
         assert_true(strlen(keys[i].help) > 0 && keys[i].fallback);
 }
