@@ -16,6 +16,7 @@ _HOME = {
     "replay": "metrics",
     "Bundle": "metrics",
     "Subscriber": "metrics",
+    "callback": "metrics",
 }
 
 __all__ = list(_HOME)

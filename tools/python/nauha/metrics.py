@@ -61,7 +61,8 @@ class Subscriber:
     """Override compute(). A number that it returns is published: under `topic` in the constructor, else
     under KIND_NAME, NAME being the class's in lower case with underscores (kinds of a bundle are joined).
 
-    kinds: one kind or several. tag: which messages. subsample: only every n-th of each module and kind.
+    kinds: one kind or several. tag: which messages. subsample: only every n-th of each module and kind. every:
+    only steps whose number is a multiple of n.
     synchronized: all kinds of one module and step come as one Bundle; so by default where there are
     several. ylims: (low, high) of plots; log: a logarithmic axis. title, ylabel: for plots.
 
@@ -70,10 +71,11 @@ class Subscriber:
     """
 
     def __init__(self, kinds, tag="default", subsample=1, synchronized=None, ylims=None, log=None, topic=None,
-                 title=None, ylabel=None):
+                 title=None, ylabel=None, every=1):
         self.kinds = kinds.split(",") if isinstance(kinds, str) else list(kinds)
         self.tag = tag
         self.subsample = subsample
+        self.every = every
         self.synchronized = len(self.kinds) > 1 if synchronized is None else synchronized
         self.ylims = ylims
         self.log = log
@@ -127,7 +129,7 @@ class Subscriber:
         """For a pipeline: what makes just this subscriber, and the SPEC that names it."""
         name = f"{type(self).__name__}.{position}"
         analyzer = _Analyzer(name, lambda kinds, values: self, self.kinds, self.synchronized, [], type(self).__name__)
-        analyzer.spec = f"{name}:tag={self.tag}:subsample={self.subsample}"
+        analyzer.spec = f"{name}:tag={self.tag}:subsample={self.subsample}:every={self.every}"
         return analyzer
 
     def _call(self, function, number, stamps, *values):
@@ -165,6 +167,26 @@ class Subscriber:
             native.call(host.contents.register_topic, host, name.encode(), SCOPES.index(scope), FORMS.index(form),
                         ctypes.byref(plot), ctypes.byref(number))
             self._numbers[name] = number.value
+
+
+class _Callback(Subscriber):
+    """See callback()."""
+
+    def __init__(self, function, kinds, **options):
+        super().__init__(kinds, **options)
+        self.function = function
+
+    def compute(self, message):
+        self.function(message)
+
+    def _register(self, host):
+        self._host = host  # it publishes nothing
+
+
+def callback(function, kinds, tag="default", subsample=1, every=1, synchronized=None):
+    """A subscriber that hands messages to a function: function(message), or with several kinds function(bundle).
+    What it returns is ignored; what it raises ends the run. For replay() and Exporter.subscribe()."""
+    return _Callback(function, kinds, tag=tag, subsample=subsample, every=every, synchronized=synchronized)
 
 
 class _Analyzer:
@@ -255,7 +277,8 @@ def _parameters_of(cls):
 
 
 def load_class(path, name):
-    """A Subscriber's class out of a file, whose folder is where it may import from. Raises Error."""
+    """A Subscriber's class out of a file, whose folder is where it may import from; for a function, one that calls
+    it. Raises Error."""
     path = pathlib.Path(path).resolve()
     if not path.exists():
         raise Error(f'cannot open "{path}": No such file or directory', Status.IO)
@@ -265,12 +288,23 @@ def load_class(path, name):
     sys.modules.setdefault(path.stem, module)
     spec.loader.exec_module(module)
     cls = getattr(module, name, None)
+    if inspect.isfunction(cls):
+        return _class_calling(cls)
     if not (isinstance(cls, type) and issubclass(cls, Subscriber)):
         there = sorted(key for key, value in vars(module).items()
                        if isinstance(value, type) and issubclass(value, Subscriber) and value is not Subscriber)
         raise Error(f'"{path.name}" has no subscriber "{name}"; there are: {", ".join(there) or "none"}',
                     Status.UNKNOWN)
     return cls
+
+
+def _class_calling(function):
+    class Calling(_Callback):
+        def __init__(self, kinds, **options):
+            super().__init__(function, kinds, **options)
+
+    Calling.__doc__ = function.__doc__
+    return Calling
 
 
 def analyzer_of_spec(spec):
