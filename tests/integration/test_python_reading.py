@@ -77,13 +77,14 @@ class Reading(Case):
                 with self.assertRaisesRegex(nauha.Error, "not recorded, its hash only"):
                     other.tensor
         self.assertEqual(count, 132)
+        hashes = [message.hash for message in hashed.messages() if message.dtype]
+        hashed.close()
         # With HDF5 alone: the halves stand where the offsets of elements do.
         reference = h5trace.Trace(self.dir / "hashed.h5")
         self.addCleanup(reference.file.close)
         rows = [row for row in reference.file["index"][...] if row["flags"] & 1]
         self.assertEqual({(row["flags"], row["stream"]) for row in rows}, {(5, 65535)})
-        self.assertEqual([int(row["base"]) << 64 | int(row["offset"]) for row in rows],
-                         [m.hash for m in hashed.messages() if m.dtype])
+        self.assertEqual([int(row["base"]) << 64 | int(row["offset"]) for row in rows], hashes)
 
     def test_info(self):
         info = self.trace.info
