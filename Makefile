@@ -185,6 +185,7 @@ run-bench: all $(BENCH_BIN)
 	    $$python -c 'import torch' 2>/dev/null || continue; \
 	    echo "== bench_python"; $$python tests/bench/bench_python.py || exit 1; \
 	    case $$python in build/venv/*) $$python -m pip install -q hdf5plugin tensorboard || true; \
+	        tools/install-smdebug.sh $$python build/smdebug || true; \
 	        echo "== bench_recorder"; $$python tests/bench/bench_recorder.py || exit 1;; esac; done
 
 bench-replay: deps ## measure replay, beside h5py and torch.load

@@ -25,10 +25,17 @@ from torch import nn
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools/python"))
 
+# Packages too old for the environment that the others live in; see tools/install-smdebug.sh.
+SMDEBUG = pathlib.Path(__file__).resolve().parents[2] / "build/smdebug"
 PARAMETERS = "weights,biases,weight_updates,bias_updates,weight_gradients,bias_gradients,network_output,input_labels,loss"
+WEIGHTS = "weights,biases,weight_updates,bias_updates"
+# Temporal coding, in runs as long as they can be.
+TIME = {"codec": "zstd,temporal", "flush": "60"}
 OURS = {"paused": {}, "zstd": {"codec": "zstd"}, "lz4": {"codec": "lz4"}, "none": {"codec": "none"},
-        "parameters": {"kinds": PARAMETERS}}
-OTHERS = {"torch.save": "torch", "h5py": "h5py", "h5py gzip": "h5py", "h5py bitshuffle": "hdf5plugin", "tensorboard": "tensorboard"}
+        "parameters": {"kinds": PARAMETERS}, "parameters, time": {"kinds": PARAMETERS, **TIME},
+        "weights": {"kinds": WEIGHTS}, "weights, time": {"kinds": WEIGHTS, **TIME}}
+OTHERS = {"torch.save": "torch", "h5py": "h5py", "h5py gzip": "h5py", "h5py bitshuffle": "hdf5plugin", "tensorboard": "tensorboard",
+          "smdebug": "smdebug"}
 STEPS = {"alexnetmini": 100, "resnet": 8, "transformer": 8}
 
 
@@ -61,7 +68,8 @@ def resnet(width=32):
             outputs = width << stage
             layers.append(Block(channels, outputs, 2 if stage and not block else 1))
             channels = outputs
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10)), torch.randn(32, 3, 32, 32)
+    # So many samples that a step publishes some 115 MB.
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10)), torch.randn(10, 3, 32, 32)
 
 
 class Last(nn.Module):
@@ -140,6 +148,18 @@ def writer_of(kind, folder):
     return write, file.close
 
 
+def debug(net, loss_function, folder):
+    """Amazon's hook on the net, which saves every tensor of every step; returns what closes it."""
+    os.environ["SMDEBUG_LOG_LEVEL"] = "off"  # it logs to standard output
+    sys.path.insert(0, str(SMDEBUG))
+    import smdebug.pytorch
+    hook = smdebug.pytorch.Hook(out_dir=str(folder / "smdebug"), save_all=True,
+                                save_config=smdebug.pytorch.SaveConfig(save_interval=1))
+    hook.register_module(net)
+    hook.register_loss(loss_function)
+    return hook.close
+
+
 # ---- one variant, in a process of its own ----
 
 def run(model, variant, steps, folder):
@@ -156,6 +176,8 @@ def run(model, variant, steps, folder):
         exporter.add_modules(net)
         exporter.set_loss(loss_function)
         exporter.pause(variant == "paused")
+    elif variant == "smdebug":
+        close = debug(net, loss_function, folder)
     elif variant != "bare":
         write, close = writer_of(variant, folder)
         collected = Collected(net, write)
@@ -181,7 +203,7 @@ def run(model, variant, steps, folder):
     return {"step": (time.perf_counter() - began) / steps, "median": statistics.median(times[2:]), "thread": thread,
             "cpu": (now.ru_utime - used.ru_utime + now.ru_stime - used.ru_stime) / steps,
             "memory": now.ru_maxrss / 1024, "messages": stats.get("messages", 0),
-            "published": stats.get("bytes_published", 0), "stored": sum(f.stat().st_size for f in folder.iterdir())}
+            "published": stats.get("bytes_published", 0), "stored": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())}
 
 
 def measure(model, variant, steps, parent):
@@ -192,6 +214,8 @@ def measure(model, variant, steps, parent):
 
 
 def installed(package):
+    if package == "smdebug":
+        return SMDEBUG.is_dir()
     return importlib.util.find_spec(package) is not None
 
 
