@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT / "tools/python"))
 import nauha  # noqa: E402
 
 STEPS = 5
+torch.set_num_threads(1)  # the same order of summation every time
 
 
 class ScaledGradient(torch.autograd.Function):
