@@ -39,14 +39,19 @@ static bool show_and_wait(void *context, bool waiting, uint64_t done, uint64_t t
 }
 
 static int usage_without_metric(const struct command *command) {
-    size_t count;
+    size_t count, bytes;
     const struct nauha_analyzer *const *analyzers = nauha_builtin_analyzers(&count);
-    char names[512] = "";
-    for (size_t i = 0; i < count; i++) {
-        size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", analyzers[i]->name);
+    char *names = NULL;
+    FILE *list = open_memstream(&names, &bytes);
+    for (size_t i = 0; list && i < count; i++) {
+        if (!(analyzers[i]->flags & NAUHA_ANALYZER_RULE))
+            fprintf(list, "%s%s", i ? ", " : "", analyzers[i]->name);
     }
-    return nauha__usage(command, "replay needs --metric SPEC; metrics: %s", names);
+    const bool listed = list && fclose(list) == 0;
+    const int code = nauha__usage(command, "replay needs --metric SPEC; metrics: %s",
+                                  listed ? names : "see nauha analyzers");
+    free(names);
+    return code;
 }
 
 /* "nauha: run.h5: lost in the recording: 12 activations (buffer full), 3.1 MB; 1 loss (...), 4 B"
