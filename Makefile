@@ -35,6 +35,7 @@ ANALYZERS_SRC := $(wildcard analyzers/*.c)
 LINALG_SRC := $(wildcard analyzers/linalg/*.c)
 TOOLS_SRC := $(wildcard tools/*.c)
 TRAIN_SRC := $(wildcard tools/train/*.cpp)
+MODEL_SRC := $(wildcard tools/model/*.cpp)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_TORCH_SRC := $(wildcard tests/unit/test_*.cpp)
 # Libraries to preload, and programs.
@@ -50,6 +51,7 @@ ANALYZERS_OBJ := $(call obj,$(ANALYZERS_SRC))
 LINALG_OBJ := $(call obj,$(LINALG_SRC))
 TOOLS_OBJ := $(call obj,$(TOOLS_SRC))
 TRAIN_OBJ := $(call obj,$(TRAIN_SRC))
+MODEL_OBJ := $(call obj,$(MODEL_SRC) tools/train/datasets.cpp tools/train/models.cpp)
 LIBRARY_OBJ := $(CORE_OBJ) $(RECORDER_OBJ) $(REPLAY_OBJ) $(ANALYZERS_OBJ)
 
 UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT_SRC))
@@ -62,6 +64,7 @@ FUZZ_BIN := $(patsubst %.c,build/fuzz/%,$(FUZZ_SRC))
 
 PROGRAM := $(OUT)/nauha
 TRAIN := $(OUT)/nauha_train.so
+MODEL := $(OUT)/nauha_model.so
 MPI := $(OUT)/nauha_mpi.so
 # What needs OpenBLAS, loaded by the metrics that do.
 LINALG := $(OUT)/nauha_linalg.so
@@ -136,7 +139,7 @@ HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5
 .PHONY: all demo test torture power-loss bench bench-replay deps install man clean help force check check-layers check-headers \
     check-format check-size
 
-all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) linalg $(if $(TORCH_FOUND),$(TRAIN)) $(if $(MPI_FOUND),$(MPI)) ## build everything
+all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) linalg $(if $(TORCH_FOUND),$(TRAIN) $(MODEL)) $(if $(MPI_FOUND),$(MPI)) ## build everything
 
 .PHONY: linalg
 linalg: $(if $(OPENBLAS_LIBS),$(LINALG)) # what the Python package asks for
@@ -249,7 +252,7 @@ install: all ## DESTDIR= PREFIX=
 	install -m 644 $(wildcard tools/python/nauha/*.py) $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha
 	install -m 644 $(wildcard tools/python/nauha/hook/*.py) $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha/hook
 	$(if $(OPENBLAS_LIBS),install -m 644 $(LINALG) $(DESTDIR)$(PREFIX)/lib/nauha)
-	$(if $(TORCH_FOUND),install -m 644 $(TRAIN) $(DESTDIR)$(PREFIX)/lib/nauha)
+	$(if $(TORCH_FOUND),install -m 644 $(TRAIN) $(MODEL) $(DESTDIR)$(PREFIX)/lib/nauha)
 	$(if $(MPI_FOUND),install -m 644 $(MPI) $(DESTDIR)$(PREFIX)/lib/nauha)
 	install -m 644 $(H5_PLUGINS) $(DESTDIR)$(PREFIX)/lib/nauha/hdf5-plugins
 	install -m 644 $(wildcard include/nauha/*.h include/nauha/*.hpp) $(DESTDIR)$(PREFIX)/include/nauha
@@ -274,6 +277,12 @@ $(B)/tests/unit/%.cpp.o: tests/unit/%.cpp $(FLAGS_FILE)
 	@echo "  CXX  $<"
 	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) -O0 -g0 -MMD -MP -c $< -o $@
 
+# What is slow there is in libtorch.
+$(B)/tools/model/%.cpp.o: tools/model/%.cpp $(FLAGS_FILE)
+	@mkdir -p $(@D)
+	@echo "  CXX  $<"
+	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) -O1 -MMD -MP -c $< -o $@
+
 $(B)/%.cpp.o: %.cpp $(FLAGS_FILE)
 	@mkdir -p $(@D)
 	@echo "  CXX  $<"
@@ -292,6 +301,10 @@ $(LINALG_OBJ): CPPFLAGS += $(OPENBLAS_CFLAGS)
 $(LINALG): $(LINALG_OBJ)
 	@echo "  LINK $@"
 	@$(CC) $(LDFLAGS) -shared $^ -o $@ $(OPENBLAS_LIBS) -lm
+
+$(MODEL): $(MODEL_OBJ)
+	@echo "  LINK $@"
+	@$(CXX) $(LDFLAGS) -shared $^ -o $@ $(TORCH_LIBS) -lz
 
 $(call obj,$(MPI_SRC)): CPPFLAGS += $(MPI_CFLAGS)
 $(MPI): $(call obj,$(MPI_SRC))

@@ -32,6 +32,7 @@
     X(loss)                                                                                        \
     X(train_accuracy)                                                                              \
     X(test_accuracy)                                                                               \
+    X(hessian_eig)                                                                                 \
     X(message_mean)
 
 #define RULES(X)                                                                                   \

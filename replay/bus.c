@@ -340,6 +340,46 @@ enum nauha_status nauha__bus_pass(struct nauha_bus *bus, const struct nauha_mess
     return status;
 }
 
+bool nauha_bus_takes(const struct nauha_bus *bus, uint32_t kind, uint32_t tag,
+                     uint64_t global_step) {
+    const struct nauha__topic *topic = find_topic(bus, kind);
+    for (size_t i = 0; topic && i < topic->taker_count; i++) {
+        const struct nauha_subscription *subscription = topic->takers[i].subscription;
+        if (subscription->tag_id == tag && global_step % subscription->every == 0)
+            return true;
+    }
+    return false;
+}
+
+enum nauha_status nauha_bus_publish_tensor(struct nauha_bus *bus,
+                                           const struct nauha_message_info *stamps,
+                                           const struct nauha_tensor *tensor,
+                                           struct nauha_error *err) {
+    size_t count = 0;
+    enum nauha_status status = check_publication(bus, stamps->kind, err);
+    if (status != NAUHA_OK)
+        return status;
+    if (nauha_names_kind_form(bus->names, stamps->kind) == NAUHA_FORM_EVENT)
+        return nauha_error_set(err, NAUHA_INVALID, "topic \"%s\" does not hold tensors",
+                               nauha_names_kind(bus->names, stamps->kind));
+    status = nauha_tensor_count(tensor, &count, err);
+    if (status != NAUHA_OK)
+        return nauha_error_wrap(err, status, "topic \"%s\"",
+                                nauha_names_kind(bus->names, stamps->kind));
+    struct nauha_message message = {.info = *stamps, .data = tensor->data};
+    struct nauha_message_info *info = &message.info;
+    info->seq = bus->published++;
+    info->has_tensor = true;
+    info->dtype = tensor->dtype;
+    nauha__message_resolve(info, bus->names, NAUHA_NONE);
+    info->ndim = tensor->ndim;
+    info->shape = tensor->ndim > 0 ? tensor->shape : info->shape;
+    info->bytes = (uint64_t)count * nauha_dtype_size(tensor->dtype);
+    status = nauha_bus_publish(bus, &message, err);
+    nauha__message_fini(&message);
+    return status;
+}
+
 /* A message of this bus's own, on the stack of the publisher: `data` is an array of doubles. */
 static enum nauha_status publish_own(struct nauha_bus *bus, uint32_t kind, enum nauha_form form,
                                      const struct nauha_message_info *stamps, const double *data,

@@ -40,7 +40,8 @@ static bool delivers(const struct nauha_pipeline *pipeline, uint32_t kind) {
 
 static enum nauha_status publish(struct nauha_pipeline *pipeline, struct nauha_message *message,
                                  struct nauha_error *err) {
-    if (!delivers(pipeline, nauha_message_info(message)->kind))
+    const struct nauha_message_info *info = nauha_message_info(message);
+    if (!delivers(pipeline, info->kind) || (pipeline->recomputed && info->tag != 0))
         return NAUHA_OK;
     enum nauha_status status = nauha_bus_publish(pipeline->bus, message, err);
     if (status != NAUHA_OK)
@@ -232,7 +233,7 @@ static enum nauha_status feed(struct feeding *feeding, struct nauha_trace *const
     if (status != NAUHA_OK)
         return status;
     status = select_messages(feeding, traces, count, err);
-    if (status == NAUHA_OK && !feeding->follow)
+    if (status == NAUHA_OK && !feeding->follow && !pipeline->recomputed)
         status = nauha__parallel_begin(pipeline, traces, count, feeding->narrowed,
                                        &feeding->parallel, err);
     if (status == NAUHA_OK && is_helper(feeding))

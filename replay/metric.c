@@ -187,6 +187,16 @@ static enum nauha_status host_finding(const struct nauha_host *host,
                                meaning, err);
 }
 
+static const void *host_service(const struct nauha_host *host, const char *name) {
+    const struct nauha__metric *metric = host->context;
+    const struct nauha__services *services = &metric->all->services;
+    for (size_t i = 0; i < services->count; i++) {
+        if (strcmp(services->list[i].name, name) == 0)
+            return services->list[i].service;
+    }
+    return NULL;
+}
+
 static const struct nauha_host host_template = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_host),
@@ -206,6 +216,7 @@ static const struct nauha_host host_template = {
     .subscribe = host_subscribe,
     .finding = host_finding,
     .stats_of = nauha_message_stats_of,
+    .service = host_service,
 };
 
 /* ---- the metric as a subscriber ---- */

@@ -50,12 +50,23 @@ struct nauha__metric {
     struct nauha__parallel *elsewhere;
 };
 
+/* What is offered to analyzers by name; see nauha_pipeline_offer. */
+#define NAUHA__SERVICES_MAX 4u
+struct nauha__services {
+    size_t count;
+    struct {
+        const char *name;
+        const void *service;
+    } list[NAUHA__SERVICES_MAX];
+};
+
 /* The metrics of a pipeline, in the order they were added. */
 struct nauha__metrics {
     struct nauha__metric **list;
     size_t count;
     bool written; /* there are sinks, which name files after series */
     struct nauha__findings findings;
+    struct nauha__services services;
 };
 
 /* spec is consumed, also on failure. NOMEM. */

@@ -226,6 +226,29 @@ enum nauha_status nauha_pipeline_add_sink(struct nauha_pipeline *pipeline, const
     return nauha_error_set(err, NAUHA_UNKNOWN, "no sink \"%s\"; sinks: %s", name, list.text);
 }
 
+enum nauha_status nauha_pipeline_offer(struct nauha_pipeline *pipeline, const char *name,
+                                       const void *service, struct nauha_error *err) {
+    struct nauha__services *services = &pipeline->metrics.services;
+    enum nauha_status status =
+        nauha__pipeline_check(pipeline, NAUHA__BUILDING, "offer a service", err);
+    if (status != NAUHA_OK)
+        return status;
+    for (size_t i = 0; i < services->count; i++) {
+        if (strcmp(services->list[i].name, name) == 0)
+            return nauha_error_set(err, NAUHA_INVALID, "there is a service \"%s\" already", name);
+    }
+    if (services->count == NAUHA__SERVICES_MAX)
+        return nauha_error_set(err, NAUHA_LIMIT, "no more than %u services can be offered",
+                               NAUHA__SERVICES_MAX);
+    services->list[services->count].name = name;
+    services->list[services->count++].service = service;
+    return NAUHA_OK;
+}
+
+void nauha_pipeline_set_recomputed(struct nauha_pipeline *pipeline, bool recomputed) {
+    pipeline->recomputed = recomputed;
+}
+
 /* ---- several runs ---- */
 
 enum nauha_status nauha_pipeline_set_run(struct nauha_pipeline *pipeline, const char *name,

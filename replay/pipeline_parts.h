@@ -34,6 +34,7 @@ struct nauha_pipeline {
     enum nauha__state state;
     const struct nauha_processes *processes; /* NULL: there is one */
     uint32_t workers;                        /* threads that compute at replay; 1: the caller's */
+    bool recomputed; /* messages with other tags than "default" come from elsewhere */
 };
 
 /* STATE, naming what cannot be done, unless the pipeline is in that state. */

@@ -9,6 +9,7 @@
 #include "tools/distributed.h"
 #include "tools/follow.h"
 #include "tools/metrics.h"
+#include "tools/replayed_model.h"
 #include "tools/runs.h"
 #include "tools/terminal.h"
 
@@ -136,6 +137,7 @@ struct replay {
     const struct invocation *invocation;
     struct runs runs;
     struct nauha_pipeline **pipelines;
+    struct replayed_model model; /* of the only run */
     struct distributed distributed;
     bool helps; /* another process writes and speaks */
 };
@@ -175,6 +177,8 @@ static int make_pipeline(struct replay *replay, size_t which, struct nauha_error
     int code = choose_workers(pipeline, invocation);
     if (code == EXIT_FINE && which > 0)
         code = follow_on(replay, which, err);
+    if (code == EXIT_FINE)
+        code = nauha__replayed_model_init(&replay->model, invocation, run->opened.trace, pipeline);
     if (code != EXIT_FINE)
         return code;
     const enum nauha_status status =
@@ -217,6 +221,8 @@ static int replay_runs(struct replay *replay) {
         if (code == EXIT_FINE && follows && !nauha__follow_interrupted())
             warn_of_all(&replay->runs.list[i].opened, invocation);
     }
+    if (code == EXIT_FINE)
+        nauha__replayed_model_finish(&replay->model);
     return code == EXIT_FINE && !replay->helps
                ? nauha__metrics_finish(replay->pipelines[replay->runs.count - 1], invocation)
                : code;
@@ -232,6 +238,8 @@ static int check_usage(const struct invocation *invocation, bool distributed) {
     if (distributed && nauha__has(invocation, "jobs"))
         return nauha__usage(invocation->command,
                             "--jobs is for one process; mpirun -n says how many there are");
+    if (distributed && nauha__has(invocation, "model"))
+        return nauha__usage(invocation->command, "--model is for one process");
     return EXIT_FINE;
 }
 
@@ -241,6 +249,8 @@ static int prepare(struct replay *replay) {
     int code = check_usage(replay->invocation, replay->distributed.processes != NULL);
     if (code == EXIT_FINE)
         code = nauha__runs_init(&replay->runs, replay->invocation);
+    if (code == EXIT_FINE && replay->runs.count > 1 && nauha__has(replay->invocation, "model"))
+        code = nauha__usage(replay->invocation->command, "--model is for one training at a time");
     for (size_t i = 0; i < replay->runs.count && code == EXIT_FINE; i++) {
         const struct opened *opened = &replay->runs.list[i].opened;
         if (nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err) != NAUHA_OK)
@@ -273,6 +283,7 @@ int nauha__run_replay(const struct invocation *invocation) {
     for (size_t i = replay.runs.count; replay.pipelines && i-- > 0;)
         nauha_pipeline_free(replay.pipelines[i]);
     free(replay.pipelines);
+    nauha__replayed_model_fini(&replay.model);
     nauha__runs_fini(&replay.runs);
     if (follows)
         nauha__follow_end();

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* nauha train: the built-in training, recorded. libtorch is loaded here and nowhere else. */
-#include <dlfcn.h>
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "nauha/recorder.h"
 #include "tools/estimate.h"
 #include "tools/metrics.h"
+#include "tools/module.h"
 #include "tools/recording.h"
 #include "tools/rules.h"
 #include "tools/terminal.h"
@@ -56,34 +55,10 @@ struct session {
 
 /* ---- the module ---- */
 
-/* Beside the program in a build tree, in ../lib/nauha when installed. */
-static void *load_module(void) {
-    char program[4096], path[4200];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (length < 0)
-        length = 0;
-    program[length] = '\0';
-    char *slash = strrchr(program, '/');
-    if (slash)
-        *slash = '\0';
-    snprintf(path, sizeof path, "%s/" MODULE, program);
-    if (access(path, R_OK) != 0)
-        snprintf(path, sizeof path, "%s/../lib/nauha/" MODULE, program);
-    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!module)
-        fprintf(stderr,
-                "nauha: train is not available: %s\n"
-                "It needs a build with libtorch (Debian's libtorch-dev, or LIBTORCH=DIR).\n",
-                dlerror());
-    return module;
-}
-
-static nauha_train_run_fn find_training(void *module) {
-    void *symbol = dlsym(module, NAUHA_TRAIN_SYMBOL);
+static nauha_train_run_fn find_training(void) {
+    void *symbol = nauha__module_symbol(MODULE, NAUHA_TRAIN_SYMBOL, "train");
     nauha_train_run_fn run;
     memcpy(&run, &symbol, sizeof run);
-    if (!run)
-        fprintf(stderr, "nauha: %s does not belong to this program\n", MODULE);
     return run;
 }
 
@@ -295,8 +270,7 @@ static int run_session(const struct invocation *invocation, const char *trace, u
     if (status == NAUHA_OK)
         status = describe(invocation, &session, &options, &err);
     int code = status == NAUHA_OK ? EXIT_FINE : nauha__fail(&err);
-    void *module = code == EXIT_FINE ? load_module() : NULL;
-    nauha_train_run_fn run = module ? find_training(module) : NULL;
+    nauha_train_run_fn run = code == EXIT_FINE ? find_training() : NULL;
     if (code == EXIT_FINE)
         code = run ? train(invocation, &session, &options, run) : EXIT_FAILED;
     nauha_recorder_config_free(session.config);

@@ -74,16 +74,21 @@ const struct command nauha__commands[] = {
          "of them writes what one would. With --follow, the messages of a recording that is going "
          "on come as it "
          "flushes "
-         "them; the results are those of a replay after its end.",
+         "them; the results are those of a replay after its end. With --model, the recorded "
+         "parameters of each step are put back into the network, which runs anew: for "
+         "test_accuracy, hessian_eig and all metrics of tags other than \"default\".",
      .examples =
          "nauha replay run.h5 --metric loss --metric ratio:weight_updates,weights -o series\n"
          "nauha replay run.h5 --metric norm:layer_gradients:order=inf --steps 100:200\n"
          "nauha replay run.h5 --metric loss --follow\n"
+         "nauha replay run.h5 --model alexnetmini --metric test_accuracy:every=100\n"
+         "nauha replay run.h5 --model net.pt --data testset --metric hessian_eig:k=5:every=500\n"
          "nauha replay run.rank*.h5 --metric norm:weight_gradients -o series\n"
          "nauha replay sweep --metric loss -o compared",
      .min_arguments = 1,
      .max_arguments = SIZE_MAX,
-     .groups = {&nauha__replay_options, &nauha__select_options, &nauha__plugin_options},
+     .groups = {&nauha__replay_options, &nauha__model_options, &nauha__select_options,
+                &nauha__plugin_options},
      .run = nauha__run_replay},
     {.name = "info",
      .summary = "what is in a trace",

@@ -89,6 +89,10 @@ struct nauha_host {
      * besides the count. See nauha_message_stats_of. */
     enum nauha_status (*stats_of)(struct nauha_message *message, unsigned which,
                                   const struct nauha_stats **stats, struct nauha_error *err);
+
+    /* What the host has besides messages, by name, such as the network (nauha/network.h); NULL
+     * where it does not have it. Stays valid as the host does. */
+    const void *(*service)(const struct nauha_host *host, const char *name);
 };
 
 /* ---- what an analyzer tells ---- */

@@ -106,6 +106,11 @@ NAUHA_API enum nauha_status nauha_bus_subscribe(struct nauha_bus *bus,
 /* Whether any subscription takes this kind (with any tag). */
 NAUHA_API bool nauha_bus_wants(const struct nauha_bus *bus, uint32_t kind);
 
+/* Whether any subscription takes messages of this kind and tag in this step, but for its
+ * subsampling. */
+NAUHA_API bool nauha_bus_takes(const struct nauha_bus *bus, uint32_t kind, uint32_t tag,
+                               uint64_t global_step);
+
 /* Delivers a message, whose numbers are those of the bus's names, to every subscription at once
  * and in order. A message of another (rank, global_step) than the one before ends that step;
  * batch_finished ends its own after delivery. UNKNOWN: topic not registered, naming it.
@@ -118,6 +123,14 @@ NAUHA_API enum nauha_status nauha_bus_publish(struct nauha_bus *bus, struct nauh
 NAUHA_API enum nauha_status nauha_bus_publish_scalar(struct nauha_bus *bus, uint32_t kind,
                                                      const struct nauha_message_info *stamps,
                                                      double value, struct nauha_error *err);
+/* A message of the caller's own making: kind, tag, module, slot, call and stamps as `stamps` has
+ * them, whose other fields are ignored; the tensor, contiguous, is borrowed for the call. For
+ * sources that are subscribers, in a callback; else as nauha_bus_publish. INVALID: an event's
+ * kind, or a tensor that is malformed. */
+NAUHA_API enum nauha_status nauha_bus_publish_tensor(struct nauha_bus *bus,
+                                                     const struct nauha_message_info *stamps,
+                                                     const struct nauha_tensor *tensor,
+                                                     struct nauha_error *err);
 /* edges: bins + 1 ascending values; counts: bins. Copied. */
 NAUHA_API enum nauha_status nauha_bus_publish_histogram(struct nauha_bus *bus, uint32_t kind,
                                                         const struct nauha_message_info *stamps,

@@ -57,6 +57,16 @@ NAUHA_API bool nauha_pipeline_has_analyzer(const struct nauha_pipeline *pipeline
 NAUHA_API const struct nauha_analyzer *
 nauha_pipeline_analyzer(const struct nauha_pipeline *pipeline, size_t position);
 
+/* Offers analyzers something by a name that they know (nauha_host.service); name and service are
+ * borrowed until nauha_pipeline_free. STATE: the pipeline has started. INVALID: the name is taken.
+ * LIMIT: four are offered already. */
+NAUHA_API enum nauha_status nauha_pipeline_offer(struct nauha_pipeline *pipeline, const char *name,
+                                                 const void *service, struct nauha_error *err);
+
+/* For a source that publishes passes anew on the pipeline's bus: recorded and live messages whose
+ * tag is not "default" are left out. */
+NAUHA_API void nauha_pipeline_set_recomputed(struct nauha_pipeline *pipeline, bool recomputed);
+
 /* Adds the metric of a SPEC. Besides the analyzer's own, every metric takes the keys subsample=N,
  * every=N, tag=T, ylims=LOW:HIGH and log=0|1. UNKNOWN: no such metric or key, listing those there
  * are; INVALID: kinds or values that do not fit, saying what does. Kinds are looked up when the

@@ -5,10 +5,10 @@
 #include <exception>
 #include <limits>
 #include <memory>
-#include <numeric>
 #include <optional>
 
 #include "nauha/torch.hpp"
+#include "tools/train/batches.hpp"
 #include "tools/train/datasets.hpp"
 #include "tools/train/models.hpp"
 #include "tools/train/train.h"
@@ -21,46 +21,6 @@ namespace {
 using torch::Tensor;
 
 constexpr double none = std::numeric_limits<double>::quiet_NaN();
-
-/* A part of a dataset in memory, and batches of it as a network takes them. */
-class Batches {
-  public:
-    Batches(const nauha_train_options &options, Part part)
-        : images_(load_images(options.dataset, nauha_train_data_dir(&options), part)) {
-        const DatasetInfo &info = dataset_info(options.dataset);
-        const auto count = static_cast<int64_t>(images_.count);
-        const auto channels = static_cast<int64_t>(images_.channels);
-        pixels_ = torch::from_blob(images_.pixels.data(),
-                                   {count, channels, static_cast<int64_t>(images_.height),
-                                    static_cast<int64_t>(images_.width)},
-                                   torch::kByte);
-        labels_ = torch::from_blob(images_.labels.data(), {count}, torch::kByte).to(torch::kLong);
-        mean_ = torch::tensor(info.mean).view({1, channels, 1, 1});
-        deviation_ = torch::tensor(info.deviation).view({1, channels, 1, 1});
-    }
-    Batches(const Batches &) = delete;
-    Batches &operator=(const Batches &) = delete;
-
-    size_t count() const {
-        return images_.count;
-    }
-    const Images &images() const {
-        return images_;
-    }
-
-    /* The images at order[first, first + n), scaled to 0..1 and normalised, and their labels. */
-    std::pair<Tensor, Tensor> get(const std::vector<int64_t> &order, size_t first, size_t n) const {
-        const Tensor index =
-            torch::tensor(c10::ArrayRef<int64_t>(order.data() + first, n), torch::kLong);
-        Tensor input = pixels_.index_select(0, index).to(torch::kFloat);
-        input.div_(255).sub_(mean_).div_(deviation_);
-        return {input, labels_.index_select(0, index)};
-    }
-
-  private:
-    Images images_;
-    Tensor pixels_, labels_, mean_, deviation_;
-};
 
 std::unique_ptr<torch::optim::Optimizer> make_optimizer(const nauha_train_options &options,
                                                         std::vector<Tensor> parameters) {
@@ -89,9 +49,11 @@ int64_t count_correct(const Tensor &output, const Tensor &target) {
 class Training {
   public:
     Training(const nauha_train_options &options, nauha_train_result &result)
-        : options_(options), result_(result), training_set_(options, Part::training) {
+        : options_(options), result_(result),
+          training_set_(options.dataset, nauha_train_data_dir(&options), Part::training) {
         if (options.test_every || options.test_steps || options.probe_every)
-            test_set_ = std::make_unique<Batches>(options, Part::test);
+            test_set_ = std::make_unique<Batches>(options.dataset, nauha_train_data_dir(&options),
+                                                  Part::test);
         torch::manual_seed(options.seed);
         const Images &images = training_set_.images();
         const auto side = static_cast<int64_t>(images.height);
@@ -147,15 +109,9 @@ class Training {
         if (options_.probe_every)
             exporter_->probe(options_.probe_tag, options_.probe_every, [this] {
                 const size_t n = std::min<size_t>(options_.probe_samples, test_set_->count());
-                const auto [input, target] = test_set_->get(in_order(n), 0, n);
+                const auto [input, target] = test_set_->get(0, n);
                 loss(forward(input), target);
             });
-    }
-
-    static std::vector<int64_t> in_order(size_t count) {
-        std::vector<int64_t> order(count);
-        std::iota(order.begin(), order.end(), int64_t(0));
-        return order;
     }
 
     Tensor forward(const Tensor &input) {
@@ -222,20 +178,19 @@ class Training {
     }
 
     void run_test_set() {
-        const auto order = in_order(test_set_->count());
+        const size_t count = test_set_->count();
         int64_t correct = 0;
         size_t first = 0;
-        while (first < order.size() && !(options_.stop && *options_.stop)) {
-            const size_t n = std::min<size_t>(options_.batch_size, order.size() - first);
-            const auto [input, target] = test_set_->get(order, first, n);
+        while (first < count && !(options_.stop && *options_.stop)) {
+            const size_t n = std::min<size_t>(options_.batch_size, count - first);
+            const auto [input, target] = test_set_->get(first, n);
             const Tensor output = forward(input);
             loss(output, target);
             correct += count_correct(output, target);
             first += n;
         }
-        if (first == order.size())
-            result_.test_accuracy =
-                static_cast<double>(correct) / static_cast<double>(order.size());
+        if (first == count)
+            result_.test_accuracy = static_cast<double>(correct) / static_cast<double>(count);
     }
 
     double seconds() const {

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* The parameters and buffers of a step, from a trace into a network. */
+#ifndef NAUHA_MODEL_STATE_HPP
+#define NAUHA_MODEL_STATE_HPP
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "nauha/trace.h"
+#include "tools/model/network.hpp"
+
+namespace nauha {
+namespace model {
+
+/* Walks over a trace once: steps are asked for in ascending order. */
+class State {
+  public:
+    /* The trace and the names it was opened on are borrowed. Throws Failure. */
+    State(nauha_trace *trace, const nauha_names *names);
+
+    /* Reads what the trace has of a step. Throws Failure where something is damaged. */
+    void read(uint64_t step);
+
+    /* Puts it into the network. Throws Failure, naming what the trace lacks or what does not fit.
+     */
+    void put(Network &network) const;
+
+  private:
+    struct CursorFree {
+        void operator()(nauha_cursor *cursor) const {
+            nauha_cursor_free(cursor);
+        }
+    };
+
+    void keep(nauha_message *message);
+    void put(const Named &named, const char *what) const;
+    [[noreturn]] void fail_lacking(const std::string &name, const char *what) const;
+
+    nauha_trace *trace_;
+    const nauha_names *names_;
+    std::unique_ptr<nauha_cursor, CursorFree> cursor_;
+    nauha_message *next_ = nullptr; /* of a later step; the cursor's */
+    uint64_t step_ = 0;
+    std::map<std::string, at::Tensor> values_;
+};
+
+/* The same type, for tensors that libtorch can hold. Throws Failure for fp8. */
+at::Tensor copy_of(const nauha_tensor &tensor);
+nauha_dtype dtype_of(const at::Tensor &tensor);
+
+} // namespace model
+} // namespace nauha
+#endif
