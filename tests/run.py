@@ -12,6 +12,7 @@ import fnmatch
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -99,6 +100,8 @@ def main():
     parser.add_argument("--units", action="store_true", help="the cmocka programs only")
     parser.add_argument("--case", help="a pattern of test cases")
     options = parser.parse_args()
+    # A shell that starts this in the background has it ignore interrupts, and tests would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rows = commands(options.build.resolve(), options.only, options.units)
     if not rows:
         sys.exit(f"no test is called test_{options.only}")
