@@ -214,7 +214,7 @@ class DiffTest(unittest.TestCase):
 
     def test_running_statistics(self):
         found = self.diff(self.train(), self.train(make_model(momentum=0.2)))
-        self.assert_first(found, "buffers", 0, "2", "another momentum of running statistics")
+        self.assert_first(found, "buffers", 1, "2", "another momentum of running statistics")
 
     def test_learning_rate_from_some_step_on(self):
         def slower(step, model, optimizer):

@@ -91,14 +91,15 @@ class Page(Case):
         model = nn.Sequential(collections.OrderedDict(features=nn.Sequential(nn.Linear(4, 8), nn.ReLU()), head=nn.Linear(8, 3)))
         names = {"torch": torch, "model": model, "optimizer": torch.optim.SGD(model.parameters(), lr=0.1), "epochs": 2,
                  "loader": [(torch.randn(5, 4), torch.randint(3, (5,))) for _ in range(30)]}
-        record, read, metric, use = self.blocks("docs/python.md")
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            for block in (record, read, metric, use):
+            record, read, metric, use, look = self.blocks("docs/python.md")
+            for block in (record, read, metric, use, look):
                 exec(block, names)
             os.rename("run.h5", "gan.h5")
             exec(self.blocks("README.md")[0], names)
         self.assertIn("features.0 weight", printed.getvalue())
+        self.assertRegex(printed.getvalue(), r"(?m)^0 head \d")
         self.assertEqual(names["weights"].shape, (8, 4))
         self.assertEqual(names["table"].rows, 60 * 2)
         self.assertEqual(names["tables"]["activations_sparsity_message_mean"].rows, 60)
