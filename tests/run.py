@@ -18,7 +18,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent
-TIMEOUT_S = 900
+TIMEOUT_S = 1800
 
 
 def pytorchs():
