@@ -102,14 +102,16 @@ CXXFLAGS = $(TORCH_CXXFLAGS) $(filter-out -Wconversion -Wshadow,$(COMMON))
 LDFLAGS := -pthread $(SANITIZE)
 LDLIBS := $(PKG_LIBS) -ldl -lm
 
-# OpenBLAS: where there is one, the static library of the variant without threads, so that nothing
-# of it meets the BLAS of the program we are loaded into (Debian, Ubuntu); else the shared one.
+# OpenBLAS: where there is one, the static library, so that nothing of it meets the BLAS of the
+# program we are loaded into (Debian, Ubuntu); else the shared one. The variant with threads: that
+# without may not be called from two threads at a time. module.c answers how many threads it makes.
 # OPENBLAS_LIBS= OPENBLAS_CFLAGS= name another one.
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
-OPENBLAS_STATIC := $(wildcard /usr/lib/$(MULTIARCH)/openblas-serial/libopenblas.a)
+OPENBLAS_STATIC := $(wildcard /usr/lib/$(MULTIARCH)/openblas-pthread/libopenblas.a)
 ifneq ($(OPENBLAS_STATIC),)
-OPENBLAS_LIBS ?= $(OPENBLAS_STATIC) -l:libgfortran.so.5 -Wl,--exclude-libs,ALL
-OPENBLAS_CFLAGS ?= -isystem /usr/include/$(MULTIARCH)/openblas-serial
+OPENBLAS_LIBS ?= $(OPENBLAS_STATIC) -l:libgfortran.so.5 -Wl,--exclude-libs,ALL \
+    -Wl,--wrap=openblas_num_threads_env
+OPENBLAS_CFLAGS ?= -isystem /usr/include/$(MULTIARCH)/openblas-pthread
 else ifneq ($(shell command -v pkg-config),)
 OPENBLAS_LIBS ?= $(shell pkg-config --libs openblas 2>/dev/null)
 OPENBLAS_CFLAGS ?= $(patsubst -I%,-isystem %,$(shell pkg-config --cflags openblas 2>/dev/null))

@@ -65,14 +65,18 @@ static inline enum nauha_status linalg_load(const struct nauha_host *host,
     if (!module)
         return host->fail(err, NAUHA_UNAVAILABLE,
                           "linear algebra is not available: %s; it needs a build with OpenBLAS "
-                          "(Debian's libopenblas-serial-dev)",
+                          "(Debian's libopenblas-pthread-dev)",
                           dlerror());
     const struct linalg *found = dlsym(module, LINALG_SYMBOL);
     const bool fits = found && found->abi == LINALG_ABI && found->size >= sizeof *found;
+    const char *unusable = fits ? found->unusable() : NULL;
     dlclose(module);
     if (!fits)
         return host->fail(err, NAUHA_VERSION, "\"%s\" does not belong to this program",
                           LINALG_MODULE);
+    if (unusable)
+        return host->fail(err, NAUHA_UNAVAILABLE, "linear algebra is not available: \"%s\": %s",
+                          LINALG_MODULE, unusable);
     *linalg = found;
     return NAUHA_OK;
 }

@@ -8,7 +8,7 @@ set -eu
 packages='
     gcc g++ make pkg-config
     libhdf5-dev libzstd-dev liblz4-dev libxxhash-dev uthash-dev libcjson-dev zlib1g-dev
-    libopenblas-serial-dev liblapacke-dev
+    libopenblas-pthread-dev liblapacke-dev
     libtorch-dev dataset-fashion-mnist
     gnuplot-nox fonts-dejavu-core
     libcmocka-dev python3 python3-numpy python3-h5py hdf5-tools

@@ -16,13 +16,16 @@
 
 #include "nauha/status.h"
 
-#define LINALG_ABI 1u
+#define LINALG_ABI 2u
 #define LINALG_SYMBOL "nauha_linalg"
 #define LINALG_MODULE "nauha_linalg.so"
 
 struct linalg {
     uint32_t abi;  /* LINALG_ABI */
     uint32_t size; /* sizeof(struct linalg) */
+
+    /* Why nothing of this may be called; NULL: it may. */
+    const char *(*unusable)(void);
 
     /* All min(rows, columns) singular values, largest first, by LAPACK's dgesdd: each off by a few
      * units in the last place of the largest. a is overwritten. */

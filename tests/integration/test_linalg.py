@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Metrics of singular values against NumPy, on random and on adversarial tensors."""
+import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -295,6 +297,36 @@ class Large(unittest.TestCase):
                 self.assertEqual(conditions[name], np.inf)
             else:
                 np.testing.assert_allclose(conditions[name], values[0] / values[-1], rtol=1e-9)
+
+
+class Parallel(unittest.TestCase):
+    """Several workers call linear algebra at the same time: to the bit what one computes."""
+
+    METRICS = ("condition_number:weights", "spectral_norm:weights:exact=0", "stable_rank:weights",
+               "effective_rank:weights", "alpha:weights")
+
+    def test_four_workers_compute_what_one_does(self):
+        random = np.random.default_rng(5)
+        metrics = [argument for metric in self.METRICS for argument in ("--metric", metric)]
+        with tempfile.TemporaryDirectory() as folder:
+            with Arrays(f"{folder}/run.h5") as arrays:
+                for _ in range(2):
+                    arrays.step()
+                    for module in range(8):
+                        arrays.publish("weights", f"m{module}", random.uniform(-1, 1, (300, 320)).astype(np.float32))
+            outputs = [nauha("replay", f"{folder}/run.h5", "-q", "-j", workers, *metrics).stdout
+                       for workers in (1, 4, 4, 4)]
+        self.assertGreater(outputs[0].count("\n"), 8 * 2 * len(self.METRICS) - 1)
+        for output in outputs[1:]:
+            self.assertEqual(output, outputs[0])
+
+    def test_openblas_makes_no_threads(self):
+        """So results do not depend on how many processors there are."""
+        load = "import ctypes, os, sys; ctypes.CDLL(sys.argv[1]); print(len(os.listdir('/proc/self/task')))"
+        module = pathlib.Path(NAUHA).parent / "nauha_linalg.so"
+        done = subprocess.run([sys.executable, "-c", load, module], stdout=subprocess.PIPE, check=True, text=True,
+                              env={**os.environ, "OPENBLAS_NUM_THREADS": "4"})
+        self.assertEqual(done.stdout, "1\n")
 
 
 if __name__ == "__main__":
