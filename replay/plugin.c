@@ -15,7 +15,7 @@ struct plugin {
     char *path;
     void *library;                      /* NULL: refused */
     const struct nauha_analyzer *given; /* in the library */
-    char reason[512];
+    struct nauha_error refusal;         /* its message: why; "" where it was not */
 };
 
 struct nauha_plugins {
@@ -100,7 +100,6 @@ static enum nauha_status open_library(const struct nauha_plugins *plugins, const
 /* Looks at a library and keeps what came of it. */
 static enum nauha_status look_at(struct nauha_plugins *plugins, const char *path,
                                  struct nauha_error *err) {
-    struct nauha_error own = NAUHA_ERROR_INIT;
     struct plugin plugin = {0};
     struct plugin *more = realloc(plugins->list, (plugins->count + 1) * sizeof *more);
     if (more)
@@ -108,14 +107,14 @@ static enum nauha_status look_at(struct nauha_plugins *plugins, const char *path
     if (!more || !(plugin.path = strdup(path)))
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
     const enum nauha_status status =
-        open_library(plugins, path, &plugin.library, &plugin.given, &own);
+        open_library(plugins, path, &plugin.library, &plugin.given, &plugin.refusal);
     if (status == NAUHA_OK && !plugin.library) {
         free(plugin.path);
         return NAUHA_OK;
     }
-    snprintf(plugin.reason, sizeof plugin.reason, "%s", own.message);
     plugins->list[plugins->count++] = plugin;
-    return status == NAUHA_OK ? NAUHA_OK : nauha_error_set(err, status, "%s", own.message);
+    return status == NAUHA_OK ? NAUHA_OK
+                              : nauha_error_set(err, status, "%s", plugin.refusal.message);
 }
 
 enum nauha_status nauha_plugins_load(struct nauha_plugins *plugins, const char *path,
@@ -172,7 +171,7 @@ bool nauha_plugins_get(const struct nauha_plugins *plugins, size_t position,
     const struct plugin *plugin = &plugins->list[position];
     *info = (struct nauha_plugin_info){.path = plugin->path,
                                        .analyzer = plugin->library ? plugin->given : NULL,
-                                       .reason = plugin->reason};
+                                       .reason = plugin->refusal.message};
     return true;
 }
 
