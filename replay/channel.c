@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A stream of bytes between two threads: two buffers, one of them being filled.
+/* A stream of bytes between two threads: two buffers, one of them being filled. The reader is
+ * woken when much has come, not for each row of a series: waking costs the writer more than the
+ * rows do. What comes slowly it finds when it looks for itself, a few times in a blink.
  *
  * Threads: one writer and one reader, at any time each.
  */
@@ -8,7 +10,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+/* The reader is woken when this much lies there, */
+#define WAKE_BYTES ((size_t)64 << 10)
+/* and looks for itself as often as this. */
+#define LOOK_EVERY_NS 5000000L
 /* The writer waits when this much lies there. */
 #define FULL_BYTES ((size_t)1 << 20)
 
@@ -19,7 +26,7 @@ struct buffer {
 
 struct nauha__channel {
     pthread_mutex_t mutex;
-    pthread_cond_t changed; /* something was put, all was taken, one of the two has gone */
+    pthread_cond_t changed; /* much was put, all was taken, one of the two has gone */
     struct buffer filling;  /* lock: mutex */
     struct buffer taken;    /* the reader's */
     bool ended, left;       /* lock: mutex */
@@ -30,7 +37,11 @@ struct nauha__channel *nauha__channel_new(void) {
     if (!channel)
         return NULL;
     pthread_mutex_init(&channel->mutex, NULL);
-    pthread_cond_init(&channel->changed, NULL);
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&channel->changed, &clock);
+    pthread_condattr_destroy(&clock);
     return channel;
 }
 
@@ -66,9 +77,9 @@ enum nauha_status nauha__channel_put(struct nauha__channel *channel, const void 
     while (channel->filling.size >= FULL_BYTES && !channel->left)
         pthread_cond_wait(&channel->changed, &channel->mutex);
     const bool left = channel->left;
-    const bool first = channel->filling.size == 0;
+    const bool little = channel->filling.size < WAKE_BYTES;
     const bool put = !left && append(&channel->filling, bytes, size);
-    if (put && first)
+    if (put && little && channel->filling.size >= WAKE_BYTES)
         pthread_cond_signal(&channel->changed);
     pthread_mutex_unlock(&channel->mutex);
     if (left)
@@ -90,11 +101,23 @@ bool nauha__channel_left(struct nauha__channel *channel) {
     return left;
 }
 
+/* With the mutex held. */
+static void wait_a_little(struct nauha__channel *channel) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += LOOK_EVERY_NS;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
+    pthread_cond_timedwait(&channel->changed, &channel->mutex, &until);
+}
+
 bool nauha__channel_take(struct nauha__channel *channel, bool wait, const unsigned char **bytes,
                          size_t *size) {
     pthread_mutex_lock(&channel->mutex);
     while (wait && channel->filling.size == 0 && !channel->ended)
-        pthread_cond_wait(&channel->changed, &channel->mutex);
+        wait_a_little(channel);
     const struct buffer empty = {channel->taken.bytes, 0, channel->taken.capacity};
     channel->taken = channel->filling;
     channel->filling = empty;
