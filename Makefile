@@ -13,6 +13,13 @@ CONFIG ?= release
 LIBTORCH ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/nauha
+OWNDIR := $(PREFIX)/lib/nauha
+from_prefix = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
 PYTHON ?= $(or $(wildcard /usr/bin/python3),python3)
 ifeq ($(origin CC),default)
 CC := gcc
@@ -22,6 +29,10 @@ CXX := g++
 endif
 
 VERSION := $(shell cat VERSION)
+# What the names of the shared libraries end in: another one wherever a program has to be linked
+# again, which is with each major version, and before 1.0 with each minor one.
+VERSION_PARTS := $(subst ., ,$(VERSION))
+SOVERSION := $(if $(filter 0,$(firstword $(VERSION_PARTS))),0.$(word 2,$(VERSION_PARTS)),$(firstword $(VERSION_PARTS)))
 B := build/$(CONFIG)
 # The release program stands at build/nauha, where README.md says it is.
 OUT := $(if $(filter release,$(CONFIG)),build,$(B))
@@ -95,11 +106,11 @@ SANITIZE_tsan := -fsanitize=thread
 SANITIZE := $(SANITIZE_$(CONFIG))
 OPTIMISE := $(if $(filter release,$(CONFIG)),-O3,-O1)
 
-CPPFLAGS := -Iinclude -I. -D_GNU_SOURCE -DNAUHA_PROGRAM_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
+CPPFLAGS := -Iinclude -I. -D_GNU_SOURCE $(PKG_CFLAGS)
 COMMON := -g $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(SANITIZE) $(CFLAGS_EXTRA)
 CFLAGS := -std=c11 $(COMMON)
 CXXFLAGS = $(TORCH_CXXFLAGS) $(filter-out -Wconversion -Wshadow,$(COMMON))
-LDFLAGS := -pthread $(SANITIZE)
+LDFLAGS := -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE)
 LDLIBS := $(PKG_LIBS) -ldl -lm
 
 # OpenBLAS: where there is one, the static library, so that nothing of it meets the BLAS of the
@@ -138,7 +149,7 @@ HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5
 
 # ---- targets for people ----
 
-.PHONY: all demo test torture power-loss bench bench-replay deps install man clean help force check check-layers check-headers \
+.PHONY: all demo test torture power-loss bench bench-replay deps install uninstall man clean help force check check-layers check-headers \
     check-format check-size
 
 all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) linalg $(if $(TORCH_FOUND),$(TRAIN) $(MODEL)) $(if $(MPI_FOUND),$(MPI)) ## build everything
@@ -244,24 +255,42 @@ man: $(PROGRAM) ## regenerate docs/man from the command tables
 	@for command in $$($(PROGRAM) help --commands); do \
 	    $(PROGRAM) help --man $$command >docs/man/nauha-$$command.1 || exit 1; done
 
-install: all ## DESTDIR= PREFIX=
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/nauha $(DESTDIR)$(PREFIX)/lib/pkgconfig \
-	    $(DESTDIR)$(PREFIX)/include/nauha $(DESTDIR)$(PREFIX)/share/man/man1 \
-	    $(DESTDIR)$(PREFIX)/lib/nauha/hdf5-plugins $(DESTDIR)$(PREFIX)/lib/nauha/plugins \
-	    $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha/hook
-	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/nauha
-	install -m 644 $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(DESTDIR)$(PREFIX)/lib
-	install -m 644 $(wildcard tools/python/nauha/*.py) $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha
-	install -m 644 $(wildcard tools/python/nauha/hook/*.py) $(DESTDIR)$(PREFIX)/lib/nauha/python/nauha/hook
-	$(if $(OPENBLAS_LIBS),install -m 644 $(LINALG) $(DESTDIR)$(PREFIX)/lib/nauha)
-	$(if $(TORCH_FOUND),install -m 644 $(TRAIN) $(MODEL) $(DESTDIR)$(PREFIX)/lib/nauha)
-	$(if $(MPI_FOUND),install -m 644 $(MPI) $(DESTDIR)$(PREFIX)/lib/nauha)
-	install -m 644 $(H5_PLUGINS) $(DESTDIR)$(PREFIX)/lib/nauha/hdf5-plugins
-	install -m 644 $(wildcard include/nauha/*.h include/nauha/*.hpp) $(DESTDIR)$(PREFIX)/include/nauha
-	install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
+# Modules, plugins and the Python package lie in PREFIX/lib/nauha, where the program looks for them
+# from its own place (../lib/nauha), so that all of it may be moved.
+install: all ## DESTDIR= PREFIX=/usr/local LIBDIR= ...
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/nauha $(MANDIR)/man1 $(DOCDIR)/docs/examples \
+	    $(DOCDIR)/docs/images $(OWNDIR)/hdf5-plugins $(OWNDIR)/plugins $(OWNDIR)/python/nauha/hook)
+	install -m 755 $(PROGRAM) $(DESTDIR)$(BINDIR)/nauha
+	for library in $(RECORDER_LIB) $(REPLAY_LIB); do \
+	    installed=$(DESTDIR)$(LIBDIR)/$${library##*/}; \
+	    install -m 644 $$library $$installed.$(VERSION) && \
+	    ln -sf $${library##*/}.$(VERSION) $$installed.$(SOVERSION) && \
+	    ln -sf $${library##*/}.$(SOVERSION) $$installed || exit 1; done
+	install -m 644 $(LIBRARY) $(if $(OPENBLAS_LIBS),$(LINALG)) $(if $(TORCH_FOUND),$(TRAIN) $(MODEL)) \
+	    $(if $(MPI_FOUND),$(MPI)) $(DESTDIR)$(OWNDIR)
+	install -m 644 $(H5_PLUGINS) $(DESTDIR)$(OWNDIR)/hdf5-plugins
+	install -m 644 $(wildcard tools/python/nauha/*.py) $(DESTDIR)$(OWNDIR)/python/nauha
+	install -m 644 $(wildcard tools/python/nauha/hook/*.py) $(DESTDIR)$(OWNDIR)/python/nauha/hook
+	install -m 644 $(wildcard include/nauha/*.h include/nauha/*.hpp) $(DESTDIR)$(INCLUDEDIR)/nauha
+	install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(MANDIR)/man1
+	install -m 644 README.md CHANGELOG.md LICENSE $(DESTDIR)$(DOCDIR)
+	install -m 644 $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)/docs
+	install -m 644 $(wildcard docs/images/*) $(DESTDIR)$(DOCDIR)/docs/images
+	install -m 644 $(wildcard docs/examples/*) $(DESTDIR)$(DOCDIR)/docs/examples
 	for package in recorder replay plugin; do \
-	    sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' tools/nauha-$$package.pc.in \
-	        >$(DESTDIR)$(PREFIX)/lib/pkgconfig/nauha-$$package.pc || exit 1; done
+	    sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call from_prefix,$(LIBDIR))|' \
+	        -e 's|@INCLUDEDIR@|$(call from_prefix,$(INCLUDEDIR))|' -e 's|@OWNDIR@|$(call from_prefix,$(OWNDIR))|' -e 's|@VERSION@|$(VERSION)|' tools/nauha-$$package.pc.in \
+	        >$(DESTDIR)$(LIBDIR)/pkgconfig/nauha-$$package.pc || exit 1; done
+	$(if $(DESTDIR),,-ldconfig 2>/dev/null)
+
+# What install would put there now is what goes, and then folders of ours that are empty.
+uninstall: all ## remove what install put there; the same DESTDIR= PREFIX= ...
+	@rm -rf build/uninstall
+	@$(MAKE) --no-print-directory install DESTDIR=$(abspath build/uninstall) >build/uninstall.log
+	cd build/uninstall && find . ! -type d | while read -r file; do rm -f "$(DESTDIR)/$$file"; done
+	cd build/uninstall && find . -depth -type d -path '*nauha*' | while read -r folder; do \
+	    rmdir "$(DESTDIR)/$$folder" 2>/dev/null || true; done
+	@rm -rf build/uninstall build/uninstall.log
 
 clean: ## remove build/
 	rm -rf build
@@ -290,6 +319,10 @@ $(B)/%.cpp.o: %.cpp $(FLAGS_FILE)
 	@echo "  CXX  $<"
 	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c $< -o $@
 
+$(call obj,recorder/core/version.c) build/fuzz/recorder/core/version.c.o: \
+    CPPFLAGS += -DNAUHA_LIBRARY_VERSION='"$(VERSION)"'
+$(call obj,recorder/core/version.c) build/fuzz/recorder/core/version.c.o: VERSION
+
 # The program exports the public API to the training module and to plugins.
 $(PROGRAM): $(TOOLS_OBJ) $(LIBRARY_OBJ)
 	@echo "  LINK $@"
@@ -313,13 +346,13 @@ $(MPI): $(call obj,$(MPI_SRC))
 	@echo "  LINK $@"
 	@$(CC) $(LDFLAGS) -shared $^ -o $@ $(MPI_LIBS)
 
+# Programs remember a library by its soname, which in a build tree is a link to it.
 $(RECORDER_LIB): $(CORE_OBJ) $(RECORDER_OBJ)
-	@echo "  LINK $@"
-	@$(CC) $(LDFLAGS) -shared -Wl,-soname,$(@F) $^ -o $@ $(LDLIBS)
-
 $(REPLAY_LIB): $(CORE_OBJ) $(REPLAY_OBJ) $(ANALYZERS_OBJ)
+$(RECORDER_LIB) $(REPLAY_LIB): VERSION
 	@echo "  LINK $@"
-	@$(CC) $(LDFLAGS) -shared -Wl,-soname,$(@F) $^ -o $@ $(LDLIBS)
+	@$(CC) $(LDFLAGS) -shared -Wl,-soname,$(@F).$(SOVERSION) $(filter %.o,$^) -o $@ $(LDLIBS)
+	@ln -sf $(@F) $@.$(SOVERSION)
 
 $(LIBRARY): $(filter-out $(B)/tools/nauha.c.o,$(TOOLS_OBJ)) $(LIBRARY_OBJ)
 	@echo "  LINK $@"

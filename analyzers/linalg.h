@@ -30,8 +30,9 @@ static inline void linalg_directory(const char *file, char *directory, size_t si
 
 /* NULL: not near this file. */
 static inline void *linalg_open_near(const char *file, int flags) {
-    /* Of a build or a package of Python; of an installed program, library, Python's program. */
-    static const char *const places[] = {"", "../lib/nauha/", "nauha/", "../"};
+    /* Of a build, a package of Python or what lies with the modules; of an installed program; of a
+     * library, in lib or in lib/TRIPLET; of Python's program. */
+    static const char *const places[] = {"", "../lib/nauha/", "nauha/", "../nauha/", "../"};
     char directory[PATH_MAX], path[PATH_MAX + 64];
     void *module = NULL;
     linalg_directory(file, directory, sizeof directory);

@@ -87,8 +87,8 @@ static bool put_attributes(hid_t file, const struct nauha_recorder_config *confi
     uint64_t chunk_bytes = NAUHA__CHUNK_BYTES;
     char *facts = nauha__config_facts_json(config);
     bool good = facts && put_text(file, "format", NAUHA__FORMAT_NAME) &&
-                put_u32(file, "format_major", NAUHA__FORMAT_MAJOR) &&
-                put_u32(file, "format_minor", NAUHA__FORMAT_MINOR) &&
+                put_u32(file, "format_major", NAUHA_FORMAT_MAJOR) &&
+                put_u32(file, "format_minor", NAUHA_FORMAT_MINOR) &&
                 put_u32(file, "rank", config->rank) &&
                 put_u32(file, "world_size", config->world_size) &&
                 put_attribute(file, "created_ns", H5T_STD_I64LE, H5T_NATIVE_INT64, &created) &&

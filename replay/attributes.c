@@ -129,11 +129,12 @@ static enum nauha_status check_format(struct nauha_trace *trace, struct nauha_er
         status = read_u32(trace, "format_major", &trace->format_major, err);
     if (status == NAUHA_OK)
         status = read_u32(trace, "format_minor", &trace->format_minor, err);
-    if (status == NAUHA_OK && trace->format_major != NAUHA__FORMAT_MAJOR)
+    if (status == NAUHA_OK && trace->format_major != NAUHA_FORMAT_MAJOR)
         status = nauha_error_set(
             err, NAUHA_VERSION,
-            "trace \"%s\" has format version %" PRIu32 ".%" PRIu32 ", this program reads %u.x",
-            trace->path, trace->format_major, trace->format_minor, NAUHA__FORMAT_MAJOR);
+            "trace \"%s\" has format version %" PRIu32 ".%" PRIu32 ", this program reads %u.x%s",
+            trace->path, trace->format_major, trace->format_minor, NAUHA_FORMAT_MAJOR,
+            trace->format_major > NAUHA_FORMAT_MAJOR ? ": a newer nauha reads it" : "");
     return status;
 }
 

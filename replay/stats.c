@@ -3,6 +3,7 @@
  *
  * Threads: any thread.
  */
+#include "nauha/bus.h"
 #include "nauha/stats.h"
 
 #include <math.h>

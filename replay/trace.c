@@ -251,6 +251,13 @@ enum nauha_status nauha_trace_open(const char *path, struct nauha_names *names,
         status = open_hdf5(opened, err);
     if (status == NAUHA_OK)
         status = open_contents(opened, err);
+    /* What does not fit may be what came since. */
+    if (status == NAUHA_FORMAT && opened->format_minor > NAUHA_FORMAT_MINOR)
+        nauha_error_wrap(err, status,
+                         "format version %" PRIu32 ".%" PRIu32 " is newer than this "
+                         "program's %u.%u",
+                         opened->format_major, opened->format_minor, NAUHA_FORMAT_MAJOR,
+                         NAUHA_FORMAT_MINOR);
     if (status != NAUHA_OK)
         release(opened);
     nauha__h5_quiet_end(&quiet);

@@ -103,6 +103,7 @@ static int open_traces(struct comparison *comparison) {
             nauha__fail(&err);
             return EXIT_FAILED; /* the file is at fault, not the command line */
         }
+        nauha__note_newer_format(side->trace, invocation);
     }
     return EXIT_FINE;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/version.h"
 #include "tools/command.h"
 #include "tools/terminal.h"
 
@@ -156,8 +157,17 @@ static void put_roff_group(const struct option_group *group) {
     }
 }
 
+/* .TH, whose footer says of which version the page is. */
+static void put_roff_title(const char *title) {
+    char version[32];
+    nauha_version(NAUHA_VERSION_LIBRARY, version, sizeof version);
+    printf(".TH \"");
+    put_roff(title);
+    printf("\" 1 \"\" \"nauha %s\" \"User Commands\"\n", version);
+}
+
 static void print_program_page(void) {
-    printf(".TH NAUHA 1 \"\" \"nauha %s\" \"User Commands\"\n", NAUHA_PROGRAM_VERSION);
+    put_roff_title("NAUHA");
     printf(".SH NAME\nnauha \\- a tape recorder for neural\\-network training\n");
     printf(".SH SYNOPSIS\n.B nauha\n.I COMMAND\n[arguments] [options]\n");
     printf(".SH DESCRIPTION\nnauha records the messages of a training (activations, gradients, "
@@ -177,10 +187,8 @@ void nauha__print_man_page(const struct command *command) {
     snprintf(title, sizeof title, "NAUHA-%s", command->name);
     for (char *c = title; *c; c++)
         *c = *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
-    printf(".TH \"");
-    put_roff(title);
-    printf("\" 1 \"\" \"nauha %s\" \"User Commands\"\n.SH NAME\nnauha\\-%s \\- ",
-           NAUHA_PROGRAM_VERSION, command->name);
+    put_roff_title(title);
+    printf(".SH NAME\nnauha\\-%s \\- ", command->name);
     put_roff(command->summary);
     printf("\n.SH SYNOPSIS\n.B nauha %s\n", command->name);
     if (command->runs_arguments)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/version.h"
 #include "tools/follow.h"
 
 enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
@@ -27,6 +28,19 @@ enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
             return status;
     }
     return NAUHA_OK;
+}
+
+void nauha__note_newer_format(const struct nauha_trace *trace,
+                              const struct invocation *invocation) {
+    struct nauha_trace_info info;
+    nauha_trace_get_info(trace, &info);
+    if (info.format_minor > NAUHA_FORMAT_MINOR && !invocation->quiet)
+        fprintf(
+            stderr,
+            "nauha: \"%s\" has format version %u.%u, newer than this program's %u.%u: what came "
+            "since is not read\n",
+            info.path, info.format_major, info.format_minor, NAUHA_FORMAT_MAJOR,
+            NAUHA_FORMAT_MINOR);
 }
 
 int nauha__opened_init(struct opened *opened, const struct invocation *invocation) {
@@ -53,6 +67,7 @@ int nauha__opened_paths(struct opened *opened, const struct invocation *invocati
             nauha__fail(&err);
             return EXIT_FAILED; /* the file is at fault, not the command line */
         }
+        nauha__note_newer_format(opened->traces[i], invocation);
         opened->trace_count++;
     }
     opened->trace = opened->traces[0];

@@ -27,6 +27,10 @@ int nauha__opened_paths(struct opened *opened, const struct invocation *invocati
 /* Closes the traces before that; the names stay. */
 void nauha__opened_close(struct opened *opened);
 
+/* Says on standard error where a trace is of a newer minor version than this program's: all that
+ * the program knows is read, and what it does not is missing. */
+void nauha__note_newer_format(const struct nauha_trace *trace, const struct invocation *invocation);
+
 /* Sets the selector's options that were given. */
 enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
                                          const struct invocation *invocation,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nauha/version.h"
 #include "tools/command.h"
 
 static const char *command_name(size_t position) {
@@ -28,6 +29,15 @@ static void let_interrupts_end_it(void) {
         signal(SIGINT, SIG_DFL);
 }
 
+static void print_versions(void) {
+    char text[32];
+    const char *name = nauha_version(NAUHA_VERSION_LIBRARY, text, sizeof text);
+    printf("%s %s\n", name, text);
+    for (int i = NAUHA_VERSION_LIBRARY + 1;
+         (name = nauha_version((enum nauha_versioned)i, text, sizeof text)); i++)
+        printf("%-13s %s\n", name, text);
+}
+
 int nauha_main(int argc, char **argv, const struct nauha_python *python) {
     /* A reader that has seen enough, as in `nauha ls run.h5 | head`, is no failure to report. */
     signal(SIGPIPE, SIG_IGN);
@@ -39,7 +49,7 @@ int nauha_main(int argc, char **argv, const struct nauha_python *python) {
     }
     const char *first = argv[1];
     if (strcmp(first, "--version") == 0) {
-        printf("nauha %s\n", NAUHA_PROGRAM_VERSION);
+        print_versions();
         return EXIT_FINE;
     }
     if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0) {

@@ -14,16 +14,16 @@
 #include <stddef.h>
 
 #include "nauha/bus.h"
+#include "nauha/version.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* What may change without another number: functions are added at the end of struct nauha_host,
- * members at the end of struct nauha_analyzer, constants at the end of enums. The other structs
- * stay as they are. A host takes descriptors of its number that are as large as its own or smaller
- * (what they lack is NULL), and refuses all others, saying why. */
-#define NAUHA_ANALYZER_ABI 1u
+/* What may change without another NAUHA_ANALYZER_ABI: functions are added at the end of struct
+ * nauha_host, members at the end of struct nauha_analyzer, constants at the end of enums. The other
+ * structs stay as they are. A host takes descriptors of its number that are as large as its own or
+ * smaller (what they lack is NULL), and refuses all others, saying why. */
 
 /* Whether a host is new enough to have a function: those from `subscribe` on may be missing. */
 #define NAUHA_HOST_HAS(host, function)                                                             \

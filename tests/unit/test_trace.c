@@ -55,7 +55,7 @@ static void test_info_of_a_complete_trace(void **state) {
     nauha_trace_get_info(trace, &info);
     assert_string_equal(info.path, path);
     assert_int_equal(info.format_major, 1);
-    assert_int_equal(info.format_minor, NAUHA__FORMAT_MINOR);
+    assert_int_equal(info.format_minor, NAUHA_FORMAT_MINOR);
     assert_int_equal(info.rank, 3);
     assert_int_equal(info.world_size, 8);
     assert_true(info.created_ns == 1700000000000000000);
@@ -307,7 +307,14 @@ static void test_formats(void **state) {
     path = fixture_path("major.h5");
     fixture_new(&f, path, &(struct fixture_options){.major = 2});
     fixture_close(&f, "");
-    must_refuse(path, NAUHA_VERSION, "has format version 2.1, this program reads 1.x");
+    must_refuse(path, NAUHA_VERSION,
+                "has format version 2.1, this program reads 1.x: a newer nauha");
+    path = fixture_path("minor.h5");
+    fixture_new(&f, path,
+                &(struct fixture_options){.minor = 9, .without_table = NAUHA__TABLE_SLOTS + 1});
+    fixture_close(&f, "");
+    must_refuse(path, NAUHA_FORMAT, "format version 1.9 is newer than this program's 1.1: trace");
+    must_refuse(path, NAUHA_FORMAT, "has no table \"/slots\"");
     path = fixture_path("chunks.h5");
     fixture_new(&f, path, &(struct fixture_options){.chunk_bytes = 32});
     fixture_close(&f, "");

@@ -28,6 +28,7 @@ struct fixture_options {
     bool swmr;
     const char *format; /* NULL: the right one */
     uint32_t major;     /* 0: the right one */
+    uint32_t minor;     /* 0: ours */
     const char *facts;  /* NULL: {"model": "fc", "optimizer": "sgd"} */
     int without_table;  /* a table to leave out, plus one */
     const char *without_attribute;
@@ -131,8 +132,8 @@ static inline void fixture_attributes(struct fixture *f, const struct fixture_op
         hid_t type;
         int64_t value;
     } numbers[] = {
-        {"format_major", H5T_STD_U32LE, options->major ? options->major : NAUHA__FORMAT_MAJOR},
-        {"format_minor", H5T_STD_U32LE, NAUHA__FORMAT_MINOR},
+        {"format_major", H5T_STD_U32LE, options->major ? options->major : NAUHA_FORMAT_MAJOR},
+        {"format_minor", H5T_STD_U32LE, options->minor ? options->minor : NAUHA_FORMAT_MINOR},
         {"rank", H5T_STD_U32LE, 3},
         {"world_size", H5T_STD_U32LE, 8},
         {"created_ns", H5T_STD_I64LE, 1700000000000000000},

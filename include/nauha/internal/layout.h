@@ -4,10 +4,9 @@
 #define NAUHA_INTERNAL_LAYOUT_H
 
 #include "nauha/names.h"
+#include "nauha/version.h"
 
 #define NAUHA__FORMAT_NAME "nauha-trace"
-#define NAUHA__FORMAT_MAJOR 1u
-#define NAUHA__FORMAT_MINOR 1u
 
 /* Root attributes: format (string), format_major, format_minor, rank, world_size (u32),
  * created_ns (i64, since 1970), codec (string), facts (string, a JSON object of strings),

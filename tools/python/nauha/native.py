@@ -153,8 +153,7 @@ def _candidates():
         return [told]
     here = pathlib.Path(__file__).resolve().parent
     tree = here.parent.parent.parent
-    return [here / "libnauha.so", tree / "build" / "libnauha.so", here.parent.parent.parent / "libnauha.so",
-            "libnauha.so"]
+    return [here / "libnauha.so", tree / "build" / "libnauha.so", here.parent.parent / "libnauha.so", "libnauha.so"]
 
 
 def _load():
