@@ -159,13 +159,58 @@ void nauha__chunks_set_incomplete(struct nauha__chunks *chunks) {
     chunks->incomplete = true;
 }
 
+/* Chunks of one stream. */
 static int compare_chunks(const void *left, const void *right) {
     const struct nauha__chunk *a = left, *b = right;
-    if (a->stream != b->stream)
-        return a->stream < b->stream ? -1 : 1;
     if (a->number != b->number)
         return a->number < b->number ? -1 : 1;
     return a->order < b->order ? -1 : a->order > b->order;
+}
+
+/* By stream, and within each as they are. */
+static enum nauha_status sort_by_stream(struct nauha__chunks *chunks, struct nauha_error *err) {
+    enum { STREAMS = UINT16_MAX + 1 };
+    struct nauha__chunk *sorted = malloc(chunks->capacity * sizeof *sorted);
+    uint32_t *next = calloc(STREAMS + 1, sizeof *next);
+    if (!next || !sorted) {
+        free(next);
+        free(sorted);
+        return nauha__chunks_no_memory(chunks, err);
+    }
+    for (size_t i = 0; i < chunks->count; i++)
+        next[chunks->entries[i].stream + 1]++;
+    for (size_t stream = 1; stream <= STREAMS; stream++)
+        next[stream] += next[stream - 1];
+    for (size_t i = 0; i < chunks->count; i++)
+        sorted[next[chunks->entries[i].stream]++] = chunks->entries[i];
+    free(next);
+    free(chunks->entries);
+    chunks->entries = sorted;
+    return NAUHA_OK;
+}
+
+/* By stream and number; of the same number, as they were added. The writer stores the chunks of a
+ * stream mostly in their order, so that little is left to do within one. */
+static enum nauha_status sort_chunks(struct nauha__chunks *chunks, struct nauha_error *err) {
+    if (chunks->count == 0)
+        return NAUHA_OK;
+    const enum nauha_status status = sort_by_stream(chunks, err);
+    if (status != NAUHA_OK)
+        return status;
+    size_t first = 0;
+    bool ordered = true;
+    for (size_t i = 1; i <= chunks->count; i++) {
+        const struct nauha__chunk *entries = chunks->entries;
+        if (i < chunks->count && entries[i].stream == entries[first].stream) {
+            ordered = ordered && compare_chunks(&entries[i - 1], &entries[i]) <= 0;
+            continue;
+        }
+        if (!ordered)
+            qsort(&chunks->entries[first], i - first, sizeof *chunks->entries, compare_chunks);
+        first = i;
+        ordered = true;
+    }
+    return NAUHA_OK;
 }
 
 /* The element behind the last one of a chunk. */
@@ -174,12 +219,13 @@ static uint64_t end_of(const struct nauha__chunks *chunks, const struct nauha__c
     return chunk->number >= UINT64_MAX / each - 1 ? UINT64_MAX : (chunk->number + 1) * each;
 }
 
-void nauha__chunks_seal(struct nauha__chunks *chunks) {
+enum nauha_status nauha__chunks_seal(struct nauha__chunks *chunks, struct nauha_error *err) {
+    const enum nauha_status status = sort_chunks(chunks, err);
+    if (status != NAUHA_OK)
+        return status;
     for (size_t i = 0; i < chunks->stream_bound; i++)
         if (chunks->streams[i])
             chunks->streams[i]->first = chunks->streams[i]->count = chunks->streams[i]->extent = 0;
-    if (chunks->count > 1)
-        qsort(chunks->entries, chunks->count, sizeof *chunks->entries, compare_chunks);
     size_t kept = 0;
     for (size_t i = 0; i < chunks->count; i++) {
         const struct nauha__chunk *entry = &chunks->entries[i];
@@ -202,6 +248,7 @@ void nauha__chunks_seal(struct nauha__chunks *chunks) {
         chunks->entries[kept++] = *entry;
     }
     chunks->count = kept;
+    return NAUHA_OK;
 }
 
 size_t nauha__chunks_item_size(const struct nauha__chunks *chunks, uint16_t stream) {

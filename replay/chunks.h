@@ -60,8 +60,9 @@ enum nauha_status nauha__chunks_add(struct nauha__chunks *chunks,
                                     struct nauha_error *err);
 /* Rows of /chunks are damaged, so that the ends of the streams are not known. */
 void nauha__chunks_set_incomplete(struct nauha__chunks *chunks);
-/* After the last row for now: makes the chunks ready to be found. */
-void nauha__chunks_seal(struct nauha__chunks *chunks);
+/* After the last row for now: makes the chunks ready to be found. NOMEM: those added since the last
+ * time are not. */
+enum nauha_status nauha__chunks_seal(struct nauha__chunks *chunks, struct nauha_error *err);
 
 /* Bytes of one element of a stream, 0 where the stream is not in use. */
 size_t nauha__chunks_item_size(const struct nauha__chunks *chunks, uint16_t stream);

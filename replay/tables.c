@@ -379,8 +379,9 @@ enum nauha_status nauha__trace_read_tables(struct nauha_trace *trace, struct nau
     enum nauha_status status = NAUHA_OK;
     for (size_t i = 0; i < sizeof tables / sizeof *tables && status == NAUHA_OK; i++)
         status = read_table(trace, tables[i].id, tables[i].take, err);
-    nauha__chunks_seal(trace->chunks);
-    return status;
+    const enum nauha_status sealed =
+        nauha__chunks_seal(trace->chunks, status == NAUHA_OK ? err : NULL);
+    return status == NAUHA_OK ? sealed : status;
 }
 
 enum nauha_status nauha__trace_read_end(struct nauha_trace *trace, struct nauha_error *err) {

@@ -225,11 +225,14 @@ static void small_module(struct bench *bench) {
         bytes = info->bytes;
         snprintf(smallest, sizeof smallest, "%s", info->module_name);
     }
+    const bool found = bytes != UINT64_MAX;
     nauha_cursor_free(cursor);
     nauha_trace_close(trace);
     nauha_names_free(names);
-    replay(bench, (const char *const[]){"norm:weights,weight_gradients", NULL}, "modules",
-           smallest);
+    /* Where there are no weights, there is nothing to measure. */
+    if (found)
+        replay(bench, (const char *const[]){"norm:weights,weight_gradients", NULL}, "modules",
+               smallest);
 }
 
 /* ---- measuring ---- */
