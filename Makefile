@@ -41,7 +41,10 @@ OUT := $(if $(filter release,$(CONFIG)),build,$(B))
 
 CORE_SRC := $(wildcard recorder/core/*.c)
 RECORDER_SRC := $(wildcard recorder/*.c)
-REPLAY_SRC := $(wildcard replay/*.c)
+# From replay/tensorboard.proto, by protoc-c.
+GENERATED := build/generated
+PROTO_SRC := $(GENERATED)/replay/tensorboard.pb-c.c
+REPLAY_SRC := $(wildcard replay/*.c) $(PROTO_SRC)
 ANALYZERS_SRC := $(wildcard analyzers/*.c)
 LINALG_SRC := $(wildcard analyzers/linalg/*.c)
 TOOLS_SRC := $(wildcard tools/*.c)
@@ -88,7 +91,7 @@ H5_PLUGINS := $(patsubst recorder/hdf5-filters/%.c,$(OUT)/plugins/libnauha_%.so,
 
 # ---- flags ----
 
-PACKAGES := hdf5 libzstd liblz4 libxxhash libcjson
+PACKAGES := hdf5 libzstd liblz4 libxxhash libcjson libprotobuf-c
 ifneq ($(shell command -v pkg-config),)
 PKG_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
 PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
@@ -106,7 +109,7 @@ SANITIZE_tsan := -fsanitize=thread
 SANITIZE := $(SANITIZE_$(CONFIG))
 OPTIMISE := $(if $(filter release,$(CONFIG)),-O3,-O1)
 
-CPPFLAGS := -Iinclude -I. -D_GNU_SOURCE $(PKG_CFLAGS)
+CPPFLAGS := -Iinclude -I. -isystem $(GENERATED) -D_GNU_SOURCE $(PKG_CFLAGS)
 COMMON := -g $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(SANITIZE) $(CFLAGS_EXTRA)
 CFLAGS := -std=c11 $(COMMON)
 CXXFLAGS = $(TORCH_CXXFLAGS) $(filter-out -Wconversion -Wshadow,$(COMMON))
@@ -296,6 +299,13 @@ clean: ## remove build/
 	rm -rf build
 
 # ---- rules ----
+
+$(GENERATED)/%.pb-c.c: %.proto
+	@mkdir -p $(GENERATED)
+	@echo "  PROTOC $<"
+	@protoc-c --c_out=$(GENERATED) $<
+
+$(call obj,replay/tensorboard_event.c) build/fuzz/replay/tensorboard_event.c.o: $(PROTO_SRC)
 
 $(B)/%.c.o: %.c $(FLAGS_FILE)
 	@mkdir -p $(@D)

@@ -252,6 +252,15 @@ enum nauha_status nauha_recorder_config_describe(struct nauha_recorder_config *c
     return NAUHA_OK;
 }
 
+bool nauha_recorder_config_fact(const struct nauha_recorder_config *config, size_t position,
+                                const char **key, const char **value) {
+    if (position >= config->fact_count)
+        return false;
+    *key = config->facts[position].key;
+    *value = config->facts[position].value;
+    return true;
+}
+
 enum nauha_status nauha_recorder_config_set_rank(struct nauha_recorder_config *config,
                                                  uint32_t rank, uint32_t world_size,
                                                  struct nauha_error *err) {

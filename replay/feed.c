@@ -12,6 +12,8 @@
 
 /* Progress is told at most this often. */
 #define PROGRESS_NS 50000000
+/* What sinks hold back is written at least this often, for those who look on. */
+#define FLUSH_NS 1000000000
 /* Looks at a trace in a row that may fail before following it does. */
 #define REFRESH_ATTEMPTS 20u
 
@@ -38,6 +40,12 @@ static bool delivers(const struct nauha_pipeline *pipeline, uint32_t kind) {
     return nauha_bus_wants(pipeline->bus, kind) && !is_published(pipeline, kind);
 }
 
+static int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 static enum nauha_status publish(struct nauha_pipeline *pipeline, struct nauha_message *message,
                                  struct nauha_error *err) {
     const struct nauha_message_info *info = nauha_message_info(message);
@@ -49,11 +57,26 @@ static enum nauha_status publish(struct nauha_pipeline *pipeline, struct nauha_m
     return status;
 }
 
+static enum nauha_status flush_if_due(struct nauha_pipeline *pipeline, int64_t now,
+                                      struct nauha_error *err) {
+    if (pipeline->flushed_ns == 0)
+        pipeline->flushed_ns = now;
+    if (now - pipeline->flushed_ns < FLUSH_NS)
+        return NAUHA_OK;
+    pipeline->flushed_ns = now;
+    enum nauha_status status = nauha__pipeline_flush(pipeline, err);
+    if (status != NAUHA_OK)
+        pipeline->state = NAUHA__FAILED;
+    return status;
+}
+
 enum nauha_status nauha_pipeline_publish(void *context, struct nauha_message *message,
                                          struct nauha_error *err) {
     struct nauha_pipeline *pipeline = context;
     enum nauha_status status = nauha__pipeline_check(pipeline, NAUHA__RUNNING, "publish", err);
-    return status == NAUHA_OK ? publish(pipeline, message, err) : status;
+    if (status == NAUHA_OK)
+        status = publish(pipeline, message, err);
+    return status == NAUHA_OK ? flush_if_due(pipeline, now_ns(), err) : status;
 }
 
 /* The kinds to walk over, with commas. Events pass whatever kinds were chosen. */
@@ -98,12 +121,6 @@ static enum nauha_status narrow(const struct nauha_pipeline *pipeline,
     return status;
 }
 
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* One call that feeds from traces. Either of progress and follow may be NULL. */
 struct feeding {
     struct nauha_pipeline *pipeline;
@@ -142,7 +159,9 @@ static enum nauha_status walk(struct feeding *feeding, struct nauha_error *err) 
             status = publish(feeding->pipeline, message, &reason);
         else if (status == NAUHA_DAMAGED && nauha__bus_leave_out(bus, reason.message))
             status = NAUHA_OK;
-        const int64_t now = tells ? now_ns() : 0;
+        const int64_t now = now_ns();
+        if (status == NAUHA_OK)
+            status = flush_if_due(feeding->pipeline, now, &reason);
         if (tells && (now - feeding->told >= PROGRESS_NS || status == NAUHA_END)) {
             tell(feeding, false);
             feeding->told = now;

@@ -9,11 +9,12 @@
 #include "nauha/internal/arithmetic.h"
 #include "replay/descriptor.h"
 #include "replay/pipeline_parts.h"
-#include "replay/sink.h"
 #include "replay/spec.h"
 
-static const struct nauha__sink_ops *const sink_table[] = {&nauha__sink_csv, &nauha__sink_gnuplot};
 #define WORKERS_MAX 1024u
+
+#define SINK_ROW(name) &nauha__sink_##name,
+static const struct nauha__sink_ops *const sink_table[] = {NAUHA__SINKS(SINK_ROW)};
 #define SINKS (sizeof sink_table / sizeof *sink_table)
 
 struct nauha__sink {
@@ -66,7 +67,7 @@ void nauha_pipeline_free(struct nauha_pipeline *pipeline) {
     for (size_t i = 0; i < pipeline->sink_count; i++)
         sink_free(pipeline->sinks[i]);
     free(pipeline->sinks);
-    free(pipeline->run);
+    nauha__run_fini(&pipeline->run);
     nauha__metrics_fini(&pipeline->metrics);
     for (size_t i = 0; i < pipeline->added_count; i++)
         free(pipeline->added[i].checked);
@@ -174,7 +175,8 @@ enum nauha_status nauha_pipeline_add_metric(struct nauha_pipeline *pipeline, con
 }
 
 const char *const *nauha_pipeline_sinks(void) {
-    static const char *const names[] = {"csv", "gnuplot", NULL};
+#define SINK_NAME(name) #name,
+    static const char *const names[] = {NAUHA__SINKS(SINK_NAME) NULL};
     return names;
 }
 
@@ -247,44 +249,6 @@ enum nauha_status nauha_pipeline_offer(struct nauha_pipeline *pipeline, const ch
 
 void nauha_pipeline_set_recomputed(struct nauha_pipeline *pipeline, bool recomputed) {
     pipeline->recomputed = recomputed;
-}
-
-/* ---- several runs ---- */
-
-enum nauha_status nauha_pipeline_set_run(struct nauha_pipeline *pipeline, const char *name,
-                                         struct nauha_error *err) {
-    enum nauha_status status = nauha__pipeline_check(pipeline, NAUHA__BUILDING, "name a run", err);
-    if (status != NAUHA_OK)
-        return status;
-    char *copy = strdup(name);
-    if (!copy)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-    free(pipeline->run);
-    pipeline->run = copy;
-    return NAUHA_OK;
-}
-
-enum nauha_status nauha_pipeline_finish_into(struct nauha_pipeline *pipeline,
-                                             struct nauha_pipeline *next, struct nauha_error *err) {
-    enum nauha_status status = nauha__pipeline_check(pipeline, NAUHA__RUNNING, "finish", err);
-    if (status == NAUHA_OK)
-        status = nauha__pipeline_check(next, NAUHA__BUILDING, "take over sinks", err);
-    if (status == NAUHA_OK && (!pipeline->run || !next->run || next->sink_count > 0))
-        status = nauha_error_set(err, NAUHA_STATE,
-                                 "sinks are handed from one named run to another that has none");
-    if (status != NAUHA_OK)
-        return status;
-    status = nauha_bus_finish(pipeline->bus, err);
-    pipeline->state = status == NAUHA_OK ? NAUHA__FINISHED : NAUHA__FAILED;
-    if (status != NAUHA_OK)
-        return status;
-    free(next->sinks);
-    next->sinks = pipeline->sinks;
-    next->sink_count = pipeline->sink_count;
-    next->earlier = pipeline;
-    pipeline->sinks = NULL;
-    pipeline->sink_count = 0;
-    return NAUHA_OK;
 }
 
 /* ---- starting ---- */
@@ -360,7 +324,7 @@ static enum nauha_status check_same_series(const struct nauha_pipeline *pipeline
     return same ? NAUHA_OK
                 : nauha_error_set(err, NAUHA_INVALID,
                                   "the metrics write other series in run \"%s\" than in run \"%s\"",
-                                  pipeline->run, earlier->run);
+                                  pipeline->run.name, earlier->run.name);
 }
 
 /* Tells a sink all series, starts it and subscribes it. */
@@ -368,8 +332,8 @@ static enum nauha_status start_sink(struct nauha_pipeline *pipeline, const struc
                                     struct nauha_error *err) {
     const struct nauha__metrics *metrics = &pipeline->metrics;
     enum nauha_status status = NAUHA_OK;
-    if (pipeline->run && sink->ops->set_run)
-        sink->ops->set_run(sink->self, pipeline->run);
+    if (sink->ops->begin_run)
+        status = sink->ops->begin_run(sink->self, &pipeline->run, err);
     for (size_t i = 0; i < metrics->count && !pipeline->earlier; i++) {
         for (size_t j = 0; j < metrics->list[i]->topic_count && status == NAUHA_OK; j++)
             status = sink->ops->add_series(sink->self, &metrics->list[i]->topics[j]->series, err);
@@ -550,7 +514,7 @@ void nauha_pipeline_report(const struct nauha_pipeline *pipeline,
                            void (*line)(void *context, const char *text), void *context) {
     for (size_t i = 0; i < pipeline->sink_count; i++)
         pipeline->sinks[i]->ops->report(pipeline->sinks[i]->self, line, context);
-    struct named_lines named = {pipeline->run, line, context};
+    struct named_lines named = {pipeline->run.name, line, context};
     nauha_bus_report(pipeline->bus, named.run ? name_line : line,
                      named.run ? (void *)&named : context);
 }

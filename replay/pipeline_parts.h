@@ -28,7 +28,8 @@ struct nauha_pipeline {
     struct nauha__sink **sinks;
     size_t sink_count;
     const struct nauha_pipeline *earlier; /* whose sinks these were; NULL: they are new */
-    char *run;                            /* NULL: there is only one */
+    struct nauha__run run;
+    int64_t flushed_ns; /* when the sinks last were */
     struct nauha__port *ports;
     size_t port_count;
     enum nauha__state state;
@@ -49,5 +50,7 @@ enum nauha_status nauha__pipeline_register_kinds(struct nauha_pipeline *pipeline
 /* What the sinks have taken so far is written out. IO. */
 enum nauha_status nauha__pipeline_flush(const struct nauha_pipeline *pipeline,
                                         struct nauha_error *err);
+
+void nauha__run_fini(struct nauha__run *run);
 
 #endif

@@ -17,7 +17,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "replay/csv.h"
@@ -50,32 +49,6 @@ struct csv_sink {
     struct csv_file output; /* standard output */
     locale_t c_locale;
 };
-
-char *nauha__path(const char *directory, const char *name, const char *suffix) {
-    char *path = NULL;
-    return asprintf(&path, "%s/%s%s", directory, name, suffix) < 0 ? NULL : path;
-}
-
-enum nauha_status nauha__make_directory(const char *path, struct nauha_error *err) {
-    char *copy = strdup(path);
-    if (!copy)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-    enum nauha_status status = NAUHA_OK;
-    for (char *slash = copy; status == NAUHA_OK && slash;) {
-        slash = strchr(slash + 1, '/');
-        if (slash)
-            *slash = 0;
-        if (copy[0] && mkdir(copy, 0777) != 0 && errno != EEXIST)
-            status = nauha_error_set_errno(err, errno, "cannot make directory \"%s\"", copy);
-        if (slash)
-            *slash = '/';
-    }
-    struct stat info;
-    if (status == NAUHA_OK && (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)))
-        status = nauha_error_set_errno(err, ENOTDIR, "cannot make directory \"%s\"", path);
-    free(copy);
-    return status;
-}
 
 /* ---- files ---- */
 
@@ -181,9 +154,12 @@ static enum nauha_status csv_add_series(void *self, const struct nauha__series *
     return NAUHA_OK;
 }
 
-static void csv_set_run(void *self, const char *run) {
+static enum nauha_status csv_begin_run(void *self, const struct nauha__run *run,
+                                       struct nauha_error *err) {
     struct csv_sink *sink = self;
-    sink->run = run;
+    (void)err;
+    sink->run = run->name;
+    return NAUHA_OK;
 }
 
 static enum nauha_status csv_start(void *self, struct nauha_error *err) {
@@ -273,12 +249,9 @@ static enum nauha_status csv_take(void *self, size_t position, struct nauha_mess
     enum nauha_status status = nauha_message_tensor(message, &tensor, err);
     if (status != NAUHA_OK)
         return status;
-    const bool fits = series->form == NAUHA_FORM_HISTOGRAM
-                          ? tensor.ndim == 2 && tensor.shape[1] == 3
-                          : tensor.ndim == 0;
-    if (tensor.dtype != NAUHA_DTYPE_F64 || !fits)
-        return nauha_error_set(err, NAUHA_INVALID,
-                               "a message of \"%s\" has not the shape of its topic", series->name);
+    status = nauha__series_check(series->name, series->form, &tensor, err);
+    if (status != NAUHA_OK)
+        return status;
     struct csv_file *file = sink->directory ? &series->file : &sink->output;
     errno = 0;
     write_message(sink, series, file->file, info, tensor.data);
@@ -341,7 +314,7 @@ const struct nauha__sink_ops nauha__sink_csv = {
     .name = "csv",
     .create = csv_create,
     .add_series = csv_add_series,
-    .set_run = csv_set_run,
+    .begin_run = csv_begin_run,
     .start = csv_start,
     .take = csv_take,
     .flush = csv_flush,

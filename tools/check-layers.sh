@@ -14,7 +14,7 @@ complain() {
     fi
 }
 
-others=$(grep -nE '#include [<"](hdf5|zstd|lz4|xxhash|cjson|uthash)' include/nauha/*.h include/nauha/internal/*.h |
+others=$(grep -nE '#include [<"](hdf5|zstd|lz4|xxhash|cjson|uthash|protobuf-c)' include/nauha/*.h include/nauha/internal/*.h |
     grep -v '^include/nauha/internal/h5.h:' || true)
 if [ -n "$others" ]; then
     printf 'headers use libc only (internal/h5.h excepted):\n%s\n' "$others" >&2

@@ -18,7 +18,7 @@ static const struct nauha_option replay_table[] = {
      "a metric to compute; give it once for each; FILE.py:CLASS:KINDS is one in Python"},
     {"output", 'o', "DIR", NULL, "write the series into this directory"},
     {"sink", 0, "SINK[,SINK]", NULL,
-     "what to write: csv, gnuplot (default csv,gnuplot with -o, else csv)"},
+     "what to write: csv, gnuplot, tensorboard (default csv,gnuplot with -o, else csv)"},
     {"jobs", 'j', "N", NULL, "compute on so many threads (default: all processors)"},
     {"follow", 0, NULL, NULL,
      "replay a trace while it is being written, to the end of the recording or Ctrl-C"},
@@ -173,6 +173,8 @@ static int make_pipeline(struct replay *replay, size_t which, struct nauha_error
     nauha_bus_set_strict(nauha_pipeline_bus(pipeline), nauha__has(invocation, "strict"));
     nauha_pipeline_set_processes(pipeline, replay->distributed.processes);
     if (replay->runs.count > 1 && nauha_pipeline_set_run(pipeline, run->name, err) != NAUHA_OK)
+        return nauha__fail(err);
+    if (nauha_pipeline_describe_trace(pipeline, run->opened.trace, err) != NAUHA_OK)
         return nauha__fail(err);
     int code = choose_workers(pipeline, invocation);
     if (code == EXIT_FINE && which > 0)

@@ -25,7 +25,7 @@ static const struct nauha_option train_output_table[] = {
     {"metric", 0, "SPEC", NULL, "a metric to compute live; give it once for each"},
     {"live", 0, "DIR", NULL, "write the live series into this directory"},
     {"sink", 0, "SINK[,SINK]", NULL,
-     "what to write live: csv, gnuplot (default csv,gnuplot with --live, else csv)"},
+     "what to write live: csv, gnuplot, tensorboard (default csv,gnuplot with --live, else csv)"},
     {"rule", 0, "SPEC", NULL, "a health rule to check live; give it once for each"},
     {"stop-on", 0, "RULE[,RULE]", NULL,
      "end the training when one of these rules finds something; it is checked with its defaults "
@@ -166,6 +166,15 @@ static void print_summary(const struct nauha_train_result *result, const char *t
 
 /* ---- putting it together ---- */
 
+static enum nauha_status describe_pipeline(const struct session *session, struct nauha_error *err) {
+    const char *key, *value;
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0;
+         status == NAUHA_OK && nauha_recorder_config_fact(session->config, i, &key, &value); i++)
+        status = nauha_pipeline_describe(session->pipeline, key, value, err);
+    return status;
+}
+
 /* Opens the recording and the live metrics once the training is known to be possible. */
 static enum nauha_status begin(void *context, struct nauha_recorder **recorder,
                                struct nauha_error *err) {
@@ -183,8 +192,10 @@ static enum nauha_status begin(void *context, struct nauha_recorder **recorder,
     if (!session->pipeline)
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
     nauha_pipeline_on_finding(session->pipeline, on_finding, session);
-    status = nauha__metrics_start(session->pipeline, invocation,
-                                  nauha__get(invocation, "live", NULL), err);
+    status = describe_pipeline(session, err);
+    if (status == NAUHA_OK)
+        status = nauha__metrics_start(session->pipeline, invocation,
+                                      nauha__get(invocation, "live", NULL), err);
     if (status == NAUHA_OK)
         status =
             nauha_recorder_tap(session->recorder, nauha_pipeline_publish, session->pipeline, err);

@@ -52,6 +52,7 @@ const struct command nauha__commands[] = {
      .examples = "nauha train -o run.h5 --batch-size 32 --max-steps 200\n"
                  "nauha train -o run.h5 --model resnet --kinds weights,weight_updates,loss\n"
                  "nauha train -o run.h5 --metric loss --metric norm:weights --live series\n"
+                 "nauha train --metric loss --live logs/run1 --sink tensorboard\n"
                  "nauha train -o run.h5 --stop-on exploding_tensor,loss_not_decreasing",
      .groups = {&nauha__train_output_options, &training_options, &recording_options,
                 &recorded_options, &nauha__plugin_options},
@@ -63,8 +64,9 @@ const struct command nauha__commands[] = {
          "Feeds the chosen messages of a trace through the metrics named by SPECs, "
          "NAME:KIND[,KIND...][:key=value...], in order of publication. Only what a metric needs is "
          "decompressed. With -o, each topic becomes DIR/TOPIC.csv and, with the gnuplot sink, "
-         "TOPIC.gp, TOPIC.svg and TOPIC.png; without, CSV goes to standard output with a leading "
-         "metric column. \"nauha analyzers\" lists the metrics. The traces of a distributed "
+         "TOPIC.gp, TOPIC.svg and TOPIC.png; with the tensorboard sink, DIR is a log directory of "
+         "TensorBoard's. Without -o, CSV goes to standard output with a leading metric column. "
+         "\"nauha analyzers\" lists the metrics. The traces of a distributed "
          "training, one of each rank, are replayed together: step by step, and within a step rank "
          "by rank. Traces of different trainings, or all traces of a directory, are replayed one "
          "training after the other; every row then ends with the name of its run, and a picture "

@@ -8,6 +8,7 @@ set -eu
 packages='
     gcc g++ make pkg-config
     libhdf5-dev libzstd-dev liblz4-dev libxxhash-dev uthash-dev libcjson-dev zlib1g-dev
+    libprotobuf-c-dev protobuf-c-compiler
     libopenblas-pthread-dev liblapacke-dev
     libtorch-dev dataset-fashion-mnist
     gnuplot-nox fonts-dejavu-core
@@ -33,7 +34,8 @@ esac
 if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-query >/dev/null 2>&1; then
     # Not Debian or Ubuntu: go on only if the build's essentials are there already.
     if command -v cc >/dev/null 2>&1 && command -v pkg-config >/dev/null 2>&1 &&
-        pkg-config --exists hdf5 libzstd liblz4 libxxhash libcjson cmocka; then
+        command -v protoc-c >/dev/null 2>&1 &&
+        pkg-config --exists hdf5 libzstd liblz4 libxxhash libcjson libprotobuf-c cmocka; then
         exit 0
     fi
     {

@@ -81,17 +81,31 @@ NAUHA_API const struct nauha_analyzer_parameter *nauha_pipeline_common_keys(size
  * with the columns
  *   global_step,train_step,epoch,rank,tag,module,slot,call,value
  * or, for histograms, one row per bin with bin_low,bin_high,count in place of value; "gnuplot"
- * adds SERIES.gp, .svg and .png (csv is then implied). directory NULL: csv to standard output as
- * one table, with a leading column metric and, where any metric publishes histograms, value and
- * the three columns of bins on every row, empty where they do not apply. The directory is made.
- * Files get their final names when the run has finished; a script SERIES.gp that somebody edited
- * is kept as SERIES.edited.gp. UNKNOWN: no such sink, listing them. INVALID: gnuplot without a
+ * adds SERIES.gp, .svg and .png (csv is then implied); "tensorboard" writes an event file of
+ * TensorBoard's in the directory, in directory/RUN where runs are named, and in rankN below that
+ * for the ranks of a distributed training, with tags SERIES/MODULE. directory NULL: csv to standard
+ * output as one table, with a leading column metric and, where any metric publishes histograms,
+ * value and the three columns of bins on every row, empty where they do not apply. The directory is
+ * made. Files get their final names when the run has finished; a script SERIES.gp that somebody
+ * edited is kept as SERIES.edited.gp. Event files are written in place, and replace those of an
+ * earlier run. UNKNOWN: no such sink, listing them. INVALID: gnuplot or tensorboard without a
  * directory. */
 NAUHA_API enum nauha_status nauha_pipeline_add_sink(struct nauha_pipeline *pipeline,
                                                     const char *name, const char *directory,
                                                     struct nauha_error *err);
 /* NULL-terminated names of the sinks. */
 NAUHA_API const char *const *nauha_pipeline_sinks(void);
+
+/* A fact about the training, for sinks that show them: "model", "resnet". Copied. STATE: the
+ * pipeline has started. */
+NAUHA_API enum nauha_status nauha_pipeline_describe(struct nauha_pipeline *pipeline,
+                                                    const char *key, const char *value,
+                                                    struct nauha_error *err);
+/* The facts that a trace has, when it was recorded, and of how many ranks; for any one of those
+ * that will be replayed. Without this, the time of the first message is taken for now. */
+NAUHA_API enum nauha_status nauha_pipeline_describe_trace(struct nauha_pipeline *pipeline,
+                                                          const struct nauha_trace *trace,
+                                                          struct nauha_error *err);
 
 /* The largest recorded tensor that metrics may have in one piece, "64M"; "0": any. See
  * nauha_bus_set_tensor_limit. INVALID: not a size. */

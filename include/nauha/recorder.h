@@ -51,6 +51,9 @@ NAUHA_API enum nauha_status nauha_recorder_config_set(struct nauha_recorder_conf
 NAUHA_API enum nauha_status nauha_recorder_config_describe(struct nauha_recorder_config *config,
                                                            const char *key, const char *value,
                                                            struct nauha_error *err);
+/* The facts by position; false past the end. Borrowed until the next call that changes config. */
+NAUHA_API bool nauha_recorder_config_fact(const struct nauha_recorder_config *config,
+                                          size_t position, const char **key, const char **value);
 /* This process's place in a data-parallel training; 0 of 1 by default. */
 NAUHA_API enum nauha_status nauha_recorder_config_set_rank(struct nauha_recorder_config *config,
                                                            uint32_t rank, uint32_t world_size,

@@ -260,7 +260,7 @@ class BadInput(WithTrace):
         self.complains(2, "keys: order", *replay, "norm:weights:ordr=2")
         self.complains(2, 'takes a number from 0 to inf, not "x"', *replay, "norm:weights:order=x")
         self.complains(2, "takes 2 kinds", *replay, "ratio:weights")
-        self.complains(2, "sinks: csv, gnuplot", *replay, "loss", "--sink", "tape")
+        self.complains(2, "sinks: csv, gnuplot, tensorboard", *replay, "loss", "--sink", "tape")
         self.complains(2, 'kind "foo" is unknown', *replay, "loss", "--kinds", "foo")
         self.complains(2, 'no module matches "zz*"', *replay, "loss", "--modules", "zz*")
         self.complains(2, 'tag "foo" is unknown', *replay, "loss", "--tag", "foo")

@@ -158,6 +158,7 @@ class Exporter:
                 self._add_rules(pipeline, list(rules), list(stop_on))
                 for sink in (sinks or ["csv"]) if output is not None else []:
                     pipeline.add_sink(sink, output)
+                pipeline.describe(self.publisher.facts)
                 pipeline.start(collect=bool(metrics))
                 self.publisher.tap(pipeline)
             except Exception:

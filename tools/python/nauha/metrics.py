@@ -331,8 +331,8 @@ def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None
     """Feeds traces through metrics, as `nauha replay` does.
 
     traces: a path, or the paths of the ranks of one training. metrics: SPECs and Subscribers. output: a
-    directory for files, written by `sinks` (["csv", "gnuplot"] by default). progress(done, total) is called some
-    twenty times a second. selection: as Trace.messages() takes it.
+    directory for files, written by `sinks` (["csv", "gnuplot"] by default; "tensorboard"). progress(done, total) is
+    called some twenty times a second. selection: as Trace.messages() takes it.
 
     Returns {series: Series} of everything the metrics published. Warns of messages left out because they are
     damaged and of bundles that stayed incomplete, which `strict` makes errors. Raises Error, and what a Subscriber
@@ -351,6 +351,8 @@ def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None
             pipeline.add(metric)
         for sink in (sinks or ["csv", "gnuplot"]) if output is not None else []:
             pipeline.add_sink(sink, output)
+        for handle in handles[:1]:
+            pipeline.describe_trace(handle)
         pipeline.set_strict(strict)
         pipeline.start()
         pipeline.replay(handles, selector, progress)

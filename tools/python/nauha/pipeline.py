@@ -112,6 +112,8 @@ native.declare(library, {
     "nauha_pipeline_add_analyzer": (STATUS, [c_void_p, POINTER(Analyzer), ERROR]),
     "nauha_pipeline_add_metric": (STATUS, [c_void_p, c_char_p, ERROR]),
     "nauha_pipeline_add_sink": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),
+    "nauha_pipeline_describe": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),
+    "nauha_pipeline_describe_trace": (STATUS, [c_void_p, c_void_p, ERROR]),
     "nauha_pipeline_start": (STATUS, [c_void_p, ERROR]),
     "nauha_pipeline_replay_ranks": (STATUS, [c_void_p, POINTER(c_void_p), c_size_t, c_void_p, PROGRESS_FN, c_void_p,
                                              ERROR]),
@@ -185,6 +187,15 @@ class Pipeline:
 
     def add_sink(self, name, directory):
         native.call(library.nauha_pipeline_add_sink, self.handle, name.encode(), os.fsencode(directory))
+
+    def describe(self, facts):
+        """facts: a dict, for sinks that show what was trained."""
+        for key, value in facts.items():
+            native.call(library.nauha_pipeline_describe, self.handle, key.encode(), value.encode("utf-8", "replace"))
+
+    def describe_trace(self, trace):
+        """The same of a trace, a handle, and when it was recorded."""
+        native.call(library.nauha_pipeline_describe_trace, self.handle, trace)
 
     def rules(self):
         """The names of the health rules there are."""

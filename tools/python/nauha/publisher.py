@@ -106,6 +106,7 @@ class Publisher:
         self.rank = rank
         self._told = set()
         self._notice = notice or (lambda text: print(f"nauha: {text}", file=sys.stderr, flush=True))
+        self.facts = facts
         self.recorder = _open(path, options, facts, rank, world_size)
         self.names = library.nauha_recorder_names(self.recorder)
         self.depth = library.nauha_recorder_depth(self.recorder)
