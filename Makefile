@@ -152,7 +152,7 @@ HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5
 
 # ---- targets for people ----
 
-.PHONY: all demo test torture power-loss bench bench-replay deps install uninstall man clean help force check check-layers check-headers \
+.PHONY: all demo test torture power-loss bench bench-replay deps install uninstall dist deb man clean help force check check-layers check-headers \
     check-format check-size
 
 all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) linalg $(if $(TORCH_FOUND),$(TRAIN) $(MODEL)) $(if $(MPI_FOUND),$(MPI)) ## build everything
@@ -294,6 +294,22 @@ uninstall: all ## remove what install put there; the same DESTDIR= PREFIX= ...
 	cd build/uninstall && find . -depth -type d -path '*nauha*' | while read -r folder; do \
 	    rmdir "$(DESTDIR)/$$folder" 2>/dev/null || true; done
 	@rm -rf build/uninstall build/uninstall.log
+
+dist: ## build/nauha-VERSION.tar.gz, of what is committed
+	@git rev-parse --verify -q HEAD >/dev/null || { echo "make dist takes the committed files of a git repository" >&2; exit 1; }
+	@git diff --quiet HEAD || echo "note: changes that are not committed are left out" >&2
+	@mkdir -p build
+	@git archive --prefix=nauha-$(VERSION)/ HEAD | gzip -n -9 >build/nauha-$(VERSION).tar.gz
+	@echo build/nauha-$(VERSION).tar.gz
+
+# The program as `make all` builds it, divided into packages.
+deb: all ## build/debian/*.deb
+	@rm -rf build/debian
+	@mkdir -p build/debian
+	@$(MAKE) --no-print-directory install DESTDIR=$(abspath build/debian/stage) PREFIX=/usr \
+	    LIBDIR=/usr/lib/$(MULTIARCH) >build/debian/install.log
+	@tools/make-deb.sh build/debian/stage build/debian $(SOVERSION)
+	@ls build/debian/*.deb
 
 clean: ## remove build/
 	rm -rf build
