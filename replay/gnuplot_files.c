@@ -74,22 +74,39 @@ static double find_end(const char **at, const char *stop) {
     return value;
 }
 
+/* The word behind a key in the rest of a line; "" where there is none. */
+static void find_word(const char *line, const char *key, char *word, size_t size) {
+    const char *end = line + strcspn(line, "\n");
+    const char *at = strstr(line, key);
+    word[0] = 0;
+    if (at && at < end) {
+        at += strlen(key);
+        snprintf(word, size, "%.*s", (int)strcspn(at, " \n"), at);
+    }
+}
+
 static void find_texts(const char *script, struct nauha__script_texts *texts) {
     find_text(script, "main_title", texts->title, sizeof texts->title);
     find_text(script, "x_label", texts->xlabel, sizeof texts->xlabel);
     find_text(script, "y_label", texts->ylabel, sizeof texts->ylabel);
-    texts->plot = (struct nauha_plot){.title = texts->title,
-                                      .xlabel = texts->xlabel,
-                                      .ylabel = texts->ylabel,
-                                      .y_low = NAN,
-                                      .y_high = NAN};
+    struct nauha__picture *picture = &texts->picture;
+    *picture = (struct nauha__picture){.plot = {.title = texts->title,
+                                                .xlabel = texts->xlabel,
+                                                .ylabel = texts->ylabel,
+                                                .y_low = NAN,
+                                                .y_high = NAN}};
     const char *at = strstr(script, "\n# asked for: ylims=");
     if (!at)
         return;
     at += strlen("\n# asked for: ylims=");
-    texts->plot.y_low = find_end(&at, ":\n");
-    texts->plot.y_high = find_end(&at, " \n");
-    texts->plot.log_y = strncmp(at, "log=1", 5) == 0;
+    picture->plot.y_low = find_end(&at, ":\n");
+    picture->plot.y_high = find_end(&at, " \n");
+    picture->plot.log_y = strncmp(at, "log=1", 5) == 0;
+    char word[16];
+    find_word(at, "scale=", word, sizeof word);
+    nauha__scale_find(word, &picture->scale);
+    find_word(at, "style=", word, sizeof word);
+    nauha__style_find(word, &picture->style);
 }
 
 enum nauha__script_state nauha__script_inspect(const char *path,
@@ -120,16 +137,26 @@ static enum nauha_status write_whole(const char *path, const char *text, size_t 
     return NAUHA_OK;
 }
 
-enum nauha_status nauha__script_write(const char *path, const char *name,
-                                      const struct nauha_plot *plot,
-                                      const struct nauha__series_summary *summary,
-                                      struct nauha_error *err) {
+/* What a script is made of, for the function that writes it. */
+struct contents {
+    const char *name;
+    const struct nauha__picture *picture; /* of one series; NULL: an overview */
+    const struct nauha__series_summary *summary;
+    const struct nauha__topic *topics;
+    size_t count;
+};
+
+static enum nauha_status write_contents(const char *path, const struct contents *contents,
+                                        struct nauha_error *err) {
     char *text = NULL;
     size_t length = 0;
     FILE *memory = open_memstream(&text, &length);
     if (!memory)
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-    nauha__gnuplot_script(memory, name, plot, summary);
+    if (contents->picture)
+        nauha__gnuplot_script(memory, contents->name, contents->picture, contents->summary);
+    else
+        nauha__gnuplot_overview(memory, contents->name, contents->topics, contents->count);
     const bool failed = ferror(memory) != 0;
     if (fclose(memory) != 0 || failed) {
         free(text);
@@ -138,4 +165,19 @@ enum nauha_status nauha__script_write(const char *path, const char *name,
     enum nauha_status status = write_whole(path, text, length, err);
     free(text);
     return status;
+}
+
+enum nauha_status nauha__script_write(const char *path, const char *name,
+                                      const struct nauha__picture *picture,
+                                      const struct nauha__series_summary *summary,
+                                      struct nauha_error *err) {
+    const struct contents contents = {.name = name, .picture = picture, .summary = summary};
+    return write_contents(path, &contents, err);
+}
+
+enum nauha_status nauha__overview_write(const char *path, const char *name,
+                                        const struct nauha__topic *topics, size_t count,
+                                        struct nauha_error *err) {
+    const struct contents contents = {.name = name, .topics = topics, .count = count};
+    return write_contents(path, &contents, err);
 }

@@ -1,44 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 /* Scripts of very many scalar lines: a heat map, one row a line, the value as its colour. */
-#include "replay/gnuplot_script.h"
-
 #include <inttypes.h>
 #include <math.h>
+
+#include "replay/gnuplot_scalars.h"
 
 #define BOXES_MAX 40000.0
 #define SLICES_MIN 20.0
 #define SLICES_MAX 200.0
 /* More names than this would run into one another. */
-#define NAMES_MAX 150u
+#define NAMES_MAX 100u
 #define ROW_PIXELS 14u
-#define HEIGHT_MAX 2400u
+#define HEIGHT_MAX 1600u
+/* Slices of the band that stands for it in a terminal of characters. */
+#define BAND_SLICES 100u
 
 struct matrix {
     struct nauha__gnuplot_frame frame;
-    double low, high, low_positive;
-    bool log;
+    struct nauha__axis axis;
+    double low, high; /* of the colours */
 };
 
+/* Colours have no linear stretch around 0: what is not above it is white on a log scale. */
 static void take_ranges(struct matrix *matrix) {
     const struct nauha__series_summary *summary = matrix->frame.summary;
-    matrix->low = matrix->low_positive = INFINITY;
-    matrix->high = -INFINITY;
-    for (size_t i = 0; i < summary->line_count; i++) {
-        matrix->low = fmin(matrix->low, summary->lines[i].low);
-        matrix->high = fmax(matrix->high, summary->lines[i].high);
-        matrix->low_positive = fmin(matrix->low_positive, summary->lines[i].low_positive);
-    }
-    matrix->log = matrix->frame.plot->log_y && matrix->low_positive < INFINITY;
-    if (matrix->log)
-        matrix->low = matrix->low_positive;
-    if (!(matrix->high >= matrix->low)) { /* nothing finite */
-        matrix->low = 0;
-        matrix->high = 1;
-    }
-    if (!isnan(matrix->frame.plot->y_low) && (!matrix->log || matrix->frame.plot->y_low > 0))
-        matrix->low = matrix->frame.plot->y_low;
-    if (!isnan(matrix->frame.plot->y_high))
-        matrix->high = matrix->frame.plot->y_high;
+    struct nauha__axis *axis = &matrix->axis;
+    double low_positive = INFINITY;
+    nauha__axis_choose(matrix->frame.picture, summary, true, axis);
+    for (size_t i = 0; i < summary->line_count; i++)
+        low_positive = fmin(low_positive, summary->lines[i].low_positive);
+    if (axis->kind == NAUHA__AXIS_SYMLOG)
+        axis->kind = low_positive < INFINITY ? NAUHA__AXIS_LOG : NAUHA__AXIS_LINEAR;
+    const struct nauha_plot *plot = &matrix->frame.picture->plot;
+    const bool log = axis->kind == NAUHA__AXIS_LOG, any = axis->high >= axis->low;
+    matrix->low = !any ? 0 : log ? low_positive : axis->low;
+    matrix->high = any ? axis->high : 1;
+    if (!isnan(plot->y_low) && (!log || plot->y_low > 0))
+        matrix->low = plot->y_low;
+    if (!isnan(plot->y_high))
+        matrix->high = plot->y_high;
     if (!(matrix->high > matrix->low))
         matrix->high = matrix->low + fmax(fabs(matrix->low), 1);
 }
@@ -70,39 +70,81 @@ static void write_names(FILE *out, const struct nauha__series_summary *summary) 
     fprintf(out, ")\nset yrange [%zu-0.5:-0.5]\n", summary->line_count);
 }
 
-void nauha__gnuplot_matrix(FILE *out, const char *name, const struct nauha_plot *plot,
+static void write_note(FILE *out, const struct matrix *matrix) {
+    const struct nauha__series_summary *summary = matrix->frame.summary;
+    const bool white = matrix->axis.kind == NAUHA__AXIS_LOG && summary->not_positive > 0;
+    char text[128];
+    snprintf(text, sizeof text, "%s%s%s", summary->not_finite ? "red: nan, infinite or huge" : "",
+             summary->not_finite && white ? "; " : "", white ? "white: not above 0" : "");
+    nauha__gnuplot_note(out, text);
+}
+
+static void write_definitions(FILE *out, const struct matrix *matrix) {
+    const struct nauha__series_summary *summary = matrix->frame.summary;
+    fprintf(out,
+            "every      = %" PRIu64 " # steps from one slice drawn to the next\nrows       = %zu\n",
+            matrix->frame.slice, summary->line_count);
+    nauha__gnuplot_columns(out, summary);
+    nauha__axis_write_functions(out, &matrix->axis);
+    const uint64_t range = summary->last_step - summary->first_step;
+    const uint64_t unit = summary->stride ? summary->stride : 1;
+    nauha__band_define(out, summary->first_step, summary->last_step,
+                       unit * nauha__round_up((range / unit + BAND_SLICES) / BAND_SLICES),
+                       matrix->axis.kind == NAUHA__AXIS_LOG);
+    fputs("is_slice(step) = (step - first) / every == floor((step - first) / every)\n"
+          "# Every step has the same rows in the same order: the row of a value follows from its "
+          "place.\n"
+          "row(place) = int(place) % rows\n",
+          out);
+}
+
+/* As characters: smallest, mean and largest. */
+static void write_dumb(FILE *out, const struct matrix *matrix) {
+    const struct nauha__series_summary *summary = matrix->frame.summary;
+    fprintf(out,
+            "    if (target eq 'dumb') {\n"
+            "        set xrange [*:*]; set ytics autofreq; set format y '%%g'; set key%s\n"
+            "        set yrange [*:*]\n",
+            matrix->axis.kind == NAUHA__AXIS_LOG ? "; set logscale y" : "");
+    nauha__band_read(out, "        ", summary, NULL);
+    nauha__band_plot_lines(out, "        ", summary->line_count, nauha__gnuplot_noun(summary));
+    fputs("    } else {\n", out);
+}
+
+static void write_boxes(FILE *out, const struct matrix *matrix) {
+    static const char place[] = "using (is_slice($1)%s ? $1 + every/2.0 : NaN):(row($0)):1:"
+                                "($1 + 1.05*every):\\\n"
+                                "         (row($0) - 0.5):(row($0) + 0.55)";
+    fputs("    plot csv skip 1 ", out);
+    fprintf(out, place, "");
+    fputs(":(drawn($9)) with boxxyerror lc palette", out);
+    if (matrix->frame.summary->not_finite) {
+        fputs(", \\\n         csv skip 1 ", out);
+        fprintf(out, place, " && gone(strcol(9))");
+        fputs(" with boxxyerror lc rgb '#d62728'", out);
+    }
+    putc('\n', out);
+}
+
+void nauha__gnuplot_matrix(FILE *out, const char *name, const struct nauha__picture *picture,
                            const struct nauha__series_summary *summary) {
-    struct matrix matrix = {.frame = {.name = name, .plot = plot, .summary = summary}};
+    struct matrix matrix = {.frame = {.name = name, .picture = picture, .summary = summary}};
     take_ranges(&matrix);
     lay_out(&matrix);
     nauha__gnuplot_head(out, &matrix.frame);
-    fprintf(out,
-            "every      = %" PRIu64 " # steps from one slice drawn to the next\n"
-            "rows       = %zu\n"
-            "\n# ---- reading the CSV: 1 global_step, 2 train_step, 3 epoch, 4 rank, 5 tag, "
-            "6 module, 7 slot, 8 call, 9 value ----\n"
-            "set datafile separator comma\n"
-            "set datafile missing NaN\n"
-            "first      = %" PRIu64 "\n"
-            "slice(step) = (step - first) / every == floor((step - first) / every)\n"
-            "drawn(v) = %s && v < 1e300 ? v : NaN\n"
-            "# Every step has the same rows in the same order: the row of a value follows from its "
-            "place.\n"
-            "row(place) = int(place) %% rows\n",
-            matrix.frame.slice, summary->line_count, summary->first_step,
-            matrix.log ? "v > 0" : "v > -1e300");
+    write_definitions(out, &matrix);
     nauha__gnuplot_axes(out, &matrix.frame);
     fputs("unset grid\nunset key\nset title main_title\nset style fill solid noborder\n"
           "set cblabel y_label offset 1\nset format cb '%g'\n",
           out);
     nauha__gnuplot_palette(out);
     fprintf(out, "set cbrange [%.6g:%.6g]\n%s", matrix.low, matrix.high,
-            matrix.log ? "set logscale cb\n" : "");
+            matrix.axis.kind == NAUHA__AXIS_LOG ? "set logscale cb\n" : "");
     write_names(out, summary);
-    nauha__gnuplot_begin_picture(out, &matrix.frame);
-    fputs("    plot csv skip 1 using (slice($1) ? $1 + every/2.0 : NaN):(row($0)):1:"
-          "($1 + 1.05*every):\\\n"
-          "         (row($0) - 0.5):(row($0) + 0.55):(drawn($9)) with boxxyerror lc palette\n",
-          out);
-    nauha__gnuplot_end_picture(out, &matrix.frame);
+    write_note(out, &matrix);
+    nauha__gnuplot_begin_picture(out);
+    write_dumb(out, &matrix);
+    write_boxes(out, &matrix);
+    fputs("    }\n", out);
+    nauha__gnuplot_end_picture(out);
 }

@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "replay/gnuplot_terminal.h"
+
 extern char **environ;
 
 /* The words of a complaint: the line that has "gnuplot" put its finger on, without its place. */
@@ -63,35 +65,73 @@ static enum nauha_status wait_for(pid_t child, const char *script, FILE *complai
                            words[0] ? words : "it did not say why");
 }
 
-enum nauha_status nauha__gnuplot_run(const char *directory, const char *script, const char *term,
+static enum nauha_status cannot_run(enum nauha_status status, const char *what,
+                                    struct nauha_error *err) {
+    if (status != NAUHA_UNAVAILABLE)
+        return nauha_error_set_errno(err, errno, "cannot run gnuplot");
+    return nauha_error_set(err, status,
+                           "gnuplot is not installed: install the package gnuplot (Debian and "
+                           "Ubuntu: gnuplot-nox), then %s",
+                           what);
+}
+
+enum nauha_status nauha__gnuplot_ask(const char *expression, char *text, size_t size,
                                      struct nauha_error *err) {
-    char setting[64];
-    /* The name ends up in a gnuplot command: letters and digits only. */
-    if (term &&
-        (!term[0] || strlen(term) > 32 ||
-         term[strspn(term, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")]))
-        return nauha_error_set(err, NAUHA_INVALID, "\"%s\" is not the name of a terminal", term);
-    snprintf(setting, sizeof setting, "term='%s'", term ? term : "");
+    char command[128];
+    snprintf(command, sizeof command, "print %s", expression); /* to the error stream */
+    char *const argv[] = {(char *)"gnuplot", (char *)"-d", (char *)"-e", command, NULL};
+    FILE *answer = tmpfile();
+    if (!answer)
+        return nauha_error_set_errno(err, errno, "cannot make a temporary file");
+    pid_t child = 0;
+    enum nauha_status status = spawn("/", argv, answer, &child);
+    if (status != NAUHA_OK)
+        status = cannot_run(status, "try again", err);
+    else
+        status = wait_for(child, command, answer, err);
+    rewind(answer);
+    text[fread(text, 1, size - 1, answer)] = 0;
+    fclose(answer);
+    return status;
+}
+
+/* The terminal, as commands of gnuplot. */
+static void write_setting(const struct nauha_drawing *drawing, char *text, size_t size) {
+    size_t length = (size_t)snprintf(text, size, "term='%s'", drawing->term);
+    if (drawing->columns && length < size)
+        length +=
+            (size_t)snprintf(text + length, size - length, "; dumb_columns=%u", drawing->columns);
+    if (drawing->lines && length < size)
+        snprintf(text + length, size - length, "; dumb_lines=%u", drawing->lines);
+}
+
+enum nauha_status nauha__gnuplot_run(const char *directory, const char *script,
+                                     const struct nauha_drawing *drawing, struct nauha_error *err) {
+    const bool with_term = drawing && drawing->term;
+    char setting[128], what[8192];
+    enum nauha_status status = with_term ? nauha__terminal_check(drawing->term, err) : NAUHA_OK;
+    if (status != NAUHA_OK)
+        return status;
     struct stat info;
     if (stat(directory, &info) != 0)
         return nauha_error_set_errno(err, errno, "cannot enter \"%s\"", directory);
-    char *const plain[] = {(char *)"gnuplot", (char *)"-d", (char *)script, NULL};
-    char *const with_term[] = {(char *)"gnuplot", (char *)"-d",   (char *)"-e",
-                               setting,           (char *)script, NULL};
+    char *argv[] = {(char *)"gnuplot", (char *)"-d", (char *)script, NULL, NULL, NULL};
+    if (with_term) {
+        write_setting(drawing, setting, sizeof setting);
+        argv[2] = (char *)"-e";
+        argv[3] = setting;
+        argv[4] = (char *)script;
+    }
     /* A file and not a pipe: a window that stays keeps its error stream open. */
     FILE *complaints = tmpfile();
     if (!complaints)
         return nauha_error_set_errno(err, errno, "cannot make a temporary file");
     fflush(stdout);
     pid_t child = 0;
-    enum nauha_status status = spawn(directory, term ? with_term : plain, complaints, &child);
-    if (status == NAUHA_UNAVAILABLE)
-        nauha_error_set(err, status,
-                        "gnuplot is not installed: install the package gnuplot (Debian and Ubuntu: "
-                        "gnuplot-nox), then run \"gnuplot %s\" in \"%s\"",
-                        script, directory);
-    else if (status != NAUHA_OK)
-        status = nauha_error_set_errno(err, errno, "cannot run gnuplot");
+    status = spawn(directory, argv, complaints, &child);
+    snprintf(what, sizeof what, "run \"gnuplot %s\" in \"%s\"", script, directory);
+    if (status != NAUHA_OK)
+        status = cannot_run(status, what, err);
     else
         status = wait_for(child, script, complaints, err);
     fclose(complaints);

@@ -6,8 +6,8 @@
 #ifndef NAUHA_REPLAY_GNUPLOT_RUN_H
 #define NAUHA_REPLAY_GNUPLOT_RUN_H
 
-#include "nauha/plot.h"
-#include "replay/series.h"
+#include "nauha/plotting.h"
+#include "replay/gnuplot_script.h"
 
 /* What stands at a script's path. */
 enum nauha__script_state {
@@ -19,7 +19,7 @@ enum nauha__script_state {
 /* What a script was made for, as far as it tells. */
 struct nauha__script_texts {
     char title[512], xlabel[512], ylabel[512];
-    struct nauha_plot plot; /* points into the texts */
+    struct nauha__picture picture; /* points into the texts */
 };
 
 /* Looks at a script; texts is filled for OURS and may be NULL. A file that cannot be read counts
@@ -28,14 +28,23 @@ enum nauha__script_state nauha__script_inspect(const char *path, struct nauha__s
 
 /* Writes the script of a series to path. IO, NOMEM. */
 enum nauha_status nauha__script_write(const char *path, const char *name,
-                                      const struct nauha_plot *plot,
+                                      const struct nauha__picture *picture,
                                       const struct nauha__series_summary *summary,
                                       struct nauha_error *err);
 
+/* Writes the script of an overview to path. IO, NOMEM. */
+enum nauha_status nauha__overview_write(const char *path, const char *name,
+                                        const struct nauha__topic *topics, size_t count,
+                                        struct nauha_error *err);
+
 /* Runs gnuplot over a script with `directory` as its working directory; script is relative to
- * that, or absolute. term NULL: svg and png. INVALID: term is no name; UNAVAILABLE: no gnuplot,
- * or it failed, with its words. */
-enum nauha_status nauha__gnuplot_run(const char *directory, const char *script, const char *term,
+ * that, or absolute. drawing NULL: svg and png. UNAVAILABLE: no gnuplot, or it failed, with its
+ * words; otherwise as nauha__terminal_check. */
+enum nauha_status nauha__gnuplot_run(const char *directory, const char *script,
+                                     const struct nauha_drawing *drawing, struct nauha_error *err);
+
+/* What an expression is to this machine's gnuplot, cut to size. UNAVAILABLE. */
+enum nauha_status nauha__gnuplot_ask(const char *expression, char *text, size_t size,
                                      struct nauha_error *err);
 
 #endif

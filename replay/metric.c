@@ -110,6 +110,8 @@ static enum nauha_status host_register_topic(const struct nauha_host *host, cons
     struct nauha__published *topic = published_new(plot.series, form, &plot);
     if (!topic)
         return no_memory(err);
+    if (metric->spec->log >= 0)
+        topic->series.scale = metric->spec->log ? NAUHA__SCALE_LOG : NAUHA__SCALE_LINEAR;
     status = nauha_bus_register_topic(metric->bus, name, scope, form, &topic->series.plot,
                                       &topic->kind, err);
     if (status != NAUHA_OK) {

@@ -91,7 +91,8 @@ static struct nauha__line *add_line(struct scan *scan, size_t key_length) {
               sizeof *summary->lines))
         return NULL;
     struct nauha__line *line = &summary->lines[summary->line_count];
-    *line = (struct nauha__line){.low = INFINITY, .high = -INFINITY, .low_positive = INFINITY};
+    *line = (struct nauha__line){
+        .low = INFINITY, .high = -INFINITY, .low_positive = INFINITY, .low_magnitude = INFINITY};
     struct line_entry *entry = malloc(sizeof *entry + key_length);
     bool whole = entry != NULL;
     for (size_t k = 0; k < NAUHA__KEY_COLUMNS; k++) {
@@ -151,7 +152,7 @@ static enum nauha_status take_steps(struct scan *scan, uint64_t step, uint64_t e
         if (!grow((void **)&summary->epochs, &scan->epoch_room, summary->epoch_count,
                   sizeof *summary->epochs))
             return no_memory(err);
-        summary->epochs[summary->epoch_count++] = step;
+        summary->epochs[summary->epoch_count++] = (struct nauha__epoch_start){step, epoch};
         scan->epoch = epoch;
     }
     summary->rows++;
@@ -184,6 +185,8 @@ static enum nauha_status take_value(struct scan *scan, struct nauha__line *line,
     line->low = fmin(line->low, value);
     line->high = fmax(line->high, value);
     line->sum_abs += fabs(value);
+    if (value != 0)
+        line->low_magnitude = fmin(line->low_magnitude, fabs(value));
     if (value > 0) {
         line->positive++;
         line->low_positive = fmin(line->low_positive, value);

@@ -56,12 +56,17 @@ struct nauha__line {
     uint64_t positive; /* of those, above 0 */
     double low, high;  /* of the finite values, or of all bins */
     double low_positive;
+    double low_magnitude; /* of the values that are not 0 */
     double sum_abs;
     uint64_t elements; /* histograms: the most elements of one message */
     uint64_t open;     /* elements of the message whose bins are being read */
     uint64_t open_step;
     uint64_t fullest; /* the most elements of one bin */
     bool unreadable;  /* gnuplot cannot tell this line from another, or has no way to name it */
+};
+
+struct nauha__epoch_start {
+    uint64_t step, epoch;
 };
 
 struct nauha__series_summary {
@@ -73,8 +78,8 @@ struct nauha__series_summary {
     bool regular; /* scalars: row i is of line i modulo line_count, for every i */
     bool varies[NAUHA__KEY_COLUMNS]; /* the key columns in which the lines differ */
     uint64_t first_step, last_step;
-    uint64_t stride;  /* greatest common divisor of the distances between steps; 0: one step */
-    uint64_t *epochs; /* first step of each epoch but the first */
+    uint64_t stride; /* greatest common divisor of the distances between steps; 0: one step */
+    struct nauha__epoch_start *epochs; /* of each epoch but the first */
     size_t epoch_count;
     uint64_t not_finite, not_positive; /* values that are, and finite values that are not > 0 */
 };

@@ -9,12 +9,14 @@
 #define NAUHA_REPLAY_SINK_H
 
 #include "nauha/bus.h"
+#include "replay/picture.h"
 
 /* One published topic, as sinks see it. Strings are borrowed until the sink is freed. */
 struct nauha__series {
     const char *name; /* of files and of the metric column */
     enum nauha_form form;
-    struct nauha_plot plot; /* the user's ylims= and log= applied; texts never NULL */
+    struct nauha_plot plot;  /* the user's ylims= and log= applied; texts never NULL */
+    enum nauha__scale scale; /* as log= says; AUTO without it */
 };
 
 /* What is known of a training. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/plotting.h"
 #include "replay/gnuplot_run.h"
 #include "replay/gnuplot_script.h"
 
@@ -23,6 +24,7 @@ struct gnuplot_sink {
     char *directory;
     struct picture *pictures;
     size_t count;
+    bool overview; /* drawn */
 };
 
 static void gnuplot_free(void *self) {
@@ -81,7 +83,8 @@ static enum nauha_status keep_edits(const struct gnuplot_sink *sink, struct pict
 
 static enum nauha_status write_script(const struct gnuplot_sink *sink, struct picture *picture,
                                       struct nauha_error *err) {
-    const char *name = picture->series->name;
+    const struct nauha__series *series = picture->series;
+    const char *name = series->name;
     char *csv = nauha__path(sink->directory, name, ".csv");
     char *script = nauha__path(sink->directory, name, ".gp");
     struct nauha__series_summary summary;
@@ -96,7 +99,9 @@ static enum nauha_status write_script(const struct gnuplot_sink *sink, struct pi
         if (!picture->empty)
             status = keep_edits(sink, picture, script, err);
         if (!picture->empty && status == NAUHA_OK)
-            status = nauha__script_write(script, name, &picture->series->plot, &summary, err);
+            status = nauha__script_write(script, name,
+                                         &(struct nauha__picture){series->plot, series->scale, 0},
+                                         &summary, err);
         nauha__series_fini(&summary);
     }
     free(csv);
@@ -119,6 +124,12 @@ static enum nauha_status gnuplot_finish(void *self, struct nauha_error *err) {
                         : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
         picture->drawn = status == NAUHA_OK;
         free(script);
+    }
+    if (status == NAUHA_OK) {
+        status = nauha_plot_overview(sink->directory, &(struct nauha_drawing){0}, err);
+        sink->overview = status == NAUHA_OK;
+        if (status == NAUHA_END)
+            status = NAUHA_OK;
     }
     return status;
 }
@@ -149,6 +160,11 @@ static void gnuplot_report(const void *self, void (*line)(void *context, const c
                      picture->left_out);
             line(context, text);
         }
+    }
+    if (sink->overview) {
+        snprintf(text, sizeof text, "%s/%s.svg, .png and .gp: all of them in one picture",
+                 sink->directory, NAUHA__OVERVIEW);
+        line(context, text);
     }
 }
 

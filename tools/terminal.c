@@ -23,6 +23,14 @@ const char *nauha__colour(FILE *stream, enum colour colour) {
     return sequences[colour];
 }
 
+void nauha__terminal_size(unsigned *columns, unsigned *lines) {
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 20 || size.ws_row < 9)
+        return;
+    *columns = size.ws_col;
+    *lines = size.ws_row - 1u;
+}
+
 const char *nauha__size_text(uint64_t bytes, char text[32]) {
     static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
     double value = (double)bytes;

@@ -15,6 +15,10 @@ enum colour { COLOUR_PLAIN, COLOUR_BOLD, COLOUR_GOOD, COLOUR_BAD, COLOUR_DIM };
 /* The escape sequence of a colour; "" where the stream is no terminal or NO_COLOR is set. */
 const char *nauha__colour(FILE *stream, enum colour colour);
 
+/* The characters of the terminal that standard output is, less the line of the next prompt; left
+ * as they are where it is none. */
+void nauha__terminal_size(unsigned *columns, unsigned *lines);
+
 /* "1.5 MB" (powers of 1000), "12 B", into `text`; returns text. */
 const char *nauha__size_text(uint64_t bytes, char text[32]);
 /* "1 234 567"; returns text. */

@@ -464,7 +464,7 @@ static void test_scan_takes_ranges_and_epochs(void **state) {
     assert_int_equal(summary.last_step, 60);
     assert_int_equal(summary.stride, 10);
     assert_int_equal(summary.epoch_count, 1);
-    assert_int_equal(summary.epochs[0], 60);
+    assert_int_equal(summary.epochs[0].step, 60);
     assert_int_equal(summary.not_finite, 2);
     assert_int_equal(summary.not_positive, 1);
     assert_true(summary.varies[NAUHA__KEY_MODULE]);

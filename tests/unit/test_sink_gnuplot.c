@@ -103,17 +103,32 @@ static const struct nauha_plot plain = {
     .title = "Norm", .xlabel = "step", .ylabel = "L2 norm", .y_low = NAN, .y_high = NAN};
 
 /* The script of a CSV, without its seal. */
-static const char *script_of(const char *csv, const struct nauha_plot *plot) {
+static const char *picture_of(const char *csv, const struct nauha__picture *picture) {
     static char text[1 << 20];
     struct nauha__series_summary summary;
     struct nauha_error err = NAUHA_ERROR_INIT;
     if (nauha__series_scan(path_of(csv), &summary, &err) != NAUHA_OK)
         fail_msg("%s", err.message);
     FILE *out = fmemopen(text, sizeof text, "w");
-    nauha__gnuplot_script(out, "norm", plot, &summary);
+    nauha__gnuplot_script(out, "norm", picture, &summary);
     fclose(out);
     nauha__series_fini(&summary);
     return text;
+}
+
+static const char *script_of(const char *csv, const struct nauha_plot *plot) {
+    return picture_of(csv, &(struct nauha__picture){.plot = *plot});
+}
+
+static const char *styled(const char *csv, enum nauha__style style) {
+    return picture_of(csv, &(struct nauha__picture){.plot = plain, .style = style});
+}
+
+static size_t count_of(const char *text, const char *words) {
+    size_t count = 0;
+    for (const char *at = text; (at = strstr(at, words)); at += strlen(words))
+        count++;
+    return count;
 }
 
 /* ---- scripts ---- */
@@ -131,10 +146,11 @@ static void test_script_of_lines(void **state) {
     assert_has(script, "y_label    = 'L2 norm'\n");
     assert_has(script, "csv        = output.'.csv'\n");
     assert_has(script, "epochs     = '10 20' #");
+    assert_has(script, "epoch_tics = \"'epoch 1' 10, '2' 20\" #");
     assert_has(script, "set datafile separator comma\n");
     assert_has(script, "is(module) = strcol(6) eq module\n");
     assert_has(script, "set logscale y\n");
-    assert_has(script, "set yrange [0.001:*]\n");
+    assert_has(script, "set yrange [0.001:");
     assert_has(script, "set xrange [0:24]\n");
     assert_has(script, "every 10::9 using (mean_step($1)):(is('features.9') ? drawn($9) : NaN)");
     assert_has(script, "title 'features.9'\n");
@@ -167,25 +183,151 @@ static void test_script_of_one_long_line(void **state) {
     assert_has(script, "title 'every value'");
     assert_has(script, "mean of %d steps");
     assert_has_not(script, "is(");
-    assert_has_not(script, "set logscale");
+    assert_has(script, "set logscale y\n"); /* exp(-2000/30) is small */
+    assert_has_not(picture_of("norm.csv", &(struct nauha__picture){.plot = plain,
+                                                                   .scale = NAUHA__SCALE_LINEAR}),
+                   "set logscale");
 }
 
-static void test_log_axis_needs_values_above_zero(void **state) {
-    (void)state;
-    struct nauha_plot plot = plain;
-    plot.log_y = true;
+/* The script of one line with these values. */
+static const char *script_of_values(const char *values, const struct nauha__picture *picture) {
     FILE *file = create_csv("norm.csv", "value");
-    fputs("0,0,0,0,default,,,0,-1\n1,1,0,0,default,,,0,0\n", file);
+    char *words = strdup(values);
+    int step = 0;
+    for (char *word = strtok(words, " "); word; word = strtok(NULL, " "), step++)
+        fprintf(file, "%d,%d,0,0,default,,,0,%s\n", step, step, word);
+    free(words);
     fclose(file);
-    assert_has_not(script_of("norm.csv", &plot), "set logscale");
-    file = create_csv("norm.csv", "value");
-    fputs("0,0,0,0,default,,,0,-1\n1,1,0,0,default,,,0,5\n2,2,0,0,default,,,0,nan\n", file);
-    fclose(file);
-    const char *script = script_of("norm.csv", &plot);
+    return picture_of("norm.csv", picture);
+}
+
+static void test_scale_follows_the_values(void **state) {
+    (void)state;
+    struct nauha__picture picture = {.plot = plain};
+    assert_has_not(script_of_values("1 2 500", &picture), "logscale");
+    assert_has(script_of_values("1 2 5000", &picture), "set logscale y\n");
+    assert_has_not(script_of_values("0 2 5000", &picture), "log10(1"); /* not asked for */
+    picture.plot.y_low = 0;
+    assert_has_not(script_of_values("1 2 5000", &picture), "logscale");
+    picture.plot = plain;
+    picture.plot.log_y = true; /* as the norms of gradients have it */
+    assert_has_not(script_of_values("1 2 5", &picture), "logscale");
+    const char *script = script_of_values("1 2 50", &picture);
     assert_has(script, "set logscale y\n");
-    assert_has(script, "'not drawn: 1 values that are not above 0 and 1 nan, infinite or huge");
-    assert_has(script, "drawn(v) = v > 0 && v < 1e300");
-    assert_has(script, " notitle\n"); /* a network series has no module to name */
+    assert_has(script, "set ytics (1, 2, 5, 10, 20, 50)\n");
+    picture.scale = NAUHA__SCALE_LINEAR;
+    assert_has_not(script_of_values("1 2 50", &picture), "logscale");
+    picture.scale = NAUHA__SCALE_LOG;
+    assert_has(script_of_values("1 2 3", &picture), "set logscale y\n");
+}
+
+/* Zeros and negative values have their place on an axis that is linear around 0. */
+static void test_log_axis_with_zeros_and_negatives(void **state) {
+    (void)state;
+    struct nauha__picture picture = {.plot = plain};
+    picture.plot.log_y = true;
+    const char *script = script_of_values("0 0.001 1 nan 10", &picture);
+    assert_has(script, "threshold = 0.001 #");
+    assert_has(script, "set nonlinear y via sgn(y)*log10(1 + abs(y)/threshold)");
+    assert_has(script, "set ytics (0, 0.01, 0.1, 1, 10)\n");
+    assert_has(script, "set yrange [-0.0003:13]\n");
+    assert_has(script, "'crosses at the edge: 1 nan, infinite or huge values; axis logarithmic "
+                       "from 0.001 on, linear around 0'");
+    assert_has(script, "drawn(v)   = good(v) ? v : NaN");
+    assert_has(script, " notitle"); /* a network series has no module to name */
+    script = script_of_values("-100 -1 0 1 10", &picture);
+    assert_has(script, "set yrange [-130:13]\n");
+    assert_has(script, "set ytics (0, 1, -1, 10, -10, -100)\n");
+    assert_has_not(script_of_values("0 0 0", &picture), "log10(1");
+}
+
+/* What lies on which side, as gnuplot sees it. */
+static void test_values_that_are_not_finite_are_marked(void **state) {
+    (void)state;
+    if (!have_gnuplot())
+        skip();
+    const char *script = script_of_values("1 nan 3 inf 5 -inf 1e+301 1e+30",
+                                          &(struct nauha__picture){.plot = plain});
+    assert_has(script, "gone(strcol(9)) ? $1 : NaN):(edge(strcol(9))) axes x1y2");
+    FILE *file = fopen(path_of("marks.gp"), "w");
+    const char *functions = strstr(script, "set datafile");
+    fprintf(file, "csv = 'norm.csv'\n%.*s", (int)(strstr(functions, "set y2range") - functions),
+            functions);
+    fputs("set table 'marks'\nplot csv skip 1 using (gone(strcol(9)) ? $1 : "
+          "NaN):(edge(strcol(9)))\n",
+          file);
+    fclose(file);
+    char command[256];
+    snprintf(command, sizeof command, "cd '%s' && gnuplot marks.gp", directory);
+    assert_int_equal(system(command), 0);
+    const char *marks = read_file("marks");
+    assert_has(marks, " 1  0.02 ");
+    assert_has(marks, " 3  0.98 ");
+    assert_has(marks, " 5  0.02 ");
+    assert_has(marks, " 6  0.02 ");
+    assert_has_not(marks, " 0  0.02 ");
+    assert_has_not(marks, " 7  0.02 ");
+}
+
+static void test_styles(void **state) {
+    (void)state;
+    write_scalars("norm.csv", 20, 5);
+    assert_int_equal(count_of(styled("norm.csv", NAUHA__STYLE_PANELS), "set title 'features."), 20);
+    const char *script = styled("norm.csv", NAUHA__STYLE_LINES);
+    assert_int_equal(count_of(script, " title 'features."), 20);
+    assert_has(script, "dt (2,2)"); /* the colours come round for the third time */
+    script = styled("norm.csv", NAUHA__STYLE_TOP);
+    assert_int_equal(count_of(script, "lc rgb '#c8c8c8'"), 13);
+    assert_int_equal(count_of(script, " title 'features."), 7);
+    assert_has(script, "title '13 other modules'");
+    assert_has(script, "title 'features.19'"); /* the largest */
+    assert_has(script, "title 'features.0'");  /* the smallest */
+    assert_has(script, "style=top\n");
+    script = styled("norm.csv", NAUHA__STYLE_BAND);
+    assert_has(script, "title 'range of 20 modules'");
+    assert_has(script, "title 'standard deviation'");
+    assert_has(styled("norm.csv", NAUHA__STYLE_ROWS), "with boxxyerror lc palette");
+    assert_has(styled("norm.csv", NAUHA__STYLE_RIDGES), "set multiplot"); /* does not fit: auto */
+    write_bins("norm.csv", 2, 40);
+    script = styled("norm.csv", NAUHA__STYLE_RIDGES);
+    assert_int_equal(count_of(script, "plot for [k = 0:13]"), 2);
+}
+
+/* The numbers of a band against those of arithmetic. */
+static void test_band_is_mean_and_deviation(void **state) {
+    (void)state;
+    if (!have_gnuplot())
+        skip();
+    FILE *file = create_csv("norm.csv", "value");
+    fputs("0,0,0,0,default,a,,0,1\n0,0,0,0,default,b,,0,3\n0,0,0,0,default,c,,0,8\n"
+          "1,1,0,0,default,a,,0,2\n1,1,0,0,default,b,,0,2\n1,1,0,0,default,c,,0,nan\n",
+          file);
+    fclose(file);
+    const char *script = styled("norm.csv", NAUHA__STYLE_BAND);
+    file = fopen(path_of("band.gp"), "w");
+    fprintf(file, "%.*s", (int)(strstr(script, "# ---- axes") - script), script);
+    fputs(
+        "eval forget\nset table $taken\nplot csv skip 1 using (good($9) ? take(slice($1), $9, $9, "
+        "1) : NaN) with table\nunset table\nset print 'band'\n"
+        "do for [i = 1:slices] { print sprintf('%g %g %.6f %.6f %g', least[i], most[i], mean(i), "
+        "spread(i), number[i]) }\n",
+        file);
+    fclose(file);
+    char command[256];
+    snprintf(command, sizeof command, "cd '%s' && gnuplot band.gp", directory);
+    assert_int_equal(system(command), 0);
+    assert_string_equal(read_file("band"), "1 8 4.000000 2.943920 3\n2 2 2.000000 0.000000 2\n");
+}
+
+static void test_hundred_epochs_are_not_a_curtain(void **state) {
+    (void)state;
+    FILE *file = create_csv("norm.csv", "value");
+    for (int step = 0; step < 200; step++)
+        fprintf(file, "%d,0,%d,0,default,,,0,1\n", step, step / 2);
+    fclose(file);
+    const char *script = script_of("norm.csv", &plain);
+    assert_has(script, "epochs     = '20 40 60 80 100 120 140 160 180' #");
+    assert_has(script, "epoch_tics = \"'epoch 10' 20, '20' 40, ");
 }
 
 static void test_script_of_many_lines(void **state) {
@@ -205,8 +347,9 @@ static void test_script_of_many_lines(void **state) {
     fputs("1,1,0,0,default,m5,,0,1\n", file);
     fclose(file);
     script = script_of("norm.csv", &plain);
-    assert_has(script, "title '49 others'");
+    assert_has(script, "title '54 other modules'");
     assert_has(script, "title 'm60'");
+    assert_has(script, "title 'm0'");
     assert_has_not(script, "title 'm48'");
     assert_has_not(script, "skip 1 every");
 }
@@ -384,17 +527,20 @@ static void test_texts_outlive_a_new_csv(void **state) {
     struct nauha__series_summary summary;
     write_scalars("norm.csv", 2, 30);
     assert_int_equal(nauha__series_scan(path_of("norm.csv"), &summary, NULL), NAUHA_OK);
-    assert_int_equal(nauha__script_write(path_of("norm.gp"), "norm", &plot, &summary, NULL),
+    const struct nauha__picture picture = {plot, NAUHA__SCALE_LOG, NAUHA__STYLE_TOP};
+    assert_int_equal(nauha__script_write(path_of("norm.gp"), "norm", &picture, &summary, NULL),
                      NAUHA_OK);
     nauha__series_fini(&summary);
     struct nauha__script_texts texts;
     assert_int_equal(nauha__script_inspect(path_of("norm.gp"), &texts), NAUHA__SCRIPT_OURS);
-    assert_string_equal(texts.plot.title, "Norm of 'weights'");
-    assert_string_equal(texts.plot.xlabel, "step");
-    assert_string_equal(texts.plot.ylabel, "L2 norm");
-    assert_true(texts.plot.y_low == -1.5);
-    assert_true(isnan(texts.plot.y_high));
-    assert_true(texts.plot.log_y);
+    assert_string_equal(texts.picture.plot.title, "Norm of 'weights'");
+    assert_string_equal(texts.picture.plot.xlabel, "step");
+    assert_string_equal(texts.picture.plot.ylabel, "L2 norm");
+    assert_int_equal(texts.picture.scale, NAUHA__SCALE_LOG);
+    assert_int_equal(texts.picture.style, NAUHA__STYLE_TOP);
+    assert_true(texts.picture.plot.y_low == -1.5);
+    assert_true(isnan(texts.picture.plot.y_high));
+    assert_true(texts.picture.plot.log_y);
     if (!have_gnuplot())
         skip();
     write_scalars("norm.csv", 3, 30);
@@ -440,14 +586,29 @@ static void test_refusals(void **state) {
     refuse("norm.csv", NULL, NAUHA_END, "norm.csv\" has no rows to draw");
     write_scalars("norm.csv", 1, 3);
     refuse("norm.csv", "dumb'; system('touch harm'); '", NAUHA_INVALID,
-           "is not the name of a terminal");
-    refuse("norm.csv", "", NAUHA_INVALID, "\"\" is not the name of a terminal");
+           "there is no terminal \"dumb'; ");
+    refuse("norm.csv", "", NAUHA_INVALID,
+           "there is no terminal \"\"; terminals: dumb, png, svg, pdf, x11 and qt");
     assert_int_equal(mkdir(path_of("norm.gp"), 0700), 0);
-    refuse("norm.csv", "", NAUHA_INVALID, "is not the name of a terminal");
+    refuse("norm.csv", "", NAUHA_INVALID, "there is no terminal");
     if (!have_gnuplot())
         skip();
     assert_int_equal(rmdir(path_of("norm.gp")), 0);
-    refuse("norm.csv", "nosuchterm", NAUHA_UNAVAILABLE, "unknown or ambiguous terminal");
+    refuse("norm.csv", "nosuchterm", NAUHA_INVALID, "there is no terminal \"nosuchterm\"");
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_drawing drawing = {.style = "ridges"};
+    assert_int_equal(nauha_plot_csv_as(path_of("norm.csv"), &drawing, &err), NAUHA_INVALID);
+    assert_has(err.message, "it holds scalars, drawn as lines, top, panels, band or rows");
+    drawing.style = "pie";
+    assert_int_equal(nauha_plot_csv_as(path_of("norm.csv"), &drawing, &err), NAUHA_INVALID);
+    assert_has(err.message, "there is no style \"pie\"; styles: auto, lines, top");
+    drawing = (struct nauha_drawing){.scale = "cubic"};
+    assert_int_equal(nauha_plot_csv_as(path_of("norm.csv"), &drawing, &err), NAUHA_INVALID);
+    assert_has(err.message, "there is no scale \"cubic\"; scales: auto, linear, log");
+    if (system("gnuplot -e 'print GPVAL_TERMINALS' 2>&1 | grep -qw qt") == 0)
+        skip();
+    refuse("norm.csv", "qt", NAUHA_UNAVAILABLE,
+           "this gnuplot cannot draw to \"qt\": install the package gnuplot-qt");
 }
 
 /* PATH without gnuplot stands for a machine without it. */
@@ -514,7 +675,12 @@ static const struct CMUnitTest tests[] = {
     FILES(test_script_of_lines),
     FILES(test_steps_start_at_zero_where_that_is_near),
     FILES(test_script_of_one_long_line),
-    FILES(test_log_axis_needs_values_above_zero),
+    FILES(test_scale_follows_the_values),
+    FILES(test_log_axis_with_zeros_and_negatives),
+    FILES(test_values_that_are_not_finite_are_marked),
+    FILES(test_styles),
+    FILES(test_band_is_mean_and_deviation),
+    FILES(test_hundred_epochs_are_not_a_curtain),
     FILES(test_script_of_many_lines),
     FILES(test_legend_tells_lines_apart),
     FILES(test_strange_names_do_no_harm),

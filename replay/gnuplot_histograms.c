@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Scripts of histograms: a heat map over steps and values, one panel a line. */
-#include "replay/gnuplot_script.h"
+/* Scripts of histograms: a panel for each line, in which they are a heat map over steps and values,
+ * or ridges, one behind the other. */
+#include "replay/gnuplot_histograms.h"
 
 #include <inttypes.h>
 #include <math.h>
+
+#include "replay/gnuplot_scalars.h"
 
 /* Boxes in all panels together, so that the SVG stays small enough to look at. */
 #define BOXES_MAX 40000.0
@@ -11,19 +14,17 @@
 #define SLICES_MAX 150.0
 /* Shares range over decades where the fullest bin is this much above an even spread. */
 #define LOG_ABOVE 8.0
+/* Ridges in a panel, and panels of them. */
+#define RIDGES 16.0
+#define RIDGE_PANELS 16u
+/* Slices of the band that stands for a histogram in a terminal of characters. */
+#define BAND_SLICES 100u
 
-struct heat_map {
-    struct nauha__gnuplot_frame frame;
-    size_t count;     /* panels */
-    double share_max; /* of the fullest bin */
-    double share_min; /* where the colours end */
-    bool log;
-};
-
-static void lay_out(struct heat_map *map) {
+static void lay_out(struct nauha__histograms *map) {
     const struct nauha__series_summary *summary = map->frame.summary;
     const size_t drawable = nauha__gnuplot_drawable(summary);
-    map->count = drawable < NAUHA__PANELS_MAX ? drawable : NAUHA__PANELS_MAX;
+    const size_t most = map->ridges ? RIDGE_PANELS : NAUHA__PANELS_MAX;
+    map->count = drawable < most ? drawable : most;
     const unsigned columns = map->count <= 1    ? 1
                              : map->count <= 4  ? 2
                              : map->count <= 9  ? 3
@@ -46,7 +47,7 @@ static void lay_out(struct heat_map *map) {
     }
     bins = summary->rows / messages / (summary->line_count ? summary->line_count : 1) + 1;
     double slices = BOXES_MAX / ((double)bins * (double)(map->count ? map->count : 1));
-    slices = fmin(fmax(slices, SLICES_MIN), SLICES_MAX);
+    slices = map->ridges ? RIDGES : fmin(fmax(slices, SLICES_MIN), SLICES_MAX);
     const uint64_t unit = summary->stride ? summary->stride : 1;
     const double units = (double)((summary->last_step - summary->first_step) / unit) + 1;
     map->frame.slice = unit * (uint64_t)ceil(units / slices);
@@ -55,38 +56,32 @@ static void lay_out(struct heat_map *map) {
     map->share_min = map->log ? fmax(smallest, fullest * 1e-4) : 0;
 }
 
-static void write_definitions(FILE *out, const struct heat_map *map) {
+static void write_definitions(FILE *out, const struct nauha__histograms *map) {
     const struct nauha__series_summary *summary = map->frame.summary;
     fprintf(out, "every      = %" PRIu64 " # steps from one slice drawn to the next\n",
             map->frame.slice);
-    fputs(
-        "\n# ---- reading the CSV: 1 global_step, 2 train_step, 3 epoch, 4 rank, 5 tag, 6 module, "
-        "7 slot, 8 call, 9 bin_low, 10 bin_high, 11 count",
-        out);
-    fputs(summary->runs ? ", 12 run ----\n" : " ----\n", out);
-    fputs("set datafile separator comma\n"
-          "set datafile missing NaN\n",
-          out);
-    nauha__gnuplot_define_is(out, summary);
+    nauha__gnuplot_columns(out, summary);
+    fputs("good(v)    = abs(v) < 1e300\n", out);
+    const uint64_t range = summary->last_step - summary->first_step;
+    const uint64_t unit = summary->stride ? summary->stride : 1;
+    nauha__band_define(out, summary->first_step, summary->last_step,
+                       unit * nauha__round_up((range / unit + BAND_SLICES) / BAND_SLICES), false);
+    fputs("\n# ---- the slices to draw, read once ----\n", out);
     fprintf(out,
-            "first      = %" PRIu64 "\n"
-            "slice(step) = (step - first) / every == floor((step - first) / every)\n"
+            "is_slice(step) = (step - first) / every == floor((step - first) / every)\n"
             "# The step where a bin is drawn; NaN, and so nothing, for empty bins.\n"
             "drawn(mine) = mine && $11 > 0 ? $1 + every/2.0 : NaN\n"
             "# Boxes reach a little into the next, which covers that, so that no seams show.\n"
-            "overlap(low, high) = high + 0.1*(high - low)\n",
-            summary->first_step);
-    fprintf(out,
-            "# The slices to draw, read once.\n"
+            "overlap(low, high) = high + 0.1*(high - low)\n"
             "set table $slices separator comma\n"
             "all(n) = n > 1 ? all(n - 1).','.strcol(n) : strcol(1)\n"
             "plot csv skip 1 using (all(%zu)) \\\n"
-            "    with table if slice($1)\n"
+            "    with table if is_slice($1)\n"
             "unset table\n",
             nauha__series_columns(summary));
 }
 
-static void write_colours(FILE *out, const struct heat_map *map) {
+static void write_colours(FILE *out, const struct nauha__histograms *map) {
     nauha__gnuplot_palette(out);
     fprintf(out, "set cblabel 'share of elements' offset 1\nset cbrange [%.6g:%.6g]\n",
             map->share_min, map->share_max > 0 ? map->share_max : 1);
@@ -96,11 +91,16 @@ static void write_colours(FILE *out, const struct heat_map *map) {
     fputs("unset key\n", out);
 }
 
-static void write_panel(FILE *out, const struct heat_map *map, const struct nauha__line *line) {
+static void write_panel(FILE *out, const struct nauha__histograms *map,
+                        const struct nauha__line *line) {
     const struct nauha__series_summary *summary = map->frame.summary;
-    const struct nauha_plot *plot = map->frame.plot;
+    const struct nauha_plot *plot = &map->frame.picture->plot;
     if (line->elements == 0 || line->finite == 0) {
         fputs("    set yrange [0:1]\n    plot NaN\n", out);
+        return;
+    }
+    if (map->ridges) {
+        nauha__ridges_panel(out, map, line);
         return;
     }
     const double margin = line->high > line->low ? 0.02 * (line->high - line->low) : 1;
@@ -108,14 +108,14 @@ static void write_panel(FILE *out, const struct heat_map *map, const struct nauh
             isnan(plot->y_low) ? line->low - margin : plot->y_low,
             isnan(plot->y_high) ? line->high + margin : plot->y_high);
     fputs("    plot $slices using (drawn(", out);
-    nauha__gnuplot_call_is(out, summary, line);
+    nauha__gnuplot_call_is(out, summary, line, false);
     fprintf(out,
             ")):9:1:($1+1.05*every):9:(overlap($9,$10)):($11/%" PRIu64 ".0) \\\n"
             "        with boxxyerror lc palette\n",
             line->elements);
 }
 
-static void write_panels(FILE *out, const struct heat_map *map) {
+static void write_panels(FILE *out, const struct nauha__histograms *map) {
     const struct nauha__series_summary *summary = map->frame.summary;
     const unsigned columns = map->frame.columns, rows = map->frame.rows;
     const double width = map->frame.width, height = map->frame.height;
@@ -127,10 +127,11 @@ static void write_panels(FILE *out, const struct heat_map *map) {
             "    set multiplot layout %u,%u title main_title%s font ',13' "
             "margins %.4f,%.4f,%.4f,%.4f spacing %.4f,%.4f\n"
             "    set colorbox user origin %.4f,0.15 size %.4f,0.7\n"
-            "    set label 8 y_label at screen %.4f, screen 0.5 rotate center\n"
+            "    set label 8 %s at screen %.4f, screen 0.5 rotate center\n"
             "    set xlabel ''; set tics font ',9'\n",
             rows, columns, more, 90 / width, 1 - 120 / width, 62 / height, 1 - 75 / height,
-            62 / width, 34 / height, 1 - 100 / width, 14 / width, 16 / width);
+            62 / width, (map->ridges ? 44 : 34) / height, 1 - 100 / width, 14 / width, map->ylabel,
+            16 / width);
     size_t i = 0;
     for (size_t l = 0; l < summary->line_count && i < map->count; l++) {
         const struct nauha__line *line = &summary->lines[l];
@@ -141,8 +142,8 @@ static void write_panels(FILE *out, const struct heat_map *map) {
         if (i == 1)
             fputs("    unset label 8; unset colorbox\n", out);
         const bool bottom = i + columns >= map->count;
-        fprintf(out, "    set format x %s; set xlabel %s\n    set title ", bottom ? "'%g'" : "''",
-                bottom ? "x_label" : "''");
+        fprintf(out, "    set format x %s; set xlabel %s\n    set title ",
+                bottom || map->ridges ? "'%g'" : "''", bottom ? map->xlabel : "''");
         nauha__gnuplot_quote(out, legend);
         fputs(" font ',9' offset 0,-0.7\n", out);
         write_panel(out, map, line);
@@ -150,23 +151,55 @@ static void write_panels(FILE *out, const struct heat_map *map) {
     }
 }
 
-void nauha__gnuplot_heat_map(FILE *out, const char *name, const struct nauha_plot *plot,
-                             const struct nauha__series_summary *summary) {
-    struct heat_map map = {.frame = {.name = name, .plot = plot, .summary = summary}};
+/* All elements together as a band of characters. */
+static void write_dumb(FILE *out, const struct nauha__histograms *map) {
+    const size_t lines = nauha__gnuplot_drawable(map->frame.summary);
+    fputs("    if (target eq 'dumb') {\n"
+          "        set title main_title; set ylabel ''; set xlabel x_label; set xrange [*:*]; "
+          "set key\n",
+          out);
+    nauha__band_read(out, "        ", map->frame.summary, NULL);
+    nauha__band_plot_lines(out, "        ", lines, nauha__gnuplot_noun(map->frame.summary));
+    fputs("    } else {\n", out);
+}
+
+static void write_picture(FILE *out, const struct nauha__histograms *map) {
+    const struct nauha__series_summary *summary = map->frame.summary;
+    write_dumb(out, map);
+    if (map->count > 1) {
+        write_panels(out, map);
+        fputs("    unset multiplot\n", out);
+    } else {
+        fprintf(out, "    set title main_title; set xlabel %s; set ylabel %s\n", map->xlabel,
+                map->ylabel);
+        for (size_t i = 0; i < summary->line_count; i++) {
+            if (!summary->lines[i].unreadable)
+                write_panel(out, map, &summary->lines[i]);
+        }
+    }
+    fputs("    }\n", out);
+}
+
+void nauha__gnuplot_histograms(FILE *out, const char *name, const struct nauha__picture *picture,
+                               const struct nauha__series_summary *summary) {
+    struct nauha__histograms map = {
+        .frame = {.name = name, .picture = picture, .summary = summary},
+        .ridges = picture->style == NAUHA__STYLE_RIDGES,
+        .xlabel = "x_label",
+        .ylabel = "y_label",
+    };
+    if (map.ridges) {
+        map.xlabel = "y_label";
+        map.ylabel = "x_label";
+    }
     lay_out(&map);
     nauha__gnuplot_head(out, &map.frame);
     write_definitions(out, &map);
     nauha__gnuplot_axes(out, &map.frame);
+    if (map.ridges)
+        fputs("unset arrow; unset x2tics; set xrange [*:*]; set xtics autofreq\n", out);
     write_colours(out, &map);
-    nauha__gnuplot_begin_picture(out, &map.frame);
-    if (map.count > 1) {
-        write_panels(out, &map);
-    } else {
-        fputs("    set title main_title; set ylabel y_label\n", out);
-        for (size_t i = 0; i < summary->line_count; i++) {
-            if (!summary->lines[i].unreadable)
-                write_panel(out, &map, &summary->lines[i]);
-        }
-    }
-    nauha__gnuplot_end_picture(out, &map.frame);
+    nauha__gnuplot_begin_picture(out);
+    write_picture(out, &map);
+    nauha__gnuplot_end_picture(out);
 }

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* The terminals that pictures are drawn to.
+ *
+ * Threads: any thread.
+ */
+#ifndef NAUHA_REPLAY_GNUPLOT_TERMINAL_H
+#define NAUHA_REPLAY_GNUPLOT_TERMINAL_H
+
+#include <stdbool.h>
+
+#include "nauha/status.h"
+
+/* Whether a file beside the CSV is written: of NULL, which is svg and png, and of three more. */
+bool nauha__terminal_makes_file(const char *term);
+
+/* INVALID: there is no such terminal, naming those there are. UNAVAILABLE: this machine's gnuplot
+ * lacks it, saying what to install; or there is no gnuplot. */
+enum nauha_status nauha__terminal_check(const char *term, struct nauha_error *err);
+
+#endif
