@@ -13,7 +13,7 @@ void nauha__band_define(FILE *out, uint64_t first, uint64_t last, uint64_t step,
             first, step, (last - first) / step + 1);
     fputs("array least[slices]; array most[slices]; array total[slices]; array squares[slices]\n"
           "array number[slices]\n"
-          "forget     = 'do for [i = 1:slices] { least[i] = 1e308; most[i] = -1e308; "
+          "forget     = 'do for [i = 1:|least|] { least[i] = 1e308; most[i] = -1e308; "
           "total[i] = 0; squares[i] = 0; number[i] = 0 }'\n"
           "slice(step) = int((step - first)/per) + 1\n"
           "middle(i)  = per > 1 ? first + (i - 0.5)*per : first + i - 1\n",

@@ -71,7 +71,7 @@ class DiffTest(unittest.TestCase):
             self.assertEqual([row["global_step"] for row in rows], ["0", "1", "2", "3"])
             for row in rows:
                 self.assertAlmostEqual(float(row["value"]), expected, places=6)
-        self.assertIn("set logscale y", (out / "weights_difference.gp").read_text())
+        self.assertIn("log=1", (out / "weights_difference.gp").read_text())
         self.assertTrue((out / "weights_difference.png").stat().st_size > 1000)
 
     def peak(self, *arguments):
