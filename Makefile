@@ -47,7 +47,9 @@ PROTO_SRC := $(GENERATED)/replay/tensorboard.pb-c.c
 REPLAY_SRC := $(wildcard replay/*.c) $(PROTO_SRC)
 ANALYZERS_SRC := $(wildcard analyzers/*.c)
 LINALG_SRC := $(wildcard analyzers/linalg/*.c)
-TOOLS_SRC := $(wildcard tools/*.c)
+TOOLS_SRC := $(wildcard tools/*.c tools/report/*.c)
+# What a report's page has built in.
+REPORT_ASSETS := tools/report/report.css tools/report/report.js
 TRAIN_SRC := $(wildcard tools/train/*.cpp)
 MODEL_SRC := $(wildcard tools/model/*.cpp)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
@@ -63,7 +65,7 @@ RECORDER_OBJ := $(call obj,$(RECORDER_SRC))
 REPLAY_OBJ := $(call obj,$(REPLAY_SRC))
 ANALYZERS_OBJ := $(call obj,$(ANALYZERS_SRC))
 LINALG_OBJ := $(call obj,$(LINALG_SRC))
-TOOLS_OBJ := $(call obj,$(TOOLS_SRC))
+TOOLS_OBJ := $(call obj,$(TOOLS_SRC)) $(patsubst %,$(B)/%.c.o,$(REPORT_ASSETS))
 TRAIN_OBJ := $(call obj,$(TRAIN_SRC))
 MODEL_OBJ := $(call obj,$(MODEL_SRC) tools/train/datasets.cpp tools/train/models.cpp)
 LIBRARY_OBJ := $(CORE_OBJ) $(RECORDER_OBJ) $(REPLAY_OBJ) $(ANALYZERS_OBJ)
@@ -327,6 +329,16 @@ $(B)/%.c.o: %.c $(FLAGS_FILE)
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+# A text as an array of its bytes, report_css or report_js, and a zero.
+$(B)/tools/report/report.%.c: tools/report/report.%
+	@mkdir -p $(@D)
+	@{ echo 'extern const char report_$*[];'; echo 'const char report_$*[] = {'; \
+	    od -An -v -tx1 $< | sed 's/ *\([0-9a-f][0-9a-f]\)/(char)0x\1,/g'; echo '0};'; } >$@
+
+$(B)/tools/report/report.%.c.o: $(B)/tools/report/report.%.c $(FLAGS_FILE)
+	@echo "  CC   $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
 
 # Tests are not worth a minute of optimising libtorch's templates each.
 $(B)/tests/unit/%.cpp.o: tests/unit/%.cpp $(FLAGS_FILE)

@@ -490,7 +490,8 @@ bool nauha_pipeline_metric(const struct nauha_pipeline *pipeline, size_t positio
     *info = (struct nauha_metric_info){.spec = metric->spec->text,
                                        .analyzer = metric->spec->analyzer,
                                        .bundles = metric->bundles,
-                                       .missing_tag = nauha__metric_missing_tag(metric)};
+                                       .missing_tag = nauha__metric_missing_tag(metric),
+                                       .topics = metric->topic_count};
     return true;
 }
 

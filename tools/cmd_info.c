@@ -14,13 +14,6 @@ static const struct nauha_option info_table[] = {
 };
 OPTION_GROUP(info_options, "Output", info_table);
 
-static const char *state_text(const struct nauha_trace_info *info) {
-    return info->complete     ? "complete"
-           : !info->closed    ? "cut off: its writer has not closed it (still running, or killed)"
-           : info->failure[0] ? "incomplete: the recorder had to stop"
-                              : "incomplete: messages were lost";
-}
-
 static double ratio_of(const struct nauha_trace_info *info) {
     return info->bytes_published ? (double)info->bytes_stored / (double)info->bytes_published : 0;
 }
@@ -39,8 +32,8 @@ static void print_totals(const struct nauha_trace_info *info, uint32_t modules) 
     if (gmtime_r(&created, &when) && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &when))
         line("recorded", text);
     snprintf(text, sizeof text, "%s%s%s",
-             nauha__colour(stdout, info->complete ? COLOUR_GOOD : COLOUR_BAD), state_text(info),
-             nauha__colour(stdout, COLOUR_PLAIN));
+             nauha__colour(stdout, info->complete ? COLOUR_GOOD : COLOUR_BAD),
+             nauha__state_text(info), nauha__colour(stdout, COLOUR_PLAIN));
     line("state", text);
     if (info->failure[0])
         line("failure", info->failure);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* nauha replay: a trace through metrics. */
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,21 +116,6 @@ static enum nauha_status feed(const struct opened *opened, struct nauha_pipeline
     return status;
 }
 
-/* The processors this process may use; a batch system may have lent it some of the machine's. */
-static uint64_t count_processors(void) {
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint64_t)CPU_COUNT(&set) : 1;
-}
-
-static int choose_workers(struct nauha_pipeline *pipeline, const struct invocation *invocation) {
-    int code = EXIT_FINE;
-    const uint64_t workers = nauha__get_number(invocation, "jobs", count_processors(), &code);
-    if (code == EXIT_FINE && workers == 0)
-        return nauha__usage(invocation->command, "--jobs is 0, and counts from 1");
-    nauha_pipeline_set_workers(pipeline, workers > UINT32_MAX ? UINT32_MAX : (uint32_t)workers);
-    return code;
-}
-
 /* A pipeline for each run, kept to the end: the sinks go from one to the next. */
 struct replay {
     const struct invocation *invocation;
@@ -176,7 +160,7 @@ static int make_pipeline(struct replay *replay, size_t which, struct nauha_error
         return nauha__fail(err);
     if (nauha_pipeline_describe_trace(pipeline, run->opened.trace, err) != NAUHA_OK)
         return nauha__fail(err);
-    int code = choose_workers(pipeline, invocation);
+    int code = nauha__choose_workers(pipeline, invocation);
     if (code == EXIT_FINE && which > 0)
         code = follow_on(replay, which, err);
     if (code == EXIT_FINE)

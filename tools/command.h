@@ -106,13 +106,14 @@ int nauha__run_diff(const struct invocation *invocation);
 int nauha__run_plot(const struct invocation *invocation);
 int nauha__run_analyzers(const struct invocation *invocation);
 int nauha__run_check(const struct invocation *invocation);
+int nauha__run_report(const struct invocation *invocation);
 int nauha__run_verify(const struct invocation *invocation);
 int nauha__run_help(const struct invocation *invocation);
 
 extern const struct option_group nauha__replay_options, nauha__info_options, nauha__ls_options,
     nauha__cat_options, nauha__diff_options, nauha__plot_options, nauha__analyzers_options,
-    nauha__check_options, nauha__verify_options, nauha__train_output_options, nauha__record_options,
-    nauha__help_options, nauha__plugin_options, nauha__model_options;
+    nauha__check_options, nauha__report_options, nauha__verify_options, nauha__train_output_options,
+    nauha__record_options, nauha__help_options, nauha__plugin_options, nauha__model_options;
 
 /* Defines an option group from a table of rows in the same file. */
 #define OPTION_GROUP(id, heading, table)                                                           \

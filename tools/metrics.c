@@ -6,6 +6,7 @@
 #include "tools/metrics.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,5 +162,22 @@ int nauha__metrics_finish(struct nauha_pipeline *pipeline, const struct invocati
     }
     if (!invocation->quiet)
         nauha_pipeline_report(pipeline, print_line, NULL);
+    return code;
+}
+
+/* ---- threads ---- */
+
+/* The processors this process may use; a batch system may have lent it some of the machine's. */
+static uint64_t count_processors(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint64_t)CPU_COUNT(&set) : 1;
+}
+
+int nauha__choose_workers(struct nauha_pipeline *pipeline, const struct invocation *invocation) {
+    int code = EXIT_FINE;
+    const uint64_t workers = nauha__get_number(invocation, "jobs", count_processors(), &code);
+    if (code == EXIT_FINE && workers == 0)
+        return nauha__usage(invocation->command, "--jobs is 0, and counts from 1");
+    nauha_pipeline_set_workers(pipeline, workers > UINT32_MAX ? UINT32_MAX : (uint32_t)workers);
     return code;
 }

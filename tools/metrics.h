@@ -29,6 +29,9 @@ bool nauha__metrics_need_python(const struct invocation *invocation);
 /* Runs the same command line again under Python; comes back only where that fails. */
 int nauha__metrics_run_python(const struct invocation *invocation);
 
+/* As many threads as --jobs says, or as there are processors. Returns an exit code. */
+int nauha__choose_workers(struct nauha_pipeline *pipeline, const struct invocation *invocation);
+
 /* Ends the run and says what was written. Returns an exit code. */
 int nauha__metrics_finish(struct nauha_pipeline *pipeline, const struct invocation *invocation);
 

@@ -134,3 +134,10 @@ const char *nauha__hash_text(struct nauha_message *message, char text[40]) {
     snprintf(text, 40, "%016" PRIx64 "%016" PRIx64, hash[1], hash[0]);
     return text;
 }
+
+const char *nauha__state_text(const struct nauha_trace_info *info) {
+    return info->complete     ? "complete"
+           : !info->closed    ? "cut off: its writer has not closed it (still running, or killed)"
+           : info->failure[0] ? "incomplete: the recorder had to stop"
+                              : "incomplete: messages were lost";
+}

@@ -44,6 +44,9 @@ int nauha__walk(const struct opened *opened,
 /* "[4, 3]" into text; returns text. */
 const char *nauha__shape_text(const struct nauha_message_info *info, char *text, size_t bytes);
 
+/* "complete", "cut off: ...": how a recording ended. */
+const char *nauha__state_text(const struct nauha_trace_info *info);
+
 /* The hash that was recorded in place of a tensor, as 32 hexadecimal digits; returns text. */
 const char *nauha__hash_text(struct nauha_message *message, char text[40]);
 

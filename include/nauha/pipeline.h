@@ -207,6 +207,7 @@ struct nauha_metric_info {
     const struct nauha_analyzer *analyzer;
     uint64_t bundles;        /* that came to it so far */
     const char *missing_tag; /* it asks for messages of this tag, and none came; NULL: of all */
+    size_t topics;           /* so many of nauha_pipeline_topics are its, behind those before it */
 };
 NAUHA_API bool nauha_pipeline_metric(const struct nauha_pipeline *pipeline, size_t position,
                                      struct nauha_metric_info *info);
