@@ -185,6 +185,10 @@ run-test: all $(UNIT_BIN) $(TEST_TOOLS_BIN) $(TEST_PRELOAD) $(if $(TORCH_FOUND),
 	@NAUHA=$(abspath $(PROGRAM)) NAUHA_BUILD=$(abspath $(B)) HDF5_PLUGIN_PATH=$(HDF5_PLUGINS) \
 	    $(PYTHON) tests/run.py --build $(B) $(if $(T),--only '$(T)') $(if $(F),--case '$(F)')
 
+.PHONY: golden
+golden: all $(TEST_TOOLS_BIN) ## take what the commands print now as what they should: look at the change
+	@NAUHA_UPDATE_GOLDEN=1 $(MAKE) --no-print-directory run-test T=cli F='*Golden*' && git diff --stat tests/golden
+
 torture: deps ## kill 200 recordings at random moments and check what is left
 	@$(MAKE) --no-print-directory -j2 all $(B)/tests/tools/make_trace
 	@NAUHA_TORTURE=200 $(MAKE) --no-print-directory run-test T=torture

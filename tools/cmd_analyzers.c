@@ -6,7 +6,8 @@
 
 #include "nauha/plugin.h"
 #include "tools/command.h"
-#include "tools/terminal.h"
+#include "tools/table.h"
+#include "tools/text.h"
 
 static const struct nauha_option analyzers_table[] = {
     {"json", 0, NULL, NULL, "print a JSON array"},
@@ -86,24 +87,28 @@ static bool is_plugin(const struct entry *entry) {
     return entry->analyzer && entry->path[0];
 }
 
+static const struct column list_columns[] = {{.head = NULL}, {.flags = TABLE_WRAP}};
+
 static void print_some(const struct nauha_plugins *plugins, const char *heading,
                        bool (*wanted)(const struct entry *entry)) {
     struct entry entry;
     char form[128];
+    struct table *table = NULL;
     for (size_t i = 0; entry_at(plugins, i, &entry); i++) {
         if (!wanted(&entry))
             continue;
-        if (heading)
-            printf("\n%s\n", heading);
-        heading = NULL;
+        if (!table) {
+            nauha__heading(stdout, heading);
+            table = nauha__table_new(stdout, list_columns, 2, 2);
+        }
         spec_form(entry.analyzer, form, sizeof form);
-        printf("%s%-32s%s %s", nauha__colour(stdout, COLOUR_BOLD), form,
-               nauha__colour(stdout, COLOUR_PLAIN),
-               entry.analyzer->summary ? entry.analyzer->summary : "");
-        if (entry.path[0])
-            printf(" (%s)", entry.path);
-        printf("\n");
+        nauha__table_cell(table, COLOUR_NAME, "%s", form);
+        nauha__table_cell(table, COLOUR_PLAIN, "%s%s%s%s",
+                          entry.analyzer->summary ? entry.analyzer->summary : "",
+                          entry.path[0] ? " (" : "", entry.path, entry.path[0] ? ")" : "");
     }
+    if (table)
+        nauha__table_end(table);
 }
 
 static void print_refused(const struct nauha_plugins *plugins) {
@@ -115,11 +120,11 @@ static void print_refused(const struct nauha_plugins *plugins) {
 }
 
 static void print_list(const struct nauha_plugins *plugins) {
-    printf("Metrics of the kinds you name:\n");
-    print_some(plugins, NULL, is_metric_of_any_kind);
-    print_some(plugins, "Metrics of kinds of their own:", is_metric_of_its_own_kinds);
-    print_some(plugins, "Health rules, which nauha check runs:", is_rule);
-    print_some(plugins, "From plugins:", is_plugin);
+    printf("\"nauha analyzers NAME\" explains one of them.\n");
+    print_some(plugins, "Metrics of the kinds you name", is_metric_of_any_kind);
+    print_some(plugins, "Metrics of kinds of their own", is_metric_of_its_own_kinds);
+    print_some(plugins, "Health rules, which nauha check runs", is_rule);
+    print_some(plugins, "From plugins", is_plugin);
 }
 
 static void print_parameters(const char *heading, const struct nauha_analyzer_parameter *rows,
@@ -127,16 +132,16 @@ static void print_parameters(const char *heading, const struct nauha_analyzer_pa
     static const char *const types[] = {"N", "X", "LOW:HIGH", "TEXT", "X[,X...]"};
     if (count == 0)
         return;
-    printf("\n%s%s%s\n", nauha__colour(stdout, COLOUR_BOLD), heading,
-           nauha__colour(stdout, COLOUR_PLAIN));
+    nauha__heading(stdout, heading);
+    struct table *table = nauha__table_new(stdout, list_columns, 2, 2);
     for (size_t i = 0; i < count; i++) {
-        char form[64];
-        snprintf(form, sizeof form, "%s=%s", rows[i].key, types[rows[i].type]);
-        printf("  %-18s %s", form, rows[i].help);
-        if (rows[i].fallback && rows[i].fallback[0])
-            printf(" (default %s)", rows[i].fallback);
-        printf("\n");
+        const bool fallback = rows[i].fallback && rows[i].fallback[0];
+        nauha__table_cell(table, COLOUR_NAME, "%s=%s", rows[i].key, types[rows[i].type]);
+        nauha__table_cell(table, COLOUR_PLAIN, "%s%s%s%s", rows[i].help,
+                          fallback ? " (default " : "", fallback ? rows[i].fallback : "",
+                          fallback ? ")" : "");
     }
+    nauha__table_end(table);
 }
 
 static void print_one(const struct nauha_analyzer *analyzer) {
@@ -146,8 +151,11 @@ static void print_one(const struct nauha_analyzer *analyzer) {
     spec_form(analyzer, form, sizeof form);
     printf("%s%s[:key=value...]%s\n\n%s.\n", nauha__colour(stdout, COLOUR_BOLD), form,
            nauha__colour(stdout, COLOUR_PLAIN), analyzer->summary ? analyzer->summary : "");
-    if (analyzer->formula && analyzer->formula[0])
-        printf("\n%s\n", analyzer->formula);
+    if (analyzer->formula && analyzer->formula[0]) {
+        printf("\n");
+        nauha__text_wrap(stdout, analyzer->formula, 0, 0, nauha__prose_width(stdout));
+        printf("\n");
+    }
     if (analyzer->default_kinds) {
         printf("\nkinds:");
         for (const char *const *kind = analyzer->default_kinds; *kind; kind++)

@@ -11,6 +11,7 @@
 #include "tools/opened.h"
 #include "tools/rules.h"
 #include "tools/terminal.h"
+#include "tools/text.h"
 
 static const struct nauha_option check_table[] = {
     {"rule", 0, "SPEC", NULL,
@@ -145,18 +146,27 @@ static void print_summary(const struct check *check, const struct invocation *in
                           size_t checked) {
     const size_t findings = nauha_pipeline_findings(check->pipeline);
     if (findings == 0)
-        printf("%s: %zu rule%s checked, nothing found\n", invocation->arguments[0], checked,
-               checked == 1 ? "" : "s");
+        printf("%s: %zu rule%s checked, %snothing found%s\n", invocation->arguments[0], checked,
+               checked == 1 ? "" : "s", nauha__colour(stdout, COLOUR_GOOD),
+               nauha__colour(stdout, COLOUR_PLAIN));
     const cJSON *entry = NULL;
+    char *text = NULL;
+    size_t bytes;
+    FILE *list = open_memstream(&text, &bytes);
     const char *comma = "not checked: ";
     cJSON_ArrayForEach(entry, check->unchecked) {
-        fprintf(stderr, "%s%s (%s)", comma,
+        if (!list)
+            break;
+        fprintf(list, "%s%s (%s)", comma,
                 cJSON_GetObjectItemCaseSensitive(entry, "rule")->valuestring,
                 cJSON_GetObjectItemCaseSensitive(entry, "reason")->valuestring);
         comma = ", ";
     }
-    if (cJSON_GetArraySize(check->unchecked) > 0)
-        fprintf(stderr, "\n");
+    if (list && fclose(list) == 0 && *text) {
+        nauha__text_wrap(stderr, text, 2, 0, nauha__prose_width(stderr));
+        fputc('\n', stderr);
+    }
+    free(text);
 }
 
 static void print_line(void *context, const char *text) {

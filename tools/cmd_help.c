@@ -6,8 +6,10 @@
 
 #include "nauha/version.h"
 #include "tools/command.h"
-#include "tools/terminal.h"
+#include "tools/table.h"
+#include "tools/text.h"
 
+/* Where no terminal says how wide it is. */
 #define WIDTH 92
 #define OPTION_COLUMN 30
 
@@ -18,25 +20,6 @@ static const struct nauha_option help_table[] = {
 OPTION_GROUP(help_options, "Output", help_table);
 
 /* ---- as text ---- */
-
-/* Prints words from column `column`, wrapped, beginning where the cursor is. */
-static void print_wrapped(FILE *stream, const char *text, int column, int cursor) {
-    while (*text) {
-        int length = (int)strcspn(text, " ");
-        if (cursor > column && cursor + 1 + length > WIDTH) {
-            fprintf(stream, "\n%*s", column, "");
-            cursor = column;
-        } else if (cursor > column) {
-            fputc(' ', stream);
-            cursor++;
-        }
-        fprintf(stream, "%.*s", length, text);
-        cursor += length;
-        text += length;
-        text += strspn(text, " ");
-    }
-    fputc('\n', stream);
-}
 
 /* "-o, --output FILE" */
 static void option_form(const struct nauha_option *option, char *text, size_t bytes) {
@@ -54,24 +37,33 @@ static void option_text(const struct nauha_option *option, char *text, size_t by
         snprintf(text, bytes, "%s", option->help);
 }
 
+static int width(void) {
+    const int terminal = nauha__prose_width(stdout);
+    return terminal ? terminal : WIDTH;
+}
+
 static void print_group(const struct option_group *group) {
     size_t count;
     const struct nauha_option *rows = group->rows(&count);
-    printf("\n%s%s%s\n", nauha__colour(stdout, COLOUR_BOLD), group->title,
-           nauha__colour(stdout, COLOUR_PLAIN));
+    /* On a narrow screen, texts need most of it. */
+    const int limit = width(), column = limit < 2 * OPTION_COLUMN ? 8 : OPTION_COLUMN;
+    nauha__heading(stdout, group->title);
     for (size_t i = 0; i < count; i++) {
         char form[256], text[512];
         if (!nauha__takes(group, &rows[i]))
             continue;
         option_form(&rows[i], form, sizeof form);
         option_text(&rows[i], text, sizeof text);
-        int used = printf("  %s", form);
-        if (used + 2 > OPTION_COLUMN) {
+        printf("  %s%s%s", nauha__colour(stdout, COLOUR_NAME), form,
+               nauha__colour(stdout, COLOUR_PLAIN));
+        int used = 2 + (int)strlen(form);
+        if (used + 2 > column) {
             printf("\n");
             used = 0;
         }
-        printf("%*s", OPTION_COLUMN - used, "");
-        print_wrapped(stdout, text, OPTION_COLUMN, OPTION_COLUMN);
+        printf("%*s", column - used, "");
+        nauha__text_wrap(stdout, text, column, column, limit);
+        printf("\n");
     }
 }
 
@@ -85,14 +77,14 @@ static void print_usage_line(FILE *stream, const struct command *command) {
 void nauha__print_command_help(const struct command *command) {
     print_usage_line(stdout, command);
     printf("\n");
-    print_wrapped(stdout, command->description, 0, 0);
+    nauha__text_wrap(stdout, command->description, 0, 0, width());
+    printf("\n");
     for (size_t i = 0; command->groups[i]; i++)
         print_group(command->groups[i]);
     print_group(&nauha__common_options);
     if (!command->examples)
         return;
-    printf("\n%sExamples%s\n", nauha__colour(stdout, COLOUR_BOLD),
-           nauha__colour(stdout, COLOUR_PLAIN));
+    nauha__heading(stdout, "Examples");
     for (const char *line = command->examples; *line;) {
         int length = (int)strcspn(line, "\n");
         printf("  %.*s\n", length, line);
@@ -104,9 +96,13 @@ void nauha__print_help(void *stream) {
     FILE *out = stream;
     fprintf(out, "nauha records neural-network trainings and replays them through metrics.\n\n"
                  "usage: nauha COMMAND [arguments] [options]\n\n");
-    for (const struct command *command = nauha__commands; command->name; command++)
-        fprintf(out, "  %s%-10s%s %s\n", nauha__colour(out, COLOUR_BOLD), command->name,
-                nauha__colour(out, COLOUR_PLAIN), command->summary);
+    static const struct column columns[] = {{.head = NULL}, {.flags = TABLE_WRAP}};
+    struct table *table = nauha__table_new(out, columns, 2, 2);
+    for (const struct command *command = nauha__commands; command->name; command++) {
+        nauha__table_cell(table, COLOUR_NAME, "%s", command->name);
+        nauha__table_cell(table, COLOUR_PLAIN, "%s", command->summary);
+    }
+    nauha__table_end(table);
     fprintf(out, "\n\"nauha help COMMAND\" explains a command.\n");
 }
 

@@ -2,12 +2,13 @@
 /* nauha info: what is in a trace. */
 #include <cjson/cJSON.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "tools/opened.h"
-#include "tools/terminal.h"
+#include "tools/table.h"
 
 static const struct nauha_option info_table[] = {
     {"json", 0, NULL, NULL, "print a JSON object"},
@@ -20,77 +21,98 @@ static double ratio_of(const struct nauha_trace_info *info) {
 
 /* ---- as text ---- */
 
-static void line(const char *label, const char *text) {
-    printf("%s%-10s%s %s\n", nauha__colour(stdout, COLOUR_DIM), label,
-           nauha__colour(stdout, COLOUR_PLAIN), text);
+static void line(struct table *table, const char *label, enum colour colour, const char *format,
+                 ...) NAUHA_PRINTF(4, 5);
+
+static void line(struct table *table, const char *label, enum colour colour, const char *format,
+                 ...) {
+    char text[9000];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    nauha__table_cell(table, COLOUR_DIM, "%s", label);
+    nauha__table_cell(table, colour, "%s", text);
 }
 
-static void print_totals(const struct nauha_trace_info *info, uint32_t modules) {
+static void add_totals(struct table *table, const struct nauha_trace_info *info, uint32_t modules) {
     char text[256], a[32], b[32];
     time_t created = (time_t)(info->created_ns / 1000000000);
     struct tm when;
     if (gmtime_r(&created, &when) && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &when))
-        line("recorded", text);
-    snprintf(text, sizeof text, "%s%s%s",
-             nauha__colour(stdout, info->complete ? COLOUR_GOOD : COLOUR_BAD),
-             nauha__state_text(info), nauha__colour(stdout, COLOUR_PLAIN));
-    line("state", text);
+        line(table, "recorded", COLOUR_PLAIN, "%s", text);
+    line(table, "state", info->complete ? COLOUR_GOOD : COLOUR_BAD, "%s", nauha__state_text(info));
     if (info->failure[0])
-        line("failure", info->failure);
-    if (info->world_size > 1) {
-        snprintf(text, sizeof text, "%u of %u", info->rank, info->world_size);
-        line("rank", text);
-    }
-    snprintf(text, sizeof text, "%" PRIu64 " in %u %s%s", info->steps, info->epochs,
-             info->epochs == 1 ? "epoch" : "epochs", info->first_step ? ", not from step 0" : "");
-    line("steps", text);
-    snprintf(text, sizeof text, "%u", modules);
-    line("modules", text);
-    line("messages", nauha__count_text(info->messages, text));
-    snprintf(text, sizeof text, "%s", nauha__size_text(info->bytes_published, a));
-    line("published", text);
-    snprintf(text, sizeof text, "%s with %s, %.2f of what was published",
-             nauha__size_text(info->bytes_stored, a), info->codec, ratio_of(info));
-    line("stored", text);
-    line("duration", nauha__duration_text((double)info->duration_ns * 1e-9, a));
-    if (info->messages_lost) {
-        snprintf(text, sizeof text, "%s%s messages, %s%s", nauha__colour(stdout, COLOUR_BAD),
-                 nauha__count_text(info->messages_lost, a), nauha__size_text(info->bytes_lost, b),
-                 nauha__colour(stdout, COLOUR_PLAIN));
-        line("lost", text);
-    }
+        line(table, "failure", COLOUR_BAD, "%s", info->failure);
+    if (info->world_size > 1)
+        line(table, "rank", COLOUR_PLAIN, "%u of %u", info->rank, info->world_size);
+    line(table, "steps", COLOUR_PLAIN, "%" PRIu64 " in %u %s%s", info->steps, info->epochs,
+         info->epochs == 1 ? "epoch" : "epochs", info->first_step ? ", not from step 0" : "");
+    line(table, "modules", COLOUR_PLAIN, "%u", modules);
+    line(table, "messages", COLOUR_PLAIN, "%s", nauha__count_text(info->messages, a));
+    line(table, "published", COLOUR_PLAIN, "%s", nauha__size_text(info->bytes_published, a));
+    line(table, "stored", COLOUR_PLAIN, "%s with %s, %.2f of what was published",
+         nauha__size_text(info->bytes_stored, a), info->codec, ratio_of(info));
+    line(table, "duration", COLOUR_PLAIN, "%s",
+         nauha__duration_text((double)info->duration_ns * 1e-9, a));
+    if (info->messages_lost)
+        line(table, "lost", COLOUR_BAD, "%s messages, %s",
+             nauha__count_text(info->messages_lost, a), nauha__size_text(info->bytes_lost, b));
+}
+
+static void print_facts(const struct opened *opened, const struct nauha_trace_info *info) {
+    static const struct column columns[] = {{.head = NULL}, {.flags = TABLE_WRAP}};
+    const char *key, *value;
+    struct table *table = nauha__table_new(stdout, columns, 2, 0);
+    line(table, "trace", COLOUR_BOLD, "%s", info->path);
+    for (size_t i = 0; nauha_trace_fact(opened->trace, i, &key, &value); i++)
+        line(table, key, COLOUR_PLAIN, "%s", value);
+    add_totals(table, info, nauha_names_modules(opened->names));
+    nauha__table_end(table);
 }
 
 static void print_kinds(const struct opened *opened) {
+    static const struct column columns[] = {
+        {"kind", TABLE_CUT, 0}, {"messages", TABLE_RIGHT, 0}, {"bytes", TABLE_RIGHT, 0}};
     char a[32], b[32];
-    printf("\n%s%-18s %12s %12s%s\n", nauha__colour(stdout, COLOUR_BOLD), "kind", "messages",
-           "bytes", nauha__colour(stdout, COLOUR_PLAIN));
+    struct table *table = nauha__table_new(stdout, columns, 3, 0);
     for (uint32_t kind = 0; kind < nauha_names_kinds(opened->names); kind++) {
         uint64_t messages, bytes;
         nauha_trace_kind_totals(opened->trace, kind, &messages, &bytes);
-        if (messages)
-            printf("%-18s %12s %12s\n", nauha_names_kind(opened->names, kind),
-                   nauha__count_text(messages, a), bytes ? nauha__size_text(bytes, b) : "-");
+        if (!messages)
+            continue;
+        nauha__table_cell(table, COLOUR_NAME, "%s", nauha_names_kind(opened->names, kind));
+        nauha__table_cell(table, COLOUR_PLAIN, "%s", nauha__count_text(messages, a));
+        nauha__table_cell(table, COLOUR_PLAIN, "%s", bytes ? nauha__size_text(bytes, b) : "-");
     }
+    printf("\n");
+    nauha__table_end(table);
 }
 
 static void print_losses(const struct opened *opened) {
+    static const struct column columns[] = {{"lost", TABLE_CUT, 0},
+                                            {"messages", TABLE_RIGHT, 0},
+                                            {"bytes", TABLE_RIGHT, 0},
+                                            {"why", TABLE_WRAP, 0}};
     uint32_t kind;
     const char *reason;
     uint64_t messages, bytes;
     char a[32], b[32];
-    for (size_t i = 0; nauha_trace_loss(opened->trace, i, &kind, &reason, &messages, &bytes); i++)
-        printf("%slost%s %s: %s messages, %s (%s)\n", nauha__colour(stdout, COLOUR_BAD),
-               nauha__colour(stdout, COLOUR_PLAIN), nauha_names_kind(opened->names, kind),
-               nauha__count_text(messages, a), nauha__size_text(bytes, b), reason);
+    if (!nauha_trace_loss(opened->trace, 0, &kind, &reason, &messages, &bytes))
+        return;
+    struct table *table = nauha__table_new(stdout, columns, 4, 0);
+    for (size_t i = 0; nauha_trace_loss(opened->trace, i, &kind, &reason, &messages, &bytes); i++) {
+        nauha__table_cell(table, COLOUR_BAD, "%s", nauha_names_kind(opened->names, kind));
+        nauha__table_cell(table, COLOUR_PLAIN, "%s", nauha__count_text(messages, a));
+        nauha__table_cell(table, COLOUR_PLAIN, "%s", nauha__size_text(bytes, b));
+        nauha__table_cell(table, COLOUR_PLAIN, "%s", reason);
+    }
+    printf("\n");
+    nauha__table_end(table);
 }
 
 static void print_text(const struct opened *opened, const struct nauha_trace_info *info) {
-    const char *key, *value;
-    line("trace", info->path);
-    for (size_t i = 0; nauha_trace_fact(opened->trace, i, &key, &value); i++)
-        line(key, value);
-    print_totals(info, nauha_names_modules(opened->names));
+    print_facts(opened, info);
     print_kinds(opened);
     print_losses(opened);
 }

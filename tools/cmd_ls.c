@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "tools/opened.h"
+#include "tools/table.h"
 
 static const struct nauha_option ls_table[] = {
     {"json", 0, NULL, NULL, "print one JSON object a line"},
@@ -13,6 +14,7 @@ static const struct nauha_option ls_table[] = {
 OPTION_GROUP(ls_options, "Output", ls_table);
 
 struct listing {
+    struct table *table; /* of text */
     bool json;
     uint64_t left;
 };
@@ -22,17 +24,31 @@ static const char *module_text(const struct nauha_message_info *info) {
     return info->module == NAUHA_NONE ? "-" : info->module_name[0] ? info->module_name : "(root)";
 }
 
-static void print_line(struct nauha_message *message) {
+static const struct column columns[] = {
+    {"seq", TABLE_RIGHT, 0}, {"step", TABLE_RIGHT, 0},  {"epoch", TABLE_RIGHT, 3},
+    {"kind", TABLE_CUT, 0},  {"tag", TABLE_CUT, 4},     {"module", TABLE_CUT, 0},
+    {"slot", TABLE_CUT, 2},  {"call", TABLE_RIGHT, 5},  {"dtype", 0, 1},
+    {"shape", 0, 0},         {"bytes", TABLE_RIGHT, 1}, {"hash", TABLE_OPTIONAL, 6},
+};
+#define COLUMNS (sizeof columns / sizeof *columns)
+
+static void add_line(struct table *table, struct nauha_message *message) {
     const struct nauha_message_info *info = nauha_message_info(message);
     char shape[512], hash[40];
-    printf("%6" PRIu64 " %6" PRIu64 " %5u %-16s %-8s %-20s %-8s %4u %-5s %-16s %" PRIu64, info->seq,
-           info->global_step, info->epoch, info->kind_name, info->tag_name, module_text(info),
-           info->slot_name[0] ? info->slot_name : "-", info->call,
-           info->has_tensor ? nauha_dtype_name(info->dtype) : "-",
-           nauha__shape_text(info, shape, sizeof shape), info->bytes);
-    if (info->hash_only)
-        printf("  %s", nauha__hash_text(message, hash));
-    printf("\n");
+    nauha__table_cell(table, COLOUR_PLAIN, "%" PRIu64, info->seq);
+    nauha__table_cell(table, COLOUR_PLAIN, "%" PRIu64, info->global_step);
+    nauha__table_cell(table, COLOUR_DIM, "%u", info->epoch);
+    nauha__table_cell(table, COLOUR_NAME, "%s", info->kind_name);
+    nauha__table_cell(table, COLOUR_DIM, "%s", info->tag_name);
+    nauha__table_cell(table, COLOUR_BOLD, "%s", module_text(info));
+    nauha__table_cell(table, COLOUR_PLAIN, "%s", info->slot_name[0] ? info->slot_name : "-");
+    nauha__table_cell(table, COLOUR_DIM, "%u", info->call);
+    nauha__table_cell(table, COLOUR_DIM, "%s",
+                      info->has_tensor ? nauha_dtype_name(info->dtype) : "-");
+    nauha__table_cell(table, COLOUR_PLAIN, "%s", nauha__shape_text(info, shape, sizeof shape));
+    nauha__table_cell(table, COLOUR_PLAIN, "%" PRIu64, info->bytes);
+    nauha__table_cell(table, COLOUR_DIM, "%s",
+                      info->hash_only ? nauha__hash_text(message, hash) : "");
 }
 
 static void print_json(struct nauha_message *message) {
@@ -76,7 +92,7 @@ static bool list_message(void *context, struct nauha_message *message) {
     if (listing->json)
         print_json(message);
     else
-        print_line(message);
+        add_line(listing->table, message);
     return !ferror(stdout);
 }
 
@@ -90,9 +106,10 @@ int nauha__run_ls(const struct invocation *invocation) {
     code = nauha__opened_init(&opened, invocation);
     if (code == EXIT_FINE) {
         if (!listing.json)
-            printf("%6s %6s %5s %-16s %-8s %-20s %-8s %4s %-5s %-16s %s\n", "seq", "step", "epoch",
-                   "kind", "tag", "module", "slot", "call", "dtype", "shape", "bytes");
+            listing.table = nauha__table_new(stdout, columns, COLUMNS, 0);
         code = nauha__walk(&opened, list_message, &listing);
+        if (!listing.json)
+            nauha__table_end(listing.table);
     }
     nauha__opened_fini(&opened);
     return code;

@@ -123,7 +123,8 @@ static enum nauha_status describe(const struct invocation *invocation, struct se
 static void on_progress(void *context, const struct nauha_train_progress *now) {
     struct session *session = context;
     char extra[128];
-    snprintf(extra, sizeof extra, "  loss %.4f, accuracy %.1f %%", now->loss, 100 * now->accuracy);
+    snprintf(extra, sizeof extra, "  loss %.4f, accuracy %.1f %%", nauha__printable(now->loss),
+             100 * nauha__printable(now->accuracy));
     nauha__progress_show(&session->progress, now->step, now->steps, extra);
 }
 
@@ -152,7 +153,7 @@ static void print_summary(const struct nauha_train_result *result, const char *t
                           const struct nauha_recorder_stats *stats) {
     char a[32], b[32], c[32];
     fprintf(stderr, "%" PRIu64 " steps in %s, loss %.4f", result->steps,
-            nauha__duration_text(result->seconds, a), result->loss);
+            nauha__duration_text(result->seconds, a), nauha__printable(result->loss));
     if (!isnan(result->accuracy))
         fprintf(stderr, ", training accuracy %.1f %%", 100 * result->accuracy);
     if (!isnan(result->test_accuracy))

@@ -14,6 +14,7 @@
 
 #include "nauha/selector.h"
 #include "tools/plugins.h"
+#include "tools/terminal.h"
 
 #define OPTIONS_MAX 64
 /* getopt returns this plus the position for long options. */
@@ -21,6 +22,8 @@
 
 static const struct nauha_option common_table[] = {
     {"quiet", 'q', NULL, NULL, "no progress and no remarks"},
+    {"color", 0, "auto|always|never", "auto",
+     "colours: auto has them on a terminal; NO_COLOR and CLICOLOR_FORCE are respected"},
     {"help", 'h', NULL, NULL, "show this help"},
 };
 OPTION_GROUP(common_options, "Common options", common_table);
@@ -30,15 +33,21 @@ const struct option_group nauha__select_options = {"Choosing messages", nauha_se
 
 /* ---- messages ---- */
 
+static void say_who(void) {
+    fprintf(stderr, "%snauha:%s ", nauha__colour(stderr, COLOUR_BAD),
+            nauha__colour(stderr, COLOUR_PLAIN));
+}
+
 int nauha__fail(const struct nauha_error *err) {
-    fprintf(stderr, "nauha: %s\n", err->message);
+    say_who();
+    fprintf(stderr, "%s\n", err->message);
     return err->code == NAUHA_UNKNOWN || err->code == NAUHA_INVALID ? EXIT_USAGE : EXIT_FAILED;
 }
 
 int nauha__usage(const struct command *command, const char *format, ...) {
     va_list list;
     va_start(list, format);
-    fprintf(stderr, "nauha: ");
+    say_who();
     vfprintf(stderr, format, list);
     va_end(list);
     fprintf(stderr, "\nTry \"nauha help%s%s\".\n", command ? " " : "",
@@ -191,6 +200,15 @@ static int parse(struct invocation *invocation, int argc, char **argv) {
     return EXIT_FINE;
 }
 
+static int choose_colours(const struct invocation *invocation) {
+    const char *when = nauha__get(invocation, "color", "auto");
+    if (nauha__colour_choose(when))
+        return EXIT_FINE;
+    return nauha__usage(invocation->command,
+                        "\"%s\" is not a value of \"color\": expected one of auto, always, never",
+                        when);
+}
+
 static int check_arguments(const struct invocation *invocation) {
     const struct command *command = invocation->command;
     if (invocation->argument_count < command->min_arguments)
@@ -211,6 +229,8 @@ int nauha__command_run(const struct command *command, int argc, char **argv,
         return EXIT_FAILED;
     }
     int code = parse(&invocation, argc, argv);
+    if (code == EXIT_FINE)
+        code = choose_colours(&invocation);
     if (code == EXIT_FINE && nauha__has(&invocation, "help")) {
         nauha__print_command_help(command);
     } else {

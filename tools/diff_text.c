@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "tools/diff_result.h"
-#include "tools/terminal.h"
+#include "tools/table.h"
+#include "tools/text.h"
 
-#define WIDTH 92
 #define NAMES_SHOWN 6u
 
 static const char *module_text(const char *name) {
@@ -19,24 +19,7 @@ static const char *module_text(const char *name) {
 }
 
 static void heading(const char *text) {
-    printf("\n%s%s%s\n", nauha__colour(stdout, COLOUR_BOLD), text,
-           nauha__colour(stdout, COLOUR_PLAIN));
-}
-
-/* Broken between words at WIDTH, with two spaces before each line. */
-static void print_wrapped(const char *text) {
-    int column = 0;
-    while (*text) {
-        const size_t length = strcspn(text, " ");
-        if (column > 0 && column + 1 + (int)length > WIDTH) {
-            printf("\n");
-            column = 0;
-        }
-        column += printf(column ? " %.*s" : "  %.*s", (int)length, text);
-        text += length;
-        text += strspn(text, " ");
-    }
-    printf("\n");
+    nauha__heading(stdout, text);
 }
 
 /* ---- the two traces ---- */
@@ -167,42 +150,58 @@ static void print_first(struct diff_result *result) {
     if (pair->compared && pair->difference.differing)
         print_numbers(pair);
     heading("What that means");
-    print_wrapped(nauha_reading_text(result->reading));
+    printf("  ");
+    nauha__text_wrap(stdout, nauha_reading_text(result->reading), 2, 2, nauha__prose_width(stdout));
+    printf("\n");
 }
 
 /* ---- how it grows ---- */
 
-static void print_value(double value) {
+static void add_value(struct table *table, double value) {
     if (value == GROWTH_UNKNOWN)
-        printf(" %9s", "differs");
+        nauha__table_cell(table, COLOUR_BAD, "differs");
     else if (value == 0)
-        printf(" %9s", "-");
+        nauha__table_cell(table, COLOUR_DIM, "-");
     else
-        printf(" %9.2g", value);
+        nauha__table_cell(table, COLOUR_PLAIN, "%.2g", nauha__printable(value));
 }
 
-static void print_table_head(const struct growth *growth, int width, const size_t *shown,
-                             size_t count) {
-    printf("  %s%-*s %9s %9s %9s", nauha__colour(stdout, COLOUR_DIM), width, "", "compared",
-           "differ", "since");
-    for (size_t i = 0; i < count; i++) {
-        char step[32];
-        snprintf(step, sizeof step, "step %" PRIu64, growth_step(growth, shown[i]));
-        printf(" %9s", step);
-    }
-    printf("%s\n", nauha__colour(stdout, COLOUR_PLAIN));
-}
-
-static void print_track(const struct track *track, const char *name, int width, const size_t *shown,
-                        size_t count) {
-    printf("  %-*s %9" PRIu64 " %9" PRIu64, width, name, track->compared, track->differing);
+static void add_track(struct table *table, const struct track *track, const char *name,
+                      const size_t *shown, size_t count) {
+    const enum colour colour = track->differing ? COLOUR_PLAIN : COLOUR_DIM;
+    nauha__table_cell(table, growth_is_kind(track) ? COLOUR_NAME : COLOUR_PLAIN, "%s", name);
+    nauha__table_cell(table, COLOUR_DIM, "%" PRIu64, track->compared);
+    nauha__table_cell(table, colour, "%" PRIu64, track->differing);
     if (track->differing)
-        printf(" %9" PRIu64, track->first_step);
+        nauha__table_cell(table, COLOUR_PLAIN, "%" PRIu64, track->first_step);
     else
-        printf(" %9s", "never");
+        nauha__table_cell(table, COLOUR_GOOD, "never");
     for (size_t i = 0; i < count; i++)
-        print_value(track->columns[shown[i]]);
-    printf("\n");
+        add_value(table, track->columns[shown[i]]);
+}
+
+/* Names, counts, then a column for each step that is shown; the first and the last stay where there
+ * is no room. */
+struct track_table {
+    struct column columns[4 + GROWTH_COLUMNS];
+    char steps[GROWTH_COLUMNS][32];
+    size_t shown[GROWTH_COLUMNS], count;
+};
+
+static void make_columns(struct track_table *about, const struct growth *growth) {
+    static const struct column first[] = {{"", TABLE_CUT, 0},
+                                          {"compared", TABLE_RIGHT, 20},
+                                          {"differ", TABLE_RIGHT, 0},
+                                          {"since", TABLE_RIGHT, 0}};
+    memcpy(about->columns, first, sizeof first);
+    about->count = growth_shown(growth, about->shown);
+    for (size_t i = 0; i < about->count; i++) {
+        snprintf(about->steps[i], sizeof about->steps[i], "step %" PRIu64,
+                 growth_step(growth, about->shown[i]));
+        const bool end = i == 0 || i + 1 == about->count;
+        about->columns[4 + i] =
+            (struct column){about->steps[i], TABLE_RIGHT, end ? 0 : (unsigned)i};
+    }
 }
 
 static void track_name(const struct track *track, char *text, size_t bytes) {
@@ -235,13 +234,13 @@ static int by_stage(const void *left, const void *right) {
 }
 
 static void print_tracks(const struct growth *growth, bool kinds, size_t rows) {
-    size_t shown[GROWTH_COLUMNS], count = 0;
-    const size_t columns = growth_shown(growth, shown);
+    struct track_table about;
+    size_t count = 0;
     const struct track **tracks = malloc((growth->count + 1) * sizeof(struct track *));
     char name[600];
-    int width = 18;
     if (!tracks)
         return;
+    make_columns(&about, growth);
     for (size_t i = 0; i < growth->count; i++) {
         const struct track *track = &growth->tracks[i];
         if (growth_is_kind(track) != kinds ||
@@ -251,20 +250,19 @@ static void print_tracks(const struct growth *growth, bool kinds, size_t rows) {
     }
     qsort(tracks, count, sizeof(struct track *), kinds ? by_stage : by_first_step);
     const size_t printed = kinds || rows == 0 || count < rows ? count : rows;
-    for (size_t i = 0; i < printed; i++) {
-        track_name(tracks[i], name, sizeof name);
-        width = (int)strlen(name) > width ? (int)strlen(name) : width;
-    }
-    if (count > 0) {
+    struct table *table = NULL;
+    if (printed > 0) {
         heading(
             kinds ? "How it grows: ||a - b|| as a part of the larger norm, the largest of each kind"
                   : "By module, what differs first");
-        print_table_head(growth, width, shown, columns);
+        table = nauha__table_new(stdout, about.columns, 4 + about.count, 2);
     }
     for (size_t i = 0; i < printed; i++) {
         track_name(tracks[i], name, sizeof name);
-        print_track(tracks[i], name, width, shown, columns);
+        add_track(table, tracks[i], name, about.shown, about.count);
     }
+    if (printed > 0)
+        nauha__table_end(table);
     if (printed < count)
         printf("  ... and %zu more (--rows 0 for all)\n", count - printed);
     free(tracks);

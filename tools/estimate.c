@@ -17,7 +17,7 @@
 #include "nauha/recorder.h"
 #include "nauha/trace.h"
 #include "tools/recording.h"
-#include "tools/terminal.h"
+#include "tools/table.h"
 
 #define STEPS_TOLD 1000u
 
@@ -230,28 +230,35 @@ static uint64_t thousand(const struct sample *sample, double total) {
     return (uint64_t)(total / (double)sample->info.steps * STEPS_TOLD);
 }
 
-static void tell_row(const struct sample *sample, const char *what, uint64_t messages,
-                     uint64_t bytes, uint64_t stored) {
-    char count[32], published[32], kept[32];
-    printf("%-20s %10s %12s %12s\n", what, nauha__count_text(per_step(sample, messages), count),
-           nauha__size_text(per_step(sample, bytes), published),
-           nauha__size_text(per_step(sample, stored), kept));
+static void add_row(struct table *table, const struct sample *sample, const char *what,
+                    uint64_t messages, uint64_t bytes, uint64_t stored) {
+    char text[32];
+    nauha__table_cell(table, COLOUR_NAME, "%s", what);
+    nauha__table_cell(table, COLOUR_PLAIN, "%s",
+                      nauha__count_text(per_step(sample, messages), text));
+    nauha__table_cell(table, COLOUR_PLAIN, "%s", nauha__size_text(per_step(sample, bytes), text));
+    nauha__table_cell(table, COLOUR_PLAIN, "%s", nauha__size_text(per_step(sample, stored), text));
 }
 
 /* A row for each kind; returns what they store together. */
 static uint64_t tell_kinds(const struct sample *sample) {
+    static const struct column columns[] = {{"a step of", TABLE_CUT, 0},
+                                            {"messages", TABLE_RIGHT, 1},
+                                            {"published", TABLE_RIGHT, 0},
+                                            {"stored", TABLE_RIGHT, 0}};
+    struct table *table = nauha__table_new(stdout, columns, 4, 0);
     uint64_t all = 0;
-    printf("%-20s %10s %12s %12s\n", "a step of", "messages", "published", "stored");
     for (uint32_t kind = 0; kind < nauha_names_kinds(sample->names); kind++) {
         uint64_t messages = 0, bytes = 0, stored = 0;
         nauha_trace_kind_totals(sample->trace, kind, &messages, &bytes);
         stored = nauha_trace_kind_stored(sample->trace, kind);
         all += stored;
         if (bytes)
-            tell_row(sample, nauha_names_kind(sample->names, kind), messages, bytes, stored);
+            add_row(table, sample, nauha_names_kind(sample->names, kind), messages, bytes, stored);
     }
     all += nauha_trace_kind_stored(sample->trace, NAUHA_NONE);
-    tell_row(sample, "all of it", sample->info.messages, sample->info.bytes_published, all);
+    add_row(table, sample, "all of it", sample->info.messages, sample->info.bytes_published, all);
+    nauha__table_end(table);
     return all;
 }
 

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/terminal.h"
+#include "tools/table.h"
+#include "tools/text.h"
 
 /* Places of one finding that are printed. */
 #define SHOWN 10u
@@ -150,15 +151,20 @@ static const char *steps_text(const struct nauha_finding *finding, char *text, s
     return text;
 }
 
-static void print_place(FILE *stream, const struct nauha_finding *finding, bool ranks) {
+static const struct column place_columns[] = {
+    {.flags = TABLE_CUT}, {.flags = TABLE_CUT}, {.flags = TABLE_WRAP}};
+
+static void add_place(struct table *table, const struct nauha_finding *finding, bool ranks) {
     char place[512], steps[96], worst[80] = "";
     if (finding->worst_step != finding->first_step)
-        snprintf(worst, sizeof worst, ", worst %.4g at step %" PRIu64, finding->worst,
-                 finding->worst_step);
-    fprintf(stream, "  %-24s %-17s %s: %s = %.4g, threshold %.4g%s\n",
-            nauha__place_text(finding, ranks, place, sizeof place), finding->kind,
-            steps_text(finding, steps, sizeof steps), finding->measure, finding->value,
-            finding->threshold, worst);
+        snprintf(worst, sizeof worst, ", worst %.4g at step %" PRIu64,
+                 nauha__printable(finding->worst), finding->worst_step);
+    nauha__table_cell(table, COLOUR_BOLD, "%s",
+                      nauha__place_text(finding, ranks, place, sizeof place));
+    nauha__table_cell(table, COLOUR_NAME, "%s", finding->kind);
+    nauha__table_cell(table, COLOUR_PLAIN, "%s: %s = %.4g, threshold %.4g%s",
+                      steps_text(finding, steps, sizeof steps), finding->measure,
+                      nauha__printable(finding->value), finding->threshold, worst);
 }
 
 static bool same_sentence(const struct nauha_finding *a, const struct nauha_finding *b) {
@@ -171,12 +177,17 @@ static void print_group(FILE *stream, const struct nauha_pipeline *pipeline, siz
     struct nauha_finding head, finding;
     size_t count = 0;
     nauha_pipeline_finding(pipeline, position, &head);
-    fprintf(stream, "%s%s%s: %s\n", nauha__colour(stream, COLOUR_BAD), head.rule,
-            nauha__colour(stream, COLOUR_PLAIN), head.meaning);
+    fprintf(stream, "%s%s%s: ", nauha__colour(stream, COLOUR_BAD), head.rule,
+            nauha__colour(stream, COLOUR_PLAIN));
+    nauha__text_wrap(stream, head.meaning, 0, (int)strlen(head.rule) + 2,
+                     nauha__prose_width(stream));
+    fputc('\n', stream);
+    struct table *table = nauha__table_new(stream, place_columns, 3, 2);
     for (size_t i = position; nauha_pipeline_finding(pipeline, i, &finding); i++) {
         if (same_sentence(&head, &finding) && count++ < SHOWN)
-            print_place(stream, &finding, ranks);
+            add_place(table, &finding, ranks);
     }
+    nauha__table_end(table);
     if (count > SHOWN)
         fprintf(stream, "  and %zu more: nauha check --json lists all\n", count - SHOWN);
 }

@@ -10,14 +10,37 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum colour { COLOUR_PLAIN, COLOUR_BOLD, COLOUR_GOOD, COLOUR_BAD, COLOUR_DIM };
+enum colour {
+    COLOUR_PLAIN,
+    COLOUR_BOLD,
+    COLOUR_GOOD,
+    COLOUR_BAD,
+    COLOUR_WARNING,
+    COLOUR_DIM,
+    COLOUR_NAME
+};
 
-/* The escape sequence of a colour; "" where the stream is no terminal or NO_COLOR is set. */
+/* Takes a value of --color: auto, always or never. False: it is none of them. */
+bool nauha__colour_choose(const char *when);
+
+/* The escape sequence of a colour; "" where the stream is no terminal or NO_COLOR is set. --color
+ * and CLICOLOR_FORCE say otherwise. */
 const char *nauha__colour(FILE *stream, enum colour colour);
 
 /* The characters of the terminal that standard output is, less the line of the next prompt; left
  * as they are where it is none. */
 void nauha__terminal_size(unsigned *columns, unsigned *lines);
+
+/* Columns of the terminal that a stream is; 0: it is none, and lines have no limit. */
+int nauha__width(FILE *stream);
+/* For sentences, which nobody reads across a wide screen. */
+int nauha__prose_width(FILE *stream);
+
+/* The heading of a part of the output, after an empty line. */
+void nauha__heading(FILE *stream, const char *text);
+
+/* A number to print: no NaN has a sign. */
+double nauha__printable(double value);
 
 /* "1.5 MB" (powers of 1000), "12 B", into `text`; returns text. */
 const char *nauha__size_text(uint64_t bytes, char text[32]);
@@ -38,6 +61,8 @@ void nauha__progress_begin(struct progress *progress, const char *what, const ch
 /* extra may be NULL. */
 void nauha__progress_show(struct progress *progress, uint64_t done, uint64_t total,
                           const char *extra);
+/* Shows in its place what is being done, of which nobody knows how long it takes. */
+void nauha__progress_say(struct progress *progress, const char *text);
 /* Removes the bar. */
 void nauha__progress_end(struct progress *progress);
 
