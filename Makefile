@@ -16,8 +16,9 @@ DESTDIR ?=
 BINDIR ?= $(PREFIX)/bin
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
-MANDIR ?= $(PREFIX)/share/man
-DOCDIR ?= $(PREFIX)/share/doc/nauha
+DATADIR ?= $(PREFIX)/share
+MANDIR ?= $(DATADIR)/man
+DOCDIR ?= $(DATADIR)/doc/nauha
 OWNDIR := $(PREFIX)/lib/nauha
 from_prefix = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
 PYTHON ?= $(or $(wildcard /usr/bin/python3),python3)
@@ -282,6 +283,9 @@ install: all ## DESTDIR= PREFIX=/usr/local LIBDIR= ...
 	install -m 644 $(wildcard tools/python/nauha/hook/*.py) $(DESTDIR)$(OWNDIR)/python/nauha/hook
 	install -m 644 $(wildcard include/nauha/*.h include/nauha/*.hpp) $(DESTDIR)$(INCLUDEDIR)/nauha
 	install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(MANDIR)/man1
+	install -d $(DESTDIR)$(DATADIR)/bash-completion/completions $(DESTDIR)$(DATADIR)/zsh/site-functions
+	install -m 644 tools/completion/nauha.bash $(DESTDIR)$(DATADIR)/bash-completion/completions/nauha
+	install -m 644 tools/completion/_nauha $(DESTDIR)$(DATADIR)/zsh/site-functions
 	install -m 644 README.md CHANGELOG.md LICENSE $(DESTDIR)$(DOCDIR)
 	install -m 644 $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)/docs
 	install -m 644 $(wildcard docs/images/*) $(DESTDIR)$(DOCDIR)/docs/images

@@ -99,6 +99,8 @@ void nauha__print_help(void *stream) {
     static const struct column columns[] = {{.head = NULL}, {.flags = TABLE_WRAP}};
     struct table *table = nauha__table_new(out, columns, 2, 2);
     for (const struct command *command = nauha__commands; command->name; command++) {
+        if (command->hidden)
+            continue;
         nauha__table_cell(table, COLOUR_NAME, "%s", command->name);
         nauha__table_cell(table, COLOUR_PLAIN, "%s", command->summary);
     }
@@ -170,6 +172,8 @@ static void print_program_page(void) {
            "weights, updates, loss, labels) into a compressed HDF5 trace, and replays traces "
            "through the same metrics that run live.\n.SH COMMANDS\n");
     for (const struct command *command = nauha__commands; command->name; command++) {
+        if (command->hidden)
+            continue;
         printf(".TP\n\\fBnauha\\-%s\\fR(1)\n", command->name);
         put_roff(command->summary);
         printf("\n");
@@ -210,7 +214,8 @@ void nauha__print_man_page(const struct command *command) {
 int nauha__run_help(const struct invocation *invocation) {
     if (nauha__has(invocation, "commands")) {
         for (const struct command *command = nauha__commands; command->name; command++)
-            printf("%s\n", command->name);
+            if (!command->hidden)
+                printf("%s\n", command->name);
         return EXIT_FINE;
     }
     bool man = nauha__has(invocation, "man");

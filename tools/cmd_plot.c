@@ -16,7 +16,7 @@ static const struct nauha_option plot_table[] = {
      "how to draw: dumb draws in the terminal; by default SVG and PNG files are made"},
     {"size", 0, "COLUMNSxLINES", NULL,
      "characters of a picture of --term dumb (default: those of the terminal, else 80x24)"},
-    {"style", 0, "STYLE", NULL,
+    {"style", 0, "auto|lines|top|panels|band|rows|map|ridges", NULL,
      "lines: all in one frame; top: the largest and smallest coloured, the others grey; panels: a "
      "frame for each; band: mean, spread and range; rows: a heat map, a row for each; of "
      "histograms map or ridges; auto: by how many there are (default: as before, else auto)"},

@@ -122,6 +122,11 @@ static struct flat flatten(const struct command *command) {
     return flat;
 }
 
+const struct nauha_option *nauha__option_at(const struct command *command, size_t position) {
+    const struct flat flat = flatten(command);
+    return position < flat.count ? flat.rows[position] : NULL;
+}
+
 static int complain_about_option(const struct command *command, const struct flat *flat,
                                  const char *word) {
     const char *typed = word + strspn(word, "-");

@@ -35,6 +35,7 @@ struct command {
     const char *description; /* paragraphs, for help and man page */
     const char *examples;    /* lines, each a command; NULL for none */
     size_t min_arguments, max_arguments;
+    bool hidden;         /* not for people: in no help */
     bool runs_arguments; /* they are a program and its own arguments, options included */
     const struct option_group *groups[6]; /* NULL-terminated; "common" comes by itself */
     int (*run)(const struct invocation *invocation);
@@ -69,6 +70,9 @@ const struct command *nauha__command_find(const char *name);
 /* The options of a group, and those every command takes. */
 extern const struct option_group nauha__common_options;
 extern const struct option_group nauha__select_options;
+
+/* The options of a command, the common ones included, by position; NULL past the end. */
+const struct nauha_option *nauha__option_at(const struct command *command, size_t position);
 
 /* Parses argv (from the command's name on) and runs the command; python may be NULL. Returns the
  * exit code. */
@@ -108,6 +112,7 @@ int nauha__run_analyzers(const struct invocation *invocation);
 int nauha__run_check(const struct invocation *invocation);
 int nauha__run_report(const struct invocation *invocation);
 int nauha__run_verify(const struct invocation *invocation);
+int nauha__run_complete(const struct invocation *invocation);
 int nauha__run_help(const struct invocation *invocation);
 
 extern const struct option_group nauha__replay_options, nauha__info_options, nauha__ls_options,

@@ -217,6 +217,16 @@ const struct command nauha__commands[] = {
      .max_arguments = 1,
      .groups = {&nauha__help_options},
      .run = nauha__run_help},
+    {.name = "complete",
+     .summary = "what a shell offers for the line being typed",
+     .arguments = "[--] WORD...",
+     .description = "Prints what may stand in place of the last word.",
+     .min_arguments = 1,
+     .max_arguments = SIZE_MAX,
+     .hidden = true,
+     .runs_arguments = true,
+     .groups = {NULL},
+     .run = nauha__run_complete},
     {.name = NULL},
 };
 

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""Completion: what `nauha complete` offers, and what bash and zsh make of it."""
+import os
+import pathlib
+import pty
+import re
+import select
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+
+from tests.integration.program import NAUHA, ROOT, make_trace, nauha
+
+# Placeholders of numbers and texts that nobody can know beforehand.
+FREE = {"N", "X", "K", "A:B", "A:B[:EVERY]", "RANK", "SIZE", "STEPS", "SECONDS[,sync]", "OLD=NEW", "TEXT", "NAME", "COLUMNSxLINES"}
+
+
+def offered(*words, **options):
+    """What may stand in the place of the last word."""
+    return [line.split("\t")[0] for line in nauha("complete", "--", *words, **options).stdout.splitlines()]
+
+
+class Offers(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.trace = str(make_trace(pathlib.Path(cls.folder.name) / "run.h5", "--steps", 2))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def test_every_command(self):
+        commands = nauha("help", "--commands").stdout.split()
+        self.assertGreater(len(commands), 8)
+        self.assertNotIn("complete", commands)
+        self.assertEqual(offered(""), commands)
+        self.assertEqual(offered("re"), [each for each in commands if each.startswith("re")])
+
+    def test_every_option_of_every_command(self):
+        for command in nauha("help", "--commands").stdout.split():
+            said = set(re.findall(r"^\s+(?:-\w, )?(--[\w-]+)", nauha("help", command).stdout, re.M))
+            self.assertIn("--help", said)
+            self.assertEqual(set(offered(command, "--")), said, command)
+
+    def test_values_of_every_option(self):
+        known = 0
+        for command in nauha("help", "--commands").stdout.split():
+            page = nauha("help", command, "--man").stdout if command != "help" else ""
+            for option, value in re.findall(r"^\\fB(?:\\-\w\\fR, \\fB)?\\-\\-([\w\\-]+)\\fR[ =]\\fI([^\n]*)\\fR$", page, re.M):
+                option, value = option.replace("\\", ""), value.replace("\\-", "-")
+                words = offered(command, self.trace, f"--{option}", "")
+                if value in FREE:
+                    self.assertEqual(words, [], (command, option, value))
+                    continue
+                known += 1
+                self.assertTrue(words, (command, option, value))
+                if "|" in value and value != "FILE.pt|NAME":
+                    self.assertEqual(words, value.split("|"))
+                self.assertEqual(offered(command, self.trace, f"--{option}="), [word if word[0] == ":" else f"--{option}={word}"
+                                                                               for word in words])
+        self.assertGreater(known, 40)
+
+    def test_out_of_the_trace(self):
+        self.assertEqual(offered("ls", self.trace, "--kinds", "loss,weight_u"), ["loss,weight_updates"])
+        self.assertEqual(offered("replay", self.trace, "--modules", "hid"), ["hidden"])
+        self.assertEqual(offered("replay", self.trace, "--modules", "hidden,out"), ["hidden,output"])
+        # The line's other words do not have to make sense, nor does the trace.
+        self.assertEqual(offered("replay", "none.h5", "--modules", "hid"), [])
+        self.assertIn("weights", offered("replay", "none.h5", "--kinds", "wei"))
+
+    def test_specs(self):
+        self.assertEqual(offered("replay", self.trace, "-m", "nor"), ["norm:"])
+        self.assertIn("norm:weights", offered("replay", self.trace, "-m", "norm:"))
+        self.assertIn("ratio:weight_updates,weights", offered("replay", self.trace, "-m", "ratio:weight_updates,we"))
+        self.assertEqual(offered("replay", self.trace, "-m", "norm:weights:or"), ["norm:weights:order="])
+        self.assertIn("vanishing_gradient:", offered("check", self.trace, "--rule", ""))
+        self.assertNotIn("norm:", offered("check", self.trace, "--rule", ""))
+        self.assertEqual(offered("train", "--stop-on", "exploding_tensor,dead"), ["exploding_tensor,dead_relu"])
+
+    def test_arguments(self):
+        self.assertEqual(offered("info", ""), [":files h5"])
+        self.assertEqual(offered("info", self.trace, ""), [])
+        self.assertEqual(offered("help", "repl"), ["replay"])
+        self.assertEqual(offered("analyzers", "spectral"), ["spectral_norm"])
+
+    def test_never_complains(self):
+        for words in (["nope", ""], ["replay", "--nope"], ["replay", self.trace, "--metric", "nope:"], ["ls", "/", "--kinds", "x"]):
+            done = nauha("complete", "--", *words)
+            self.assertEqual((done.stdout, done.stderr), ("", ""), words)
+
+
+class Shells(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.place = pathlib.Path(cls.folder.name)
+        make_trace(cls.place / "run.h5", "--steps", 2)
+        (cls.place / "text.txt").write_text("")
+        (cls.place / "deeper").mkdir()
+        cls.environment = dict(os.environ, PATH=f"{pathlib.Path(NAUHA).resolve().parent}:{os.environ['PATH']}", TERM="dumb")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def bash(self, line):
+        """COMPREPLY after a line whose last word is completed; words as bash breaks them."""
+        words = re.findall(r"[^\s:=]+|[:=]+", line)
+        if line[-1] in " :=":
+            words.append("")
+        script = (f"source {ROOT}/tools/completion/nauha.bash; COMP_LINE=\"$1\"; COMP_POINT=${{#COMP_LINE}}; shift; "
+                  "COMP_WORDS=(\"$@\"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _nauha; printf '%s\\n' \"${COMPREPLY[@]}\"")
+        done = subprocess.run(["bash", "-c", script, "bash", line, *words], cwd=self.place, env=self.environment, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        self.assertEqual(done.stderr, "")
+        return sorted(done.stdout.split())
+
+    @unittest.skipUnless(shutil.which("bash"), "no bash")
+    def test_bash(self):
+        self.assertEqual(self.bash("nauha rep"), ["replay", "report"])
+        self.assertEqual(self.bash("nauha info "), ["deeper", "run.h5"])
+        self.assertEqual(self.bash("nauha replay run.h5 --modules hid"), ["hidden"])
+        self.assertEqual(self.bash("nauha replay run.h5 --kinds loss,weight_u"), ["loss,weight_updates"])
+        # What stands before a colon or an equals sign is another word to bash.
+        self.assertEqual(self.bash("nauha replay run.h5 --metric norm:weight_u"), ["weight_updates"])
+        self.assertEqual(self.bash("nauha replay run.h5 --modules=hid"), ["hidden"])
+        self.assertEqual(self.bash("nauha replay run.h5 --metric norm:weights:or"), ["order="])
+
+    def zsh(self, typed):
+        """What an interactive zsh makes of a line and a tab."""
+        child, terminal = pty.fork()
+        if child == 0:
+            os.chdir(self.place)
+            os.execvpe("zsh", ["zsh", "-f", "-i"], dict(self.environment, PS1="$ ", HOME=str(self.place)))
+        said = ""
+
+        def wait_for(text, seconds=60):
+            nonlocal said
+            end = time.monotonic() + seconds
+            while text not in said and time.monotonic() < end:
+                if select.select([terminal], [], [], 0.2)[0]:
+                    said += os.read(terminal, 4096).decode(errors="replace")
+            self.assertIn(text, said)
+
+        try:
+            os.write(terminal, f"fpath=({ROOT}/tools/completion $fpath); autoload -Uz compinit; compinit -u -D; "
+                               "unsetopt beep; print rea''dy\n".encode())
+            wait_for("ready")
+            said = ""
+            os.write(terminal, typed.encode() + b"\t")
+            # Control-A and a word in front make a comment of it, printed whole by Return.
+            time.sleep(1.5)
+            os.write(terminal, b"\x01print -r -- 'line: \x05'\n")
+            wait_for("line: nauha")
+            time.sleep(0.5)
+            while select.select([terminal], [], [], 0.2)[0]:
+                said += os.read(terminal, 4096).decode(errors="replace")
+        finally:
+            os.close(terminal)
+            os.waitpid(child, 0)
+        return said.replace("\r", "").rsplit("\nline: ", 1)[-1].split("\n")[0].strip("' ")
+
+    @unittest.skipUnless(shutil.which("zsh"), "no zsh")
+    def test_zsh(self):
+        self.assertEqual(self.zsh("nauha repl"), "nauha replay")
+        self.assertEqual(self.zsh("nauha replay run.h5 --modules hid"), "nauha replay run.h5 --modules hidden")
+        self.assertEqual(self.zsh("nauha replay run.h5 --metric norm:weight_u"), "nauha replay run.h5 --metric norm:weight_updates")
+        self.assertEqual(self.zsh("nauha info ru"), "nauha info run.h5")
+
+
+if __name__ == "__main__":
+    unittest.main()
