@@ -124,6 +124,8 @@ class RehydrationTest(unittest.TestCase):
         self.refused('"hinge" is not a value of "loss": expected one of cross_entropy, nll, mse', self.path, "--model", "fc",
                      "--loss", "hinge")
         self.refused('"0" is not a value of "batch-size"', self.path, "--model", "fc", "--batch-size", "0")
+        self.refused('no file "resent", and no such model; models: alexnetmini, fc, vgg, resnet, densenet', self.path, "--model",
+                     "resent")
         self.refused('as TorchScript', self.path, "--model", __file__, code=3)
 
 

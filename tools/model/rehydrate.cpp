@@ -9,6 +9,8 @@
 #include <memory>
 #include <string>
 
+#include <unistd.h>
+
 #include <ATen/Functions.h>
 #include <ATen/core/grad_mode.h>
 
@@ -39,6 +41,16 @@ bool find_model(const std::string &name, nauha_train_model &model) {
             return true;
         }
     return false;
+}
+
+/* Neither a built-in model nor a file. */
+[[noreturn]] void fail_unknown(const std::string &name) {
+    std::string known;
+    for (int i = 0; i < NAUHA_TRAIN_MODEL_COUNT; i++)
+        known += (i ? ", " : "") +
+                 std::string(nauha_train_model_name(static_cast<nauha_train_model>(i)));
+    throw Failure(NAUHA_UNKNOWN, "no file \"" + name + "\", and no such model; models: " + known +
+                                     ", or a file of TorchScript");
 }
 
 const char *fact(const nauha_trace *trace, const char *wanted) {
@@ -180,8 +192,11 @@ struct nauha_model {
 
     std::unique_ptr<Network> make_network(at::ScalarType type) const {
         nauha_train_model builtin;
-        if (!find_model(name_, builtin))
+        if (!find_model(name_, builtin)) {
+            if (access(name_.c_str(), F_OK) != 0)
+                fail_unknown(name_);
             return nauha::model::load_script(name_, type);
+        }
         const auto *dataset = dynamic_cast<const Dataset *>(data_.get());
         if (!dataset)
             throw Failure(NAUHA_INVALID,
