@@ -309,6 +309,10 @@ uint64_t nauha__chunks_stored(const struct nauha__chunks *chunks, uint16_t kind)
     return stored;
 }
 
+size_t nauha__chunks_count(const struct nauha__chunks *chunks) {
+    return chunks->count;
+}
+
 struct nauha__chunk *nauha__chunks_at(struct nauha__chunks *chunks, size_t position) {
     return position < chunks->count ? &chunks->entries[position] : NULL;
 }

@@ -94,7 +94,8 @@ enum nauha_status nauha__chunks_visit(struct nauha__chunks *chunks,
                                       const struct nauha__range *range, bool again,
                                       nauha_piece_fn fn, void *context, struct nauha_error *err);
 
-/* The chunks in order of stream and number; NULL past the end. */
+/* The chunks in order of stream and number, and how many; NULL past the end. */
+size_t nauha__chunks_count(const struct nauha__chunks *chunks);
 struct nauha__chunk *nauha__chunks_at(struct nauha__chunks *chunks, size_t position);
 /* One chunk of a stream; NULL where the table has none. */
 struct nauha__chunk *nauha__chunks_find(struct nauha__chunks *chunks, uint16_t stream,

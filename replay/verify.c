@@ -33,6 +33,7 @@ struct gap {
 struct check {
     struct nauha_trace *trace;
     void (*finding)(void *context, const char *text);
+    nauha_progress_fn progress;
     void *context;
     uint64_t findings;
     uint64_t told; /* of the sort at hand */
@@ -133,10 +134,13 @@ static enum nauha_status note_chunk(struct check *check, const struct nauha__chu
 static enum nauha_status check_chunks(struct check *check, struct nauha_error *err) {
     struct nauha__chunks *chunks = check->trace->chunks;
     struct nauha__chunk *chunk = NULL;
+    const size_t count = nauha__chunks_count(chunks);
     uint32_t stream = UINT32_MAX;
     bool broken = false;
     for (size_t i = 0; (chunk = nauha__chunks_at(chunks, i)) != NULL; i++) {
         struct nauha_error reason = NAUHA_ERROR_INIT;
+        if (check->progress)
+            check->progress(check->context, i, count);
         if (chunk->stream != stream) {
             stream = chunk->stream;
             enum nauha_status status = nauha__chunks_check_stream(chunks, chunk->stream, &reason);
@@ -305,8 +309,10 @@ static void check_end(struct check *check) {
 
 enum nauha_status nauha_trace_verify(struct nauha_trace *trace,
                                      void (*finding)(void *context, const char *text),
-                                     void *context, uint64_t *findings, struct nauha_error *err) {
-    struct check check = {.trace = trace, .finding = finding, .context = context};
+                                     nauha_progress_fn progress, void *context, uint64_t *findings,
+                                     struct nauha_error *err) {
+    struct check check = {
+        .trace = trace, .finding = finding, .progress = progress, .context = context};
     check_tables(&check);
     enum nauha_status status = check_chunks(&check, err);
     if (status == NAUHA_OK) {

@@ -226,6 +226,8 @@ static int close_session(struct session *session, const struct invocation *invoc
         code = tell_findings(session);
     nauha_pipeline_free(session->pipeline);
     if (session->recorder) {
+        nauha__progress_begin(&session->progress, "", "", invocation->quiet);
+        nauha__progress_say(&session->progress, "writing what is still in memory");
         nauha_recorder_flush(session->recorder, NULL);
         nauha_recorder_get_stats(session->recorder, &stats);
         if (nauha_recorder_close(session->recorder, &err) != NAUHA_OK) {
@@ -233,6 +235,7 @@ static int close_session(struct session *session, const struct invocation *invoc
                 fprintf(stderr, "nauha: %s\n", err.message);
             code = EXIT_FAILED;
         }
+        nauha__progress_end(&session->progress);
     }
     if (trained && !invocation->quiet)
         print_summary(result, nauha__get(invocation, "output", NULL), &stats);

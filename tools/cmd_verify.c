@@ -5,18 +5,31 @@
 #include <stdio.h>
 
 #include "tools/opened.h"
+#include "tools/terminal.h"
 
 static const struct nauha_option verify_table[] = {
     {"json", 0, NULL, NULL, "print a JSON object"},
 };
 OPTION_GROUP(verify_options, "Output", verify_table);
 
+struct verifying {
+    cJSON *list; /* NULL: findings are printed */
+    struct progress progress;
+};
+
 static void print_finding(void *context, const char *text) {
-    cJSON *list = context;
-    if (list)
-        cJSON_AddItemToArray(list, cJSON_CreateString(text));
-    else
+    struct verifying *verifying = context;
+    if (verifying->list) {
+        cJSON_AddItemToArray(verifying->list, cJSON_CreateString(text));
+    } else {
+        nauha__progress_clear(&verifying->progress);
         printf("%s\n", text);
+    }
+}
+
+static void show_progress(void *context, uint64_t done, uint64_t total) {
+    struct verifying *verifying = context;
+    nauha__progress_show(&verifying->progress, done, total, NULL);
 }
 
 int nauha__run_verify(const struct invocation *invocation) {
@@ -26,8 +39,13 @@ int nauha__run_verify(const struct invocation *invocation) {
     if (code == EXIT_FINE) {
         struct nauha_error err = NAUHA_ERROR_INIT;
         uint64_t findings = 0;
-        cJSON *list = root ? cJSON_AddArrayToObject(root, "findings") : NULL;
-        if (nauha_trace_verify(opened.trace, print_finding, list, &findings, &err) != NAUHA_OK) {
+        struct verifying verifying = {.list =
+                                          root ? cJSON_AddArrayToObject(root, "findings") : NULL};
+        nauha__progress_begin(&verifying.progress, "verifying", "chunks", invocation->quiet);
+        const enum nauha_status status = nauha_trace_verify(
+            opened.trace, print_finding, show_progress, &verifying, &findings, &err);
+        nauha__progress_end(&verifying.progress);
+        if (status != NAUHA_OK) {
             nauha__fail(&err);
             code = EXIT_FAILED;
         } else {

@@ -202,8 +202,14 @@ void nauha__progress_show(struct progress *progress, uint64_t done, uint64_t tot
     draw_bar(progress, part, rate_text((double)done / elapsed, progress->unit, rate), rest);
 }
 
-void nauha__progress_end(struct progress *progress) {
-    if (progress->on && progress->drawn > 0)
+void nauha__progress_clear(struct progress *progress) {
+    if (progress->on && progress->drawn > 0) {
         fprintf(stderr, "\r\033[K");
+        fflush(stderr);
+    }
+}
+
+void nauha__progress_end(struct progress *progress) {
+    nauha__progress_clear(progress);
     progress->on = false;
 }

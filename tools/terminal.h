@@ -63,6 +63,8 @@ void nauha__progress_show(struct progress *progress, uint64_t done, uint64_t tot
                           const char *extra);
 /* Shows in its place what is being done, of which nobody knows how long it takes. */
 void nauha__progress_say(struct progress *progress, const char *text);
+/* Removes the bar until it is shown again: a line of output takes its place. */
+void nauha__progress_clear(struct progress *progress);
 /* Removes the bar. */
 void nauha__progress_end(struct progress *progress);
 

@@ -128,7 +128,6 @@ NAUHA_API enum nauha_status nauha_pipeline_publish(void *pipeline, struct nauha_
  * wants; the others are not decoded. Events come through whatever kinds are chosen: they end the
  * steps. Damaged messages are left out, and told by nauha_pipeline_report; on a strict bus they are
  * an error (DAMAGED). progress may be NULL; it is called some twenty times a second. */
-typedef void (*nauha_progress_fn)(void *context, uint64_t done, uint64_t total);
 NAUHA_API enum nauha_status nauha_pipeline_replay(struct nauha_pipeline *pipeline,
                                                   struct nauha_trace *trace,
                                                   const struct nauha_selector *selector,

@@ -93,12 +93,16 @@ NAUHA_API enum nauha_status nauha_cursor_next(struct nauha_cursor *cursor,
 NAUHA_API void nauha_cursor_progress(const struct nauha_cursor *cursor, uint64_t *done,
                                      uint64_t *total);
 
-/* Checks every checksum and bound of the trace; calls finding for each thing damaged. Returns
- * NAUHA_OK where the check itself could be done; *findings counts. */
+/* How far something long is. */
+typedef void (*nauha_progress_fn)(void *context, uint64_t done, uint64_t total);
+
+/* Checks every checksum and bound of the trace; calls finding for each thing damaged, and progress
+ * for each chunk; both may be NULL. Returns NAUHA_OK where the check itself could be done;
+ * *findings counts. */
 NAUHA_API enum nauha_status nauha_trace_verify(struct nauha_trace *trace,
                                                void (*finding)(void *context, const char *text),
-                                               void *context, uint64_t *findings,
-                                               struct nauha_error *err);
+                                               nauha_progress_fn progress, void *context,
+                                               uint64_t *findings, struct nauha_error *err);
 
 #ifdef __cplusplus
 }

@@ -27,7 +27,8 @@ static void take_finding(void *context, const char *text) {
 static uint64_t verify(struct nauha_trace *trace) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     uint64_t findings = 0, told = 0;
-    enum nauha_status status = nauha_trace_verify(trace, take_finding, &told, &findings, &err);
+    enum nauha_status status =
+        nauha_trace_verify(trace, take_finding, NULL, &told, &findings, &err);
     if (status != NAUHA_OK)
         require_failure(status, &err);
     else

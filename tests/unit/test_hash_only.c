@@ -146,7 +146,7 @@ static void test_tensors_are_refused(void **state) {
                                      "was not recorded, its hash only");
     assert_int_equal(nauha_message_take(message, &tensor, NULL), NAUHA_UNAVAILABLE);
     nauha_cursor_free(cursor);
-    must(nauha_trace_verify(trace, NULL, NULL, &findings, &err), &err);
+    must(nauha_trace_verify(trace, NULL, NULL, NULL, &findings, &err), &err);
     assert_int_equal(findings, 0);
     assert_true(nauha_trace_fact(trace, 0, &key, &value));
     assert_string_equal(key, "tensors");

@@ -204,7 +204,7 @@ static void test_every_call_from_every_thread(void **state) {
     assert_true(got.info.complete);
     check_trained(&got, &training);
     uint64_t findings = 0;
-    must(nauha_trace_verify(got.trace, NULL, NULL, &findings, &err), &err);
+    must(nauha_trace_verify(got.trace, NULL, NULL, NULL, &findings, &err), &err);
     assert_int_equal(findings, 0);
     forget(&got);
 }

@@ -132,7 +132,7 @@ static size_t check_all(void) {
         check_message(&got.messages[i], expected);
         count += strstr(got.messages[i].info.kind_name, "updates") == NULL;
     }
-    must(nauha_trace_verify(got.trace, fail_at_finding, NULL, &findings, &err), &err);
+    must(nauha_trace_verify(got.trace, fail_at_finding, NULL, NULL, &findings, &err), &err);
     assert_int_equal(findings, 0);
     free(expected);
     forget(&got);

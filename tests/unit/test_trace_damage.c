@@ -124,7 +124,8 @@ static struct outcome read_all(const char *path, uint64_t steps) {
     }
     struct nauha_trace_info info;
     nauha_trace_get_info(trace, &info);
-    assert_int_equal(nauha_trace_verify(trace, NULL, NULL, &outcome.findings, NULL), NAUHA_OK);
+    assert_int_equal(nauha_trace_verify(trace, NULL, NULL, NULL, &outcome.findings, NULL),
+                     NAUHA_OK);
     nauha_cursor_free(cursor);
     nauha_trace_close(trace);
     nauha_names_free(names);

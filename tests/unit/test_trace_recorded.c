@@ -203,7 +203,7 @@ static uint64_t check_trace(bool complete, bool all) {
         found = found || (strcmp(key, "model") == 0 && strcmp(fact, "fc") == 0);
     assert_true(found);
     uint64_t findings = 99;
-    must(nauha_trace_verify(trace, tell, NULL, &findings, &err), &err);
+    must(nauha_trace_verify(trace, tell, NULL, NULL, &findings, &err), &err);
     assert_int_equal(findings, 0);
     nauha_cursor_free(cursor);
     nauha_trace_close(trace);

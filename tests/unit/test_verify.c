@@ -25,7 +25,7 @@ static uint64_t verify(const char *path, struct findings *findings) {
     findings->told = 0;
     if (nauha_trace_open(path, names, &trace, &err) != NAUHA_OK)
         fail_msg("%s", err.message);
-    if (nauha_trace_verify(trace, take, findings, &count, &err) != NAUHA_OK)
+    if (nauha_trace_verify(trace, take, NULL, findings, &count, &err) != NAUHA_OK)
         fail_msg("%s", err.message);
     nauha_trace_close(trace);
     nauha_names_free(names);

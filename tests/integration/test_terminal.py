@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""What people see: in a terminal of a certain width, and what programs get through a pipe."""
+import fcntl
+import os
+import pathlib
+import pty
+import re
+import struct
+import subprocess
+import tempfile
+import termios
+import unicodedata
+import unittest
+
+from tests.integration.program import NAUHA, has_training, make_trace, nauha
+
+ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def columns(text):
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def on_terminal(*arguments, width=80, **variables):
+    """(exit code, all that a terminal is sent) of a command."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "CLICOLOR_FORCE", "COLUMNS")}
+    environment.update(TERM="xterm", **variables)
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    process = subprocess.Popen([NAUHA, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=slave, stderr=slave, env=environment)
+    os.close(slave)
+    said = b""
+    while True:
+        try:
+            more = os.read(master, 65536)
+        except OSError:
+            break
+        if not more:
+            break
+        said += more
+    os.close(master)
+    return process.wait(), said.decode()
+
+
+def on_screen(said):
+    """The lines that stay: what is behind a carriage return takes the place of what was before."""
+    lines = [re.split(r"\r(?=.)", line.rstrip("\r"))[-1] for line in said.split("\n")]
+    return [ESCAPE.sub("", line) for line in lines]
+
+
+class Terminal(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.place = pathlib.Path(cls.folder.name)
+        cls.a = make_trace(cls.place / "a.h5", "--steps", 12)
+        cls.b = make_trace(cls.place / "b.h5", "--steps", 10, "--modules", 3)
+        cls.commands = {"info": ("info", cls.a), "ls": ("ls", cls.a), "check": ("check", cls.a), "diff": ("diff", cls.a, cls.b),
+                        "cat": ("cat", cls.a, "--kinds", "loss"), "analyzers": ("analyzers",), "help": ("help",),
+                        "help of a command": ("help", "replay"), "verify": ("verify", cls.a)}
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def test_lines_fit(self):
+        for width in (80, 120):
+            for name, arguments in self.commands.items():
+                with self.subTest(name, width=width):
+                    lines = on_screen(on_terminal(*arguments, width=width)[1])
+                    # Commands to copy stay in one piece.
+                    longest = max(columns(line) for line in lines if not line.startswith("  nauha "))
+                    self.assertLessEqual(longest, width)
+
+    def test_colours_on_a_terminal_only(self):
+        for name in ("info", "ls", "check", "diff", "analyzers"):
+            with self.subTest(name):
+                arguments = self.commands[name]
+                self.assertRegex(on_terminal(*arguments)[1], ESCAPE)
+                self.assertNotRegex(on_terminal(*arguments, NO_COLOR="1")[1], ESCAPE)
+                self.assertNotRegex(on_terminal(*arguments, "--color", "never")[1], ESCAPE)
+                piped = nauha(*arguments, code=None)
+                self.assertNotRegex(piped.stdout + piped.stderr, ESCAPE)
+                self.assertRegex(nauha(*arguments, "--color", "always", code=None).stdout, ESCAPE)
+
+    def test_a_pipe_gets_whole_names_in_columns(self):
+        rows = nauha("ls", self.a, "--kinds", "weights").stdout.splitlines()
+        starts = [[match.start() for match in re.finditer(r"(?<=\s\s)\S|^\s*\S", row)] for row in rows]
+        self.assertGreater(len(rows), 10)
+        module = rows[0].index("module")
+        self.assertEqual({row[module - 1] for row in rows}, {" "})
+        self.assertTrue(all(starts))
+        for row in rows[1:]:
+            self.assertIn(row[module:].split()[0], ("hidden", "output"))
+
+    def test_bars_vanish(self):
+        huge = make_trace(self.place / "long.h5", "--steps", 20000, "--modules", 3)
+        for arguments in (("check", huge), ("diff", huge, huge), ("replay", huge, "-m", "norm:weights", "-o",
+                                                                 self.place / "series", "--sink", "csv")):
+            with self.subTest(arguments[0]):
+                said = on_terminal(*arguments, width=70)[1]
+                self.assertRegex(said, r"\[[#.]+\] +\d+ %")
+                self.assertNotRegex("\n".join(on_screen(said)), r"\[[#.]{6,}\]")
+                self.assertNotRegex(on_terminal(*arguments, "--quiet")[1], r"\[[#.]+\]")
+                piped = nauha(*arguments, code=None)
+                self.assertNotRegex(piped.stdout + piped.stderr, r"\[[#.]+\]|\r")
+
+    @unittest.skipUnless(has_training(), "built without libtorch")
+    def test_a_loss_that_is_no_number(self):
+        done = nauha("train", "--batch-size", 8, "--max-steps", 12, "--learning-rate", "1e30", "--optimizer", "sgd", "--test-every", 0,
+                     code=None)
+        self.assertIn("nan", done.stdout + done.stderr)
+        self.assertNotIn("-nan", done.stdout + done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
