@@ -23,13 +23,13 @@
 #define PATIENCE 0.2
 
 /* What --color says, for the whole program. */
-static enum { AUTO, ALWAYS, NEVER } when_coloured;
+static enum when { AUTO, ALWAYS, NEVER } when_coloured;
 
 bool nauha__colour_choose(const char *when) {
     static const char *const names[] = {"auto", "always", "never"};
     for (int i = AUTO; i <= NEVER; i++) {
         if (strcmp(when, names[i]) == 0) {
-            when_coloured = i;
+            when_coloured = (enum when)i;
             return true;
         }
     }
