@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "tools/opened.h"
+#include "tools/terminal.h"
 
 /* So many elements at each end of a tensor that is shortened. */
 #define ENDS 3
@@ -92,20 +93,23 @@ static void print_dimension(const struct nauha_tensor *tensor, uint32_t dim, siz
 
 static void print_stamps(const struct nauha_message_info *info) {
     char shape[512];
-    printf("# seq %" PRIu64 ", step %" PRIu64 ", epoch %u, %s", info->seq, info->global_step,
-           info->epoch, info->kind_name);
+    const char *dim = nauha__colour(stdout, COLOUR_DIM),
+               *plain = nauha__colour(stdout, COLOUR_PLAIN);
+    printf("%s# seq %" PRIu64 ", step %" PRIu64 ", epoch %u,%s %s%s%s", dim, info->seq,
+           info->global_step, info->epoch, plain, nauha__colour(stdout, COLOUR_NAME),
+           info->kind_name, plain);
     if (strcmp(info->tag_name, "default") != 0)
         printf(", tag %s", info->tag_name);
     if (info->module != NAUHA_NONE)
-        printf(", %s (%s)", info->module_name[0] ? info->module_name : "(root)",
-               info->module_class);
+        printf(", %s%s%s (%s)", nauha__colour(stdout, COLOUR_BOLD),
+               info->module_name[0] ? info->module_name : "(root)", plain, info->module_class);
     if (info->slot_name[0])
         printf(", %s", info->slot_name);
     if (info->call)
         printf(", call %u", info->call);
     if (info->has_tensor)
-        printf(", %s %s", nauha_dtype_name(info->dtype),
-               nauha__shape_text(info, shape, sizeof shape));
+        printf("%s, %s %s%s", dim, nauha_dtype_name(info->dtype),
+               nauha__shape_text(info, shape, sizeof shape), plain);
     printf("\n");
 }
 

@@ -23,7 +23,8 @@ static void print_finding(void *context, const char *text) {
         cJSON_AddItemToArray(verifying->list, cJSON_CreateString(text));
     } else {
         nauha__progress_clear(&verifying->progress);
-        printf("%s\n", text);
+        printf("%s%s%s\n", nauha__colour(stdout, COLOUR_BAD), text,
+               nauha__colour(stdout, COLOUR_PLAIN));
     }
 }
 
@@ -51,7 +52,8 @@ int nauha__run_verify(const struct invocation *invocation) {
         } else {
             code = findings ? EXIT_FINDING : EXIT_FINE;
             if (!root && !findings && !invocation->quiet)
-                printf("%s: nothing is damaged\n", invocation->arguments[0]);
+                printf("%s: %snothing is damaged%s\n", invocation->arguments[0],
+                       nauha__colour(stdout, COLOUR_GOOD), nauha__colour(stdout, COLOUR_PLAIN));
         }
         if (root) {
             cJSON_AddNumberToObject(root, "count", (double)findings);

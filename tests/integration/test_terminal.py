@@ -73,7 +73,7 @@ class Terminal(unittest.TestCase):
                     self.assertLessEqual(longest, width)
 
     def test_colours_on_a_terminal_only(self):
-        for name in ("info", "ls", "check", "diff", "analyzers"):
+        for name in ("info", "ls", "cat", "check", "diff", "analyzers", "verify"):
             with self.subTest(name):
                 arguments = self.commands[name]
                 self.assertRegex(on_terminal(*arguments)[1], ESCAPE)
