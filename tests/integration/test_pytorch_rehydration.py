@@ -181,6 +181,8 @@ class RehydrationTest(Case):
         self.refused('the trace lacks parameter "1.weight" of the model in step 0; it has "0.bias", "0.weight", "2.bias", "2.weight"',
                      "--model", folder / "other.pt", "--data", folder)
         self.refused('the trace lacks parameter "1.weight" of the model', "--model", folder / "norm.pt", "--data", folder)
+        self.refused("and no such model; models: alexnetmini,", "--model", folder / "nothing.pt", "--data", folder)
+        (folder / "nothing.pt").write_text("nothing")
         self.refused("as TorchScript", "--model", folder / "nothing.pt", "--data", folder)
         np.save(folder / "inputs.npy", np.zeros((6, 9), np.float32))
         self.refused("the model cannot run: mat1 and mat2 shapes cannot be multiplied", *self.model())
