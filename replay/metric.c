@@ -50,8 +50,14 @@ static bool is_rule(const struct nauha__metric *metric) {
     return metric->spec->analyzer->flags & NAUHA_ANALYZER_RULE;
 }
 
-/* Series names are file names: of the characters that kinds have, and no hidden file. Rules may
- * share them where nothing is written: then only their findings count. */
+/* Whether two metrics may have a series of one name: not where it is written. Of rules only their
+ * findings count then, and the messages of different tags are told apart by those. */
+static bool may_share(const struct nauha__metric *metric, const struct nauha__metric *other) {
+    return !metric->all->written && ((is_rule(metric) && is_rule(other)) ||
+                                     strcmp(metric->spec->tag, other->spec->tag) != 0);
+}
+
+/* Series names are file names: of the characters that kinds have, and no hidden file. */
 static enum nauha_status check_series(const struct nauha__metric *metric, const char *series,
                                       struct nauha_error *err) {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
@@ -61,9 +67,8 @@ static enum nauha_status check_series(const struct nauha__metric *metric, const 
         return nauha_error_set(err, NAUHA_INVALID, "\"%s\" cannot be the name of a series", series);
     for (size_t i = 0; i < metric->all->count; i++) {
         const struct nauha__metric *other = metric->all->list[i];
-        const bool may_share = !metric->all->written && is_rule(metric) && is_rule(other);
         for (size_t j = 0; j < other->topic_count; j++) {
-            if (may_share || strcmp(other->topics[j]->series.name, series) != 0)
+            if (may_share(metric, other) || strcmp(other->topics[j]->series.name, series) != 0)
                 continue;
             return nauha_error_set(err, NAUHA_INVALID,
                                    "metrics \"%s\" and \"%s\" both write the series \"%s\"",

@@ -212,6 +212,25 @@ class ReportTest(unittest.TestCase):
         nauha("report", *paths, "-o", page)
         self.assertTrue({"kinds-0", "kinds-1"} <= Page(page.read_text()).tables.keys())
 
+    @unittest.skipUnless(has_training(), "built without libtorch")
+    def test_evaluations_are_curves_of_their_own(self):
+        path = self.place / "evaluated.h5"
+        nauha("train", "-o", path, "--batch-size", 16, "--max-steps", 6, "--test-steps", 2,
+              "--kinds", "loss,network_output,input_labels")
+        self.report(path, name="evaluated.html")
+        text = (self.place / "evaluated.html").read_text()
+        loss = text[text.index('id="c-loss"'):].split("</figure>")[0]
+        self.assertEqual(re.findall(r"<title>([^<]*)</title></path></g>", loss), ["training", "testing"])
+        last = {}
+        for message in Trace(path).messages:
+            if message.tag == "testing":
+                last.setdefault(message.step, []).append(message)
+        batches = last[max(last)]
+        right = [np.argmax(output.values, 1) == labels.values for output, labels in
+                 zip([m for m in batches if m.kind == "network_output"], [m for m in batches if m.kind == "input_labels"])]
+        tile = re.search(r'<dt>Test accuracy</dt><dd><span data-v="([^"]*)"', text)
+        self.assertAlmostEqual(float(tile.group(1)), np.mean(np.concatenate(right)), 12)
+
     def test_refusals(self):
         other = make_trace(self.place / "other.h5", "--steps", 3)
         self.assertIn("of one training", nauha("report", self.path, other, code=2).stderr)
