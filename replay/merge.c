@@ -33,9 +33,9 @@ enum nauha_status nauha_pipeline_check_ranks(struct nauha_trace *const *traces, 
                                              struct nauha_error *err) {
     struct nauha_trace_info a, b;
     for (size_t i = 0; i < count; i++) {
-        nauha_trace_get_info(traces[i], &a);
+        nauha_trace_get_head(traces[i], &a);
         for (size_t j = 0; j < i; j++) {
-            nauha_trace_get_info(traces[j], &b);
+            nauha_trace_get_head(traces[j], &b);
             if (a.rank == b.rank)
                 return nauha_error_set(err, NAUHA_INVALID,
                                        "\"%s\" and \"%s\" are both of rank %" PRIu32
@@ -63,7 +63,7 @@ enum nauha_status nauha__merge_new(struct nauha_trace *const *traces, size_t cou
     for (; merge->count < count && status == NAUHA_OK; merge->count++) {
         struct source *source = &merge->sources[merge->count];
         struct nauha_trace_info info;
-        nauha_trace_get_info(traces[merge->count], &info);
+        nauha_trace_get_head(traces[merge->count], &info);
         source->trace = traces[merge->count];
         source->rank = info.rank;
         nauha__chunks_limit_cache(source->trace->chunks, NAUHA__CHUNK_CACHE_BYTES / count);

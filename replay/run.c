@@ -57,7 +57,7 @@ enum nauha_status nauha_pipeline_describe_trace(struct nauha_pipeline *pipeline,
     struct nauha__run *run = &pipeline->run;
     struct nauha_trace_info info;
     const char *key, *value;
-    nauha_trace_get_info(trace, &info);
+    nauha_trace_get_head(trace, &info);
     enum nauha_status status = nauha_pipeline_describe(pipeline, "trace", info.path, err);
     if (status == NAUHA_OK)
         status = add_date(run, info.created_ns, err);

@@ -324,9 +324,7 @@ static const struct nauha__trace_totals *count_rows(const struct nauha_trace *tr
     return totals;
 }
 
-void nauha_trace_get_info(const struct nauha_trace *trace, struct nauha_trace_info *info) {
-    const struct nauha__trace_totals *totals = count_rows(trace);
-    bool any = totals->messages > 0;
+void nauha_trace_get_head(const struct nauha_trace *trace, struct nauha_trace_info *info) {
     *info = (struct nauha_trace_info){
         .path = trace->path,
         .format_major = trace->format_major,
@@ -337,13 +335,7 @@ void nauha_trace_get_info(const struct nauha_trace *trace, struct nauha_trace_in
         .codec = trace->codec,
         .closed = trace->closed,
         .failure = trace->failure,
-        .messages = totals->messages,
-        .steps = any ? totals->last_step - totals->first_step + 1 : 0,
-        .first_step = totals->first_step,
-        .epochs = any ? totals->last_epoch - totals->first_epoch + 1 : 0,
-        .bytes_published = totals->bytes,
         .bytes_stored = nauha__trace_file_bytes(trace),
-        .duration_ns = totals->last_time,
     };
     for (size_t i = 0; i < trace->loss_count; i++) {
         info->messages_lost += trace->losses[i].messages;
@@ -355,6 +347,18 @@ void nauha_trace_get_info(const struct nauha_trace *trace, struct nauha_trace_in
         info->bytes_lost = trace->end_bytes_lost;
     }
     info->complete = trace->closed && !trace->failure[0] && info->messages_lost == 0;
+}
+
+void nauha_trace_get_info(const struct nauha_trace *trace, struct nauha_trace_info *info) {
+    const struct nauha__trace_totals *totals = count_rows(trace);
+    const bool any = totals->messages > 0;
+    nauha_trace_get_head(trace, info);
+    info->messages = totals->messages;
+    info->steps = any ? totals->last_step - totals->first_step + 1 : 0;
+    info->first_step = totals->first_step;
+    info->epochs = any ? totals->last_epoch - totals->first_epoch + 1 : 0;
+    info->bytes_published = totals->bytes;
+    info->duration_ns = totals->last_time;
 }
 
 bool nauha_trace_fact(const struct nauha_trace *trace, size_t position, const char **key,

@@ -113,11 +113,11 @@ static int open_traces(struct comparison *comparison) {
 static bool are_ranks(const struct comparison *comparison) {
     struct nauha_trace_info a, b;
     for (size_t i = 0; i < comparison->count; i++) {
-        nauha_trace_get_info(comparison->sides[i].trace, &a);
+        nauha_trace_get_head(comparison->sides[i].trace, &a);
         if (a.world_size < 2)
             return false;
         for (size_t j = 0; j < i; j++) {
-            nauha_trace_get_info(comparison->sides[j].trace, &b);
+            nauha_trace_get_head(comparison->sides[j].trace, &b);
             if (a.rank == b.rank || a.world_size != b.world_size)
                 return false;
         }
@@ -127,8 +127,8 @@ static bool are_ranks(const struct comparison *comparison) {
 
 static int by_rank(const void *left, const void *right) {
     struct nauha_trace_info a, b;
-    nauha_trace_get_info(((const struct nauha_diff_side *)left)->trace, &a);
-    nauha_trace_get_info(((const struct nauha_diff_side *)right)->trace, &b);
+    nauha_trace_get_head(((const struct nauha_diff_side *)left)->trace, &a);
+    nauha_trace_get_head(((const struct nauha_diff_side *)right)->trace, &b);
     return (a.rank > b.rank) - (a.rank < b.rank);
 }
 
@@ -241,8 +241,8 @@ static int compare_pair(struct comparison *comparison, size_t other) {
     struct nauha_trace_info a, b;
     char name_a[32] = "a", name_b[32] = "b", below[4096];
     const char *directory = nauha__get(comparison->invocation, "output", NULL);
-    nauha_trace_get_info(comparison->sides[0].trace, &a);
-    nauha_trace_get_info(comparison->sides[other].trace, &b);
+    nauha_trace_get_head(comparison->sides[0].trace, &a);
+    nauha_trace_get_head(comparison->sides[other].trace, &b);
     if (comparison->ranks) {
         snprintf(name_a, sizeof name_a, "rank %u", a.rank);
         snprintf(name_b, sizeof name_b, "rank %u", b.rank);

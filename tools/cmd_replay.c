@@ -80,7 +80,9 @@ static void warn_of_losses(const struct nauha_trace *trace, const struct nauha_n
 /* What a user should know before trusting the numbers. */
 static void warn(const struct nauha_trace *trace, const struct nauha_names *names, bool followed) {
     struct nauha_trace_info info;
-    nauha_trace_get_info(trace, &info);
+    nauha_trace_get_head(trace, &info);
+    if (!info.closed)
+        nauha_trace_get_info(trace, &info);
     const uint64_t last_step = info.first_step + (info.steps ? info.steps - 1 : 0);
     if (!info.closed && followed)
         fprintf(stderr, "nauha: %s: the recording was cut off after step %" PRIu64 "\n", info.path,

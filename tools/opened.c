@@ -33,7 +33,7 @@ enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
 void nauha__note_newer_format(const struct nauha_trace *trace,
                               const struct invocation *invocation) {
     struct nauha_trace_info info;
-    nauha_trace_get_info(trace, &info);
+    nauha_trace_get_head(trace, &info);
     if (info.format_minor > NAUHA_FORMAT_MINOR && !invocation->quiet)
         fprintf(
             stderr,

@@ -169,7 +169,7 @@ static int look_at(const char *path, struct candidate *candidate) {
         return no_memory();
     const bool opened = nauha_trace_open(path, names, &trace, &err) == NAUHA_OK;
     if (opened) {
-        nauha_trace_get_info(trace, &info);
+        nauha_trace_get_head(trace, &info);
         candidate->path = path;
         candidate->rank = info.rank;
         candidate->world_size = info.world_size;

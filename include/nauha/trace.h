@@ -53,8 +53,12 @@ struct nauha_trace_info {
     uint64_t duration_ns; /* stamp of the last message */
 };
 
-/* Strings are borrowed until close. */
+/* Strings are borrowed until close. The first call counts: it walks over all of the index. */
 NAUHA_API void nauha_trace_get_info(const struct nauha_trace *trace, struct nauha_trace_info *info);
+
+/* The same without what is counted: messages, steps, first_step, epochs, bytes_published and
+ * duration_ns are 0. Takes no time, however many messages there are. */
+NAUHA_API void nauha_trace_get_head(const struct nauha_trace *trace, struct nauha_trace_info *info);
 
 /* Free-form facts given to the recorder, by position; false past the end. */
 NAUHA_API bool nauha_trace_fact(const struct nauha_trace *trace, size_t position, const char **key,

@@ -506,6 +506,11 @@ static void test_long_index_is_not_read_whole(void **state) {
     fixture_close(&f, "");
     struct nauha_names *names = nauha_names_new();
     struct nauha_trace *trace = must_open(path, names);
+    struct nauha_trace_info head;
+    nauha_trace_get_head(trace, &head);
+    assert_true(head.closed);
+    assert_int_equal(head.world_size, 8);
+    assert_int_equal(head.messages, 0);
     assert_int_equal(nauha__index_pages_read(trace->index), 0);
     /* Of 245 pages, a binary search looks at 8 and at the one it ends in. */
     assert_int_equal(nauha__index_find_step(trace->index, 0, 7777), 777700);
