@@ -4,6 +4,12 @@
 
 #include "replay/gnuplot_scalars.h"
 
+uint64_t nauha__band_step(const struct nauha__series_summary *summary, uint64_t slices) {
+    const uint64_t unit = nauha__gnuplot_stride(summary);
+    const uint64_t units = (summary->last_step - summary->first_step) / unit;
+    return unit * nauha__round_up((units + slices) / slices);
+}
+
 void nauha__band_define(FILE *out, uint64_t first, uint64_t last, uint64_t step, bool log) {
     fprintf(out,
             "\n# ---- bands: all lines together, in slices of steps ----\n"

@@ -48,9 +48,7 @@ static void lay_out(struct nauha__histograms *map) {
     bins = summary->rows / messages / (summary->line_count ? summary->line_count : 1) + 1;
     double slices = BOXES_MAX / ((double)bins * (double)(map->count ? map->count : 1));
     slices = map->ridges ? RIDGES : fmin(fmax(slices, SLICES_MIN), SLICES_MAX);
-    const uint64_t unit = summary->stride ? summary->stride : 1;
-    const double units = (double)((summary->last_step - summary->first_step) / unit) + 1;
-    map->frame.slice = unit * (uint64_t)ceil(units / slices);
+    map->frame.slice = nauha__gnuplot_slice(summary, slices);
     map->share_max = fullest;
     map->log = fullest * (double)bins > LOG_ABOVE && fullest > 100 * smallest;
     map->share_min = map->log ? fmax(smallest, fullest * 1e-4) : 0;
@@ -62,10 +60,8 @@ static void write_definitions(FILE *out, const struct nauha__histograms *map) {
             map->frame.slice);
     nauha__gnuplot_columns(out, summary);
     fputs("good(v)    = abs(v) < 1e300\n", out);
-    const uint64_t range = summary->last_step - summary->first_step;
-    const uint64_t unit = summary->stride ? summary->stride : 1;
     nauha__band_define(out, summary->first_step, summary->last_step,
-                       unit * nauha__round_up((range / unit + BAND_SLICES) / BAND_SLICES), false);
+                       nauha__band_step(summary, BAND_SLICES), false);
     fputs("\n# ---- the slices to draw, read once ----\n", out);
     fprintf(out,
             "is_slice(step) = (step - first) / every == floor((step - first) / every)\n"

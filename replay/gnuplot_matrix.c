@@ -51,9 +51,7 @@ static void lay_out(struct matrix *matrix) {
     matrix->frame.width = 1300;
     matrix->frame.height = pixels < HEIGHT_MAX ? (unsigned)pixels : HEIGHT_MAX;
     const double slices = fmin(fmax(BOXES_MAX / rows, SLICES_MIN), SLICES_MAX);
-    const uint64_t unit = summary->stride ? summary->stride : 1;
-    const double units = (double)((summary->last_step - summary->first_step) / unit) + 1;
-    matrix->frame.slice = unit * (uint64_t)ceil(units / slices);
+    matrix->frame.slice = nauha__gnuplot_slice(summary, slices);
 }
 
 static void write_names(FILE *out, const struct nauha__series_summary *summary) {
@@ -86,10 +84,8 @@ static void write_definitions(FILE *out, const struct matrix *matrix) {
             matrix->frame.slice, summary->line_count);
     nauha__gnuplot_columns(out, summary);
     nauha__axis_write_functions(out, &matrix->axis);
-    const uint64_t range = summary->last_step - summary->first_step;
-    const uint64_t unit = summary->stride ? summary->stride : 1;
     nauha__band_define(out, summary->first_step, summary->last_step,
-                       unit * nauha__round_up((range / unit + BAND_SLICES) / BAND_SLICES),
+                       nauha__band_step(summary, BAND_SLICES),
                        matrix->axis.kind == NAUHA__AXIS_LOG);
     fputs("is_slice(step) = (step - first) / every == floor((step - first) / every)\n"
           "# Every step has the same rows in the same order: the row of a value follows from its "

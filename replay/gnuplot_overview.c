@@ -10,6 +10,7 @@
 #define LINES_MAX 4u
 #define RUNS_MAX 7u
 #define SLICES 60u
+#define EPOCHS_MAX 10u
 
 struct page {
     const struct nauha__topic *topics;
@@ -60,7 +61,8 @@ static void write_topic(FILE *out, const struct nauha__topic *topic,
     const struct nauha__series_summary *summary = &topic->summary;
     const struct nauha_plot *plot = &topic->picture.plot;
     const uint64_t range = summary->last_step - summary->first_step;
-    const uint64_t unit = summary->stride ? summary->stride : 1;
+    const bool log = axis->kind == NAUHA__AXIS_LOG;
+    const uint64_t unit = nauha__gnuplot_stride(summary);
     const uint64_t per = unit * ((range / unit + SLICES) / SLICES);
     fputs("\n    csv = ", out);
     nauha__gnuplot_quote(out, topic->name);
@@ -68,12 +70,10 @@ static void write_topic(FILE *out, const struct nauha__topic *topic,
             ".'.csv'\n    first = %" PRIu64 "; last = %" PRIu64 "; per = %" PRIu64
             "; slices = int((last - first)/per) + 1\n"
             "    good(v) = v > %s && v < 1e300\n"
-            "    to(v) = %s; back(v) = %s\n    ",
-            summary->first_step, summary->last_step, per,
-            axis->kind == NAUHA__AXIS_LOG ? "0" : "-1e300",
-            axis->kind == NAUHA__AXIS_LOG ? "log10(v)" : "v",
-            axis->kind == NAUHA__AXIS_LOG ? "10**v" : "v");
-    fputs("set title ", out);
+            "    to(v) = %s; back(v) = %s\n"
+            "    set title ",
+            summary->first_step, summary->last_step, per, log ? "0" : "-1e300",
+            log ? "log10(v)" : "v", log ? "10**v" : "v");
     nauha__gnuplot_quote(out, plot->title ? plot->title : topic->name);
     fputs(" font ',10'\n    set xlabel ", out);
     nauha__gnuplot_quote(out, plot->xlabel ? plot->xlabel : "step");
@@ -86,9 +86,8 @@ static void write_topic(FILE *out, const struct nauha__topic *topic,
 }
 
 static void write_epochs(FILE *out, const struct nauha__series_summary *summary) {
-    const uint64_t every = nauha__round_up((summary->epoch_count + 9) / 10);
     for (size_t i = 0; i < summary->epoch_count; i++) {
-        if (summary->epochs[i].epoch % (every ? every : 1) == 0)
+        if (nauha__gnuplot_draws_epoch(summary, i, EPOCHS_MAX))
             fprintf(out,
                     "    set arrow from %" PRIu64 ", graph 0 to %" PRIu64
                     ", graph 1 nohead back dt (6,4) lw 0.8 lc rgb '#b8b8b8'\n",

@@ -78,6 +78,22 @@ uint64_t nauha__round_up(uint64_t n) {
     return unit;
 }
 
+uint64_t nauha__gnuplot_stride(const struct nauha__series_summary *summary) {
+    return summary->stride ? summary->stride : 1;
+}
+
+uint64_t nauha__gnuplot_slice(const struct nauha__series_summary *summary, double slices) {
+    const uint64_t unit = nauha__gnuplot_stride(summary);
+    const double units = (double)((summary->last_step - summary->first_step) / unit) + 1;
+    return unit * (uint64_t)ceil(units / slices);
+}
+
+bool nauha__gnuplot_draws_epoch(const struct nauha__series_summary *summary, size_t i,
+                                uint64_t most) {
+    const uint64_t every = nauha__round_up((summary->epoch_count + most - 1) / most);
+    return summary->epochs[i].epoch % every == 0;
+}
+
 /* A name that needs quotes in CSV reaches gnuplot 5 cut short, and gnuplot 6 whole. */
 static bool any_cut(const struct nauha__series_summary *summary, size_t key) {
     for (size_t i = 0; i < summary->line_count; i++) {
@@ -138,17 +154,11 @@ static void text_line(FILE *out, const char *variable, const char *text, const c
     fprintf(out, "%s\n", tail);
 }
 
-/* Whether an epoch's start is drawn: all are, or those of round numbers. */
-static bool is_drawn(const struct nauha__series_summary *summary, size_t i) {
-    const uint64_t every = nauha__round_up((summary->epoch_count + EPOCHS_MAX - 1) / EPOCHS_MAX);
-    return every <= 1 || summary->epochs[i].epoch % every == 0;
-}
-
 static void epochs_lines(FILE *out, const struct nauha__series_summary *summary) {
     const char *before = "";
     fputs("epochs     = '", out);
     for (size_t i = 0; i < summary->epoch_count; i++) {
-        if (!is_drawn(summary, i))
+        if (!nauha__gnuplot_draws_epoch(summary, i, EPOCHS_MAX))
             continue;
         fprintf(out, "%s%" PRIu64, before, summary->epochs[i].step);
         before = " ";
@@ -156,7 +166,7 @@ static void epochs_lines(FILE *out, const struct nauha__series_summary *summary)
     before = "";
     fputs("' # steps at which a new epoch starts, drawn as dashed lines\nepoch_tics = \"", out);
     for (size_t i = 0; i < summary->epoch_count; i++) {
-        if (!is_drawn(summary, i))
+        if (!nauha__gnuplot_draws_epoch(summary, i, EPOCHS_MAX))
             continue;
         fprintf(out, "%s'%s%" PRIu64 "' %" PRIu64, before, *before ? "" : "epoch ",
                 summary->epochs[i].epoch, summary->epochs[i].step);

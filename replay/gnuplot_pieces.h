@@ -31,6 +31,14 @@ void nauha__gnuplot_legend(const struct nauha__series_summary *summary,
 const char *nauha__gnuplot_noun(const struct nauha__series_summary *summary);
 /* The next of 1, 2, 5, 10, 20, ... */
 uint64_t nauha__round_up(uint64_t n);
+/* Steps from one message of a line to the next. */
+uint64_t nauha__gnuplot_stride(const struct nauha__series_summary *summary);
+/* Steps to a slice where a picture has room for so many slices. */
+uint64_t nauha__gnuplot_slice(const struct nauha__series_summary *summary, double slices);
+/* Whether the start of epoch number i of the summary is drawn, where `most` is as many as can be:
+ * all are, or those of round numbers. */
+bool nauha__gnuplot_draws_epoch(const struct nauha__series_summary *summary, size_t i,
+                                uint64_t most);
 
 /* is(...) of the key columns that vary, as a definition and as a call; nothing where none does.
  * With any_run the call is true for all runs. */

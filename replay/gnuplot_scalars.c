@@ -173,10 +173,8 @@ static void lay_out(struct nauha__scalars *scalars) {
     if (scalars->most_rows > RAW_ROWS || (panels && scalars->most_rows > 2 * PANEL_MEANS))
         scalars->window = nauha__round_up(range / (panels ? PANEL_MEANS : MEANS));
     /* As many steps between messages in each slice. */
-    const uint64_t unit = summary->stride ? summary->stride : 1;
-    scalars->band_step = unit * nauha__round_up((range / unit + MEANS) / MEANS);
-    if (range / unit <= RAW_ROWS)
-        scalars->band_step = unit;
+    const uint64_t unit = nauha__gnuplot_stride(summary);
+    scalars->band_step = range / unit <= RAW_ROWS ? unit : nauha__band_step(summary, MEANS);
     nauha__axis_choose(frame->picture, summary, false, &scalars->axis);
     scalars->shared = panels && share_axis(scalars);
     if (scalars->shared)

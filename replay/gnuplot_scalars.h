@@ -52,6 +52,8 @@ void nauha__scalars_single(FILE *out, const struct nauha__scalars *scalars);
 void nauha__scalars_together(FILE *out, const struct nauha__scalars *scalars);
 void nauha__scalars_top(FILE *out, const struct nauha__scalars *scalars);
 void nauha__scalars_panels(FILE *out, const struct nauha__scalars *scalars);
+/* Steps to a slice of a band: a round number of messages' strides, for about so many slices. */
+uint64_t nauha__band_step(const struct nauha__series_summary *summary, uint64_t slices);
 /* Functions and arrays of bands; once, before the picture. */
 void nauha__band_define(FILE *out, uint64_t first, uint64_t last, uint64_t step, bool log);
 /* Reads `csv` into them: all rows, or those of a line and of what differs from it in the run. */
