@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "nauha/plotting.h"
 #include "replay/gnuplot_run.h"
 
 static const struct terminal {
@@ -30,7 +31,7 @@ static const struct terminal *find(const char *name) {
     return NULL;
 }
 
-bool nauha__terminal_makes_file(const char *term) {
+bool nauha_plot_makes_files(const char *term) {
     const struct terminal *terminal = term ? find(term) : NULL;
     return !term || (terminal && terminal->makes_file);
 }

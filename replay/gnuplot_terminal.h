@@ -6,12 +6,7 @@
 #ifndef NAUHA_REPLAY_GNUPLOT_TERMINAL_H
 #define NAUHA_REPLAY_GNUPLOT_TERMINAL_H
 
-#include <stdbool.h>
-
 #include "nauha/status.h"
-
-/* Whether a file beside the CSV is written: of NULL, which is svg and png, and of three more. */
-bool nauha__terminal_makes_file(const char *term);
 
 /* INVALID: there is no such terminal, naming those there are. UNAVAILABLE: this machine's gnuplot
  * lacks it, saying what to install; or there is no gnuplot. */

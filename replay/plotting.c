@@ -72,7 +72,7 @@ typedef enum nauha_status write_function(const void *what, const char *path, con
 /* Writes a script and runs it; beside the CSV, or as a temporary file. */
 static enum nauha_status write_and_run(const struct script *script, write_function *write,
                                        const void *what, struct nauha_error *err) {
-    if (nauha__terminal_makes_file(script->drawing->term)) {
+    if (nauha_plot_makes_files(script->drawing->term)) {
         enum nauha_status status = write(what, script->path, script->name, err);
         return status == NAUHA_OK
                    ? nauha__gnuplot_run(script->directory, script->run_as, script->drawing, err)

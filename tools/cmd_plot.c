@@ -25,13 +25,9 @@ static const struct nauha_option plot_table[] = {
 };
 OPTION_GROUP(plot_options, "Output", plot_table);
 
-static bool makes_files(const char *term) {
-    return !term || !strcmp(term, "svg") || !strcmp(term, "png") || !strcmp(term, "pdf");
-}
-
 /* Names the files that were made; stem: their path without ".svg" and the like. */
 static void tell(const char *stem, int length, const struct nauha_drawing *drawing, bool quiet) {
-    if (quiet || !makes_files(drawing->term))
+    if (quiet || !nauha_plot_makes_files(drawing->term))
         return;
     if (drawing->term)
         fprintf(stderr, "%.*s.%s\n", length, stem, drawing->term);
@@ -91,7 +87,7 @@ static int plot_directory(const char *directory, const struct nauha_drawing *dra
     }
     free(entries);
     /* In a terminal of characters, the page would be all pictures once more. */
-    if (code == EXIT_FINE && makes_files(drawing->term))
+    if (code == EXIT_FINE && nauha_plot_makes_files(drawing->term))
         code = plot_overview(directory, drawing, quiet);
     return code;
 }

@@ -48,6 +48,9 @@ NAUHA_API enum nauha_status nauha_plot_csv_as(const char *csv_path,
 NAUHA_API enum nauha_status nauha_plot_csv(const char *csv_path, const char *term,
                                            struct nauha_error *err);
 
+/* Whether a term makes files, as NULL does, or a picture on the screen; false for no term. */
+NAUHA_API bool nauha_plot_makes_files(const char *term);
+
 /* Draws all series of a directory in one picture, DIR/overview.svg and the like, by
  * DIR/overview.gp. END: there are fewer than two with rows, or one is called "overview". Errors as
  * above; files that are no series are passed over. */
