@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "tools/opened.h"
 #include "tools/table.h"
@@ -14,10 +13,6 @@ static const struct nauha_option info_table[] = {
     {"json", 0, NULL, NULL, "print a JSON object"},
 };
 OPTION_GROUP(info_options, "Output", info_table);
-
-static double ratio_of(const struct nauha_trace_info *info) {
-    return info->bytes_published ? (double)info->bytes_stored / (double)info->bytes_published : 0;
-}
 
 /* ---- as text ---- */
 
@@ -36,11 +31,9 @@ static void line(struct table *table, const char *label, enum colour colour, con
 }
 
 static void add_totals(struct table *table, const struct nauha_trace_info *info, uint32_t modules) {
-    char text[256], a[32], b[32];
-    time_t created = (time_t)(info->created_ns / 1000000000);
-    struct tm when;
-    if (gmtime_r(&created, &when) && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &when))
-        line(table, "recorded", COLOUR_PLAIN, "%s", text);
+    char created[64], stored[128], a[32], b[32];
+    if (*nauha__created_text(info, created))
+        line(table, "recorded", COLOUR_PLAIN, "%s", created);
     line(table, "state", info->complete ? COLOUR_GOOD : COLOUR_BAD, "%s", nauha__state_text(info));
     if (info->failure[0])
         line(table, "failure", COLOUR_BAD, "%s", info->failure);
@@ -51,8 +44,7 @@ static void add_totals(struct table *table, const struct nauha_trace_info *info,
     line(table, "modules", COLOUR_PLAIN, "%u", modules);
     line(table, "messages", COLOUR_PLAIN, "%s", nauha__count_text(info->messages, a));
     line(table, "published", COLOUR_PLAIN, "%s", nauha__size_text(info->bytes_published, a));
-    line(table, "stored", COLOUR_PLAIN, "%s with %s, %.2f of what was published",
-         nauha__size_text(info->bytes_stored, a), info->codec, ratio_of(info));
+    line(table, "stored", COLOUR_PLAIN, "%s", nauha__stored_text(info, stored));
     line(table, "duration", COLOUR_PLAIN, "%s",
          nauha__duration_text((double)info->duration_ns * 1e-9, a));
     if (info->messages_lost)

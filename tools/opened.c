@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "nauha/version.h"
 #include "tools/follow.h"
+#include "tools/terminal.h"
 
 enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
                                          const struct invocation *invocation,
@@ -140,4 +142,21 @@ const char *nauha__state_text(const struct nauha_trace_info *info) {
            : !info->closed    ? "cut off: its writer has not closed it (still running, or killed)"
            : info->failure[0] ? "incomplete: the recorder had to stop"
                               : "incomplete: messages were lost";
+}
+
+const char *nauha__created_text(const struct nauha_trace_info *info, char text[64]) {
+    const time_t created = (time_t)(info->created_ns / 1000000000);
+    struct tm when;
+    if (!gmtime_r(&created, &when) || !strftime(text, 64, "%Y-%m-%d %H:%M:%S UTC", &when))
+        text[0] = '\0';
+    return text;
+}
+
+const char *nauha__stored_text(const struct nauha_trace_info *info, char text[128]) {
+    char size[32];
+    const double part =
+        info->bytes_published ? (double)info->bytes_stored / (double)info->bytes_published : 0;
+    snprintf(text, 128, "%s with %s, %.2f of what was published",
+             nauha__size_text(info->bytes_stored, size), info->codec, part);
+    return text;
 }

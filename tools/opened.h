@@ -47,6 +47,12 @@ const char *nauha__shape_text(const struct nauha_message_info *info, char *text,
 /* "complete", "cut off: ...": how a recording ended. */
 const char *nauha__state_text(const struct nauha_trace_info *info);
 
+/* "2026-11-28 03:06:02 UTC" into text: when it was recorded; "" for no date. Returns text. */
+const char *nauha__created_text(const struct nauha_trace_info *info, char text[64]);
+
+/* "1.2 GB with zstd, 0.48 of what was published" into text; returns text. */
+const char *nauha__stored_text(const struct nauha_trace_info *info, char text[128]);
+
 /* The hash that was recorded in place of a tensor, as 32 hexadecimal digits; returns text. */
 const char *nauha__hash_text(struct nauha_message *message, char text[40]);
 

@@ -167,8 +167,21 @@ static void add_place(struct table *table, const struct nauha_finding *finding, 
                       nauha__printable(finding->value), finding->threshold, worst);
 }
 
-static bool same_sentence(const struct nauha_finding *a, const struct nauha_finding *b) {
+bool nauha__same_sentence(const struct nauha_finding *a, const struct nauha_finding *b) {
     return strcmp(a->spec, b->spec) == 0 && strcmp(a->meaning, b->meaning) == 0;
+}
+
+size_t nauha__next_sentence(const struct nauha_pipeline *pipeline, size_t position) {
+    struct nauha_finding finding, other;
+    for (; nauha_pipeline_finding(pipeline, position, &finding); position++) {
+        bool told = false;
+        for (size_t i = 0; i < position && !told; i++)
+            told = nauha_pipeline_finding(pipeline, i, &other) &&
+                   nauha__same_sentence(&other, &finding);
+        if (!told)
+            return position;
+    }
+    return SIZE_MAX;
 }
 
 /* Prints the sentence of the finding at `position` and all places it holds for. */
@@ -184,7 +197,7 @@ static void print_group(FILE *stream, const struct nauha_pipeline *pipeline, siz
     fputc('\n', stream);
     struct table *table = nauha__table_new(stream, place_columns, 3, 2);
     for (size_t i = position; nauha_pipeline_finding(pipeline, i, &finding); i++) {
-        if (same_sentence(&head, &finding) && count++ < SHOWN)
+        if (nauha__same_sentence(&head, &finding) && count++ < SHOWN)
             add_place(table, &finding, ranks);
     }
     nauha__table_end(table);
@@ -193,15 +206,11 @@ static void print_group(FILE *stream, const struct nauha_pipeline *pipeline, siz
 }
 
 void nauha__findings_print(FILE *stream, const struct nauha_pipeline *pipeline) {
-    struct nauha_finding finding, other;
+    struct nauha_finding finding;
     bool ranks = false;
     for (size_t i = 0; nauha_pipeline_finding(pipeline, i, &finding); i++)
         ranks = ranks || finding.rank > 0;
-    for (size_t i = 0; nauha_pipeline_finding(pipeline, i, &finding); i++) {
-        bool told = false;
-        for (size_t j = 0; j < i && !told; j++)
-            told = nauha_pipeline_finding(pipeline, j, &other) && same_sentence(&other, &finding);
-        if (!told)
-            print_group(stream, pipeline, i, ranks);
-    }
+    for (size_t i = nauha__next_sentence(pipeline, 0); i != SIZE_MAX;
+         i = nauha__next_sentence(pipeline, i + 1))
+        print_group(stream, pipeline, i, ranks);
 }

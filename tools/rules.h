@@ -34,6 +34,11 @@ enum nauha_status nauha__rules_add_all(struct nauha_pipeline *pipeline,
 const char *nauha__place_text(const struct nauha_finding *finding, bool ranks, char *text,
                               size_t bytes);
 
+/* Whether two findings are told by one sentence, of several places. */
+bool nauha__same_sentence(const struct nauha_finding *a, const struct nauha_finding *b);
+/* The first finding from `position` on whose sentence none before it has; SIZE_MAX: no more. */
+size_t nauha__next_sentence(const struct nauha_pipeline *pipeline, size_t position);
+
 /* Prints what was found, each rule's sentence once with the places below it. */
 void nauha__findings_print(FILE *stream, const struct nauha_pipeline *pipeline);
 

@@ -120,12 +120,11 @@ static bool leave_one_out(struct table *table) {
 }
 
 static void settle(struct table *table) {
-    measure(table);
     table->settled = true;
-    if (table->limit == 0)
-        return;
     do {
         measure(table);
+        if (table->limit == 0)
+            return;
         shrink(table, TABLE_WRAP, WRAP_LEAST);
         shrink(table, TABLE_CUT, CUT_WELL);
     } while (line_width(table) > table->limit && leave_one_out(table));

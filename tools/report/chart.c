@@ -82,11 +82,11 @@ static void write_module(FILE *out, const struct line *line, size_t i) {
 
 struct range {
     double low, high, low_positive;
-    uint64_t values, odd, not_positive;
+    uint64_t values, odd;
 };
 
 static struct range range_of(const struct topic *topic) {
-    struct range range = {(double)INFINITY, -(double)INFINITY, (double)INFINITY, 0, 0, 0};
+    struct range range = {(double)INFINITY, -(double)INFINITY, (double)INFINITY, 0, 0};
     for (size_t i = 0; i < topic->count; i++) {
         const struct curve *curve = &topic->lines[i].curve;
         range.odd += curve->odd;

@@ -53,10 +53,6 @@ static void write_place(const struct page *page, const struct nauha_finding *fin
     fputs("</tr>", out);
 }
 
-static bool same_sentence(const struct nauha_finding *a, const struct nauha_finding *b) {
-    return strcmp(a->spec, b->spec) == 0 && strcmp(a->meaning, b->meaning) == 0;
-}
-
 /* The sentence of the finding at `position` and all places it holds for. */
 static void write_group(const struct page *page, size_t position) {
     FILE *out = page->out;
@@ -65,7 +61,7 @@ static void write_group(const struct page *page, size_t position) {
     size_t count = 0;
     nauha_pipeline_finding(page->pipeline, position, &head);
     for (size_t i = position; nauha_pipeline_finding(page->pipeline, i, &finding); i++)
-        count += same_sentence(&head, &finding);
+        count += nauha__same_sentence(&head, &finding);
     fprintf(out, "<details class=finding%s><summary><b class=bad>", count <= 12 ? " open" : "");
     html_text(out, head.rule);
     fputs("</b> ", out);
@@ -75,7 +71,7 @@ static void write_group(const struct page *page, size_t position) {
     html_table(out, id, "Places", place_columns, sizeof place_columns / sizeof *place_columns);
     count = 0;
     for (size_t i = position; nauha_pipeline_finding(page->pipeline, i, &finding); i++)
-        if (same_sentence(&head, &finding) && count++ < PLACES)
+        if (nauha__same_sentence(&head, &finding) && count++ < PLACES)
             write_place(page, &finding);
     html_table_end(out);
     if (count > PLACES)
@@ -85,15 +81,9 @@ static void write_group(const struct page *page, size_t position) {
 }
 
 static void write_findings(const struct page *page) {
-    struct nauha_finding finding, other;
-    for (size_t i = 0; nauha_pipeline_finding(page->pipeline, i, &finding); i++) {
-        bool told = false;
-        for (size_t j = 0; j < i && !told; j++)
-            told = nauha_pipeline_finding(page->pipeline, j, &other) &&
-                   same_sentence(&other, &finding);
-        if (!told)
-            write_group(page, i);
-    }
+    for (size_t i = nauha__next_sentence(page->pipeline, 0); i != SIZE_MAX;
+         i = nauha__next_sentence(page->pipeline, i + 1))
+        write_group(page, i);
 }
 
 /* ---- rules ---- */

@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "tools/report/html.h"
 #include "tools/report/page.h"
@@ -24,15 +23,13 @@ static void write_facts(FILE *out, const struct nauha_trace *trace,
                         const struct nauha_trace_info *info) {
     const char *key, *value;
     char text[256], a[32], b[32];
-    const time_t created = (time_t)(info->created_ns / 1000000000);
-    struct tm when;
     fputs("<div class=scroll tabindex=0 role=region aria-label=\"Facts\"><table class=facts>"
           "<tbody>\n",
           out);
     row(out, "file", info->path);
     for (size_t i = 0; nauha_trace_fact(trace, i, &key, &value); i++)
         row(out, key, value);
-    if (gmtime_r(&created, &when) && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &when))
+    if (*nauha__created_text(info, text))
         row(out, "recorded", text);
     row(out, "state", nauha__state_text(info));
     if (info->failure[0])
@@ -45,11 +42,7 @@ static void write_facts(FILE *out, const struct nauha_trace *trace,
     row(out, "steps", text);
     row(out, "messages", nauha__count_text(info->messages, a));
     row(out, "published", nauha__size_text(info->bytes_published, a));
-    snprintf(text, sizeof text, "%s with %s, %.2f of what was published",
-             nauha__size_text(info->bytes_stored, a), info->codec,
-             info->bytes_published ? (double)info->bytes_stored / (double)info->bytes_published
-                                   : 0);
-    row(out, "stored", text);
+    row(out, "stored", nauha__stored_text(info, text));
     row(out, "duration", nauha__duration_text((double)info->duration_ns * 1e-9, a));
     if (info->messages_lost)
         snprintf(text, sizeof text, "%s messages, %s", nauha__count_text(info->messages_lost, a),
