@@ -3,7 +3,7 @@
 #ifndef NAUHA_TESTS_GNUPLOT_FIXTURE_H
 #define NAUHA_TESTS_GNUPLOT_FIXTURE_H
 
-#include "unit.h"
+#include "directory.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -18,21 +18,6 @@
 #include "replay/sink.h"
 
 #define KEY "global_step,train_step,epoch,rank,tag,module,slot,call,"
-
-static char directory[64];
-
-static inline int setup(void **state) {
-    (void)state;
-    strcpy(directory, "/tmp/nauha-gp-XXXXXX");
-    return mkdtemp(directory) ? 0 : -1;
-}
-
-static inline int teardown(void **state) {
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", directory);
-    return system(command);
-}
 
 static inline bool have_gnuplot(void) {
     return system("gnuplot --version >/dev/null 2>&1") == 0;

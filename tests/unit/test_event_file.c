@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* TensorBoard's event files: checksums, framing, and what becomes of the files of before. */
-#include "tests/unit/unit.h"
+#include "directory.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -10,21 +10,7 @@
 
 #include "replay/event_file.h"
 
-static char directory[64];
 static struct nauha_error err;
-
-static int setup(void **state) {
-    (void)state;
-    strcpy(directory, "/tmp/nauha-events-XXXXXX");
-    return mkdtemp(directory) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", directory);
-    return system(command);
-}
 
 /* Of RFC 3720, appendix B.4, and the check value of the catalogue of CRCs. */
 static void test_published_checksums(void **state) {

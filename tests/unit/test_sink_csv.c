@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The csv sink: rows, numbers that read back, quoting, and everything that can go wrong with
  * files; and the reader of what it writes. */
-#include "unit.h"
+#include "directory.h"
 
 #include <float.h>
 #include <locale.h>
@@ -17,21 +17,6 @@
 #include "replay/sink.h"
 
 #define KEY "global_step,train_step,epoch,rank,tag,module,slot,call,"
-
-static char directory[64];
-
-static int setup(void **state) {
-    (void)state;
-    strcpy(directory, "/tmp/nauha-csv-XXXXXX");
-    return mkdtemp(directory) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", directory);
-    return system(command);
-}
 
 static const struct nauha__series norm_series = {
     .name = "weights_norm2", .form = NAUHA_FORM_SCALAR, .plot = {.title = "", .y_low = NAN}};
