@@ -338,7 +338,9 @@ $(B)/%.c.o: %.c $(FLAGS_FILE)
 	@echo "  CC   $<"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-# A text as an array of its bytes, report_css or report_js, and a zero.
+# A text as an array of its bytes, report_css or report_js, and a zero. Kept, so that make does not
+# end by removing them: the last line of `make test` is its summary.
+.SECONDARY: $(patsubst %,$(B)/%.c,$(REPORT_ASSETS))
 $(B)/tools/report/report.%.c: tools/report/report.%
 	@mkdir -p $(@D)
 	@{ echo 'extern const char report_$*[];'; echo 'const char report_$*[] = {'; \
