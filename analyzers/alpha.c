@@ -150,7 +150,7 @@ NAUHA_ANALYZER(alpha) = {
         "C. R. Shalizi, M. E. J. Newman 2009; C. H. Martin, T. Peng, M. W. Mahoney 2021); "
         "convolutions: of the slices x[:, :, i, j] together. Fewer than 20 eigenvalues: n - 1 "
         "for n, and n >= 8. Nothing for vectors and for less than 8 eigenvalues",
-    .flags = NAUHA_ANALYZER_PER_MODULE,
+    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .create = create,

@@ -60,7 +60,7 @@ NAUHA_ANALYZER(condition_number) = {
         "LAPACK's SVD, or for large matrices by Golub-Kahan-Lanczos iteration on R of A = QR "
         "and on its inverse; inf where s_min <= max(m, n) * 2^-52 * s_1, to which double "
         "precision cannot tell it from 0; NaN for no elements or if one is not finite",
-    .flags = NAUHA_ANALYZER_PER_MODULE,
+    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .parameters = parameters,

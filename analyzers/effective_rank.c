@@ -43,7 +43,7 @@ NAUHA_ANALYZER(effective_rank) = {
         "exp(-sum(p log p)), p = s / sum(s), s the singular values of x of shape "
         "[d0, d1 * d2 * ...] (O. Roy, M. Vetterli, The effective rank, EUSIPCO 2007); NaN for "
         "zeros, for no elements or if one is not finite",
-    .flags = NAUHA_ANALYZER_PER_MODULE,
+    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .create = create,

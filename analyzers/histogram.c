@@ -187,7 +187,7 @@ NAUHA_ANALYZER(histogram) = {
     .summary = "counts of the elements of each message in bins of equal width",
     .formula = "numpy.histogram of the finite elements as float64: a bin has its lower edge, the "
                "last one also its upper edge; elements outside the range do not count",
-    .flags = NAUHA_ANALYZER_PER_MODULE,
+    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .parameters = parameters,

@@ -24,7 +24,7 @@ NAUHA_ANALYZER(kurtosis) = {
     .summary = "excess kurtosis of the distribution of all elements: 0 for a normal one",
     .formula = "m4 / m2^2 - 3 with m_k = mean((x - mean(x))^k), as scipy.stats.kurtosis by default "
                "(Fisher, biased); NaN for a constant tensor and for no elements",
-    .flags = NAUHA_ANALYZER_PER_MODULE,
+    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .create = create,

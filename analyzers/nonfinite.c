@@ -140,7 +140,7 @@ NAUHA_ANALYZER(nonfinite) = {
     .summary = "how many elements are NaN and how many infinite, and where the first of them is",
     .formula = "#(x is NaN), #(|x| = inf), and where there is any the index of the first one, "
                "row-major from 0 (numpy.unravel_index makes it one of the tensor)",
-    .flags = NAUHA_ANALYZER_PER_MODULE,
+    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .parameters = parameters,

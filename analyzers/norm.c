@@ -96,7 +96,7 @@ NAUHA_ANALYZER(norm) = {
     .name = "norm",
     .summary = "p-norm of all elements",
     .formula = "sum(|x|^p)^(1/p); p = 0: elements that are not 0; p = inf: max(|x|)",
-    .flags = NAUHA_ANALYZER_PER_MODULE,
+    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .parameters = parameters,

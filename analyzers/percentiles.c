@@ -292,7 +292,7 @@ NAUHA_ANALYZER(percentiles) = {
     .summary = "percentiles of all elements",
     .formula = "numpy.percentile of the elements as float64, linear between neighbours; NaN where "
                "an element is NaN, and for no elements",
-    .flags = NAUHA_ANALYZER_PER_MODULE,
+    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .parameters = parameters,

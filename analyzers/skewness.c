@@ -25,7 +25,7 @@ NAUHA_ANALYZER(skewness) = {
     .formula =
         "m3 / m2^(3/2) with m_k = mean((x - mean(x))^k), as scipy.stats.skew by default (biased); "
         "NaN for a constant tensor and for no elements",
-    .flags = NAUHA_ANALYZER_PER_MODULE,
+    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .create = create,

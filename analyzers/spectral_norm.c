@@ -35,7 +35,7 @@ NAUHA_ANALYZER(spectral_norm) = {
         "large matrices by Golub-Kahan-Lanczos iteration (Golub and Van Loan, Matrix "
         "Computations, 10.4) until |A'u - s v| <= tolerance * s; 0 for no elements, NaN if an "
         "element is not finite",
-    .flags = NAUHA_ANALYZER_PER_MODULE,
+    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .parameters = parameters,

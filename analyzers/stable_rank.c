@@ -46,7 +46,7 @@ NAUHA_ANALYZER(stable_rank) = {
     .formula = "sum(s^2) / s_1^2, s the singular values of x of shape [d0, d1 * d2 * ...] (M. "
                "Rudelson, R. Vershynin, Sampling from large matrices, 2007); NaN for zeros, for no "
                "elements or if one is not finite",
-    .flags = NAUHA_ANALYZER_PER_MODULE,
+    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .parameters = parameters,

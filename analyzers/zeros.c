@@ -82,7 +82,7 @@ NAUHA_ANALYZER(zeros) = {
     .name = "zeros",
     .summary = "fraction of elements that are zero, or nearly so",
     .formula = "#(|x| <= eps) / n; NaN for no elements",
-    .flags = NAUHA_ANALYZER_PER_MODULE,
+    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .parameters = parameters,

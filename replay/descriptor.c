@@ -7,7 +7,9 @@
 
 /* The first release of ABI 1 ended with `destroy`. */
 #define LEAST_SIZE offsetof(struct nauha_analyzer, lost)
-#define KNOWN_FLAGS (NAUHA_ANALYZER_SYNCHRONIZED | NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_RULE)
+#define KNOWN_FLAGS                                                                                \
+    (NAUHA_ANALYZER_SYNCHRONIZED | NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_RULE |               \
+     NAUHA_ANALYZER_PER_KIND)
 /* More are not a table but a pointer that leads astray. */
 #define PARAMETERS_MAX 64u
 #define KINDS_MAX 64u

@@ -56,22 +56,34 @@ static bool can_share(const struct nauha_pipeline *pipeline, const struct nauha_
            takes_recorded(pipeline, metric);
 }
 
+static void take_kinds(const struct nauha__parallel *parallel, const struct nauha__spec *spec) {
+    uint32_t kinds[NAUHA_KIND_BUILTIN_COUNT];
+    for (size_t i = 0; i < spec->kind_count; i++)
+        kinds[i] = nauha_names_find_kind(parallel->pipeline->names, spec->kinds[i]);
+    if (!(spec->analyzer->flags & NAUHA_ANALYZER_PER_KIND)) {
+        nauha__shares_take(parallel->shares, kinds, spec->kind_count);
+        return;
+    }
+    for (size_t i = 0; i < spec->kind_count; i++)
+        nauha__shares_take(parallel->shares, &kinds[i], 1);
+}
+
 /* False: no metric can be shared. */
 static bool choose_metrics(struct nauha__parallel *parallel) {
     const struct nauha_pipeline *pipeline = parallel->pipeline;
     bool any = false;
     for (size_t i = 0; i < pipeline->metrics.count; i++) {
         const struct nauha__spec *spec = pipeline->metrics.list[i]->spec;
-        uint32_t kinds[NAUHA_KIND_BUILTIN_COUNT];
         parallel->shared[i] = spec->kind_count <= NAUHA_KIND_BUILTIN_COUNT &&
                               can_share(pipeline, pipeline->metrics.list[i]);
         if (!parallel->shared[i])
             continue;
-        for (size_t j = 0; j < spec->kind_count; j++)
-            kinds[j] = nauha_names_find_kind(pipeline->names, spec->kinds[j]);
-        nauha__shares_take(parallel->shares, kinds, spec->kind_count);
+        take_kinds(parallel, spec);
         any = true;
     }
+    /* Updates are made of the weights that are stored. */
+    nauha__shares_link(parallel->shares, NAUHA_KIND_WEIGHTS, NAUHA_KIND_WEIGHT_UPDATES);
+    nauha__shares_link(parallel->shares, NAUHA_KIND_BIASES, NAUHA_KIND_BIAS_UPDATES);
     return any;
 }
 

@@ -63,6 +63,12 @@ void nauha__shares_take(struct nauha__shares *shares, const uint32_t *kinds, siz
     }
 }
 
+void nauha__shares_link(struct nauha__shares *shares, uint32_t one, uint32_t other) {
+    const uint32_t kinds[2] = {one, other};
+    if (shares->group[one] != NAUHA_NONE && shares->group[other] != NAUHA_NONE)
+        nauha__shares_take(shares, kinds, 2);
+}
+
 /* NULL: no metric takes it. */
 static struct unit *find(const struct nauha__shares *shares, uint32_t kind, uint32_t module) {
     if (kind >= shares->kinds || shares->group[kind] == NAUHA_NONE)

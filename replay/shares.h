@@ -18,6 +18,8 @@ void nauha__shares_free(struct nauha__shares *shares);
 
 /* A metric takes these kinds: of one module, they go to the same part. */
 void nauha__shares_take(struct nauha__shares *shares, const uint32_t *kinds, size_t count);
+/* Where both kinds are taken, those of one module go to the same part, too. */
+void nauha__shares_link(struct nauha__shares *shares, uint32_t one, uint32_t other);
 /* So much is to be done for a kind of a module (NAUHA_NONE: of the network), more than before.
  * Kinds that no metric takes count as nothing. */
 void nauha__shares_count(struct nauha__shares *shares, uint32_t kind, uint32_t module,

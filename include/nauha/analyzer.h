@@ -144,7 +144,10 @@ enum nauha_analyzer_flags {
     NAUHA_ANALYZER_PER_MODULE = 1u << 1,
     /* a health rule: reports findings, and is run by `nauha check`, by default on those of its
      * default_kinds that a trace has (all of them, where it is synchronized) */
-    NAUHA_ANALYZER_RULE = 1u << 2
+    NAUHA_ANALYZER_RULE = 1u << 2,
+    /* Nor does what is computed for one kind depend on another's messages: threads may share out
+     * the kinds of a module, too. Not together with SYNCHRONIZED. */
+    NAUHA_ANALYZER_PER_KIND = 1u << 3
 };
 
 struct nauha_analyzer {

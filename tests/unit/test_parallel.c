@@ -340,6 +340,23 @@ static void test_workers_compute(void **state) {
     assert_int_equal(instances, 1 + 3);
 }
 
+/* Kinds that a metric takes one by one can be had by more threads than there are modules. */
+static void test_kinds_are_shared_out(void **state) {
+    (void)state;
+    fails_at_step = UINT32_MAX;
+    for (unsigned per_kind = 0; per_kind < 2; per_kind++) {
+        const struct nauha_analyzer analyzer = probe_analyzer(
+            NAUHA_ANALYZER_PER_MODULE | (per_kind ? NAUHA_ANALYZER_PER_KIND : 0), false);
+        const struct plan plan = {.specs = (const char *const[]){"probe:weights,activations", NULL},
+                                  .analyzer = &analyzer,
+                                  .traces = 1};
+        free(same_for_all(&plan));
+        free(run(&plan, 2 * MODULES));
+        assert_int_equal(instances, 1 + (1 + per_kind) * MODULES);
+        assert_int_equal(calls_elsewhere, 2 * STEPS * MODULES);
+    }
+}
+
 /* One that looks at all modules together, or has something to say at the end, is one instance. */
 static void test_others_run_where_they_did(void **state) {
     (void)state;
@@ -539,6 +556,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_the_same_rows_in_the_same_order),
     RUN(test_selections),
     RUN(test_workers_compute),
+    RUN(test_kinds_are_shared_out),
     RUN(test_others_run_where_they_did),
     RUN(test_a_failing_analyzer),
     RUN(test_damage),

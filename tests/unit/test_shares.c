@@ -93,6 +93,24 @@ static void test_kinds_of_one_metric_stay_together(void **state) {
     }
 }
 
+static void test_kinds_that_are_linked_stay_together(void **state) {
+    (void)state;
+    take(NAUHA_KIND_WEIGHTS, NAUHA_KIND_WEIGHTS);
+    take(NAUHA_KIND_WEIGHT_UPDATES, NAUHA_KIND_WEIGHT_UPDATES);
+    nauha__shares_link(shares, NAUHA_KIND_WEIGHTS, NAUHA_KIND_WEIGHT_UPDATES);
+    nauha__shares_link(shares, NAUHA_KIND_WEIGHTS, NAUHA_KIND_LOSS);
+    for (uint32_t i = 0; i < MODULES; i++) {
+        nauha__shares_count(shares, NAUHA_KIND_WEIGHTS, i, 10);
+        nauha__shares_count(shares, NAUHA_KIND_WEIGHT_UPDATES, i, 1);
+    }
+    nauha__shares_count(shares, NAUHA_KIND_LOSS, NAUHA_NONE, 1);
+    assert_int_equal(divide(MODULES), MODULES);
+    for (uint32_t i = 0; i < MODULES; i++)
+        assert_int_equal(nauha__shares_part(shares, NAUHA_KIND_WEIGHTS, i),
+                         nauha__shares_part(shares, NAUHA_KIND_WEIGHT_UPDATES, i));
+    assert_int_equal(nauha__shares_part(shares, NAUHA_KIND_LOSS, NAUHA_NONE), NAUHA_NONE);
+}
+
 static void test_what_nobody_takes(void **state) {
     (void)state;
     take(NAUHA_KIND_LOSS, NAUHA_KIND_LOSS);
@@ -108,6 +126,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_runs_as_even_as_they_can_be),
     RUN(test_in_the_order_of_coming),
     RUN(test_kinds_of_one_metric_stay_together),
+    RUN(test_kinds_that_are_linked_stay_together),
     RUN(test_what_nobody_takes),
 };
 
