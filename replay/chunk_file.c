@@ -3,14 +3,17 @@
  *
  * Threads: one at a time.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "replay/chunks_parts.h"
+#include "replay/file_driver.h"
 
 /* ---- datasets ---- */
 
@@ -128,32 +131,49 @@ enum nauha_status nauha__chunk_open_stream(struct nauha__chunks *chunks, uint16_
 
 /* ---- chunks ---- */
 
-/* Fills chunks->stored with what the file holds of a chunk, and checks it against the table. */
-static enum nauha_status read_stored(struct nauha__chunks *chunks, const struct nauha__chunk *chunk,
-                                     struct nauha_error *err) {
-    struct nauha__stream *stream = chunks->streams[chunk->stream];
+/* Where a chunk lies, if the file and the table say the same of it. */
+static enum nauha_status find_stored(const struct nauha__chunks *chunks,
+                                     const struct nauha__chunk *chunk,
+                                     struct nauha__chunk_place *place, struct nauha_error *err) {
+    const struct nauha__stream *stream = chunks->streams[chunk->stream];
     uint64_t each = chunks->chunk_bytes / stream->item_size;
     if (chunk->number > (UINT64_MAX >> 1) / each)
         return nauha__chunks_damaged(chunks, chunk, "lies beyond what a file can hold", err);
-    hsize_t offset = chunk->number * each;
-    hsize_t stored = 0;
-    uint32_t mask = 0;
-    if (H5Dget_chunk_storage_size(stream->dataset, &offset, &stored) < 0 || stored == 0) {
+    if (!nauha__file_driver_find(stream->dataset, chunk->number * each, place)) {
         H5Eclear2(H5E_DEFAULT);
         return nauha__chunks_damaged(chunks, chunk, "is missing", err);
     }
-    if (stored != chunk->stored || stored > chunks->stored_max)
+    if (place->bytes != chunk->stored || place->bytes > chunks->stored_max)
         return nauha__chunks_damaged(chunks, chunk, "has another size than /chunks says", err);
-    if (H5Dread_chunk(stream->dataset, H5P_DEFAULT, &offset, &mask, chunks->stored) < 0)
-        return nauha__h5_error(err, NAUHA_DAMAGED,
-                               "chunk %" PRIu64
-                               " of stream \"%04u\" in trace \"%s\" cannot be read",
-                               chunk->number, chunk->stream, chunks->path);
-    if (XXH3_64bits(chunks->stored, (size_t)stored) != chunk->hash)
-        return nauha__chunks_damaged(chunks, chunk, "does not match its checksum", err);
-    if (mask != chunk->filter_mask)
+    if (place->filter_mask != chunk->filter_mask)
         return nauha__chunks_damaged(chunks, chunk, "has another filter mask than /chunks says",
                                      err);
+    return NAUHA_OK;
+}
+
+/* Fills chunks->stored with what the file holds of a chunk, and checks it against the table. */
+static enum nauha_status read_stored(struct nauha__chunks *chunks, const struct nauha__chunk *chunk,
+                                     struct nauha_error *err) {
+    struct nauha__chunk_place place;
+    enum nauha_status status = find_stored(chunks, chunk, &place, err);
+    if (status != NAUHA_OK)
+        return status;
+    for (size_t done = 0; done < place.bytes;) {
+        ssize_t got = pread(chunks->fd, chunks->stored + done, place.bytes - done,
+                            (off_t)(place.address + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return nauha_error_set(err, NAUHA_DAMAGED,
+                                   "chunk %" PRIu64
+                                   " of stream \"%04u\" in trace \"%s\" cannot be read: %s",
+                                   chunk->number, chunk->stream, chunks->path, strerror(errno));
+        if (got == 0)
+            return nauha__chunks_damaged(chunks, chunk, "lies beyond the end of the file", err);
+        done += (size_t)got;
+    }
+    if (XXH3_64bits(chunks->stored, (size_t)place.bytes) != chunk->hash)
+        return nauha__chunks_damaged(chunks, chunk, "does not match its checksum", err);
     return NAUHA_OK;
 }
 

@@ -35,12 +35,13 @@ void nauha__chunks_limit_cache(struct nauha__chunks *chunks, size_t cache_bytes)
         chunks->slot_max = most;
 }
 
-struct nauha__chunks *nauha__chunks_new(hid_t file, const char *path, size_t chunk_bytes,
+struct nauha__chunks *nauha__chunks_new(hid_t file, int fd, const char *path, size_t chunk_bytes,
                                         size_t cache_bytes) {
     struct nauha__chunks *chunks = calloc(1, sizeof *chunks);
     if (!chunks)
         return NULL;
     chunks->file = file;
+    chunks->fd = fd;
     chunks->path = path;
     chunks->chunk_bytes = chunk_bytes;
     chunks->slot_max = chunks->slot_room = count_slots(chunk_bytes, cache_bytes);

@@ -42,9 +42,10 @@ struct nauha__range {
 
 struct nauha__chunks;
 
-/* file and path are borrowed until nauha__chunks_free; chunk_bytes is a multiple of 8. NULL when
- * out of memory. Caller owns, release with nauha__chunks_free. */
-struct nauha__chunks *nauha__chunks_new(hid_t file, const char *path, size_t chunk_bytes,
+/* file, opened through the driver of replay/file_driver.h, fd, of the same file, and path are
+ * borrowed until nauha__chunks_free; chunk_bytes is a multiple of 8. NULL when out of memory.
+ * Caller owns, release with nauha__chunks_free. */
+struct nauha__chunks *nauha__chunks_new(hid_t file, int fd, const char *path, size_t chunk_bytes,
                                         size_t cache_bytes);
 void nauha__chunks_free(struct nauha__chunks *chunks);
 /* The cache grows no further than that, or stays as it is where it has. */

@@ -39,6 +39,7 @@ struct nauha__slot {
 
 struct nauha__chunks {
     hid_t file;
+    int fd;
     const char *path;
     size_t chunk_bytes;
     struct nauha__stream *streams[NAUHA__NO_STREAM];

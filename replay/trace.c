@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "nauha/internal/arithmetic.h"
+#include "replay/file_driver.h"
 #include "replay/trace_parts.h"
 
 /* Some 2 ms in all. */
@@ -82,36 +83,17 @@ static enum nauha_status open_plain(struct nauha_trace *trace, struct nauha_erro
     return check_superblock(trace, err);
 }
 
-#if H5_VERSION_GE(1, 10, 7)
-/* Locks keep nobody from writing here, and fail on some file systems. A file that somebody in this
- * process has open through the same HDF5 must be opened as they did, whatever that was. */
-static hid_t open_locking(const char *path, unsigned flags, hid_t access) {
-    static const bool ways[][2] = {{false, true}, {true, true}, {true, false}, {false, false}};
-    hid_t file = -1;
-    for (size_t i = 0; file < 0 && i < sizeof ways / sizeof *ways; i++) {
-        H5Eclear2(H5E_DEFAULT);
-        H5Pset_file_locking(access, ways[i][0], ways[i][1]);
-        file = H5Fopen(path, flags, access);
-        if (file < 0 && !nauha__h5_error_mentions("locking flag"))
-            break;
-    }
-    return file;
-}
-#else
-#define open_locking H5Fopen
-#endif
-
 /* A file that a writer has open, or left open when it died, opens for SWMR reading only. */
 static enum nauha_status open_hdf5(struct nauha_trace *trace, struct nauha_error *err) {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    if (access < 0 || H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) < 0)
+    hid_t access = nauha__file_driver_access(&trace->driver);
+    if (access < 0)
         return nauha__h5_error(err, NAUHA_NOMEM, "cannot open trace \"%s\"", trace->path);
-    trace->file = open_locking(trace->path, H5F_ACC_RDONLY, access);
+    trace->file = H5Fopen(trace->path, H5F_ACC_RDONLY, access);
     if (trace->file < 0) {
         /* HDF5 reads metadata again that does not match its checksum, as a writer may be at it,
          * and doubles its pause from 1 ns on: its own 100 attempts would never end. */
         H5Pset_metadata_read_attempts(access, READ_ATTEMPTS);
-        trace->file = open_locking(trace->path, H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access);
+        trace->file = H5Fopen(trace->path, H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access);
         H5Pset_metadata_read_attempts(access, 1);
     }
     enum nauha_status status = NAUHA_OK;
@@ -119,7 +101,7 @@ static enum nauha_status open_hdf5(struct nauha_trace *trace, struct nauha_error
         /* Once more, for the reason: the last attempt's is that no writer has the file. */
         if (!trace->open_for_swmr) {
             H5Eclear2(H5E_DEFAULT);
-            trace->file = open_locking(trace->path, H5F_ACC_RDONLY, access);
+            trace->file = H5Fopen(trace->path, H5F_ACC_RDONLY, access);
         }
         if (trace->file < 0)
             status =
@@ -134,6 +116,8 @@ static void release(struct nauha_trace *trace) {
     nauha__chunks_free(trace->chunks);
     if (trace->file >= 0)
         H5Fclose(trace->file);
+    if (trace->driver >= 0)
+        H5FDunregister(trace->driver);
     if (trace->fd >= 0)
         close(trace->fd);
     for (size_t i = 0; i < trace->fact_count; i++) {
@@ -221,8 +205,8 @@ static enum nauha_status open_contents(struct nauha_trace *trace, struct nauha_e
         return status;
     trace->tables[NAUHA__TABLE_INDEX].rows = rows;
     trace->index = nauha__index_new(trace, dataset, rows);
-    trace->chunks = nauha__chunks_new(trace->file, trace->path, (size_t)trace->chunk_bytes,
-                                      NAUHA__CHUNK_CACHE_BYTES);
+    trace->chunks = nauha__chunks_new(trace->file, trace->fd, trace->path,
+                                      (size_t)trace->chunk_bytes, NAUHA__CHUNK_CACHE_BYTES);
     trace->totals = calloc(1, sizeof *trace->totals);
     if (!trace->index || !trace->chunks || !trace->totals)
         return nauha_error_set(err, NAUHA_NOMEM, "no memory to open trace \"%s\"", trace->path);
@@ -241,7 +225,7 @@ enum nauha_status nauha_trace_open(const char *path, struct nauha_names *names,
         return nauha_error_set(err, NAUHA_NOMEM, "no memory to open trace \"%s\"", path);
     }
     opened->fd = -1;
-    opened->file = H5I_INVALID_HID;
+    opened->file = opened->driver = H5I_INVALID_HID;
     opened->names = names;
     opened->source = (struct nauha__source){.load = load, .visit = visit, .context = opened};
     enum nauha_status status = open_plain(opened, err);

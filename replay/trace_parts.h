@@ -63,10 +63,10 @@ struct nauha__trace_totals {
 
 struct nauha_trace {
     char *path;
-    int fd;             /* for the size of the file, which may grow */
+    int fd;             /* of the same file, for its size, which may grow, and for chunks */
     bool open_for_swmr; /* by a writer, or left so by one that died */
     bool opened;        /* HDF5 knows the tables, as they were then */
-    hid_t file;
+    hid_t file, driver;
     struct nauha_names *names;
 
     uint32_t format_major, format_minor, rank, world_size;

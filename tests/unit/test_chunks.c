@@ -115,7 +115,7 @@ static void test_the_cache_keeps_its_budget(void **state) {
     struct opened opened = open_trace(write_stream(NAUHA__CODEC_ZSTD));
     struct nauha_trace *trace = opened.trace;
     struct nauha__chunks *chunks =
-        nauha__chunks_new(trace->file, trace->path, CHUNK_BYTES, 3 * CHUNK_BYTES + 5);
+        nauha__chunks_new(trace->file, trace->fd, trace->path, CHUNK_BYTES, 3 * CHUNK_BYTES + 5);
     struct nauha__stream_row stream = {.stream = 2, .item_size = 4};
     assert_int_equal(nauha__chunks_add_stream(chunks, &stream, NULL), NAUHA_OK);
     for (size_t i = 0; i < 11; i++) {
@@ -300,7 +300,7 @@ static void test_pieces_inside_pieces(void **state) {
     struct opened opened = open_trace(write_long_stream(LONG_EACH));
     struct nauha_trace *trace = opened.trace;
     struct nauha__chunks *chunks =
-        nauha__chunks_new(trace->file, trace->path, LONG_EACH * sizeof(float), 0);
+        nauha__chunks_new(trace->file, trace->fd, trace->path, LONG_EACH * sizeof(float), 0);
     struct nauha__stream_row stream = {.stream = 2, .item_size = 4};
     assert_int_equal(nauha__chunks_add_stream(chunks, &stream, NULL), NAUHA_OK);
     for (size_t i = 0; i < LONG_CHUNKS; i++) {
@@ -381,7 +381,7 @@ static void test_what_is_not_there(void **state) {
 /* The last row of a chunk counts; rows may come in any order and with holes. */
 static void test_table_in_any_order(void **state) {
     (void)state;
-    struct nauha__chunks *chunks = nauha__chunks_new(H5I_INVALID_HID, "x", CHUNK_BYTES, 0);
+    struct nauha__chunks *chunks = nauha__chunks_new(H5I_INVALID_HID, -1, "x", CHUNK_BYTES, 0);
     struct nauha__stream_row stream = {.stream = 7, .item_size = 4};
     assert_int_equal(nauha__chunks_add_stream(chunks, &stream, NULL), NAUHA_OK);
     stream.stream = 2;
