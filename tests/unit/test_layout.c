@@ -120,7 +120,7 @@ static void test_constants(void **state) {
     (void)state;
     assert_int_equal(NAUHA__TABLE_COUNT, TABLES);
     assert_int_equal(NAUHA__CHUNK_BYTES, 262144);
-    assert_int_equal(NAUHA__BIG_BYTES, 262144);
+    assert_int_equal(NAUHA__BIG_BYTES, 16384);
     assert_int_equal(NAUHA__ROW_DATA, 1);
     assert_int_equal(NAUHA__ROW_DERIVED, 2);
     assert_int_equal(NAUHA__NO_STREAM, 65535);

@@ -14,8 +14,9 @@
 
 /* Every chunk of every stream holds this many bytes before compression. */
 #define NAUHA__CHUNK_BYTES (256u * 1024u)
-/* Messages of at least this many bytes go to big streams. */
-#define NAUHA__BIG_BYTES (256u * 1024u)
+/* Messages of at least this many bytes go to big streams. What a reader of a small one decodes in
+ * vain is its chunk's other small ones: so a chunk of them holds those of many steps. */
+#define NAUHA__BIG_BYTES (16u * 1024u)
 
 /* Streams are datasets /streams/0000, /streams/0001, ...: one-dimensional, of unsigned
  * little-endian integers of item_size bytes, all created before SWMR begins and given to a kind
