@@ -177,26 +177,47 @@ static enum nauha_status read_stored(struct nauha__chunks *chunks, const struct 
     return NAUHA_OK;
 }
 
-enum nauha_status nauha__chunk_decode(struct nauha__chunks *chunks,
-                                      const struct nauha__chunk *chunk, void *dst,
-                                      struct nauha_error *err) {
+static enum nauha_status open_and_read(struct nauha__chunks *chunks,
+                                       const struct nauha__chunk *chunk, struct nauha_error *err) {
     struct nauha__h5_quiet quiet;
     nauha__h5_quiet_begin(&quiet);
     enum nauha_status status = nauha__chunk_open_stream(chunks, chunk->stream, err);
     if (status == NAUHA_OK)
         status = read_stored(chunks, chunk, err);
     nauha__h5_quiet_end(&quiet);
+    return status;
+}
+
+/* A stream without filters holds its chunks as they are. */
+static uint32_t mask_of(const struct nauha__stream *stream, const struct nauha__chunk *chunk) {
+    return stream->method == NAUHA__CODEC_NONE ? NAUHA__MASK_RAW : chunk->filter_mask;
+}
+
+enum nauha_status nauha__chunk_decode(struct nauha__chunks *chunks,
+                                      const struct nauha__chunk *chunk, void *dst,
+                                      struct nauha_error *err) {
+    enum nauha_status status = open_and_read(chunks, chunk, err);
     if (status != NAUHA_OK)
         return status;
     const struct nauha__stream *stream = chunks->streams[chunk->stream];
-    /* A stream without filters holds its chunks as they are. */
-    uint32_t mask = stream->method == NAUHA__CODEC_NONE ? NAUHA__MASK_RAW : chunk->filter_mask;
     chunks->counts.decoded++;
-    status =
-        nauha__codec_decode(chunks->codecs[stream->method], stream->item_size, stream->slices, mask,
-                            chunks->stored, chunk->stored, dst, chunks->chunk_bytes, err);
+    status = nauha__codec_decode(chunks->codecs[stream->method], stream->item_size, stream->slices,
+                                 mask_of(stream, chunk), chunks->stored, chunk->stored, dst,
+                                 chunks->chunk_bytes, err);
     if (status != NAUHA_OK)
         return nauha_error_wrap(err, status, "chunk %" PRIu64 " of stream \"%04u\" in trace \"%s\"",
                                 chunk->number, chunk->stream, chunks->path);
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha__chunks_count_coded(struct nauha__chunks *chunks,
+                                            const struct nauha__chunk *chunk, uint64_t *bytes,
+                                            struct nauha_error *err) {
+    enum nauha_status status = open_and_read(chunks, chunk, err);
+    if (status != NAUHA_OK)
+        return status;
+    const struct nauha__stream *stream = chunks->streams[chunk->stream];
+    *bytes = nauha__codec_coded_bytes(stream->method, mask_of(stream, chunk), chunks->stored,
+                                      chunk->stored);
     return NAUHA_OK;
 }

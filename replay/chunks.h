@@ -106,6 +106,11 @@ uint64_t nauha__chunks_elements(const struct nauha__chunks *chunks, uint16_t str
 /* Reads, checks and decodes one chunk, and notes in it whether that failed. */
 enum nauha_status nauha__chunks_check(struct nauha__chunks *chunks, struct nauha__chunk *chunk,
                                       struct nauha_error *err);
+/* Bytes of entropy-coded literals in a chunk as it is stored; see nauha__codec_coded_bytes. Fails
+ * as reading it does. */
+enum nauha_status nauha__chunks_count_coded(struct nauha__chunks *chunks,
+                                            const struct nauha__chunk *chunk, uint64_t *bytes,
+                                            struct nauha_error *err);
 /* Opens the dataset of a stream and checks that it is what /streams_used says. */
 enum nauha_status nauha__chunks_check_stream(struct nauha__chunks *chunks, uint16_t stream,
                                              struct nauha_error *err);

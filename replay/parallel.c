@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "replay/bus_parts.h"
+#include "replay/cost.h"
 #include "replay/merge.h"
 #include "replay/trace_parts.h"
 #include "replay/worker.h"
@@ -87,21 +88,6 @@ static bool choose_metrics(struct nauha__parallel *parallel) {
     return any;
 }
 
-/* Bytes of a message as they are stored, about: its first chunk stands for the others. */
-static uint64_t stored_bytes(const struct nauha_message *message) {
-    const struct nauha_trace *trace = message->source->context;
-    const struct nauha__index_row *row = NULL;
-    if (message->info.bytes == 0 ||
-        nauha__index_get(trace->index, message->row, &row) != NAUHA__ROW_FAULT_NONE)
-        return 0;
-    const uint64_t each = nauha__chunks_elements(trace->chunks, row->stream);
-    const struct nauha__chunk *chunk =
-        each ? nauha__chunks_find(trace->chunks, row->stream, row->offset / each) : NULL;
-    return chunk ? (uint64_t)((double)message->info.bytes * chunk->stored /
-                              (double)trace->chunk_bytes)
-                 : 0;
-}
-
 static uint32_t count_takers(const struct nauha__parallel *parallel, uint32_t kind) {
     const struct nauha_pipeline *pipeline = parallel->pipeline;
     const char *name = nauha_names_kind(pipeline->names, kind);
@@ -114,20 +100,17 @@ static uint32_t count_takers(const struct nauha__parallel *parallel, uint32_t ki
     return count;
 }
 
-/* Measured with norms of trainings' tensors: a stored byte costs six times as much as a byte that a
- * metric sees, and a message something however small it is. */
-static uint64_t work_of(const struct nauha_message *message, uint32_t takers) {
-    enum { MESSAGE_BYTES = 1024, STORED = 6 };
-    return STORED * stored_bytes(message) + takers * message->info.bytes + MESSAGE_BYTES;
-}
-
 static enum nauha_status count_work(struct nauha__parallel *parallel, struct nauha_error *err) {
     const struct nauha__work *work = &parallel->work;
     const uint32_t kinds = nauha_names_kinds(parallel->pipeline->names);
     struct nauha__merge *merge = NULL;
     uint32_t *takers = calloc(kinds, sizeof *takers);
-    if (!takers)
+    struct nauha__cost *cost = nauha__cost_new(parallel->pipeline->names);
+    if (!takers || !cost) {
+        free(takers);
+        nauha__cost_free(cost);
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    }
     for (uint32_t kind = 0; kind < kinds; kind++)
         takers[kind] = count_takers(parallel, kind);
     enum nauha_status status =
@@ -140,9 +123,10 @@ static enum nauha_status count_work(struct nauha__parallel *parallel, struct nau
         const struct nauha_message_info *info = nauha_message_info(message);
         if (takers[info->kind] > 0)
             nauha__shares_count(parallel->shares, info->kind, info->module,
-                                work_of(message, takers[info->kind]));
+                                nauha__cost_of(cost, message, takers[info->kind]));
     }
     nauha__merge_free(merge);
+    nauha__cost_free(cost);
     free(takers);
     return status == NAUHA_NOMEM ? status : NAUHA_OK;
 }

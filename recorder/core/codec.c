@@ -398,3 +398,9 @@ enum nauha_status nauha__codec_decode(struct nauha__codec *codec, size_t item_si
         nauha__unshuffle(item_size, codec->scratch, bytes, dst);
     return status;
 }
+
+size_t nauha__codec_coded_bytes(enum nauha__codec_method method, uint32_t filter_mask,
+                                const void *src, size_t stored) {
+    bool zstd = method == NAUHA__CODEC_ZSTD && !(filter_mask & NAUHA__SKIP_COMPRESSION);
+    return zstd ? nauha__plane_frame_coded_bytes(src, stored) : 0;
+}

@@ -32,6 +32,7 @@
 #define SAMPLE_RUNS 16u
 
 enum block_type { BLOCK_RAW = 0, BLOCK_RLE = 1, BLOCK_COMPRESSED = 2 };
+enum literals_type { LITERALS_COMPRESSED = 2, LITERALS_TREELESS = 3 };
 
 struct nauha__plane_frame {
     ZSTD_CCtx *zstd;
@@ -112,6 +113,10 @@ static double plane_bits(const struct nauha__plane_frame *frame, const unsigned 
 
 /* ---- writing blocks ---- */
 
+static uint32_t get_le24(const unsigned char *at) {
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16;
+}
+
 struct output {
     unsigned char *at;
     unsigned char *last; /* header of the last block written */
@@ -188,8 +193,7 @@ static bool put_compressed(struct nauha__plane_frame *frame, struct output *out,
     memcpy(start, kept, SUB_HEADER);
     bool last = false;
     while (good && !last && stop - out->at >= (ptrdiff_t)BLOCK_HEADER) {
-        uint32_t header =
-            (uint32_t)out->at[0] | (uint32_t)out->at[1] << 8 | (uint32_t)out->at[2] << 16;
+        uint32_t header = get_le24(out->at);
         last = (header & 1) != 0;
         size_t body = (header >> 1 & 3) == BLOCK_RLE ? 1 : header >> 3;
         good = (size_t)(stop - out->at) >= BLOCK_HEADER + body;
@@ -303,4 +307,38 @@ size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, const struct 
             put_raw(&out, at, part_size(image, k));
     out.last[0] |= 1;
     return (size_t)(out.at - (unsigned char *)dst);
+}
+
+/* ---- reading headers ---- */
+
+/* Of a compressed block: RFC 8878, section 3.1.1.3.1.1. */
+static size_t coded_literals(const unsigned char *block, size_t size) {
+    static const uint32_t size_masks[4] = {0x3FF, 0x3FF, 0x3FFF, 0x3FFFF};
+    if (size < 3 || (block[0] & 3) < LITERALS_COMPRESSED)
+        return 0;
+    return get_le24(block) >> 4 & size_masks[block[0] >> 2 & 3];
+}
+
+size_t nauha__plane_frame_coded_bytes(const void *frame, size_t size) {
+    const unsigned char *at = frame;
+    size_t header = ZSTD_frameHeaderSize(frame, size), coded = 0;
+    if (ZSTD_isError(header) || header > size)
+        return 0;
+    at += header;
+    size -= header;
+    for (bool last = false; !last && size >= BLOCK_HEADER;) {
+        uint32_t value = get_le24(at);
+        enum block_type type = (enum block_type)(value >> 1 & 3);
+        size_t body = type == BLOCK_RLE ? 1 : value >> 3;
+        last = (value & 1) != 0;
+        at += BLOCK_HEADER;
+        size -= BLOCK_HEADER;
+        if (body > size)
+            break;
+        if (type == BLOCK_COMPRESSED)
+            coded += coded_literals(at, body);
+        at += body;
+        size -= body;
+    }
+    return coded;
 }

@@ -45,4 +45,8 @@ static inline size_t nauha__image_bytes(const struct nauha__image *image) {
 size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, const struct nauha__image *image,
                                  void *dst);
 
+/* Bytes of entropy-coded literals in a zstd frame, which is untrusted: what its blocks' headers say
+ * up to the first that makes no sense. */
+size_t nauha__plane_frame_coded_bytes(const void *frame, size_t size);
+
 #endif

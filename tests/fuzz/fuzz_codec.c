@@ -36,6 +36,7 @@ static void decode(struct nauha__codec *codec, size_t item_size, size_t slices, 
     enum nauha_status status =
         nauha__codec_decode(codec, item_size, slices, mask, stored, size, plain, asked, &err);
     require(status == NAUHA_OK || (status == NAUHA_DAMAGED && err.message[0] != '\0'));
+    nauha__codec_coded_bytes(NAUHA__CODEC_ZSTD, mask, stored, size);
     free(stored);
     free(plain);
 }

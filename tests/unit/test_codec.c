@@ -327,6 +327,43 @@ static void check_refused(const char *text, const char *message) {
     assert_int_equal(config.level, 7); /* left as it was */
 }
 
+/* Of normal floats one plane in four is worth coding; its literals' sizes take 10, 14 and 18 bits.
+ */
+static void test_coded_bytes(void **state) {
+    (void)state;
+    static const size_t counts[] = {1000, 9000, 65536};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        const size_t count = counts[i], bytes = 4 * count;
+        unsigned char *plain = malloc(bytes), *stored = malloc(nauha__codec_bound(bytes));
+        assert_non_null(plain);
+        assert_non_null(stored);
+        data_fill(DATA_NORMAL, 5, 4, plain, count);
+        struct nauha__codec *codec = nauha__codec_new(&configs[0], bytes);
+        size_t size = 0;
+        uint32_t mask = 0;
+        nauha__codec_encode(codec, 4, plain, bytes, stored, &size, &mask);
+        const size_t coded = nauha__codec_coded_bytes(NAUHA__CODEC_ZSTD, mask, stored, size);
+        assert_in_range(coded, count - count / 10, count);
+        assert_int_equal(nauha__codec_coded_bytes(NAUHA__CODEC_ZSTD, NAUHA__MASK_RAW, stored, size),
+                         0);
+        assert_int_equal(nauha__codec_coded_bytes(NAUHA__CODEC_LZ4, mask, stored, size), 0);
+        for (size_t cut = 0; cut < size; cut += 1 + cut / 7) {
+            unsigned char *part = malloc(cut + 1); /* so that nothing is read behind it */
+            assert_non_null(part);
+            memcpy(part + 1, stored, cut);
+            assert_in_range(nauha__codec_coded_bytes(NAUHA__CODEC_ZSTD, mask, part + 1, cut), 0,
+                            coded);
+            free(part);
+        }
+        data_fill(DATA_RANDOM_HIGH, 5, 4, plain, count); /* noise, and planes of zeros */
+        nauha__codec_encode(codec, 4, plain, bytes, stored, &size, &mask);
+        assert_int_equal(nauha__codec_coded_bytes(NAUHA__CODEC_ZSTD, mask, stored, size), 0);
+        nauha__codec_free(codec);
+        free(plain);
+        free(stored);
+    }
+}
+
 static void test_parse(void **state) {
     (void)state;
     check_parse("zstd", NAUHA__CODEC_ZSTD, false, 0);
@@ -369,6 +406,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_each_plane_by_itself),
     cmocka_unit_test(test_zeros_cost_a_bit),
     cmocka_unit_test(test_constant_planes),
+    cmocka_unit_test(test_coded_bytes),
     cmocka_unit_test(test_parse),
 };
 

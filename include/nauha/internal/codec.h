@@ -78,6 +78,12 @@ enum nauha_status nauha__codec_decode(struct nauha__codec *codec, size_t item_si
                                       uint32_t filter_mask, const void *src, size_t stored,
                                       void *dst, size_t bytes, struct nauha_error *err);
 
+/* Bytes that decoding such a chunk takes out of entropy-coded literals, which costs many times as
+ * much as copying them: read off the headers of its blocks. src is untrusted; where it makes no
+ * sense, what was counted up to there. */
+size_t nauha__codec_coded_bytes(enum nauha__codec_method method, uint32_t filter_mask,
+                                const void *src, size_t stored);
+
 /* HDF5's byte shuffle of `bytes` / item_size items, and back; src and dst do not overlap. */
 void nauha__shuffle(size_t item_size, const void *src, size_t bytes, void *dst);
 void nauha__unshuffle(size_t item_size, const void *src, size_t bytes, void *dst);
