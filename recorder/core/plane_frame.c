@@ -25,7 +25,7 @@
 /* A sub-frame's own header, without content size: magic, descriptor, window. */
 #define SUB_HEADER 6u
 /* Planes of this many bits per byte or more are stored as they are. */
-#define NOISE_BITS 7.5
+#define NOISE_BITS 7.0
 /* Planes shorter than this share blocks: a Huffman table each would cost more than it gives. */
 #define SHARED_BLOCK 1024u
 #define SAMPLE 4096u
