@@ -6,7 +6,7 @@ Each variant trains the same net for a few steps in a process of its own; varian
 and medians are compared with the bare training's. What needs a package that is not installed is left out. The
 training's thread: CPU time of the thread that trains, beyond the bare training's. Usage:
     bench_recorder.py [--models alexnetmini,resnet,transformer] [--rounds N] [--steps N]
-        [--variants zstd,lz4,...] [--dir DIR]
+        [--variants zstd,lz4,...] [--dir DIR] [--device cuda]
 """
 import argparse
 import importlib.util
@@ -33,7 +33,7 @@ WEIGHTS = "weights,biases,weight_updates,bias_updates"
 TIME = {"codec": "zstd,temporal", "flush": "60"}
 OURS = {"paused": {}, "zstd": {"codec": "zstd"}, "lz4": {"codec": "lz4"}, "none": {"codec": "none"},
         "parameters": {"kinds": PARAMETERS}, "parameters, time": {"kinds": PARAMETERS, **TIME},
-        "weights": {"kinds": WEIGHTS}, "weights, time": {"kinds": WEIGHTS, **TIME}}
+        "weights": {"kinds": WEIGHTS}, "weights, time": {"kinds": WEIGHTS, **TIME}, "every tenth step": {"steps": slice(0, None, 10)}}
 OTHERS = {"torch.save": "torch", "h5py": "h5py", "h5py gzip": "h5py", "h5py bitshuffle": "hdf5plugin", "tensorboard": "tensorboard",
           "smdebug": "smdebug"}
 STEPS = {"alexnetmini": 100, "resnet": 8, "transformer": 8}
@@ -99,7 +99,7 @@ class Collected:
             parameter.register_hook(lambda g, name=name: self.keep(f"gradients/{name}", g))
 
     def keep(self, name, tensor):
-        self.tensors[name] = tensor.detach().clone()
+        self.tensors[name] = tensor.detach().to("cpu", copy=True)
 
     def ran(self, name, output):
         output = output[0] if isinstance(output, tuple) else output
@@ -113,7 +113,7 @@ class Collected:
 
     def after(self):
         for name, parameter in self.net.named_parameters():
-            self.keep(f"updates/{name}", parameter - self.tensors[f"weights/{name}"])
+            self.keep(f"updates/{name}", parameter.detach().cpu() - self.tensors[f"weights/{name}"])
         self.write(self.step, self.tensors)
         self.step += 1
         self.tensors = {}
@@ -162,10 +162,12 @@ def debug(net, loss_function, folder):
 
 # ---- one variant, in a process of its own ----
 
-def run(model, variant, steps, folder):
+def run(model, variant, steps, folder, device):
     torch.manual_seed(0)
     net, x = NETS[model]()
-    y = torch.randint(10, (len(x),))
+    y = torch.randint(10, (len(x),)).to(device)
+    net, x = net.to(device), x.to(device)
+    ended = torch.cuda.synchronize if device != "cpu" else lambda: None
     optimizer, loss_function = torch.optim.Adam(net.parameters()), nn.CrossEntropyLoss()
     exporter = collected = None
     close = lambda: None  # noqa: E731
@@ -193,6 +195,7 @@ def run(model, variant, steps, folder):
         optimizer.step()
         if collected:
             collected.after()
+        ended()
         times.append(time.perf_counter() - started)
     thread = (time.thread_time() - thread) / steps
     stats = exporter.stats() if exporter else {}
@@ -206,9 +209,9 @@ def run(model, variant, steps, folder):
             "published": stats.get("bytes_published", 0), "stored": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())}
 
 
-def measure(model, variant, steps, parent):
+def measure(model, variant, steps, parent, device):
     with tempfile.TemporaryDirectory(dir=parent) as folder:
-        done = subprocess.run([sys.executable, __file__, "--one", model, variant, str(steps), folder],
+        done = subprocess.run([sys.executable, __file__, "--one", model, variant, str(steps), folder, device],
                               stdout=subprocess.PIPE, check=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
     return json.loads(done.stdout)
 
@@ -219,13 +222,13 @@ def installed(package):
     return importlib.util.find_spec(package) is not None
 
 
-def table(model, steps, rounds, parent, chosen):
+def table(model, steps, rounds, parent, chosen, device):
     variants = ["bare", *OURS, *(name for name, package in OTHERS.items() if installed(package))]
     variants = [name for name in variants if not chosen or name in chosen.split(",") or name in ("bare", "none")]
     results = {variant: [] for variant in variants}
     for _ in range(rounds):
         for variant in variants:
-            results[variant].append(measure(model, variant, steps, parent))
+            results[variant].append(measure(model, variant, steps, parent, device))
     median = {v: {key: statistics.median(r[key] for r in rows) for key in rows[0]} for v, rows in results.items()}
     bare, published = median["bare"], median["none"]["published"]
     print(f"{model}: {bare['step'] * 1e3:.1f} ms a step bare, {published / (steps + 2) / 1e6:.1f} MB and "
@@ -251,15 +254,16 @@ def main():
     parser.add_argument("--steps", type=int, default=0, help="0: as many as suit the net")
     parser.add_argument("--variants", default="", help="all by default")
     parser.add_argument("--dir", help="where the files are written; the system's temporary folder by default")
-    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--device", default="cpu", help="cuda: the training runs on a GPU")
+    parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        model, variant, steps, folder = options.one
-        print(json.dumps(run(model, variant, int(steps), pathlib.Path(folder))))
+        model, variant, steps, folder, device = options.one
+        print(json.dumps(run(model, variant, int(steps), pathlib.Path(folder), device)))
         return
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; medians of {options.rounds} rounds")
     for model in options.models.split(","):
-        table(model, options.steps or STEPS[model], options.rounds, options.dir, options.variants)
+        table(model, options.steps or STEPS[model], options.rounds, options.dir, options.variants, options.device)
 
 
 if __name__ == "__main__":
