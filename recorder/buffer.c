@@ -107,11 +107,19 @@ static struct nauha__block *allocate(struct nauha__buffer *buffer) {
     return block;
 }
 
+/* Whether one worker more is to take a block; pool lock held. */
+static bool wants_worker(const struct nauha__buffer *buffer) {
+    const size_t each = buffer->max_blocks / (2 * NAUHA__WORKERS_MAX);
+    return buffer->waiting > buffer->encoding * each || (buffer->closing && buffer->waiting > 0);
+}
+
 void nauha__buffer_seal(struct nauha__buffer *buffer, struct nauha__block *block) {
     pthread_mutex_lock(&buffer->lock);
     block->ticket = buffer->sealed_count++;
     queue_push(&buffer->sealed, block);
-    pthread_cond_signal(&buffer->sealed_more);
+    buffer->waiting++;
+    if (wants_worker(buffer))
+        pthread_cond_signal(&buffer->sealed_more);
     pthread_mutex_unlock(&buffer->lock);
 }
 
@@ -256,15 +264,20 @@ enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
 
 struct nauha__block *nauha__buffer_take_sealed(struct nauha__buffer *buffer) {
     pthread_mutex_lock(&buffer->lock);
-    struct nauha__block *block;
-    while (!(block = queue_pop(&buffer->sealed)) && !buffer->closing)
+    while (!wants_worker(buffer) && !(buffer->closing && buffer->waiting == 0))
         pthread_cond_wait(&buffer->sealed_more, &buffer->lock);
+    struct nauha__block *block = queue_pop(&buffer->sealed);
+    if (block) {
+        buffer->waiting--;
+        buffer->encoding++;
+    }
     pthread_mutex_unlock(&buffer->lock);
     return block;
 }
 
 void nauha__buffer_give_encoded(struct nauha__buffer *buffer, struct nauha__block *block) {
     pthread_mutex_lock(&buffer->lock);
+    buffer->encoding--;
     queue_push(&buffer->encoded, block);
     pthread_cond_signal(&buffer->encoded_more);
     pthread_mutex_unlock(&buffer->lock);

@@ -24,6 +24,9 @@
 #define NAUHA__SLICED_STREAMS (2u * 4u * 4u)
 #define NAUHA__STREAMS (NAUHA__PLAIN_STREAMS + NAUHA__SLICED_STREAMS)
 
+/* No more workers than this. */
+#define NAUHA__WORKERS_MAX 16u
+
 /* One block of elements on its way to the file. */
 struct nauha__block {
     struct nauha__block *next;
@@ -79,7 +82,8 @@ struct nauha__buffer {
     size_t allocated, max_blocks, free_count;
     size_t block_bytes; /* of `data`: room to encode in place of it */
     struct nauha__queue sealed, encoded;
-    uint64_t sealed_count; /* tickets given */
+    size_t waiting, encoding; /* blocks that are sealed, and that workers have */
+    uint64_t sealed_count;    /* tickets given */
     uint64_t blocked_ns;
     bool closing; /* no more blocks will be sealed */
     bool woken;   /* the writer is to look around, even where there is no block */
@@ -122,7 +126,9 @@ void nauha__buffer_seal(struct nauha__buffer *buffer, struct nauha__block *block
  * far: all with a smaller ticket hold what was put in before. */
 uint64_t nauha__buffer_seal_all(struct nauha__buffer *buffer);
 
-/* The next sealed block, waiting for one; NULL when there will be none. */
+/* The next sealed block, for a worker; NULL when there will be none. Waits for one, and where other
+ * workers have blocks, for so many that they do not keep up: how many work follows from how much
+ * waits, up to half of the buffer for all of them. */
 struct nauha__block *nauha__buffer_take_sealed(struct nauha__buffer *buffer);
 void nauha__buffer_give_encoded(struct nauha__buffer *buffer, struct nauha__block *block);
 /* The next encoded block, waiting until `deadline` (monotonic) or a wake-up; NULL then. */

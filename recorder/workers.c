@@ -40,12 +40,12 @@ static void *work(void *context) {
     return NULL;
 }
 
-/* A quarter of the processors this process may use, at least one: one keeps up with a training
- * that fills two. */
-static size_t worker_count(void) {
+/* Half of the processors this process may use: on two, a second one was no faster. The buffer calls
+ * for more than one only while the others do not keep up. */
+size_t nauha__workers_wanted(void) {
     cpu_set_t set;
     int processors = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    size_t count = (size_t)processors / 4;
+    size_t count = (size_t)processors / 2;
     return count < 1 ? 1 : count > NAUHA__WORKERS_MAX ? NAUHA__WORKERS_MAX : count;
 }
 
@@ -60,9 +60,8 @@ static int start_thread(struct nauha__worker *worker) {
 }
 
 enum nauha_status nauha__workers_start(struct nauha__workers *workers, struct nauha__buffer *buffer,
-                                       const struct nauha__codec_config *codec,
+                                       const struct nauha__codec_config *codec, size_t wanted,
                                        struct nauha_error *err) {
-    size_t wanted = worker_count();
     while (workers->count < wanted) {
         struct nauha__worker *worker = &workers->list[workers->count];
         *worker = (struct nauha__worker){.buffer = buffer};

@@ -6,8 +6,6 @@
 #include "nauha/internal/codec.h"
 #include "recorder/buffer.h"
 
-#define NAUHA__WORKERS_MAX 8u
-
 struct nauha__worker {
     pthread_t thread;
     struct nauha__buffer *buffer;
@@ -20,9 +18,11 @@ struct nauha__workers {
     size_t count;
 };
 
-/* Starts as many workers as leave the training most of the machine. NOMEM. */
+/* How many there may be use for on this machine; most sleep while few suffice. */
+size_t nauha__workers_wanted(void);
+/* Starts them, at most NAUHA__WORKERS_MAX. NOMEM. */
 enum nauha_status nauha__workers_start(struct nauha__workers *workers, struct nauha__buffer *buffer,
-                                       const struct nauha__codec_config *codec,
+                                       const struct nauha__codec_config *codec, size_t wanted,
                                        struct nauha_error *err);
 /* Waits for them after nauha__buffer_close; they encode what is sealed first. */
 void nauha__workers_join(struct nauha__workers *workers);

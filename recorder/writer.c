@@ -277,7 +277,8 @@ enum nauha_status nauha__writer_start(struct nauha__writer *writer, const char *
             *err = opened;
         return opened.code;
     }
-    status = nauha__workers_start(&writer->workers, &writer->buffer, &config->codec, err);
+    status = nauha__workers_start(&writer->workers, &writer->buffer, &config->codec,
+                                  nauha__workers_wanted(), err);
     if (status != NAUHA_OK)
         nauha__writer_stop(writer, 0, 0, NULL);
     return status;
