@@ -156,4 +156,5 @@ NAUHA_ANALYZER(alpha) = {
     .create = create,
     .compute = compute,
     .destroy = free,
+    .cost = 80,
 };

@@ -68,4 +68,5 @@ NAUHA_ANALYZER(condition_number) = {
     .create = create,
     .compute = matrix_metric_compute,
     .destroy = free,
+    .cost = 80,
 };

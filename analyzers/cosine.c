@@ -94,4 +94,5 @@ NAUHA_ANALYZER(cosine) = {
     .create = create,
     .compute = compute,
     .destroy = destroy,
+    .cost = 10,
 };

@@ -111,4 +111,5 @@ NAUHA_ANALYZER(distance) = {
     .create = create,
     .compute = compute,
     .destroy = destroy,
+    .cost = 10,
 };

@@ -49,4 +49,5 @@ NAUHA_ANALYZER(effective_rank) = {
     .create = create,
     .compute = matrix_metric_compute,
     .destroy = free,
+    .cost = 80,
 };

@@ -195,4 +195,5 @@ NAUHA_ANALYZER(histogram) = {
     .create = create,
     .compute = compute,
     .destroy = destroy,
+    .cost = 30,
 };

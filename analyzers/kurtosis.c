@@ -30,4 +30,5 @@ NAUHA_ANALYZER(kurtosis) = {
     .create = create,
     .compute = moments_compute,
     .destroy = free,
+    .cost = 10,
 };

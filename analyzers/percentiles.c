@@ -300,4 +300,5 @@ NAUHA_ANALYZER(percentiles) = {
     .create = create,
     .compute = compute,
     .destroy = destroy,
+    .cost = 65,
 };

@@ -31,4 +31,5 @@ NAUHA_ANALYZER(skewness) = {
     .create = create,
     .compute = moments_compute,
     .destroy = free,
+    .cost = 10,
 };

@@ -43,4 +43,5 @@ NAUHA_ANALYZER(spectral_norm) = {
     .create = create,
     .compute = matrix_metric_compute,
     .destroy = free,
+    .cost = 80,
 };

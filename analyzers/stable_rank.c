@@ -54,4 +54,5 @@ NAUHA_ANALYZER(stable_rank) = {
     .create = create,
     .compute = matrix_metric_compute,
     .destroy = free,
+    .cost = 80,
 };

@@ -11,7 +11,7 @@
 
 #include "replay/trace_parts.h"
 
-/* Measured with norms of trainings' tensors, in what a byte costs that a metric sees, 0.06 ns: a
+/* Measured with norms of trainings' tensors, in what a norm costs for a byte, 0.06 ns: a
  * byte read and checked, one taken out of entropy-coded literals, one put in its place, and a
  * message however small it is. */
 enum { READ = 3, CODED = 20, PLACED = 1, MESSAGE = 12000 };
@@ -93,7 +93,7 @@ static struct shares look_at(struct nauha__cost *cost, const struct nauha_messag
 }
 
 uint64_t nauha__cost_of(struct nauha__cost *cost, const struct nauha_message *message,
-                        uint32_t takers) {
+                        uint32_t metrics) {
     const struct nauha_message_info *info = &message->info;
     if (info->bytes == 0 || info->hash_only)
         return MESSAGE;
@@ -101,6 +101,6 @@ uint64_t nauha__cost_of(struct nauha__cost *cost, const struct nauha_message *me
     struct shares *unit = &cost->units[info->kind * ((size_t)cost->modules + 1) + column];
     if (unit->stored < 0)
         *unit = look_at(cost, message);
-    const float each = READ * unit->stored + CODED * unit->coded + PLACED + (float)takers;
+    const float each = READ * unit->stored + CODED * unit->coded + PLACED + (float)metrics;
     return (uint64_t)(each * (float)info->bytes) + MESSAGE;
 }

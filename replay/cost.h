@@ -16,9 +16,9 @@ struct nauha__cost;
 struct nauha__cost *nauha__cost_new(const struct nauha_names *names);
 void nauha__cost_free(struct nauha__cost *cost);
 
-/* Of a message of a trace that so many metrics look at. The unit is what looking at one byte costs,
- * and the same traces give the same costs. */
+/* Of a message of a trace, of which a byte costs `metrics` to look at. The unit is what a norm
+ * costs for a byte, and the same traces give the same costs. */
 uint64_t nauha__cost_of(struct nauha__cost *cost, const struct nauha_message *message,
-                        uint32_t takers);
+                        uint32_t metrics);
 
 #endif

@@ -88,31 +88,33 @@ static bool choose_metrics(struct nauha__parallel *parallel) {
     return any;
 }
 
-static uint32_t count_takers(const struct nauha__parallel *parallel, uint32_t kind) {
+/* What all metrics that take a kind cost for a byte of it; 0: none does. */
+static uint32_t cost_of_metrics(const struct nauha__parallel *parallel, uint32_t kind) {
     const struct nauha_pipeline *pipeline = parallel->pipeline;
     const char *name = nauha_names_kind(pipeline->names, kind);
-    uint32_t count = 0;
+    uint32_t cost = 0;
     for (size_t i = 0; i < pipeline->metrics.count; i++) {
         const struct nauha__spec *spec = pipeline->metrics.list[i]->spec;
+        const uint32_t own = spec->analyzer->cost ? spec->analyzer->cost : 1;
         for (size_t j = 0; parallel->shared[i] && j < spec->kind_count; j++)
-            count += strcmp(spec->kinds[j], name) == 0;
+            cost += strcmp(spec->kinds[j], name) == 0 ? own : 0;
     }
-    return count;
+    return cost;
 }
 
 static enum nauha_status count_work(struct nauha__parallel *parallel, struct nauha_error *err) {
     const struct nauha__work *work = &parallel->work;
     const uint32_t kinds = nauha_names_kinds(parallel->pipeline->names);
     struct nauha__merge *merge = NULL;
-    uint32_t *takers = calloc(kinds, sizeof *takers);
+    uint32_t *metrics = calloc(kinds, sizeof *metrics);
     struct nauha__cost *cost = nauha__cost_new(parallel->pipeline->names);
-    if (!takers || !cost) {
-        free(takers);
+    if (!metrics || !cost) {
+        free(metrics);
         nauha__cost_free(cost);
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
     }
     for (uint32_t kind = 0; kind < kinds; kind++)
-        takers[kind] = count_takers(parallel, kind);
+        metrics[kind] = cost_of_metrics(parallel, kind);
     enum nauha_status status =
         nauha__merge_new(work->traces, work->trace_count, work->selector, &merge, err);
     for (uint32_t n = 0; n < SAMPLE && (status == NAUHA_OK || status == NAUHA_DAMAGED); n++) {
@@ -121,13 +123,13 @@ static enum nauha_status count_work(struct nauha__parallel *parallel, struct nau
         if (status != NAUHA_OK)
             continue;
         const struct nauha_message_info *info = nauha_message_info(message);
-        if (takers[info->kind] > 0)
+        if (metrics[info->kind] > 0)
             nauha__shares_count(parallel->shares, info->kind, info->module,
-                                nauha__cost_of(cost, message, takers[info->kind]));
+                                nauha__cost_of(cost, message, metrics[info->kind]));
     }
     nauha__merge_free(merge);
     nauha__cost_free(cost);
-    free(takers);
+    free(metrics);
     return status == NAUHA_NOMEM ? status : NAUHA_OK;
 }
 

@@ -174,6 +174,9 @@ struct nauha_analyzer {
     /* As a subscriber's of nauha/bus.h; may be NULL */
     enum nauha_status (*lost)(void *self, const char *kind, uint64_t messages, uint64_t bytes,
                               struct nauha_error *err);
+    /* What `compute` costs for a byte of its messages, about, by what a norm costs; 0: as much.
+     * Threads share out their work by it, and nothing else depends on it. */
+    uint32_t cost;
 };
 
 /* A metric's source ends with NAUHA_ANALYZER(norm) = {...}; built in, it defines
