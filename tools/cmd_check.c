@@ -30,19 +30,41 @@ struct check {
 
 /* ---- which rules ---- */
 
-static bool has_kind(void *context, const char *name) {
-    struct check *check = context;
+/* Whether the trace has messages of a kind, and whether with their elements: a recording has
+ * hashes of all tensors in place of them, or of none. */
+static bool trace_has(struct nauha_trace *trace, const char *name, bool *elements) {
+    struct nauha_selector *selector = nauha_selector_new();
+    struct nauha_cursor *cursor = NULL;
+    struct nauha_message *message = NULL;
+    const bool found = selector && nauha_selector_set(selector, "kinds", name, NULL) == NAUHA_OK &&
+                       nauha_cursor_new(trace, selector, &cursor, NULL) == NAUHA_OK &&
+                       nauha_cursor_next(cursor, &message, NULL) == NAUHA_OK;
+    if (found)
+        *elements |= !nauha_message_info(message)->hash_only;
+    nauha_cursor_free(cursor);
+    nauha_selector_free(selector);
+    return found;
+}
+
+/* elements: whether some of them have more than their hashes. */
+static bool has_messages(const struct check *check, const char *name, bool *elements) {
     const uint32_t kind = nauha_names_find_kind(check->opened.names, name);
+    bool any = false;
+    *elements = false;
     if (kind == NAUHA_NONE ||
         !nauha_selector_accepts_kind(check->opened.selector, check->opened.names, kind))
         return false;
-    for (size_t i = 0; i < check->opened.trace_count; i++) {
+    for (size_t i = 0; i < check->opened.trace_count && !*elements; i++) {
         uint64_t messages = 0, bytes = 0;
         nauha_trace_kind_totals(check->opened.traces[i], kind, &messages, &bytes);
-        if (messages > 0)
-            return true;
+        any |= messages > 0 && trace_has(check->opened.traces[i], name, elements);
     }
-    return false;
+    return any;
+}
+
+static bool has_kind(void *context, const char *name) {
+    bool elements = false;
+    return has_messages(context, name, &elements) && elements;
 }
 
 static void add_unchecked(struct check *check, const char *rule, const char *reason) {
@@ -62,7 +84,12 @@ static void without_kinds(void *context, const char *rule) {
     for (const char *const *kind = analyzer ? analyzer->default_kinds : NULL; kind && *kind;
          kind++) {
         const size_t used = strlen(reason);
-        if (!has_kind(context, *kind))
+        bool elements = false;
+        if (has_messages(check, *kind, &elements) && !elements) {
+            snprintf(reason, sizeof reason, "only hashes were recorded");
+            break;
+        }
+        if (!elements)
             snprintf(reason + used, sizeof reason - used, "%s%s", used ? ", " : "no ", *kind);
     }
     add_unchecked(check, rule, reason);

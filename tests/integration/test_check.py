@@ -68,6 +68,14 @@ class Check(unittest.TestCase):
         self.assertEqual(reasons["weight_update_ratio"], "no weight_updates, weights")
         self.assertIn("not checked: vanishing_gradient (no weight_gradients)", nauha("check", self.path, "--kinds", "loss").stderr)
 
+    @unittest.skipUnless(has_training(), "skipped: this build has no libtorch")
+    def test_hashes_are_nothing_to_check(self):
+        path = self.path.with_name("hashes.h5")
+        nauha("train", "-q", "--hash", "--max-steps", 3, "--test-every", 0, "-o", path)
+        done = nauha("check", path)
+        self.assertEqual(done.stdout, f"{path}: 0 rules checked, nothing found\n")
+        self.assertIn("not checked: vanishing_gradient (only hashes were recorded), exploding_tensor (only", done.stderr)
+
     def test_what_a_rule_measures_is_a_series(self):
         csv = nauha("replay", self.path, "--metric", "weight_update_ratio").stdout.splitlines()
         self.assertEqual(len(csv), 1 + 12)
