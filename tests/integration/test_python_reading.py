@@ -272,6 +272,24 @@ class Metrics(Case):
             else:
                 np.testing.assert_array_equal(mine[column], theirs[column])
 
+    def test_several_threads_give_the_same(self):
+        class Spread(nauha.Subscriber):
+            def compute(self, message):
+                return float(message.tensor.max() - message.tensor.min())
+
+        metrics = ["norm:weights,weight_updates,activations", "histogram:weights:bins=4", "ratio:weight_updates,weights", "loss"]
+        results = []
+        for jobs in (1, 2, 5, None):
+            out = self.dir / f"jobs{jobs}"
+            tables = nauha.replay(self.path, [*metrics, Spread("activations")], output=out, sinks=["csv"], jobs=jobs)
+            results.append({name: (out / f"{name}.csv").read_bytes() for name in tables})
+        self.assertGreater(len(results[0]), 5)
+        for result in results[1:]:
+            self.assertEqual(result, results[0])
+        for jobs in (0, -1, 2.5, "2"):
+            with self.assertRaisesRegex(nauha.Error, "counts from 1"):
+                nauha.replay(self.path, metrics, jobs=jobs)
+
     def test_topics_histograms_steps_and_the_end(self):
         class Everything(nauha.Subscriber):
             def __init__(self):

@@ -327,18 +327,23 @@ def analyzer_of_spec(spec):
     return _Analyzer(name, make, None, synchronized, parameters, summary)
 
 
-def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None, **selection):
+def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None, jobs=None, **selection):
     """Feeds traces through metrics, as `nauha replay` does.
 
     traces: a path, or the paths of the ranks of one training. metrics: SPECs and Subscribers. output: a
     directory for files, written by `sinks` (["csv", "gnuplot"] by default; "tensorboard"). progress(done, total) is
-    called some twenty times a second. selection: as Trace.messages() takes it.
+    called some twenty times a second. jobs: how many threads compute what metrics of the library can share out, all
+    processors by default; Subscribers are called in the caller's, and the result is the same for any number.
+    selection: as Trace.messages() takes it.
 
     Returns {series: Series} of everything the metrics published. Warns of messages left out because they are
     damaged and of bundles that stayed incomplete, which `strict` makes errors. Raises Error, and what a Subscriber
     raised.
     """
     paths = [traces] if isinstance(traces, (str, bytes, os.PathLike)) else list(traces)
+    jobs = len(os.sched_getaffinity(0)) if jobs is None else jobs
+    if not isinstance(jobs, int) or jobs < 1:
+        raise Error(f"jobs is {jobs!r}, and counts from 1")
     names, handles, pipeline, selector = library.nauha_names_new(), [], None, None
     try:
         for path in paths:
@@ -354,6 +359,7 @@ def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None
         for handle in handles[:1]:
             pipeline.describe_trace(handle)
         pipeline.set_strict(strict)
+        pipeline.set_workers(min(jobs, 2**32 - 1))
         pipeline.start()
         pipeline.replay(handles, selector, progress)
         series = pipeline.finish()

@@ -114,6 +114,7 @@ native.declare(library, {
     "nauha_pipeline_add_sink": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),
     "nauha_pipeline_describe": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),
     "nauha_pipeline_describe_trace": (STATUS, [c_void_p, c_void_p, ERROR]),
+    "nauha_pipeline_set_workers": (None, [c_void_p, ctypes.c_uint32]),
     "nauha_pipeline_start": (STATUS, [c_void_p, ERROR]),
     "nauha_pipeline_replay_ranks": (STATUS, [c_void_p, POINTER(c_void_p), c_size_t, c_void_p, PROGRESS_FN, c_void_p,
                                              ERROR]),
@@ -231,6 +232,9 @@ class Pipeline:
 
     def set_strict(self, strict):
         library.nauha_bus_set_strict(library.nauha_pipeline_bus(self.handle), strict)
+
+    def set_workers(self, count):
+        library.nauha_pipeline_set_workers(self.handle, count)
 
     def wants(self, kind):
         return library.nauha_bus_wants(library.nauha_pipeline_bus(self.handle), kind)
