@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Zero suppression; see sparse.h. One definition for each item size; on x86 sixteen items of four
- * bytes go at a time with AVX-512, and with AVX2 eight where they are expanded.
+ * bytes go at a time with AVX-512, and eight with AVX2.
  *
  * Threads: any thread.
  */
@@ -121,9 +121,49 @@ AVX512 static size_t expand_avx512(const uint32_t *packed, size_t *n, const unsi
 static const unsigned char places[256][8] = {PLACES_64(0u), PLACES_64(64u), PLACES_64(128u),
                                              PLACES_64(192u)};
 
-__attribute__((target("avx2,popcnt"))) static size_t expand_avx2(const uint32_t *packed, size_t *n,
-                                                                 const unsigned char *bitmap,
-                                                                 size_t count, uint32_t *items) {
+/* Which place the item kept as number k comes from: as many as have k or fewer of those kept up to
+ * and with them. */
+#define UP_TO(bits, j) __builtin_popcount((bits) & ((2u << (j)) - 1))
+#define FROM(bits, k)                                                                              \
+    (unsigned char)((UP_TO(bits, 0) <= (k)) + (UP_TO(bits, 1) <= (k)) + (UP_TO(bits, 2) <= (k)) +  \
+                    (UP_TO(bits, 3) <= (k)) + (UP_TO(bits, 4) <= (k)) + (UP_TO(bits, 5) <= (k)) +  \
+                    (UP_TO(bits, 6) <= (k)) + (UP_TO(bits, 7) <= (k)))
+#define ORIGINS(bits)                                                                              \
+    {                                                                                              \
+        FROM(bits, 0), FROM(bits, 1), FROM(bits, 2), FROM(bits, 3), FROM(bits, 4), FROM(bits, 5),  \
+            FROM(bits, 6), FROM(bits, 7)                                                           \
+    }
+#define ORIGINS_4(bits) ORIGINS(bits), ORIGINS(bits + 1), ORIGINS(bits + 2), ORIGINS(bits + 3)
+#define ORIGINS_16(bits)                                                                           \
+    ORIGINS_4(bits), ORIGINS_4(bits + 4), ORIGINS_4(bits + 8), ORIGINS_4(bits + 12)
+#define ORIGINS_64(bits)                                                                           \
+    ORIGINS_16(bits), ORIGINS_16(bits + 16), ORIGINS_16(bits + 32), ORIGINS_16(bits + 48)
+
+static const unsigned char origins[256][8] = {ORIGINS_64(0u), ORIGINS_64(64u), ORIGINS_64(128u),
+                                              ORIGINS_64(192u)};
+
+#define AVX2 __attribute__((target("avx2,popcnt")))
+
+AVX2 static size_t pack_avx2(const uint32_t *items, size_t count, uint32_t *packed, size_t *n,
+                             unsigned char *bitmap) {
+    const __m256i zero = _mm256_setzero_si256();
+    size_t i = 0, at = 0;
+    for (; i + 8 <= count; i += 8) {
+        const __m256i values = _mm256_loadu_si256((const __m256i *)(const void *)(items + i));
+        const __m256i zeros = _mm256_cmpeq_epi32(values, zero);
+        const unsigned bits = ~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(zeros)) & 0xFF;
+        const __m128i from = _mm_loadl_epi64((const __m128i *)(const void *)origins[bits]);
+        _mm256_storeu_si256((__m256i *)(void *)(packed + at),
+                            _mm256_permutevar8x32_epi32(values, _mm256_cvtepu8_epi32(from)));
+        at += (size_t)__builtin_popcount(bits);
+        bitmap[i / 8] = (unsigned char)bits;
+    }
+    *n = at;
+    return i;
+}
+
+AVX2 static size_t expand_avx2(const uint32_t *packed, size_t *n, const unsigned char *bitmap,
+                               size_t count, uint32_t *items) {
     const __m256i each = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
     size_t i = 0, at = 0;
     for (; i + 8 <= count; i += 8) {
@@ -138,6 +178,18 @@ __attribute__((target("avx2,popcnt"))) static size_t expand_avx2(const uint32_t 
     }
     *n = at;
     return i;
+}
+
+/* Bits set in the whole words of a bitmap. */
+__attribute__((target("popcnt"))) static size_t count_popcnt(const unsigned char *bitmap,
+                                                             size_t words) {
+    size_t bits = 0;
+    for (size_t i = 0; i < words; i++) {
+        uint64_t word;
+        memcpy(&word, bitmap + 8 * i, sizeof word);
+        bits += (size_t)__builtin_popcountll(word);
+    }
+    return bits;
 }
 
 static bool has_avx2(void) {
@@ -161,6 +213,8 @@ size_t nauha__sparse_pack(size_t item_size, const void *items, size_t count, voi
 #ifdef HAVE_X86
     if (has_avx512())
         done = pack_avx512(items, count, packed, &n, bitmap);
+    else if (has_avx2())
+        done = pack_avx2(items, count, packed, &n, bitmap);
 #endif
     return pack_uint32_t(items, done, count, packed, n, bitmap);
 }
@@ -187,11 +241,12 @@ void nauha__sparse_expand(size_t item_size, const void *packed, const unsigned c
 
 size_t nauha__sparse_bits(const unsigned char *bitmap, size_t count) {
     size_t bytes = nauha__sparse_bitmap_bytes(count), bits = 0, i = 0;
-    for (; i + 8 <= bytes; i += 8) {
-        uint64_t word;
-        memcpy(&word, bitmap + i, sizeof word);
-        bits += (size_t)__builtin_popcountll(word);
+#ifdef HAVE_X86
+    if (__builtin_cpu_supports("popcnt")) {
+        bits = count_popcnt(bitmap, bytes / 8);
+        i = bytes / 8 * 8;
     }
+#endif
     for (; i < bytes; i++)
         bits += (size_t)__builtin_popcount(bitmap[i]);
     bool beyond = count % 8 && bitmap[bytes - 1] >> count % 8;
