@@ -28,7 +28,7 @@
 #define NOISE_BITS 7.0
 /* Planes shorter than this share blocks: a Huffman table each would cost more than it gives. */
 #define SHARED_BLOCK 1024u
-#define SAMPLE 4096u
+#define SAMPLE 2048u
 #define SAMPLE_RUNS 16u
 
 enum block_type { BLOCK_RAW = 0, BLOCK_RLE = 1, BLOCK_COMPRESSED = 2 };
