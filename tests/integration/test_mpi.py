@@ -77,6 +77,7 @@ class Processes(unittest.TestCase):
         replay = (NAUHA, "replay", self.paths[0], "--metric")
         for arguments, words in ((("nrm:weights",), 'no metric "nrm"'), (("loss", "-j", "2"), "mpirun -n says how many"),
                                  (("loss", "--follow"), "--follow is for one process"),
+                                 (("loss", "--model", "fc"), "--model is for one process"),
                                  (("x.py:Mine:weights",), "metrics in Python run in one process"),
                                  (("loss", "--kinds", "foo"), 'kind "foo" is unknown')):
             with self.subTest(words):
