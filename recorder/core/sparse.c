@@ -19,28 +19,15 @@
 #define SAMPLE_RUNS 16u
 #define SAMPLE_RUN 64u
 
-static bool is_zero(size_t item_size, const unsigned char *item) {
-    static const unsigned char zero[8];
-    return memcmp(item, zero, item_size) == 0;
-}
-
-bool nauha__sparse_pays(size_t item_size, const void *items, size_t count) {
-    if (item_size < 2 || count < 8 * sizeof(uint64_t))
-        return false;
-    size_t run = count < SAMPLE_RUNS * SAMPLE_RUN ? count / SAMPLE_RUNS : SAMPLE_RUN;
-    size_t zeros = 0;
-    for (size_t r = 0; r < SAMPLE_RUNS; r++) {
-        const unsigned char *at =
-            (const unsigned char *)items + (count - run) / (SAMPLE_RUNS - 1) * r * item_size;
-        for (size_t i = 0; i < run; i++)
-            zeros += is_zero(item_size, at + i * item_size);
-    }
-    return zeros * PAYS_FROM >= run * SAMPLE_RUNS;
-}
-
 /* ---- portable: eight items to a byte of the bitmap ---- */
 
 #define DEFINE_PORTABLE(type)                                                                      \
+    static size_t zeros_##type(const type *items, size_t count) {                                  \
+        size_t zeros = 0;                                                                          \
+        for (size_t i = 0; i < count; i++)                                                         \
+            zeros += items[i] == 0;                                                                \
+        return zeros;                                                                              \
+    }                                                                                              \
     static size_t pack_##type(const type *items, size_t first, size_t count, type *packed,         \
                               size_t n, unsigned char *bitmap) {                                   \
         for (size_t i = first; i < count; i += 8) {                                                \
@@ -202,6 +189,25 @@ static bool has_avx512(void) {
 #endif
 
 /* ---- any size ---- */
+
+static size_t count_zeros(size_t item_size, const void *items, size_t count) {
+    return item_size == 2   ? zeros_uint16_t(items, count)
+           : item_size == 4 ? zeros_uint32_t(items, count)
+                            : zeros_uint64_t(items, count);
+}
+
+bool nauha__sparse_pays(size_t item_size, const void *items, size_t count) {
+    if (item_size < 2 || count < 8 * sizeof(uint64_t))
+        return false;
+    size_t run = count < SAMPLE_RUNS * SAMPLE_RUN ? count / SAMPLE_RUNS : SAMPLE_RUN;
+    size_t zeros = 0;
+    for (size_t r = 0; r < SAMPLE_RUNS; r++) {
+        const unsigned char *at =
+            (const unsigned char *)items + (count - run) / (SAMPLE_RUNS - 1) * r * item_size;
+        zeros += count_zeros(item_size, at, run);
+    }
+    return zeros * PAYS_FROM >= run * SAMPLE_RUNS;
+}
 
 size_t nauha__sparse_pack(size_t item_size, const void *items, size_t count, void *packed,
                           unsigned char *bitmap) {
