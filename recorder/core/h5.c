@@ -52,12 +52,6 @@ static herr_t take_innermost(unsigned n, const H5E_error2_t *record, void *conte
     return 0;
 }
 
-bool nauha__h5_error_mentions(const char *words) {
-    struct reason reason = {""};
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_innermost, &reason);
-    return strstr(reason.text, words) != NULL;
-}
-
 /* HDF5's file drivers describe a failed system call as "WHAT: name = '...', errno = 2, error
  * message = '...', flags = ...". Leaves WHAT and returns errno; 0 where there is none. */
 static int take_errno(char *text) {

@@ -24,9 +24,6 @@ void nauha__h5_quiet_end(const struct nauha__h5_quiet *quiet);
 enum nauha_status nauha__h5_error(struct nauha_error *err, enum nauha_status code,
                                   const char *format, ...) NAUHA_PRINTF(3, 4);
 
-/* Whether the innermost reason on HDF5's error stack has these words in it; leaves the stack. */
-bool nauha__h5_error_mentions(const char *words);
-
 /* Makes an open dataset of a file that another process writes show what is readable by now; it may
  * be another handle afterwards, and is H5I_INVALID_HID on failure. FORMAT. */
 enum nauha_status nauha__h5_refresh(hid_t file, const char *path, hid_t *dataset,
