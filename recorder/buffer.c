@@ -110,7 +110,7 @@ static struct nauha__block *allocate(struct nauha__buffer *buffer) {
 /* Whether one worker more is to take a block; pool lock held. */
 static bool wants_worker(const struct nauha__buffer *buffer) {
     const size_t each = buffer->max_blocks / (2 * NAUHA__WORKERS_MAX);
-    return buffer->waiting > buffer->encoding * each || (buffer->closing && buffer->waiting > 0);
+    return buffer->waiting > buffer->encoding * each;
 }
 
 void nauha__buffer_seal(struct nauha__buffer *buffer, struct nauha__block *block) {
@@ -264,7 +264,7 @@ enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
 
 struct nauha__block *nauha__buffer_take_sealed(struct nauha__buffer *buffer) {
     pthread_mutex_lock(&buffer->lock);
-    while (!wants_worker(buffer) && !(buffer->closing && buffer->waiting == 0))
+    while (!wants_worker(buffer) && !buffer->closing)
         pthread_cond_wait(&buffer->sealed_more, &buffer->lock);
     struct nauha__block *block = queue_pop(&buffer->sealed);
     if (block) {
