@@ -54,16 +54,27 @@ static herr_t unlock(H5FD_t *file) {
 }
 
 H5FD_class_t nauha__h5_driver(const char *name, int number) {
-    (void)number;
-    return (H5FD_class_t) {
-#if H5_VERSION_GE(1, 13, 0)
-        .version = H5FD_CLASS_VERSION, .value = (H5FD_class_value_t)number,
-#endif
-        .name = name, .maxaddr = ADDRESS_MAX, .fc_degree = H5F_CLOSE_WEAK,
+    H5FD_class_t class = {
+        .name = name,
+        .maxaddr = ADDRESS_MAX,
+        .fc_degree = H5F_CLOSE_WEAK,
         /* Without cmp, HDF5 does not open a file tentatively first. */
-            .query = query, .get_eoa = get_eoa, .set_eoa = set_eoa, .get_eof = get_eof,
-        .get_handle = get_handle, .lock = lock, .unlock = unlock, .fl_map = H5FD_FLMAP_DICHOTOMY,
+        .query = query,
+        .get_eoa = get_eoa,
+        .set_eoa = set_eoa,
+        .get_eof = get_eof,
+        .get_handle = get_handle,
+        .lock = lock,
+        .unlock = unlock,
+        .fl_map = H5FD_FLMAP_DICHOTOMY,
     };
+#if H5_VERSION_GE(1, 13, 0)
+    class.version = H5FD_CLASS_VERSION;
+    class.value = (H5FD_class_value_t)number;
+#else
+    (void)number;
+#endif
+    return class;
 }
 
 hid_t nauha__h5_driver_access(const H5FD_class_t *class, const void *info, hid_t *driver) {
