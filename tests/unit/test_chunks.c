@@ -489,26 +489,20 @@ static void test_chunk_that_does_not_decode(void **state) {
     close_trace(opened);
 }
 
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_range_with_every_codec),
-        cmocka_unit_test(test_a_chunk_is_decoded_once),
-        cmocka_unit_test(test_the_cache_keeps_its_budget),
-        cmocka_unit_test(test_the_cache_can_be_limited),
-        cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_pieces_leave_the_cache_alone),
-        cmocka_unit_test(test_pieces_inside_pieces),
-        cmocka_unit_test(test_a_visit_ends_where_it_is_told),
-        cmocka_unit_test(test_what_is_not_there),
-        cmocka_unit_test(test_table_in_any_order),
-        cmocka_unit_test(test_table_that_disagrees),
-        cmocka_unit_test(test_chunk_that_does_not_decode),
-    };
-    const char *filter = getenv("CMOCKA_TEST_FILTER");
-    if (filter)
-        cmocka_set_test_filter(filter);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    fixture_clean();
-    return failed;
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_every_range_with_every_codec),
+    cmocka_unit_test(test_a_chunk_is_decoded_once),
+    cmocka_unit_test(test_the_cache_keeps_its_budget),
+    cmocka_unit_test(test_the_cache_can_be_limited),
+    cmocka_unit_test(test_differences),
+    cmocka_unit_test(test_pieces),
+    cmocka_unit_test(test_pieces_leave_the_cache_alone),
+    cmocka_unit_test(test_pieces_inside_pieces),
+    cmocka_unit_test(test_a_visit_ends_where_it_is_told),
+    cmocka_unit_test(test_what_is_not_there),
+    cmocka_unit_test(test_table_in_any_order),
+    cmocka_unit_test(test_table_that_disagrees),
+    cmocka_unit_test(test_chunk_that_does_not_decode),
+};
+
+UNIT_MAIN_THEN(tests, fixture_clean())

@@ -86,11 +86,4 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_every_metric_costs),
 };
 
-int main(void) {
-    const char *filter = getenv("CMOCKA_TEST_FILTER");
-    if (filter)
-        cmocka_set_test_filter(filter);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    fixture_clean();
-    return failed;
-}
+UNIT_MAIN_THEN(tests, fixture_clean())

@@ -464,22 +464,16 @@ static void test_damaged_rows(void **state) {
     close_trace();
 }
 
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_dtype_bit_for_bit),
-        cmocka_unit_test(test_stamps_and_names),
-        cmocka_unit_test(test_big_small_and_empty),
-        cmocka_unit_test(test_derived_updates),
-        cmocka_unit_test(test_selection_by_each_key),
-        cmocka_unit_test(test_unknown_selection),
-        cmocka_unit_test(test_lazy_and_retained),
-        cmocka_unit_test(test_jump_to_a_step),
-        cmocka_unit_test(test_damaged_rows),
-    };
-    const char *filter = getenv("CMOCKA_TEST_FILTER");
-    if (filter)
-        cmocka_set_test_filter(filter);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    fixture_clean();
-    return failed;
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_every_dtype_bit_for_bit),
+    cmocka_unit_test(test_stamps_and_names),
+    cmocka_unit_test(test_big_small_and_empty),
+    cmocka_unit_test(test_derived_updates),
+    cmocka_unit_test(test_selection_by_each_key),
+    cmocka_unit_test(test_unknown_selection),
+    cmocka_unit_test(test_lazy_and_retained),
+    cmocka_unit_test(test_jump_to_a_step),
+    cmocka_unit_test(test_damaged_rows),
+};
+
+UNIT_MAIN_THEN(tests, fixture_clean())

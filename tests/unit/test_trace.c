@@ -532,28 +532,22 @@ static void test_long_index_is_not_read_whole(void **state) {
     unlink(path);
 }
 
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_info_of_a_complete_trace),
-        cmocka_unit_test(test_facts_in_order),
-        cmocka_unit_test(test_texts_of_variable_length),
-        cmocka_unit_test(test_attributes_of_another_form),
-        cmocka_unit_test(test_losses_last_row_counts),
-        cmocka_unit_test(test_without_end_it_was_cut_off),
-        cmocka_unit_test(test_empty_trace),
-        cmocka_unit_test(test_shared_names),
-        cmocka_unit_test(test_files_that_are_no_trace),
-        cmocka_unit_test(test_formats),
-        cmocka_unit_test(test_missing_parts_are_named),
-        cmocka_unit_test(test_a_field_that_was_in_reserve),
-        cmocka_unit_test(test_tables_of_another_form),
-        cmocka_unit_test(test_the_hosts_error_handler_stays),
-        cmocka_unit_test(test_long_index_is_not_read_whole),
-    };
-    const char *filter = getenv("CMOCKA_TEST_FILTER");
-    if (filter)
-        cmocka_set_test_filter(filter);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    fixture_clean();
-    return failed;
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_info_of_a_complete_trace),
+    cmocka_unit_test(test_facts_in_order),
+    cmocka_unit_test(test_texts_of_variable_length),
+    cmocka_unit_test(test_attributes_of_another_form),
+    cmocka_unit_test(test_losses_last_row_counts),
+    cmocka_unit_test(test_without_end_it_was_cut_off),
+    cmocka_unit_test(test_empty_trace),
+    cmocka_unit_test(test_shared_names),
+    cmocka_unit_test(test_files_that_are_no_trace),
+    cmocka_unit_test(test_formats),
+    cmocka_unit_test(test_missing_parts_are_named),
+    cmocka_unit_test(test_a_field_that_was_in_reserve),
+    cmocka_unit_test(test_tables_of_another_form),
+    cmocka_unit_test(test_the_hosts_error_handler_stays),
+    cmocka_unit_test(test_long_index_is_not_read_whole),
+};
+
+UNIT_MAIN_THEN(tests, fixture_clean())

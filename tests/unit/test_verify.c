@@ -291,23 +291,17 @@ static void test_findings_are_bounded(void **state) {
     assert_int_equal(findings.told, 101);
 }
 
-int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_sound_trace),
-        cmocka_unit_test(test_damaged_chunk_names_its_messages),
-        cmocka_unit_test(test_many_hits_are_counted),
-        cmocka_unit_test(test_missing_chunk),
-        cmocka_unit_test(test_index_rows),
-        cmocka_unit_test(test_sequence),
-        cmocka_unit_test(test_table_rows),
-        cmocka_unit_test(test_table_rows_without_sense),
-        cmocka_unit_test(test_end_disagrees),
-        cmocka_unit_test(test_findings_are_bounded),
-    };
-    const char *filter = getenv("CMOCKA_TEST_FILTER");
-    if (filter)
-        cmocka_set_test_filter(filter);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    fixture_clean();
-    return failed;
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_a_sound_trace),
+    cmocka_unit_test(test_damaged_chunk_names_its_messages),
+    cmocka_unit_test(test_many_hits_are_counted),
+    cmocka_unit_test(test_missing_chunk),
+    cmocka_unit_test(test_index_rows),
+    cmocka_unit_test(test_sequence),
+    cmocka_unit_test(test_table_rows),
+    cmocka_unit_test(test_table_rows_without_sense),
+    cmocka_unit_test(test_end_disagrees),
+    cmocka_unit_test(test_findings_are_bounded),
+};
+
+UNIT_MAIN_THEN(tests, fixture_clean())

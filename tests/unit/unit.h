@@ -12,13 +12,17 @@
 #include <cmocka.h>
 /* clang-format on */
 
-/* The program runs `tests`, or those that CMOCKA_TEST_FILTER (`make test F=`) matches. */
-#define UNIT_MAIN(tests)                                                                           \
+/* The program runs `tests`, or those that CMOCKA_TEST_FILTER (`make test F=`) matches, and ends
+ * with a statement. */
+#define UNIT_MAIN_THEN(tests, statement)                                                           \
     int main(void) {                                                                               \
         const char *filter = getenv("CMOCKA_TEST_FILTER");                                         \
         if (filter)                                                                                \
             cmocka_set_test_filter(filter);                                                        \
-        return cmocka_run_group_tests(tests, NULL, NULL);                                          \
+        int failed = cmocka_run_group_tests(tests, NULL, NULL);                                    \
+        statement;                                                                                 \
+        return failed;                                                                             \
     }
+#define UNIT_MAIN(tests) UNIT_MAIN_THEN(tests, (void)0)
 
 #endif
