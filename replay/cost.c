@@ -19,7 +19,7 @@ enum { READ = 3, CODED = 20, PLACED = 1, MESSAGE = 12000 };
 #define LOOKS_MAX 256u
 
 /* Parts of a chunk's bytes; negative where they are not known. */
-struct shares {
+struct makeup {
     float stored, coded;
 };
 
@@ -27,13 +27,13 @@ struct shares {
 struct look {
     const struct nauha_trace *trace;
     const struct nauha__chunk *chunk;
-    struct shares shares;
+    struct makeup makeup;
 };
 
 struct nauha__cost {
     uint32_t kinds, modules;
     uint32_t looks;
-    struct shares *units; /* by kind and module; the network's first */
+    struct makeup *units; /* by kind and module; the network's first */
     struct look *streams;
 };
 
@@ -73,23 +73,23 @@ static const struct nauha__chunk *first_chunk(const struct nauha_trace *trace,
     return each ? nauha__chunks_find(trace->chunks, row->stream, row->offset / each) : NULL;
 }
 
-static struct shares look_at(struct nauha__cost *cost, const struct nauha_message *message) {
+static struct makeup look_at(struct nauha__cost *cost, const struct nauha_message *message) {
     const struct nauha_trace *trace = message->source->context;
     const struct nauha__chunk *chunk = first_chunk(trace, message);
     if (!chunk)
-        return (struct shares){0, 0};
+        return (struct makeup){0, 0};
     struct look *look = &cost->streams[chunk->stream];
     if (look->trace == trace && look->chunk == chunk)
-        return look->shares;
+        return look->makeup;
     const float whole = (float)trace->chunk_bytes;
     uint64_t coded = 0;
     if (cost->looks < LOOKS_MAX &&
         nauha__chunks_count_coded(trace->chunks, chunk, &coded, NULL) == NAUHA_OK) {
         cost->looks++;
         *look = (struct look){trace, chunk, {(float)chunk->stored / whole, (float)coded / whole}};
-        return look->shares;
+        return look->makeup;
     }
-    return (struct shares){(float)chunk->stored / whole, look->shares.coded};
+    return (struct makeup){(float)chunk->stored / whole, look->makeup.coded};
 }
 
 uint64_t nauha__cost_of(struct nauha__cost *cost, const struct nauha_message *message,
@@ -98,7 +98,7 @@ uint64_t nauha__cost_of(struct nauha__cost *cost, const struct nauha_message *me
     if (info->bytes == 0 || info->hash_only)
         return MESSAGE;
     const size_t column = info->module < cost->modules ? (size_t)info->module + 1 : 0;
-    struct shares *unit = &cost->units[info->kind * ((size_t)cost->modules + 1) + column];
+    struct makeup *unit = &cost->units[info->kind * ((size_t)cost->modules + 1) + column];
     if (unit->stored < 0)
         *unit = look_at(cost, message);
     const float each = READ * unit->stored + CODED * unit->coded + PLACED + (float)metrics;
