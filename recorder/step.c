@@ -10,10 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "nauha/internal/arithmetic.h"
+#include "nauha/internal/hash.h"
 #include "recorder/recorder_parts.h"
 #include "recorder/sliced.h"
 
@@ -69,13 +67,6 @@ static bool step_needs(struct nauha_recorder *recorder, const struct nauha__held
     return !recorder->paused &&
            (nauha__stores(recorder, value_kind(held->bias), held->module, 0, step, epoch) ||
             nauha__stores(recorder, update_kind(held->bias), held->module, 0, step, epoch));
-}
-
-static void hash_elements(const struct nauha_tensor *tensor, const void *contiguous, size_t bytes,
-                          uint64_t hash[2]) {
-    XXH128_hash_t value = XXH3_128bits(contiguous ? contiguous : tensor->data, bytes);
-    hash[0] = value.low64;
-    hash[1] = value.high64;
 }
 
 /* The elements in one piece: the tensor's own memory, or gathered into scratch. */
@@ -279,7 +270,8 @@ static enum nauha_status take_values(struct nauha_recorder *recorder,
             const void *elements = in_one_piece(recorder, &parameters[i].tensor, held->bytes);
             if (!elements)
                 return nauha_error_set(err, NAUHA_NOMEM, "no memory for a parameter");
-            hash_elements(&parameters[i].tensor, elements, held->bytes, held->hash);
+            nauha__hash128(elements ? elements : parameters[i].tensor.data, held->bytes,
+                           held->hash);
         }
         /* Between an explicit end and the next begin values rarely change: then the copy made at
          * the end is the one the next step refers to. */

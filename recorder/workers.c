@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "nauha/internal/hash.h"
 
 static void encode(struct nauha__codec *codec, struct nauha__block *block, unsigned char *encoded) {
     const struct nauha__slices slices = {
@@ -32,7 +31,7 @@ static void *work(void *context) {
     while ((block = nauha__buffer_take_sealed(worker->buffer))) {
         unsigned char *encoded = worker->spare;
         encode(worker->codec, block, encoded);
-        block->hash = XXH3_64bits(encoded, block->stored);
+        block->hash = nauha__hash64(encoded, block->stored);
         worker->spare = block->data;
         block->data = encoded;
         nauha__buffer_give_encoded(worker->buffer, block);

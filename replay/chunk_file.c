@@ -9,9 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
+#include "nauha/internal/hash.h"
 #include "replay/chunks_parts.h"
 #include "replay/file_driver.h"
 
@@ -172,7 +170,7 @@ static enum nauha_status read_stored(struct nauha__chunks *chunks, const struct 
             return nauha__chunks_damaged(chunks, chunk, "lies beyond the end of the file", err);
         done += (size_t)got;
     }
-    if (XXH3_64bits(chunks->stored, (size_t)place.bytes) != chunk->hash)
+    if (nauha__hash64(chunks->stored, (size_t)place.bytes) != chunk->hash)
         return nauha__chunks_damaged(chunks, chunk, "does not match its checksum", err);
     return NAUHA_OK;
 }

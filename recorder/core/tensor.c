@@ -5,11 +5,9 @@
  */
 #include "nauha/tensor.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "nauha/internal/arithmetic.h"
 #include "nauha/internal/convert.h"
+#include "nauha/internal/hash.h"
 
 static const struct {
     const char *name;
@@ -103,8 +101,6 @@ enum nauha_status nauha_tensor_hash(const struct nauha_tensor *tensor, uint64_t 
     enum nauha_status status = nauha_tensor_count(tensor, &count, err);
     if (status != NAUHA_OK)
         return status;
-    XXH128_hash_t value = XXH3_128bits(tensor->data, count * nauha_dtype_size(tensor->dtype));
-    hash[0] = value.low64;
-    hash[1] = value.high64;
+    nauha__hash128(tensor->data, count * nauha_dtype_size(tensor->dtype), hash);
     return NAUHA_OK;
 }
