@@ -30,6 +30,7 @@
 #define SHARED_BLOCK 1024u
 #define SAMPLE 2048u
 #define SAMPLE_RUNS 16u
+#define CACHE_LINE 64u
 
 enum block_type { BLOCK_RAW = 0, BLOCK_RLE = 1, BLOCK_COMPRESSED = 2 };
 enum literals_type { LITERALS_COMPRESSED = 2, LITERALS_TREELESS = 3 };
@@ -84,21 +85,39 @@ static size_t sub_frame_bound(size_t parts, size_t bytes) {
 
 /* ---- which planes are worth compressing ---- */
 
+/* Which items are looked at: runs of neighbours, spread over all. */
+struct sample {
+    size_t runs;
+    size_t run;  /* items */
+    size_t step; /* from the first item of one to that of the next */
+};
+
+static struct sample sample_of(size_t count) {
+    if (count <= SAMPLE)
+        return (struct sample){.runs = 1, .run = count};
+    const size_t run = SAMPLE / SAMPLE_RUNS;
+    return (struct sample){SAMPLE_RUNS, run, (count - run) / (SAMPLE_RUNS - 1)};
+}
+
+/* A block was filled by another processor: its lines are asked for all at once, not one by one. */
+static void prefetch_sample(const unsigned char *items, size_t count, size_t item_size) {
+    const struct sample sample = sample_of(count);
+    for (size_t r = 0; r < sample.runs; r++)
+        for (size_t at = 0; at < sample.run * item_size; at += CACHE_LINE)
+            __builtin_prefetch(items + r * sample.step * item_size + at);
+}
+
 /* Bits per byte of plane k, from a sample of the items, with Miller and Madow's (1955) correction
  * for its size. */
 static double plane_bits(const struct nauha__plane_frame *frame, const unsigned char *items,
                          size_t count, size_t item_size, size_t k) {
     uint32_t histogram[4][256];
     memset(histogram, 0, sizeof histogram);
-    size_t run = SAMPLE / SAMPLE_RUNS, taken = 0;
-    size_t runs = count <= SAMPLE ? 1 : SAMPLE_RUNS;
-    if (runs == 1)
-        run = count;
-    for (size_t r = 0; r < runs; r++) {
-        size_t first = runs == 1 ? 0 : (count - run) / (runs - 1) * r;
-        for (size_t i = 0; i < run; i++)
-            histogram[i & 3][items[(first + i) * item_size + k]]++;
-        taken += run;
+    const struct sample sample = sample_of(count);
+    for (size_t r = 0; r < sample.runs; r++) {
+        const unsigned char *first = items + r * sample.step * item_size + k;
+        for (size_t i = 0; i < sample.run; i++)
+            histogram[i & 3][first[i * item_size]]++;
     }
     float terms = 0;
     unsigned distinct = 0;
@@ -107,7 +126,7 @@ static double plane_bits(const struct nauha__plane_frame *frame, const unsigned 
         distinct += n > 0;
         terms += frame->entropy_terms[n];
     }
-    double size = (double)taken;
+    double size = (double)(sample.runs * sample.run);
     return log2(size) - (double)terms / size + (distinct - 1) / (2 * size * M_LN2);
 }
 
@@ -264,6 +283,7 @@ static void choose_parts(const struct nauha__plane_frame *frame, const struct na
                          size_t *first, size_t *end) {
     size_t parts = image->item_size + 1;
     *first = *end = parts;
+    prefetch_sample(image->items, image->count, image->item_size);
     for (size_t k = 0; k < parts; k++) {
         bool plane = k < image->item_size;
         if (part_size(image, k) == 0 ||
