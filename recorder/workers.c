@@ -7,11 +7,11 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "nauha/internal/hash.h"
+#include "recorder/thread.h"
 
 static void encode(struct nauha__codec *codec, struct nauha__block *block, unsigned char *encoded) {
     const struct nauha__slices slices = {
@@ -48,16 +48,6 @@ size_t nauha__workers_wanted(void) {
     return count < 1 ? 1 : count > NAUHA__WORKERS_MAX ? NAUHA__WORKERS_MAX : count;
 }
 
-/* Signals are the training's own: our threads take none. */
-static int start_thread(struct nauha__worker *worker) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&worker->thread, NULL, work, worker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed;
-}
-
 enum nauha_status nauha__workers_start(struct nauha__workers *workers, struct nauha__buffer *buffer,
                                        const struct nauha__codec_config *codec, size_t wanted,
                                        struct nauha_error *err) {
@@ -67,7 +57,9 @@ enum nauha_status nauha__workers_start(struct nauha__workers *workers, struct na
         worker->codec = nauha__codec_new(codec, NAUHA__CHUNK_BYTES);
         if (posix_memalign((void **)&worker->spare, 64, buffer->block_bytes) != 0)
             worker->spare = NULL;
-        int failed = worker->codec && worker->spare ? start_thread(worker) : ENOMEM;
+        int failed = worker->codec && worker->spare
+                         ? nauha__thread_start(&worker->thread, "nauha-codec", work, worker)
+                         : ENOMEM;
         if (failed) {
             nauha__codec_free(worker->codec);
             free(worker->spare);

@@ -6,11 +6,11 @@
 #include "recorder/writer.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "recorder/flush.h"
+#include "recorder/thread.h"
 
 /* How long the writer waits before it tries the publish lock again. */
 #define RETRY_NS 1000000
@@ -223,15 +223,6 @@ static void *run(void *context) {
 
 /* ---- starting and stopping ---- */
 
-static int start_thread(struct nauha__writer *writer) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&writer->thread, NULL, run, writer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed;
-}
-
 static void fini(struct nauha__writer *writer) {
     nauha__buffer_fini(&writer->buffer);
     free(writer->rows.list);
@@ -260,7 +251,7 @@ enum nauha_status nauha__writer_start(struct nauha__writer *writer, const char *
     pthread_mutex_init(&writer->lock, NULL);
     pthread_cond_init(&writer->answered, NULL);
     pthread_cond_init(&writer->flushed, NULL);
-    int failed = start_thread(writer);
+    int failed = nauha__thread_start(&writer->thread, "nauha-writer", run, writer);
     if (failed) {
         fini(writer);
         return nauha_error_set_errno(err, failed, "cannot start the writer thread");
