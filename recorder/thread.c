@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Starting threads; see thread.h. */
+/* Starting threads, and forks beside them; see thread.h. */
 #include "recorder/thread.h"
 
 #include <signal.h>
@@ -13,4 +13,34 @@ int nauha__thread_start(pthread_t *thread, const char *name, void *(*run)(void *
     if (!failed)
         pthread_setname_np(*thread, name);
     return failed;
+}
+
+/* Who forks takes `turn` first and keeps it, so that a thread which is hardly ever outside cannot
+ * pass it again and again. */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER, inside = PTHREAD_MUTEX_INITIALIZER;
+
+static void before_fork(void) {
+    pthread_mutex_lock(&turn);
+    pthread_mutex_lock(&inside);
+}
+
+static void after_fork(void) {
+    pthread_mutex_unlock(&inside);
+    pthread_mutex_unlock(&turn);
+}
+
+static void watch_forks(void) {
+    pthread_atfork(before_fork, after_fork, after_fork);
+}
+
+void nauha__fork_hold(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
+    pthread_mutex_lock(&turn);
+    pthread_mutex_lock(&inside);
+    pthread_mutex_unlock(&turn);
+}
+
+void nauha__fork_release(void) {
+    pthread_mutex_unlock(&inside);
 }

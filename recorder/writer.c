@@ -184,14 +184,24 @@ static struct timespec tend_flush(struct nauha__writer *writer) {
     return flush->active ? after(1) : writer->next_flush;
 }
 
+static void enter_hdf5(struct nauha__h5_quiet *quiet) {
+    nauha__fork_hold();
+    nauha__h5_quiet_begin(quiet);
+}
+
+static void leave_hdf5(struct nauha__h5_quiet *quiet) {
+    nauha__h5_quiet_end(quiet);
+    nauha__fork_release();
+}
+
 static void *run(void *context) {
     struct nauha__writer *writer = context;
     struct nauha__h5_quiet quiet;
     struct nauha_error err = NAUHA_ERROR_INIT;
-    nauha__h5_quiet_begin(&quiet);
+    enter_hdf5(&quiet);
     enum nauha_status status =
         nauha__file_create(&writer->file, writer->path, writer->config, &err);
-    nauha__h5_quiet_end(&quiet);
+    leave_hdf5(&quiet);
     pthread_mutex_lock(&writer->lock);
     writer->failure = err;
     writer->opened = true;
@@ -205,19 +215,19 @@ static void *run(void *context) {
     for (;;) {
         bool stopping = atomic_load(&writer->stopping);
         struct nauha__block *block = nauha__buffer_take_encoded(&writer->buffer, &sleep);
-        nauha__h5_quiet_begin(&quiet);
+        enter_hdf5(&quiet);
         if (block)
             write_block(writer, block);
         sleep = tend_flush(writer);
-        nauha__h5_quiet_end(&quiet);
+        leave_hdf5(&quiet);
         if (!block && stopping && !writer->flush.active && !flush_is_asked_for(writer))
             break;
         if (atomic_load(&writer->stopping))
             sleep = after(0);
     }
-    nauha__h5_quiet_begin(&quiet);
+    enter_hdf5(&quiet);
     nauha__flush_end(writer);
-    nauha__h5_quiet_end(&quiet);
+    leave_hdf5(&quiet);
     return NULL;
 }
 
