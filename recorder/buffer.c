@@ -180,8 +180,11 @@ struct nauha__block *nauha__buffer_take_free(struct nauha__buffer *buffer) {
         if (all_in_runs)
             nauha__sliced_seal(buffer);
         pthread_mutex_lock(&buffer->lock);
+        buffer->out_of_room = true;
+        pthread_cond_signal(&buffer->urgent);
         while (!(block = try_take_free(buffer)))
             pthread_cond_wait(&buffer->freed, &buffer->lock);
+        buffer->out_of_room = false;
         buffer->blocked_ns += now_ns() - since;
     }
     pthread_mutex_unlock(&buffer->lock);
@@ -262,17 +265,48 @@ enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
 
 /* ---- between the threads ---- */
 
-struct nauha__block *nauha__buffer_take_sealed(struct nauha__buffer *buffer) {
-    pthread_mutex_lock(&buffer->lock);
-    while (!wants_worker(buffer) && !buffer->closing)
-        pthread_cond_wait(&buffer->sealed_more, &buffer->lock);
+/* Pool lock held. */
+static struct nauha__block *begin_encoding(struct nauha__buffer *buffer) {
     struct nauha__block *block = queue_pop(&buffer->sealed);
     if (block) {
         buffer->waiting--;
         buffer->encoding++;
     }
+    return block;
+}
+
+struct nauha__block *nauha__buffer_take_sealed(struct nauha__buffer *buffer) {
+    pthread_mutex_lock(&buffer->lock);
+    while (!wants_worker(buffer) && !buffer->closing)
+        pthread_cond_wait(&buffer->sealed_more, &buffer->lock);
+    struct nauha__block *block = begin_encoding(buffer);
     pthread_mutex_unlock(&buffer->lock);
     return block;
+}
+
+/* Pool lock held. */
+static bool is_urgent(const struct nauha__buffer *buffer) {
+    const struct nauha__block *next = buffer->sealed.head;
+    return next && (buffer->out_of_room || next->ticket < buffer->urgent_count);
+}
+
+struct nauha__block *nauha__buffer_take_urgent(struct nauha__buffer *buffer) {
+    pthread_mutex_lock(&buffer->lock);
+    while (!is_urgent(buffer) && !buffer->closing) {
+        if (wants_worker(buffer)) /* that one may have left it to this thread */
+            pthread_cond_signal(&buffer->sealed_more);
+        pthread_cond_wait(&buffer->urgent, &buffer->lock);
+    }
+    struct nauha__block *block = begin_encoding(buffer);
+    pthread_mutex_unlock(&buffer->lock);
+    return block;
+}
+
+void nauha__buffer_hurry(struct nauha__buffer *buffer, uint64_t ticket) {
+    pthread_mutex_lock(&buffer->lock);
+    buffer->urgent_count = ticket;
+    pthread_cond_signal(&buffer->urgent);
+    pthread_mutex_unlock(&buffer->lock);
 }
 
 void nauha__buffer_give_encoded(struct nauha__buffer *buffer, struct nauha__block *block) {
@@ -316,6 +350,7 @@ void nauha__buffer_close(struct nauha__buffer *buffer) {
     pthread_mutex_lock(&buffer->lock);
     buffer->closing = true;
     pthread_cond_broadcast(&buffer->sealed_more);
+    pthread_cond_broadcast(&buffer->urgent);
     pthread_cond_broadcast(&buffer->encoded_more);
     pthread_mutex_unlock(&buffer->lock);
 }
@@ -343,6 +378,7 @@ enum nauha_status nauha__buffer_init(struct nauha__buffer *buffer, uint64_t byte
     pthread_mutex_init(&buffer->lock, NULL);
     pthread_cond_init(&buffer->freed, NULL);
     pthread_cond_init(&buffer->sealed_more, NULL);
+    pthread_cond_init(&buffer->urgent, NULL);
     pthread_cond_init(&buffer->encoded_more, &monotonic);
     pthread_condattr_destroy(&monotonic);
     return NAUHA_OK;
@@ -371,5 +407,6 @@ void nauha__buffer_fini(struct nauha__buffer *buffer) {
     pthread_mutex_destroy(&buffer->lock);
     pthread_cond_destroy(&buffer->freed);
     pthread_cond_destroy(&buffer->sealed_more);
+    pthread_cond_destroy(&buffer->urgent);
     pthread_cond_destroy(&buffer->encoded_more);
 }

@@ -77,6 +77,7 @@ struct nauha__buffer {
     pthread_mutex_t lock; /* the pool lock: everything below */
     pthread_cond_t freed;
     pthread_cond_t sealed_more;
+    pthread_cond_t urgent;       /* for the reserve */
     pthread_cond_t encoded_more; /* also: something else for the writer to do */
     struct nauha__block *free;
     size_t allocated, max_blocks, free_count;
@@ -84,6 +85,8 @@ struct nauha__buffer {
     struct nauha__queue sealed, encoded;
     size_t waiting, encoding; /* blocks that are sealed, and that workers have */
     uint64_t sealed_count;    /* tickets given */
+    uint64_t urgent_count;    /* tickets before this are not to wait */
+    bool out_of_room;         /* a publisher waits */
     uint64_t blocked_ns;
     bool closing; /* no more blocks will be sealed */
     bool woken;   /* the writer is to look around, even where there is no block */
@@ -130,6 +133,11 @@ uint64_t nauha__buffer_seal_all(struct nauha__buffer *buffer);
  * workers have blocks, for so many that they do not keep up: how many work follows from how much
  * waits, up to half of the buffer for all of them. */
 struct nauha__block *nauha__buffer_take_sealed(struct nauha__buffer *buffer);
+/* The same for a worker of the reserve, which is to help only where waiting costs somebody: while a
+ * publisher finds no room, with blocks that nauha__buffer_hurry names, and at the end. */
+struct nauha__block *nauha__buffer_take_urgent(struct nauha__buffer *buffer);
+/* Blocks with smaller tickets are urgent. */
+void nauha__buffer_hurry(struct nauha__buffer *buffer, uint64_t ticket);
 void nauha__buffer_give_encoded(struct nauha__buffer *buffer, struct nauha__block *block);
 /* The next encoded block, waiting until `deadline` (monotonic) or a wake-up; NULL then. */
 struct nauha__block *nauha__buffer_take_encoded(struct nauha__buffer *buffer,

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "nauha/internal/hash.h"
 #include "recorder/thread.h"
@@ -25,10 +26,15 @@ static void encode(struct nauha__codec *codec, struct nauha__block *block, unsig
                             &block->stored, &block->filter_mask);
 }
 
+static struct nauha__block *take(const struct nauha__worker *worker) {
+    return worker->reserve ? nauha__buffer_take_urgent(worker->buffer)
+                           : nauha__buffer_take_sealed(worker->buffer);
+}
+
 static void *work(void *context) {
     struct nauha__worker *worker = context;
     struct nauha__block *block;
-    while ((block = nauha__buffer_take_sealed(worker->buffer))) {
+    while ((block = take(worker))) {
         unsigned char *encoded = worker->spare;
         encode(worker->codec, block, encoded);
         block->hash = nauha__hash64(encoded, block->stored);
@@ -39,27 +45,47 @@ static void *work(void *context) {
     return NULL;
 }
 
+/* OpenMP's threads spin while they wait for work, unless this says otherwise: idle threads would
+ * hardly run then. Where they sleep, threads of the same priority stand in their way as they wake.
+ */
+static bool training_sleeps(void) {
+    const char *policy = getenv("OMP_WAIT_POLICY");
+    return policy && strcasecmp(policy, "passive") == 0;
+}
+
 /* Half of the processors this process may use: on two, a second one was no faster. The buffer calls
  * for more than one only while the others do not keep up. */
-size_t nauha__workers_wanted(void) {
+struct nauha__workers_plan nauha__workers_plan(void) {
     cpu_set_t set;
     int processors = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
     size_t count = (size_t)processors / 2;
-    return count < 1 ? 1 : count > NAUHA__WORKERS_MAX ? NAUHA__WORKERS_MAX : count;
+    if (count < 1)
+        count = 1;
+    if (count > NAUHA__WORKERS_MAX)
+        count = NAUHA__WORKERS_MAX;
+    return (struct nauha__workers_plan){.count = count, .idle = training_sleeps()};
+}
+
+static int start(struct nauha__worker *worker, bool idle) {
+    const struct sched_param none = {.sched_priority = 0};
+    int failed = nauha__thread_start(&worker->thread, "nauha-codec", work, worker);
+    if (!failed && idle) /* where that is refused, it is a worker as others are */
+        pthread_setschedparam(worker->thread, SCHED_IDLE, &none);
+    return failed;
 }
 
 enum nauha_status nauha__workers_start(struct nauha__workers *workers, struct nauha__buffer *buffer,
-                                       const struct nauha__codec_config *codec, size_t wanted,
-                                       struct nauha_error *err) {
-    while (workers->count < wanted) {
+                                       const struct nauha__codec_config *codec,
+                                       struct nauha__workers_plan plan, struct nauha_error *err) {
+    const size_t all = plan.count + (plan.idle ? 1 : 0);
+    while (workers->count < all) {
         struct nauha__worker *worker = &workers->list[workers->count];
-        *worker = (struct nauha__worker){.buffer = buffer};
+        const bool reserve = workers->count == plan.count;
+        *worker = (struct nauha__worker){.buffer = buffer, .reserve = reserve};
         worker->codec = nauha__codec_new(codec, NAUHA__CHUNK_BYTES);
         if (posix_memalign((void **)&worker->spare, 64, buffer->block_bytes) != 0)
             worker->spare = NULL;
-        int failed = worker->codec && worker->spare
-                         ? nauha__thread_start(&worker->thread, "nauha-codec", work, worker)
-                         : ENOMEM;
+        int failed = worker->codec && worker->spare ? start(worker, plan.idle && !reserve) : ENOMEM;
         if (failed) {
             nauha__codec_free(worker->codec);
             free(worker->spare);

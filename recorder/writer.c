@@ -14,6 +14,8 @@
 
 /* How long the writer waits before it tries the publish lock again. */
 #define RETRY_NS 1000000
+/* How long a flush waits for idle workers alone. */
+#define PATIENCE_SECONDS 1
 
 /* ---- shared with publishers ---- */
 
@@ -176,12 +178,17 @@ static struct timespec tend_flush(struct nauha__writer *writer) {
             return after(RETRY_NS * 1e-9);
         nauha__flush_begin(writer);
         pthread_mutex_unlock(&writer->publish);
+        flush->late = after(PATIENCE_SECONDS);
     }
     if (flush->active && flush->written >= flush->target) {
         nauha__flush_commit(writer);
         writer->next_flush = after(writer->config->flush_seconds);
     }
-    return flush->active ? after(1) : writer->next_flush;
+    if (!flush->active)
+        return writer->next_flush;
+    if (is_past(&flush->late))
+        nauha__buffer_hurry(&writer->buffer, flush->target);
+    return after(PATIENCE_SECONDS);
 }
 
 static void enter_hdf5(struct nauha__h5_quiet *quiet) {
@@ -279,7 +286,7 @@ enum nauha_status nauha__writer_start(struct nauha__writer *writer, const char *
         return opened.code;
     }
     status = nauha__workers_start(&writer->workers, &writer->buffer, &config->codec,
-                                  nauha__workers_wanted(), err);
+                                  nauha__workers_plan(), err);
     if (status != NAUHA_OK)
         nauha__writer_stop(writer, 0, 0, NULL);
     return status;

@@ -51,9 +51,10 @@ struct nauha__loss {
 /* What one flush has taken over from the publishers; the writer thread's own. */
 struct nauha__flush {
     bool active;
-    uint64_t target;  /* tickets below this must be written first */
-    uint64_t written; /* of those, so many are */
-    uint64_t request; /* the latest request it answers */
+    uint64_t target;      /* tickets below this must be written first */
+    uint64_t written;     /* of those, so many are */
+    uint64_t request;     /* the latest request it answers */
+    struct timespec late; /* from then on its blocks are urgent */
     struct nauha__rows rows;
     struct nauha__aliases aliases;
     uint16_t stream_kinds[NAUHA__STREAMS]; /* as at the start of the flush */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How many workers the buffer calls for: one, and more while those do not keep up. */
+/* How many workers the buffer calls for: one, more while those do not keep up, and the reserve
+ * where waiting costs somebody. */
 #include "tests/unit/unit.h"
 
 #include <pthread.h>
@@ -47,17 +48,16 @@ static void give(struct nauha__block *block) {
 static atomic_bool took;
 static struct nauha__block *taken;
 
-static void *take(void *context) {
-    (void)context;
-    taken = nauha__buffer_take_sealed(&buffer);
+static void *take(void *reserve) {
+    taken = reserve ? nauha__buffer_take_urgent(&buffer) : nauha__buffer_take_sealed(&buffer);
     took = true;
     return NULL;
 }
 
-static pthread_t start(void) {
+static pthread_t start(bool reserve) {
     pthread_t thread;
     took = false;
-    assert_int_equal(pthread_create(&thread, NULL, take, NULL), 0);
+    assert_int_equal(pthread_create(&thread, NULL, take, reserve ? &buffer : NULL), 0);
     usleep(50000); /* a worker that is not called for would have begun by now */
     return thread;
 }
@@ -66,7 +66,7 @@ static void test_a_second_one_is_called_for_by_what_waits(void **state) {
     (void)state;
     seal(1 + EACH);
     struct nauha__block *first = nauha__buffer_take_sealed(&buffer);
-    pthread_t second = start();
+    pthread_t second = start(false);
     assert_false(took);
     seal(1);
     pthread_join(second, NULL);
@@ -79,7 +79,7 @@ static void test_the_first_one_takes_what_the_second_would_not(void **state) {
     (void)state;
     seal(3);
     struct nauha__block *first = nauha__buffer_take_sealed(&buffer);
-    pthread_t second = start();
+    pthread_t second = start(false);
     assert_false(took);
     give(first);
     first = nauha__buffer_take_sealed(&buffer);
@@ -100,16 +100,89 @@ static void test_all_are_called_for_at_the_end(void **state) {
     assert_null(nauha__buffer_take_sealed(&buffer));
 }
 
-/* Every block comes out of many workers, once. */
-static void test_many_workers(void **state) {
+static void *take_at_end(void *context) {
+    (void)context;
+    assert_null(nauha__buffer_take_urgent(&buffer));
+    return NULL;
+}
+
+static void test_the_reserve_leaves_to_others_what_can_wait(void **state) {
     (void)state;
-    enum { BLOCKS = 200, WORKERS = 4 };
+    seal(3);
+    pthread_t reserve = start(true);
+    assert_false(took);
+    nauha__buffer_hurry(&buffer, 1);
+    pthread_join(reserve, NULL);
+    assert_int_equal(taken->ticket, 0);
+    give(taken);
+    reserve = start(true); /* one was urgent */
+    assert_false(took);
+    nauha__buffer_close(&buffer);
+    pthread_join(reserve, NULL);
+    give(taken);
+    give(nauha__buffer_take_urgent(&buffer));
+    assert_null(nauha__buffer_take_urgent(&buffer));
+}
+
+static void *fill(void *blocks) {
+    seal(*(const unsigned *)blocks);
+    return NULL;
+}
+
+static void test_the_reserve_helps_who_finds_no_room(void **state) {
+    (void)state;
+    unsigned blocks = (unsigned)(BUFFER_BYTES / NAUHA__CHUNK_BYTES) + 1;
+    const struct timespec never = {.tv_sec = INT32_MAX};
+    pthread_t publisher, reserve = start(true);
+    assert_int_equal(pthread_create(&publisher, NULL, fill, &blocks), 0);
+    pthread_join(reserve, NULL);
+    give(taken);
+    reserve = start(true); /* still no room: nothing is free yet */
+    assert_true(took);
+    pthread_join(reserve, NULL);
+    give(taken);
+    struct nauha__block *encoded = nauha__buffer_take_encoded(&buffer, &never);
+    nauha__buffer_give_free(&buffer, encoded);
+    pthread_join(publisher, NULL);
+    reserve = start(true);
+    assert_false(took);
+    nauha__buffer_close(&buffer);
+    pthread_join(reserve, NULL);
+    give(taken);
+}
+
+/* While the reserve has a block, the first worker counts as a second one, and sleeps. */
+static void test_the_reserve_calls_for_who_it_kept_asleep(void **state) {
+    (void)state;
+    seal(2);
+    nauha__buffer_hurry(&buffer, 1);
+    struct nauha__block *urgent = nauha__buffer_take_urgent(&buffer);
+    pthread_t worker = start(false);
+    assert_false(took);
+    give(urgent);
+    pthread_t reserve;
+    assert_int_equal(pthread_create(&reserve, NULL, take_at_end, NULL), 0);
+    pthread_join(worker, NULL);
+    give(taken);
+    nauha__buffer_close(&buffer);
+    pthread_join(reserve, NULL);
+}
+
+/* Every block comes out of many workers, once. */
+static void check_many_workers(struct nauha__workers_plan plan, size_t expected) {
+    enum { BLOCKS = 200 };
     const struct nauha__codec_config codec = {.method = NAUHA__CODEC_LZ4};
     struct nauha__workers workers = {.count = 0};
     bool seen[BLOCKS] = {false};
     const struct timespec never = {.tv_sec = INT32_MAX};
-    assert_int_equal(nauha__workers_start(&workers, &buffer, &codec, WORKERS, NULL), NAUHA_OK);
-    assert_int_equal(workers.count, WORKERS);
+    assert_int_equal(nauha__workers_start(&workers, &buffer, &codec, plan, NULL), NAUHA_OK);
+    assert_int_equal(workers.count, expected);
+    for (size_t i = 0; i < expected; i++) {
+        int policy;
+        struct sched_param parameters;
+        assert_int_equal(pthread_getschedparam(workers.list[i].thread, &policy, &parameters), 0);
+        assert_int_equal(policy, i < plan.count && plan.idle ? SCHED_IDLE : SCHED_OTHER);
+    }
     seal(BLOCKS);
     for (unsigned i = 0; i < BLOCKS;) {
         struct nauha__block *block = nauha__buffer_take_encoded(&buffer, &never);
@@ -126,9 +199,25 @@ static void test_many_workers(void **state) {
     nauha__workers_join(&workers);
 }
 
-static void test_how_many_are_wanted(void **state) {
+static void test_many_workers(void **state) {
     (void)state;
-    assert_in_range(nauha__workers_wanted(), 1, NAUHA__WORKERS_MAX);
+    check_many_workers((struct nauha__workers_plan){.count = 4}, 4);
+}
+
+static void test_idle_workers_and_their_reserve(void **state) {
+    (void)state;
+    check_many_workers((struct nauha__workers_plan){.count = 3, .idle = true}, 4);
+}
+
+static void test_what_is_planned(void **state) {
+    (void)state;
+    unsetenv("OMP_WAIT_POLICY");
+    assert_in_range(nauha__workers_plan().count, 1, NAUHA__WORKERS_MAX);
+    assert_false(nauha__workers_plan().idle);
+    setenv("OMP_WAIT_POLICY", "active", 1);
+    assert_false(nauha__workers_plan().idle);
+    setenv("OMP_WAIT_POLICY", "PASSIVE", 1);
+    assert_true(nauha__workers_plan().idle);
 }
 
 #define RUN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -136,8 +225,12 @@ static const struct CMUnitTest tests[] = {
     RUN(test_a_second_one_is_called_for_by_what_waits),
     RUN(test_the_first_one_takes_what_the_second_would_not),
     RUN(test_all_are_called_for_at_the_end),
+    RUN(test_the_reserve_leaves_to_others_what_can_wait),
+    RUN(test_the_reserve_helps_who_finds_no_room),
+    RUN(test_the_reserve_calls_for_who_it_kept_asleep),
     RUN(test_many_workers),
-    RUN(test_how_many_are_wanted),
+    RUN(test_idle_workers_and_their_reserve),
+    RUN(test_what_is_planned),
 };
 
 UNIT_MAIN(tests)
