@@ -6,7 +6,7 @@ Each variant trains the same net for a few steps in a process of its own; varian
 and medians are compared with the bare training's. What needs a package that is not installed is left out. The
 training's thread: CPU time of the thread that trains, beyond the bare training's. Usage:
     bench_recorder.py [--models alexnetmini,resnet,transformer] [--rounds N] [--steps N]
-        [--variants zstd,lz4,...] [--dir DIR] [--device cuda]
+        [--variants zstd,lz4,...] [--dir DIR] [--device cuda] [--threads N]
 """
 import argparse
 import importlib.util
@@ -31,12 +31,21 @@ PARAMETERS = "weights,biases,weight_updates,bias_updates,weight_gradients,bias_g
 WEIGHTS = "weights,biases,weight_updates,bias_updates"
 # Temporal coding, in runs as long as they can be.
 TIME = {"codec": "zstd,temporal", "flush": "60"}
-OURS = {"paused": {}, "zstd": {"codec": "zstd"}, "lz4": {"codec": "lz4"}, "none": {"codec": "none"},
-        "parameters": {"kinds": PARAMETERS}, "parameters, time": {"kinds": PARAMETERS, **TIME},
-        "weights": {"kinds": WEIGHTS}, "weights, time": {"kinds": WEIGHTS, **TIME}, "every tenth step": {"steps": slice(0, None, 10)}}
+OURS = {"paused": {}, "zstd": {"codec": "zstd"}, "zstd passive": {"codec": "zstd"}, "lz4": {"codec": "lz4"}, "none": {"codec": "none"},
+        "parameters": {"kinds": PARAMETERS}, "parameters time": {"kinds": PARAMETERS, **TIME},
+        "weights": {"kinds": WEIGHTS}, "weights time": {"kinds": WEIGHTS, **TIME}, "every tenth step": {"steps": slice(0, None, 10)}}
 OTHERS = {"torch.save": "torch", "h5py": "h5py", "h5py gzip": "h5py", "h5py bitshuffle": "hdf5plugin", "tensorboard": "tensorboard",
           "smdebug": "smdebug"}
-STEPS = {"alexnetmini": 100, "resnet": 8, "transformer": 8}
+# The environment of a variant beside that of all others. The training's threads sleep while they wait: what the
+# recorder's do then, see docs/performance.md.
+PASSIVE = {"OMP_WAIT_POLICY": "passive"}
+ENVIRONMENTS = {"bare passive": PASSIVE, "zstd passive": PASSIVE}
+# Whether glibc returns a step's memory to the system, and takes it back in the next, depends on what happens to lie at
+# the heap's end: up to 4 ms a step of AlexNetMini, another in every process. Here it keeps it, for all variants.
+COMMON = {"PYTHONWARNINGS": "ignore", "MALLOC_TRIM_THRESHOLD_": str(2 << 30), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
+STEPS = {"alexnetmini": 300, "resnet": 16, "transformer": 8}
+# So much slower that a seventh of the steps tells as much.
+SLOW = ("h5py gzip", "h5py bitshuffle", "tensorboard", "smdebug")
 
 
 # ---- nets ----
@@ -180,7 +189,7 @@ def run(model, variant, steps, folder, device):
         exporter.pause(variant == "paused")
     elif variant == "smdebug":
         close = debug(net, loss_function, folder)
-    elif variant != "bare":
+    elif not variant.startswith("bare"):
         write, close = writer_of(variant, folder)
         collected = Collected(net, write)
     times = []
@@ -205,14 +214,19 @@ def run(model, variant, steps, folder, device):
     now = resource.getrusage(resource.RUSAGE_SELF)
     return {"step": (time.perf_counter() - began) / steps, "median": statistics.median(times[2:]), "thread": thread,
             "cpu": (now.ru_utime - used.ru_utime + now.ru_stime - used.ru_stime) / steps,
-            "memory": now.ru_maxrss / 1024, "messages": stats.get("messages", 0),
-            "published": stats.get("bytes_published", 0), "stored": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())}
+            "memory": now.ru_maxrss / 1024, "messages": stats.get("messages", 0) / (steps + 2),
+            "published": stats.get("bytes_published", 0) / (steps + 2),
+            "stored": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / (steps + 2)}
 
 
-def measure(model, variant, steps, parent, device):
+def measure(model, variant, steps, parent, device, threads):
+    environment = {**os.environ, **COMMON, **ENVIRONMENTS.get(variant, {})}
+    if threads:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    steps = steps // 7 or 1 if variant in SLOW else steps
     with tempfile.TemporaryDirectory(dir=parent) as folder:
         done = subprocess.run([sys.executable, __file__, "--one", model, variant, str(steps), folder, device],
-                              stdout=subprocess.PIPE, check=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
+                              stdout=subprocess.PIPE, check=True, env=environment)
     return json.loads(done.stdout)
 
 
@@ -222,27 +236,26 @@ def installed(package):
     return importlib.util.find_spec(package) is not None
 
 
-def table(model, steps, rounds, parent, chosen, device):
-    variants = ["bare", *OURS, *(name for name, package in OTHERS.items() if installed(package))]
+def table(model, steps, rounds, parent, chosen, device, threads):
+    variants = ["bare", "bare passive", *OURS, *(name for name, package in OTHERS.items() if installed(package))]
     variants = [name for name in variants if not chosen or name in chosen.split(",") or name in ("bare", "none")]
     results = {variant: [] for variant in variants}
     for _ in range(rounds):
         for variant in variants:
-            results[variant].append(measure(model, variant, steps, parent, device))
+            results[variant].append(measure(model, variant, steps, parent, device, threads))
     median = {v: {key: statistics.median(r[key] for r in rows) for key in rows[0]} for v, rows in results.items()}
-    bare, published = median["bare"], median["none"]["published"]
-    print(f"{model}: {bare['step'] * 1e3:.1f} ms a step bare, {published / (steps + 2) / 1e6:.1f} MB and "
-          f"{median['none']['messages'] / (steps + 2):.0f} messages a step, closing included")
+    bare, all_of_it = median["bare"], median["none"]
+    print(f"{model}: {bare['step'] * 1e3:.1f} ms a step bare, {all_of_it['published'] / 1e6:.1f} MB and "
+          f"{all_of_it['messages']:.0f} messages a step, closing included")
     print(f"  {'':<16} {'by bare':>8} {'CPU by bare':>12} {'thread us/message':>18} {'thread ms/MB':>13} "
           f"{'CPU s/GB':>9} {'stored':>7} {'peak MB':>8}")
     for variant in variants:
         row = median[variant]
-        messages = (row["messages"] or median["none"]["messages"]) / (steps + 2)
-        megabytes = (row["published"] or published) / (steps + 2) / 1e6
+        messages, published = (row[key] or all_of_it[key] for key in ("messages", "published"))
         thread = row["thread"] - bare["thread"]
-        cells = ["-"] * 4 if variant in ("bare", "paused") else [
-            f"{thread / messages * 1e6:.1f}", f"{thread / megabytes * 1e3:.2f}",
-            f"{(row['cpu'] - bare['cpu']) / megabytes * 1e3:.2f}", f"{row['stored'] / (row['published'] or published):.2f}"]
+        cells = ["-"] * 4 if variant.startswith(("bare", "paused")) else [
+            f"{thread / messages * 1e6:.1f}", f"{thread / published * 1e9:.2f}",
+            f"{(row['cpu'] - bare['cpu']) / published * 1e9:.2f}", f"{row['stored'] / published:.2f}"]
         print(f"  {variant:<16} {row['step'] / bare['step']:8.2f} {row['cpu'] / bare['cpu']:12.2f} {cells[0]:>18} "
               f"{cells[1]:>13} {cells[2]:>9} {cells[3]:>7} {row['memory']:8.0f}", flush=True)
 
@@ -255,15 +268,17 @@ def main():
     parser.add_argument("--variants", default="", help="all by default")
     parser.add_argument("--dir", help="where the files are written; the system's temporary folder by default")
     parser.add_argument("--device", default="cpu", help="cuda: the training runs on a GPU")
+    parser.add_argument("--threads", type=int, default=0, help="of PyTorch's; by default one a processor")
     parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         model, variant, steps, folder, device = options.one
         print(json.dumps(run(model, variant, int(steps), pathlib.Path(folder), device)))
         return
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; medians of {options.rounds} rounds")
+    print(f"torch {torch.__version__}, {options.threads or torch.get_num_threads()} threads; medians of {options.rounds} rounds")
     for model in options.models.split(","):
-        table(model, options.steps or STEPS[model], options.rounds, options.dir, options.variants, options.device)
+        table(model, options.steps or STEPS[model], options.rounds, options.dir, options.variants, options.device,
+              options.threads)
 
 
 if __name__ == "__main__":
