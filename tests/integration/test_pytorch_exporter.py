@@ -10,8 +10,10 @@ import copy
 import io
 import os
 import re
+import sys
 import threading
 import unittest
+from unittest import mock
 
 import numpy as np
 import torch
@@ -139,6 +141,26 @@ class LeavesNoMark(Case):
         exporter.observer.module_ran = lambda *arguments: 1 / 0
         train(model, batches(2, 3, 2))
         self.assertEqual(self.notices, ["a message was not recorded: ZeroDivisionError: division by zero"])
+
+    def test_a_training_that_waited_is_told(self):
+        told = sys.modules[nauha.Exporter.__module__]
+        for waited, policy, expected in ((0, None, "for the recorder.*OMP_WAIT_POLICY=passive"),
+                                         (0, "active", "would cost less$"), (60, None, None)):
+            variables = {"OMP_WAIT_POLICY": policy} if policy else {}
+            self.notices.clear()
+            with mock.patch.multiple(told, WAITED_SECONDS=waited, WAITED_PART=0), mock.patch.dict(os.environ, variables):
+                if not policy:
+                    os.environ.pop("OMP_WAIT_POLICY", None)
+                exporter = self.export(nn.Linear(3, 2), buffer="1M")
+                exporter.register("large", scope="network")
+                for _ in range(5):
+                    exporter.publish("large", torch.randn(2_000_000))
+                self.assertGreater(exporter.stats()["blocked_ns"], 0)
+                exporter.close()
+            if expected is None:
+                self.assertEqual(self.notices, [])
+            else:
+                self.assertRegex("\n".join(self.notices), expected)
 
     def test_with_closes_and_lets_exceptions_through(self):
         model = nn.Linear(3, 2)

@@ -25,6 +25,7 @@ import functools
 import multiprocessing.util
 import os
 import pathlib
+import time
 import weakref
 
 import torch
@@ -37,6 +38,9 @@ from nauha.publisher import Publisher
 STEPS = ("forward", "optimizer", "manual")
 _SCOPES = {"network": 0, "module": 1}
 _FORMS = {"event": 0, "tensor": 1, "scalar": 2, "histogram": 3}
+# The user is told of a training that waited for the recorder for so many seconds, and so much of its time.
+WAITED_SECONDS = 2
+WAITED_PART = 0.1
 
 
 def place_in_training():
@@ -89,6 +93,7 @@ class Exporter:
         if staging == "always":
             self.publisher.stage("cpu")
         self.observer = Observer(self.publisher, step)
+        self._began = time.monotonic()
         self._pipeline = None
         self._told_rules = set()
         self.series = {}  # what live metrics published, by name; after close()
@@ -344,9 +349,20 @@ class Exporter:
             observer.is_open = False
             observer.detach()
             self.publisher.finish()
+            self._tell_waits()
             if self._pipeline is not None:
                 observer.guarded(self._finish_metrics)
             return self.publisher.close()
+
+    def _tell_waits(self):
+        if self.publisher.recorder is None:
+            return
+        waited, lasted = self.publisher.stats()["blocked_ns"] * 1e-9, time.monotonic() - self._began
+        if waited < max(WAITED_SECONDS, WAITED_PART * lasted):
+            return
+        sleeps = "" if "OMP_WAIT_POLICY" in os.environ else "; so would OMP_WAIT_POLICY=passive where it trains on processors"
+        self.publisher.tell(f"the training waited {waited:.0f} of {lasted:.0f} s for the recorder: fewer kinds or steps "
+                            f"would cost less{sleeps}")
 
     def _finish_metrics(self):
         pipeline, self._pipeline = self._pipeline, None
