@@ -233,8 +233,10 @@ enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
     if (number == UNASSIGNED)
         return NAUHA_NOMEM;
     struct nauha__stream *stream = &buffer->streams[number];
-    if (!wait && !has_room(buffer, stream, bytes))
+    if (!wait && !has_room(buffer, stream, bytes)) {
+        nauha__buffer_hurry(buffer, UINT64_MAX);
         return NAUHA_LIMIT;
+    }
     if (!stream->open && !open_block(buffer, number))
         return NAUHA_NOMEM;
     place->stream = number;
@@ -304,7 +306,7 @@ struct nauha__block *nauha__buffer_take_urgent(struct nauha__buffer *buffer) {
 
 void nauha__buffer_hurry(struct nauha__buffer *buffer, uint64_t ticket) {
     pthread_mutex_lock(&buffer->lock);
-    buffer->urgent_count = ticket;
+    buffer->urgent_count = ticket < buffer->sealed_count ? ticket : buffer->sealed_count;
     pthread_cond_signal(&buffer->urgent);
     pthread_mutex_unlock(&buffer->lock);
 }

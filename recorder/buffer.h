@@ -134,9 +134,10 @@ uint64_t nauha__buffer_seal_all(struct nauha__buffer *buffer);
  * waits, up to half of the buffer for all of them. */
 struct nauha__block *nauha__buffer_take_sealed(struct nauha__buffer *buffer);
 /* The same for a worker of the reserve, which is to help only where waiting costs somebody: while a
- * publisher finds no room, with blocks that nauha__buffer_hurry names, and at the end. */
+ * publisher waits for room, or after one has lost a message for lack of it, with blocks that
+ * nauha__buffer_hurry names, and at the end. */
 struct nauha__block *nauha__buffer_take_urgent(struct nauha__buffer *buffer);
-/* Blocks with smaller tickets are urgent. */
+/* Blocks that are sealed, with smaller tickets than this, are urgent. */
 void nauha__buffer_hurry(struct nauha__buffer *buffer, uint64_t ticket);
 void nauha__buffer_give_encoded(struct nauha__buffer *buffer, struct nauha__block *block);
 /* The next encoded block, waiting until `deadline` (monotonic) or a wake-up; NULL then. */

@@ -151,6 +151,22 @@ static void test_the_reserve_helps_who_finds_no_room(void **state) {
     give(taken);
 }
 
+static void test_the_reserve_helps_after_a_message_was_lost(void **state) {
+    (void)state;
+    const int64_t shape[] = {NAUHA__CHUNK_BYTES};
+    const struct nauha_tensor tensor = {elements, NAUHA_DTYPE_U8, 1, shape, NULL, 0};
+    struct nauha__place place;
+    seal((unsigned)(BUFFER_BYTES / NAUHA__CHUNK_BYTES));
+    pthread_t reserve = start(true);
+    assert_false(took);
+    assert_int_equal(nauha__buffer_put(&buffer, NAUHA_KIND_ACTIVATIONS, &tensor, sizeof elements, 0,
+                                       false, &place),
+                     NAUHA_LIMIT);
+    pthread_join(reserve, NULL);
+    give(taken);
+    nauha__buffer_close(&buffer);
+}
+
 /* While the reserve has a block, the first worker counts as a second one, and sleeps. */
 static void test_the_reserve_calls_for_who_it_kept_asleep(void **state) {
     (void)state;
@@ -227,6 +243,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_all_are_called_for_at_the_end),
     RUN(test_the_reserve_leaves_to_others_what_can_wait),
     RUN(test_the_reserve_helps_who_finds_no_room),
+    RUN(test_the_reserve_helps_after_a_message_was_lost),
     RUN(test_the_reserve_calls_for_who_it_kept_asleep),
     RUN(test_many_workers),
     RUN(test_idle_workers_and_their_reserve),
