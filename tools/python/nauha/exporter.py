@@ -349,7 +349,7 @@ class Exporter:
             observer.is_open = False
             observer.detach()
             self.publisher.finish()
-            self._tell_waits()
+            observer.guarded(self._tell_waits)
             if self._pipeline is not None:
                 observer.guarded(self._finish_metrics)
             return self.publisher.close()
