@@ -306,7 +306,10 @@ struct nauha__block *nauha__buffer_take_urgent(struct nauha__buffer *buffer) {
 
 void nauha__buffer_hurry(struct nauha__buffer *buffer, uint64_t ticket) {
     pthread_mutex_lock(&buffer->lock);
-    buffer->urgent_count = ticket < buffer->sealed_count ? ticket : buffer->sealed_count;
+    if (ticket > buffer->sealed_count)
+        ticket = buffer->sealed_count;
+    if (buffer->urgent_count < ticket)
+        buffer->urgent_count = ticket;
     pthread_cond_signal(&buffer->urgent);
     pthread_mutex_unlock(&buffer->lock);
 }

@@ -137,7 +137,7 @@ struct nauha__block *nauha__buffer_take_sealed(struct nauha__buffer *buffer);
  * publisher waits for room, or after one has lost a message for lack of it, with blocks that
  * nauha__buffer_hurry names, and at the end. */
 struct nauha__block *nauha__buffer_take_urgent(struct nauha__buffer *buffer);
-/* Blocks that are sealed, with smaller tickets than this, are urgent. */
+/* Blocks that are sealed by now, with smaller tickets than this, are urgent, and stay so. */
 void nauha__buffer_hurry(struct nauha__buffer *buffer, uint64_t ticket);
 void nauha__buffer_give_encoded(struct nauha__buffer *buffer, struct nauha__block *block);
 /* The next encoded block, waiting until `deadline` (monotonic) or a wake-up; NULL then. */

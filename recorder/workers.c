@@ -45,9 +45,9 @@ static void *work(void *context) {
     return NULL;
 }
 
-/* OpenMP's threads spin while they wait for work, unless this says otherwise: idle threads would
- * hardly run then. Where they sleep, threads of the same priority stand in their way as they wake.
- */
+/* OpenMP's threads spin while they wait for work, unless this says otherwise, and idle threads
+ * would hardly run then. Where they sleep, others of their priority stand in their way as they
+ * wake. */
 static bool training_sleeps(void) {
     const char *policy = getenv("OMP_WAIT_POLICY");
     return policy && strcasecmp(policy, "passive") == 0;

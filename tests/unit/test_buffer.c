@@ -167,6 +167,21 @@ static void test_the_reserve_helps_after_a_message_was_lost(void **state) {
     nauha__buffer_close(&buffer);
 }
 
+static void test_what_is_urgent_stays_so(void **state) {
+    (void)state;
+    seal(3);
+    nauha__buffer_hurry(&buffer, UINT64_MAX);
+    nauha__buffer_hurry(&buffer, 1);
+    for (unsigned i = 0; i < 3; i++)
+        give(nauha__buffer_take_urgent(&buffer));
+    seal(1); /* after it was said */
+    pthread_t reserve = start(true);
+    assert_false(took);
+    nauha__buffer_close(&buffer);
+    pthread_join(reserve, NULL);
+    give(taken);
+}
+
 /* While the reserve has a block, the first worker counts as a second one, and sleeps. */
 static void test_the_reserve_calls_for_who_it_kept_asleep(void **state) {
     (void)state;
@@ -244,6 +259,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_the_reserve_leaves_to_others_what_can_wait),
     RUN(test_the_reserve_helps_who_finds_no_room),
     RUN(test_the_reserve_helps_after_a_message_was_lost),
+    RUN(test_what_is_urgent_stays_so),
     RUN(test_the_reserve_calls_for_who_it_kept_asleep),
     RUN(test_many_workers),
     RUN(test_idle_workers_and_their_reserve),
