@@ -206,6 +206,12 @@ static bool went_well(const struct nauha__file *file, bool good) {
     return good && file->disk.error == 0;
 }
 
+/* The same, once all of it has been handed to the system. */
+static bool settled_well(const struct nauha__file *file, bool good) {
+    nauha__disk_settle(&file->disk);
+    return went_well(file, good);
+}
+
 /* The row of /end stands there from the start, so that it can be overwritten in place. */
 static bool place_end(struct nauha__file *file) {
     struct nauha__end_row row = {.closed = 0};
@@ -244,7 +250,7 @@ static bool make_objects(struct nauha__file *file, const struct nauha_recorder_c
                 H5Fflush(file->file, H5F_SCOPE_GLOBAL) >= 0 && H5Fstart_swmr_write(file->file) >= 0;
     if (known)
         H5PLset_loading_state(loading);
-    return went_well(file, good);
+    return settled_well(file, good);
 }
 
 enum nauha_status nauha__file_create(struct nauha__file *file, const char *path,
@@ -334,7 +340,7 @@ enum nauha_status nauha__file_append(struct nauha__file *file, enum nauha__table
 
 enum nauha_status nauha__file_flush_streams(struct nauha__file *file, struct nauha_error *err) {
     for (size_t i = 0; i < NAUHA__STREAMS; i++) {
-        if (file->dirty[i] && !went_well(file, H5Dflush(file->streams[i]) >= 0))
+        if (file->dirty[i] && !settled_well(file, H5Dflush(file->streams[i]) >= 0))
             return write_error(file, "flush", err);
         file->dirty[i] = false;
     }
@@ -344,12 +350,12 @@ enum nauha_status nauha__file_flush_streams(struct nauha__file *file, struct nau
 enum nauha_status nauha__file_flush_table(struct nauha__file *file, enum nauha__table_id table,
                                           struct nauha_error *err) {
     bool good = H5Dflush(file->tables[table]) >= 0;
-    return went_well(file, good) ? NAUHA_OK : write_error(file, "flush", err);
+    return settled_well(file, good) ? NAUHA_OK : write_error(file, "flush", err);
 }
 
 enum nauha_status nauha__file_flush(struct nauha__file *file, struct nauha_error *err) {
     bool good = H5Fflush(file->file, H5F_SCOPE_GLOBAL) >= 0;
-    return went_well(file, good) ? NAUHA_OK : write_error(file, "flush", err);
+    return settled_well(file, good) ? NAUHA_OK : write_error(file, "flush", err);
 }
 
 enum nauha_status nauha__file_sync(const struct nauha__file *file, struct nauha_error *err) {
