@@ -84,6 +84,8 @@ static void read_message(struct nauha_message *message, struct count *count) {
     enum nauha_status status = nauha_message_tensor(message, &tensor, &err);
     if (status == NAUHA_OK) {
         read_elements(tensor.data, info->bytes);
+    } else if (status == NAUHA_UNAVAILABLE) { /* its hash only was recorded: no damage */
+        fuzz_require(strlen(err.message) > 10);
     } else {
         require_failure(status, &err);
         count->damaged_tensors += status != NAUHA_NOMEM;
