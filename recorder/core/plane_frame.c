@@ -15,6 +15,7 @@
 #define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
 
+#include "recorder/core/huffman.h"
 #include "recorder/core/shuffle.h"
 
 #define MAGIC 0xFD2FB528u
@@ -26,8 +27,19 @@
 #define SUB_HEADER 6u
 /* Planes of this many bits per byte or more are stored as they are. */
 #define NOISE_BITS 7.0
+/* Planes of fewer may be mostly one byte's: zstd may find matches there, and a code of less than a
+ * bit does not exist. */
+#define MATCHES_BITS 1.0
+/* Bytes repeat where REPEATED of them are somewhere else too in REPEATING of WINDOWS places. */
+#define MARKS 512u
+#define MARK_BITS 11u
+#define WINDOWS 8u
+#define REPEATING 2u
+#define REPEATED 32u
 /* Planes shorter than this share blocks: a Huffman table each would cost more than it gives. */
 #define SHARED_BLOCK 1024u
+/* Parts shorter than this are not. */
+#define WORTH_A_BLOCK 64u
 #define SAMPLE 2048u
 #define SAMPLE_RUNS 16u
 #define CACHE_LINE 64u
@@ -37,8 +49,10 @@ enum literals_type { LITERALS_COMPRESSED = 2, LITERALS_TREELESS = 3 };
 
 struct nauha__plane_frame {
     ZSTD_CCtx *zstd;
-    unsigned char *planes; /* those that do not go straight into the frame */
-    float *entropy_terms;  /* n log2 n */
+    struct nauha__huffman *huffman;  /* NULL: zstd's level was asked for */
+    uint32_t marks[1u << MARK_BITS]; /* where some bytes are, by their hash */
+    unsigned char *planes;           /* those that do not go straight into the frame */
+    float *entropy_terms;            /* n log2 n */
     size_t max_bytes;
 };
 
@@ -50,7 +64,10 @@ struct nauha__plane_frame *nauha__plane_frame_new(size_t max_bytes, int level) {
     frame->zstd = ZSTD_createCCtx();
     frame->planes = malloc(max_bytes + 64);
     frame->entropy_terms = malloc((SAMPLE + 1) * sizeof *frame->entropy_terms);
-    if (!frame->zstd || !frame->planes || !frame->entropy_terms) {
+    const bool literals = level == NAUHA__PLANE_FRAME_LEVEL;
+    if (literals)
+        frame->huffman = nauha__huffman_new();
+    if (!frame->zstd || !frame->planes || !frame->entropy_terms || (literals && !frame->huffman)) {
         nauha__plane_frame_free(frame);
         return NULL;
     }
@@ -68,6 +85,7 @@ void nauha__plane_frame_free(struct nauha__plane_frame *frame) {
     if (!frame)
         return;
     ZSTD_freeCCtx(frame->zstd);
+    nauha__huffman_free(frame->huffman);
     free(frame->planes);
     free(frame->entropy_terms);
     free(frame);
@@ -159,6 +177,21 @@ static void put_raw(struct output *out, const unsigned char *bytes, size_t size)
     }
 }
 
+static bool is_constant(const unsigned char *plane, size_t count) {
+    return count == 0 || memcmp(plane, plane + 1, count - 1) == 0;
+}
+
+/* Whole blocks of one byte value; false where the plane is not constant. */
+static bool put_constant(struct output *out, const unsigned char *plane, size_t count) {
+    if (!is_constant(plane, count))
+        return false;
+    for (size_t done = 0; done < count; done += BLOCK_MAX) {
+        put_block_header(out, count - done < BLOCK_MAX ? count - done : BLOCK_MAX, BLOCK_RLE);
+        *out->at++ = plane[0];
+    }
+    return true;
+}
+
 /* Part k of an image is plane k; the part after the last plane is the tail. */
 static size_t part_size(const struct nauha__image *image, size_t k) {
     return k < image->item_size ? image->count : image->tail_bytes;
@@ -169,6 +202,102 @@ static size_t parts_size(const struct nauha__image *image, size_t first, size_t 
     for (size_t k = first; k < end; k++)
         size += part_size(image, k);
     return size;
+}
+
+/* ---- compressing ---- */
+
+/* What is worth compressing: parts [first, end), and the bits per byte of each part. */
+struct choice {
+    size_t first, end;
+    double bits[NAUHA__ITEM_SIZE_MAX + 1];
+};
+
+static void choose_parts(const struct nauha__plane_frame *frame, const struct nauha__image *image,
+                         struct choice *choice) {
+    size_t parts = image->item_size + 1;
+    choice->first = choice->end = parts;
+    prefetch_sample(image->items, image->count, image->item_size);
+    for (size_t k = 0; k < parts; k++) {
+        bool plane = k < image->item_size;
+        choice->bits[k] = NOISE_BITS;
+        if (part_size(image, k) > 0)
+            choice->bits[k] =
+                plane_bits(frame, plane ? image->items : image->tail, part_size(image, k),
+                           plane ? image->item_size : 1, plane ? k : 0);
+        if (choice->bits[k] >= NOISE_BITS)
+            continue;
+        if (choice->first == parts)
+            choice->first = k;
+        choice->end = k + 1;
+    }
+}
+
+/* Whether a part is for zstd rather than for our Huffman encoder. */
+static bool wants_matches(size_t size, double bits) {
+    return bits < NOISE_BITS && size >= WORTH_A_BLOCK &&
+           (bits < MATCHES_BITS || size < NAUHA__HUFFMAN_MIN);
+}
+
+static size_t mark_of(const unsigned char *bytes) {
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    return (size_t)(word * 0x9E3779B97F4A7C15u >> (64 - MARK_BITS));
+}
+
+/* Whether bytes repeat, as those of images do, or planes that equal each other. Every step-th place
+ * is marked; what repeats in a window as long as a step has a mark in it. */
+static bool has_repeats(struct nauha__plane_frame *frame, const unsigned char *bytes, size_t size) {
+    const size_t step = size / MARKS + 8, end = size < REPEATED ? 0 : size - REPEATED;
+    unsigned repeating = 0;
+    memset(frame->marks, 0, sizeof frame->marks);
+    for (size_t at = 0; at < end; at += step)
+        frame->marks[mark_of(bytes + at)] = (uint32_t)at;
+    for (size_t w = 0; w < WINDOWS; w++) {
+        const size_t first = end / WINDOWS * w;
+        for (size_t at = first; at < first + step && at < end; at++) {
+            const size_t mark = frame->marks[mark_of(bytes + at)];
+            if (mark != at && memcmp(bytes + mark, bytes + at, REPEATED) == 0) {
+                repeating++;
+                break;
+            }
+        }
+    }
+    return repeating >= REPEATING;
+}
+
+/* Huffman-coded blocks, and others where those would be no shorter. */
+static void put_huffman(struct nauha__plane_frame *frame, struct output *out,
+                        const unsigned char *bytes, size_t size) {
+    for (size_t done = 0; done < size; done += BLOCK_MAX) {
+        size_t part = size - done < BLOCK_MAX ? size - done : BLOCK_MAX, coded = 0;
+        if (part >= NAUHA__HUFFMAN_MIN)
+            coded =
+                nauha__huffman_encode(frame->huffman, bytes + done, part, out->at + BLOCK_HEADER);
+        if (coded) {
+            put_block_header(out, coded, BLOCK_COMPRESSED);
+            out->at += coded;
+        } else if (!put_constant(out, bytes + done, part)) {
+            put_raw(out, bytes + done, part);
+        }
+    }
+}
+
+/* Parts [first, end) of which none wants matches, which lie one behind the other, in blocks of
+ * their own. Returns what is behind them. */
+static const unsigned char *put_parts(struct nauha__plane_frame *frame, struct output *out,
+                                      const struct nauha__image *image, size_t first, size_t end,
+                                      const double *bits, const unsigned char *from) {
+    for (size_t k = first; k < end; from += part_size(image, k), k++) {
+        const size_t size = part_size(image, k);
+        const size_t head = k < image->item_size && image->head >= SHARED_BLOCK ? image->head : 0;
+        if (bits[k] >= NOISE_BITS || size < NAUHA__HUFFMAN_MIN) {
+            put_raw(out, from, size);
+        } else {
+            put_huffman(frame, out, from, head);
+            put_huffman(frame, out, from + head, size - head);
+        }
+    }
+    return from;
 }
 
 /* Compresses parts [first, end), which lie one behind the other. Each begins a block, and so does
@@ -223,18 +352,24 @@ static bool put_compressed(struct nauha__plane_frame *frame, struct output *out,
     return good && last && out->at == stop;
 }
 
-static bool is_constant(const unsigned char *plane, size_t count) {
-    return count == 0 || memcmp(plane, plane + 1, count - 1) == 0;
-}
-
-/* Whole blocks of one byte value; false where the plane is not constant. */
-static bool put_constant(struct output *out, const unsigned char *plane, size_t count) {
-    if (!is_constant(plane, count))
-        return false;
-    for (size_t done = 0; done < count; done += BLOCK_MAX) {
-        put_block_header(out, count - done < BLOCK_MAX ? count - done : BLOCK_MAX, BLOCK_RLE);
-        *out->at++ = plane[0];
+/* Appends parts [first, end), which lie one behind the other: as one sub-frame of zstd's all of
+ * them, or those between the first and the last that want matches. */
+static bool put_coded(struct nauha__plane_frame *frame, struct output *out,
+                      const struct nauha__image *image, size_t first, size_t end,
+                      const double *bits, const unsigned char *from) {
+    const bool all = !frame->huffman || has_repeats(frame, from, parts_size(image, first, end));
+    size_t zstd = end, zstd_end = end;
+    for (size_t k = end; k-- > first;) {
+        if (!all && !wants_matches(part_size(image, k), bits[k]))
+            continue;
+        if (zstd == end)
+            zstd_end = k + 1;
+        zstd = k;
     }
+    from = put_parts(frame, out, image, first, zstd, bits, from);
+    if (zstd < zstd_end && !put_compressed(frame, out, image, zstd, zstd_end, from))
+        return false;
+    put_parts(frame, out, image, zstd_end, end, bits, from + parts_size(image, zstd, zstd_end));
     return true;
 }
 
@@ -278,31 +413,15 @@ static void split_into_place(struct nauha__plane_frame *frame, struct output *ou
         out->last = out->at - ((count - 1) % BLOCK_MAX + 1) - BLOCK_HEADER;
 }
 
-/* The parts between the first and the last that are worth compressing: [*first, *end). */
-static void choose_parts(const struct nauha__plane_frame *frame, const struct nauha__image *image,
-                         size_t *first, size_t *end) {
-    size_t parts = image->item_size + 1;
-    *first = *end = parts;
-    prefetch_sample(image->items, image->count, image->item_size);
-    for (size_t k = 0; k < parts; k++) {
-        bool plane = k < image->item_size;
-        if (part_size(image, k) == 0 ||
-            plane_bits(frame, plane ? image->items : image->tail, part_size(image, k),
-                       plane ? image->item_size : 1, plane ? k : 0) >= NOISE_BITS)
-            continue;
-        if (*first == parts)
-            *first = k;
-        *end = k + 1;
-    }
-}
-
 size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, const struct nauha__image *image,
                                  void *dst) {
     const size_t item_size = image->item_size, parts = item_size + 1;
-    size_t bytes = nauha__image_bytes(image), first, end;
+    size_t bytes = nauha__image_bytes(image);
+    struct choice choice;
     if (bytes == 0 || bytes > UINT32_MAX || bytes > frame->max_bytes)
         return 0;
-    choose_parts(frame, image, &first, &end);
+    choose_parts(frame, image, &choice);
+    size_t first = choice.first, end = choice.end;
     if (first == parts)
         return 0; /* headers around noise */
     struct output out = {.at = dst};
@@ -319,7 +438,7 @@ size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, const struct 
     while (compressed > first && is_constant(at + parts_size(image, first, compressed - 1),
                                              part_size(image, compressed - 1)))
         compressed--;
-    if (compressed > first && !put_compressed(frame, &out, image, first, compressed, at))
+    if (!put_coded(frame, &out, image, first, compressed, choice.bits, at))
         return 0;
     at += parts_size(image, first, compressed);
     for (size_t k = compressed; k < parts; at += part_size(image, k), k++)

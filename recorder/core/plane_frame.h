@@ -3,9 +3,10 @@
  *
  * Trained floats are mantissa noise under a compressible sign and exponent. Each byte plane's
  * entropy is estimated from a sample; planes of noise become raw blocks, which the shuffle writes
- * straight into the frame; the planes between the first and the last compressible one are
- * compressed as one sub-frame, each in blocks of its own, and their blocks put into the same frame;
- * constant planes at either end of those become RLE blocks. Any zstd decoder reads it.
+ * straight into the frame; the planes between the first and the last compressible one are coded in
+ * blocks of their own: Huffman-coded by us, or, where bytes repeat, as one sub-frame by zstd, whose
+ * blocks are put into the same frame; constant planes at either end of those become RLE blocks. Any
+ * zstd decoder reads it.
  *
  * Threads: one object per thread.
  */
@@ -21,8 +22,8 @@ struct nauha__plane_frame;
 struct nauha__plane_frame *nauha__plane_frame_new(size_t max_bytes, int level);
 void nauha__plane_frame_free(struct nauha__plane_frame *frame);
 
-/* The level that measured best on trained tensors: literals are entropy coded, matches are hardly
- * looked for. */
+/* The level that measured best on trained tensors: literals are entropy coded, by our own encoder
+ * most of them, and matches are hardly looked for. Any other is zstd's alone. */
 #define NAUHA__PLANE_FRAME_LEVEL (-1000)
 
 size_t nauha__plane_frame_bound(size_t bytes);

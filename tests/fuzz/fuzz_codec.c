@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* libFuzzer: any bytes decode to the asked size or are refused, and any bytes, taken as items, come
- * back from every codec; zstd's own decoder agrees.
+ * back from every codec; zstd's own decoder agrees. So it does of Huffman-coded blocks of the
+ * bytes, over and over.
  *
  * Input: method, item size and slices, filter mask, size asked for (2 bytes), then the chunk.
  */
@@ -10,6 +11,7 @@
 #include <zstd.h>
 
 #include "nauha/internal/codec.h"
+#include "recorder/core/huffman.h"
 
 enum { HEADER = 5, MAX_BYTES = 1 << 16 };
 
@@ -95,6 +97,33 @@ static void round_trip_slices(struct nauha__codec *codec, size_t item_size, size
     free(exact);
 }
 
+/* A block of `length` bytes, those of the input over and over, each time changed a little, in a
+ * frame of its own (RFC 8878, section 3.1.1). */
+static void round_trip_block(const uint8_t *data, size_t size, size_t length) {
+    enum { HEADERS = 4 + 1 + 4 + 3 };
+    struct nauha__huffman *huffman = nauha__huffman_new();
+    uint8_t *plain = malloc(length), *frame = malloc(HEADERS + length), *back = malloc(length);
+    require(huffman && plain && frame && back);
+    for (size_t i = 0; i < length; i++)
+        plain[i] = (uint8_t)(data[i % size] ^ (i / size & data[0]));
+    size_t coded = nauha__huffman_encode(huffman, plain, length, frame + HEADERS);
+    require(coded < length);
+    if (coded) {
+        const uint64_t words[2] = {0xFD2FB528u | (uint64_t)(2 << 6 | 1 << 5) << 32,
+                                   length | (uint64_t)(coded << 3 | 2 << 1 | 1) << 32};
+        for (unsigned i = 0; i < 5; i++)
+            frame[i] = (uint8_t)(words[0] >> 8 * i);
+        for (unsigned i = 0; i < 7; i++)
+            frame[5 + i] = (uint8_t)(words[1] >> 8 * i);
+        require(ZSTD_decompress(back, length, frame, HEADERS + coded) == length);
+        require(memcmp(back, plain, length) == 0);
+    }
+    nauha__huffman_free(huffman);
+    free(plain);
+    free(frame);
+    free(back);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < HEADER || size > HEADER + MAX_BYTES)
         return 0;
@@ -113,6 +142,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     round_trip(codec, config.method, item_size, data + HEADER, size - HEADER);
     if (slices > 1 && config.method != NAUHA__CODEC_NONE)
         round_trip_slices(codec, item_size, slices, data + HEADER, size - HEADER);
+    if (size > HEADER)
+        round_trip_block(data + HEADER, size - HEADER,
+                         NAUHA__HUFFMAN_MIN + asked % (NAUHA__HUFFMAN_MAX / 2));
     nauha__codec_free(codec);
     return 0;
 }

@@ -208,6 +208,41 @@ static void test_sizes(void **state) {
     free(src);
 }
 
+/* A byte divided by 255 has the same eight bits again and again: planes of a double's mantissa
+ * equal each other, and coding each by itself would miss it. */
+static void test_planes_that_repeat(void **state) {
+    (void)state;
+    enum { BYTES = 256 * 1024, COUNT = BYTES / 8 };
+    unsigned char *src = malloc(BYTES);
+    struct nauha__codec *codec = nauha__codec_new(&configs[0], BYTES);
+    assert_true(src && codec);
+    uint64_t seed = 3;
+    for (size_t i = 0; i < COUNT; i++) {
+        const double value = (double)(1 + data_next(&seed) % 100) / 255;
+        memcpy(src + i * 8, &value, 8);
+    }
+    /* By itself, each of six planes takes six and a half bits an item: more than half of all. */
+    assert_true(round_trip(codec, &configs[0], 8, src, BYTES) < BYTES / 3);
+    nauha__codec_free(codec);
+    free(src);
+}
+
+/* A block of one value beside one of many takes nothing. */
+static void test_half_a_plane_of_one_value(void **state) {
+    (void)state;
+    enum { BYTES = 256 * 1024, HALF = BYTES / 2 };
+    unsigned char *src = malloc(BYTES);
+    struct nauha__codec *codec = nauha__codec_new(&configs[0], BYTES);
+    assert_true(src && codec);
+    uint64_t seed = 3;
+    memset(src, 77, BYTES);
+    for (size_t i = 0; i < HALF; i++)
+        src[i] = (unsigned char)(data_next(&seed) % 16);
+    assert_in_range(round_trip(codec, &configs[0], 1, src, BYTES), HALF / 2, HALF / 2 + 200);
+    nauha__codec_free(codec);
+    free(src);
+}
+
 /* Bytes that an ideal coder of each byte plane by itself needs (Shannon 1948). */
 static double entropy_bytes(const unsigned char *items, size_t item_size, size_t count) {
     double bits = 0;
@@ -403,6 +438,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_round_trip),
     cmocka_unit_test(test_round_trip_mixed),
     cmocka_unit_test(test_sizes),
+    cmocka_unit_test(test_planes_that_repeat),
+    cmocka_unit_test(test_half_a_plane_of_one_value),
     cmocka_unit_test(test_each_plane_by_itself),
     cmocka_unit_test(test_zeros_cost_a_bit),
     cmocka_unit_test(test_constant_planes),
