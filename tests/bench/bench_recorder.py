@@ -4,7 +4,9 @@
 
 Each variant trains the same net for a few steps in a process of its own; variants take turns, round by round,
 and medians are compared with the bare training's. What needs a package that is not installed is left out. The
-training's thread: CPU time of the thread that trains, beyond the bare training's. Usage:
+training's thread: CPU time of the thread that trains, beyond the bare training's. Of CPU time, "CPU" is what the whole
+process takes beyond the bare training, "threads" what the recorder's own threads take: where the processors share
+caches or a core, a training is slower by what runs beside it, whatever that is. Usage:
     bench_recorder.py [--models alexnetmini,resnet,transformer] [--rounds N] [--steps N]
         [--variants zstd,lz4,...] [--dir DIR] [--device cuda] [--threads N]
 """
@@ -171,6 +173,15 @@ def debug(net, loss_function, folder):
 
 # ---- one variant, in a process of its own ----
 
+def recorder_seconds():
+    """CPU time of the recorder's threads so far."""
+    nanoseconds = 0
+    for task in pathlib.Path("/proc/self/task").iterdir():
+        if (task / "comm").read_text().startswith("nauha-"):
+            nanoseconds += int((task / "schedstat").read_text().split()[0])
+    return nanoseconds * 1e-9
+
+
 def run(model, variant, steps, folder, device):
     torch.manual_seed(0)
     net, x = NETS[model]()
@@ -207,14 +218,16 @@ def run(model, variant, steps, folder, device):
         ended()
         times.append(time.perf_counter() - started)
     thread = (time.thread_time() - thread) / steps
-    stats = exporter.stats() if exporter else {}
+    stats, recorder = exporter.stats() if exporter else {}, 0
     if exporter:
+        exporter.flush()
+        recorder = recorder_seconds()
         exporter.close()
     close()
     now = resource.getrusage(resource.RUSAGE_SELF)
     return {"step": (time.perf_counter() - began) / steps, "median": statistics.median(times[2:]), "thread": thread,
             "cpu": (now.ru_utime - used.ru_utime + now.ru_stime - used.ru_stime) / steps,
-            "memory": now.ru_maxrss / 1024, "messages": stats.get("messages", 0) / (steps + 2),
+            "recorder": recorder / (steps + 2), "memory": now.ru_maxrss / 1024, "messages": stats.get("messages", 0) / (steps + 2),
             "published": stats.get("bytes_published", 0) / (steps + 2),
             "stored": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / (steps + 2)}
 
@@ -248,16 +261,17 @@ def table(model, steps, rounds, parent, chosen, device, threads):
     print(f"{model}: {bare['step'] * 1e3:.1f} ms a step bare, {all_of_it['published'] / 1e6:.1f} MB and "
           f"{all_of_it['messages']:.0f} messages a step, closing included")
     print(f"  {'':<16} {'by bare':>8} {'CPU by bare':>12} {'thread us/message':>18} {'thread ms/MB':>13} "
-          f"{'CPU s/GB':>9} {'stored':>7} {'peak MB':>8}")
+          f"{'CPU s/GB':>9} {'threads':>8} {'stored':>7} {'peak MB':>8}")
     for variant in variants:
         row = median[variant]
         messages, published = (row[key] or all_of_it[key] for key in ("messages", "published"))
         thread = row["thread"] - bare["thread"]
-        cells = ["-"] * 4 if variant.startswith(("bare", "paused")) else [
+        cells = ["-"] * 5 if variant.startswith(("bare", "paused")) else [
             f"{thread / messages * 1e6:.1f}", f"{thread / published * 1e9:.2f}",
-            f"{(row['cpu'] - bare['cpu']) / published * 1e9:.2f}", f"{row['stored'] / published:.2f}"]
+            f"{(row['cpu'] - bare['cpu']) / published * 1e9:.2f}",
+            f"{row['recorder'] / published * 1e9:.2f}" if row["recorder"] else "-", f"{row['stored'] / published:.2f}"]
         print(f"  {variant:<16} {row['step'] / bare['step']:8.2f} {row['cpu'] / bare['cpu']:12.2f} {cells[0]:>18} "
-              f"{cells[1]:>13} {cells[2]:>9} {cells[3]:>7} {row['memory']:8.0f}", flush=True)
+              f"{cells[1]:>13} {cells[2]:>9} {cells[3]:>8} {cells[4]:>7} {row['memory']:8.0f}", flush=True)
 
 
 def main():
