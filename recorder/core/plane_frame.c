@@ -5,7 +5,6 @@
  */
 #include "recorder/core/plane_frame.h"
 
-#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include <zstd.h>
 
 #include "recorder/core/huffman.h"
+#include "recorder/core/plane_sample.h"
 #include "recorder/core/shuffle.h"
 
 #define MAGIC 0xFD2FB528u
@@ -30,29 +30,19 @@
 /* Planes of fewer may be mostly one byte's: zstd may find matches there, and a code of less than a
  * bit does not exist. */
 #define MATCHES_BITS 1.0
-/* Bytes repeat where REPEATED of them are somewhere else too in REPEATING of WINDOWS places. */
-#define MARKS 512u
-#define MARK_BITS 11u
-#define WINDOWS 8u
-#define REPEATING 2u
-#define REPEATED 32u
 /* Planes shorter than this share blocks: a Huffman table each would cost more than it gives. */
 #define SHARED_BLOCK 1024u
 /* Parts shorter than this are not. */
 #define WORTH_A_BLOCK 64u
-#define SAMPLE 2048u
-#define SAMPLE_RUNS 16u
-#define CACHE_LINE 64u
 
 enum block_type { BLOCK_RAW = 0, BLOCK_RLE = 1, BLOCK_COMPRESSED = 2 };
 enum literals_type { LITERALS_COMPRESSED = 2, LITERALS_TREELESS = 3 };
 
 struct nauha__plane_frame {
     ZSTD_CCtx *zstd;
-    struct nauha__huffman *huffman;  /* NULL: zstd's level was asked for */
-    uint32_t marks[1u << MARK_BITS]; /* where some bytes are, by their hash */
-    unsigned char *planes;           /* those that do not go straight into the frame */
-    float *entropy_terms;            /* n log2 n */
+    struct nauha__huffman *huffman; /* NULL: zstd's level was asked for */
+    unsigned char *planes;          /* those that do not go straight into the frame */
+    struct nauha__plane_sample *sample;
     size_t max_bytes;
 };
 
@@ -63,17 +53,14 @@ struct nauha__plane_frame *nauha__plane_frame_new(size_t max_bytes, int level) {
     frame->max_bytes = max_bytes;
     frame->zstd = ZSTD_createCCtx();
     frame->planes = malloc(max_bytes + 64);
-    frame->entropy_terms = malloc((SAMPLE + 1) * sizeof *frame->entropy_terms);
+    frame->sample = nauha__plane_sample_new();
     const bool literals = level == NAUHA__PLANE_FRAME_LEVEL;
     if (literals)
         frame->huffman = nauha__huffman_new();
-    if (!frame->zstd || !frame->planes || !frame->entropy_terms || (literals && !frame->huffman)) {
+    if (!frame->zstd || !frame->planes || !frame->sample || (literals && !frame->huffman)) {
         nauha__plane_frame_free(frame);
         return NULL;
     }
-    frame->entropy_terms[0] = 0;
-    for (unsigned i = 1; i <= SAMPLE; i++)
-        frame->entropy_terms[i] = (float)(i * log2(i));
     ZSTD_CCtx_setParameter(frame->zstd, ZSTD_c_compressionLevel, level);
     ZSTD_CCtx_setParameter(frame->zstd, ZSTD_c_contentSizeFlag, 0);
     ZSTD_CCtx_setParameter(frame->zstd, ZSTD_c_checksumFlag, 0);
@@ -87,7 +74,7 @@ void nauha__plane_frame_free(struct nauha__plane_frame *frame) {
     ZSTD_freeCCtx(frame->zstd);
     nauha__huffman_free(frame->huffman);
     free(frame->planes);
-    free(frame->entropy_terms);
+    nauha__plane_sample_free(frame->sample);
     free(frame);
 }
 
@@ -99,53 +86,6 @@ size_t nauha__plane_frame_bound(size_t bytes) {
 
 static size_t sub_frame_bound(size_t parts, size_t bytes) {
     return SUB_HEADER + ZSTD_compressBound(bytes) + 2 * parts * BLOCK_HEADER;
-}
-
-/* ---- which planes are worth compressing ---- */
-
-/* Which items are looked at: runs of neighbours, spread over all. */
-struct sample {
-    size_t runs;
-    size_t run;  /* items */
-    size_t step; /* from the first item of one to that of the next */
-};
-
-static struct sample sample_of(size_t count) {
-    if (count <= SAMPLE)
-        return (struct sample){.runs = 1, .run = count};
-    const size_t run = SAMPLE / SAMPLE_RUNS;
-    return (struct sample){SAMPLE_RUNS, run, (count - run) / (SAMPLE_RUNS - 1)};
-}
-
-/* A block was filled by another processor: its lines are asked for all at once, not one by one. */
-static void prefetch_sample(const unsigned char *items, size_t count, size_t item_size) {
-    const struct sample sample = sample_of(count);
-    for (size_t r = 0; r < sample.runs; r++)
-        for (size_t at = 0; at < sample.run * item_size; at += CACHE_LINE)
-            __builtin_prefetch(items + r * sample.step * item_size + at);
-}
-
-/* Bits per byte of plane k, from a sample of the items, with Miller and Madow's (1955) correction
- * for its size. */
-static double plane_bits(const struct nauha__plane_frame *frame, const unsigned char *items,
-                         size_t count, size_t item_size, size_t k) {
-    uint32_t histogram[4][256];
-    memset(histogram, 0, sizeof histogram);
-    const struct sample sample = sample_of(count);
-    for (size_t r = 0; r < sample.runs; r++) {
-        const unsigned char *first = items + r * sample.step * item_size + k;
-        for (size_t i = 0; i < sample.run; i++)
-            histogram[i & 3][first[i * item_size]]++;
-    }
-    float terms = 0;
-    unsigned distinct = 0;
-    for (size_t i = 0; i < 256; i++) {
-        uint32_t n = histogram[0][i] + histogram[1][i] + histogram[2][i] + histogram[3][i];
-        distinct += n > 0;
-        terms += frame->entropy_terms[n];
-    }
-    double size = (double)(sample.runs * sample.run);
-    return log2(size) - (double)terms / size + (distinct - 1) / (2 * size * M_LN2);
 }
 
 /* ---- writing blocks ---- */
@@ -216,14 +156,14 @@ static void choose_parts(const struct nauha__plane_frame *frame, const struct na
                          struct choice *choice) {
     size_t parts = image->item_size + 1;
     choice->first = choice->end = parts;
-    prefetch_sample(image->items, image->count, image->item_size);
+    nauha__plane_sample_prefetch(image->items, image->count, image->item_size);
     for (size_t k = 0; k < parts; k++) {
         bool plane = k < image->item_size;
         choice->bits[k] = NOISE_BITS;
         if (part_size(image, k) > 0)
-            choice->bits[k] =
-                plane_bits(frame, plane ? image->items : image->tail, part_size(image, k),
-                           plane ? image->item_size : 1, plane ? k : 0);
+            choice->bits[k] = nauha__plane_sample_bits(
+                frame->sample, plane ? image->items : image->tail, part_size(image, k),
+                plane ? image->item_size : 1, plane ? k : 0);
         if (choice->bits[k] >= NOISE_BITS)
             continue;
         if (choice->first == parts)
@@ -236,33 +176,6 @@ static void choose_parts(const struct nauha__plane_frame *frame, const struct na
 static bool wants_matches(size_t size, double bits) {
     return bits < NOISE_BITS && size >= WORTH_A_BLOCK &&
            (bits < MATCHES_BITS || size < NAUHA__HUFFMAN_MIN);
-}
-
-static size_t mark_of(const unsigned char *bytes) {
-    uint64_t word;
-    memcpy(&word, bytes, sizeof word);
-    return (size_t)(word * 0x9E3779B97F4A7C15u >> (64 - MARK_BITS));
-}
-
-/* Whether bytes repeat, as those of images do, or planes that equal each other. Every step-th place
- * is marked; what repeats in a window as long as a step has a mark in it. */
-static bool has_repeats(struct nauha__plane_frame *frame, const unsigned char *bytes, size_t size) {
-    const size_t step = size / MARKS + 8, end = size < REPEATED ? 0 : size - REPEATED;
-    unsigned repeating = 0;
-    memset(frame->marks, 0, sizeof frame->marks);
-    for (size_t at = 0; at < end; at += step)
-        frame->marks[mark_of(bytes + at)] = (uint32_t)at;
-    for (size_t w = 0; w < WINDOWS; w++) {
-        const size_t first = end / WINDOWS * w;
-        for (size_t at = first; at < first + step && at < end; at++) {
-            const size_t mark = frame->marks[mark_of(bytes + at)];
-            if (mark != at && memcmp(bytes + mark, bytes + at, REPEATED) == 0) {
-                repeating++;
-                break;
-            }
-        }
-    }
-    return repeating >= REPEATING;
 }
 
 /* Huffman-coded blocks, and others where those would be no shorter. */
@@ -357,7 +270,8 @@ static bool put_compressed(struct nauha__plane_frame *frame, struct output *out,
 static bool put_coded(struct nauha__plane_frame *frame, struct output *out,
                       const struct nauha__image *image, size_t first, size_t end,
                       const double *bits, const unsigned char *from) {
-    const bool all = !frame->huffman || has_repeats(frame, from, parts_size(image, first, end));
+    const bool all = !frame->huffman || nauha__plane_sample_repeats(frame->sample, from,
+                                                                    parts_size(image, first, end));
     size_t zstd = end, zstd_end = end;
     for (size_t k = end; k-- > first;) {
         if (!all && !wants_matches(part_size(image, k), bits[k]))
