@@ -5,12 +5,14 @@
 Each variant trains the same net for a few steps in a process of its own; variants take turns, round by round,
 and medians are compared with the bare training's. What needs a package that is not installed is left out. The
 training's thread: CPU time of the thread that trains, beyond the bare training's. Of CPU time, "CPU" is what the whole
-process takes beyond the bare training, "threads" what the recorder's own threads take: where the processors share
-caches or a core, a training is slower by what runs beside it, whatever that is. Usage:
+process takes beyond the bare training, "threads" what the recorder's own threads take. "bare busy" is the bare training
+while another process copies memory all the time: where processors share caches or a core, a training is slower by what
+runs beside it, whatever that is. Usage:
     bench_recorder.py [--models alexnetmini,resnet,transformer] [--rounds N] [--steps N]
         [--variants zstd,lz4,...] [--dir DIR] [--device cuda] [--threads N]
 """
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -173,6 +175,22 @@ def debug(net, loss_function, folder):
 
 # ---- one variant, in a process of its own ----
 
+COPY = "a, b = bytearray(64 << 20), bytearray(64 << 20)\nwhile True: a[:] = b"
+
+
+@contextlib.contextmanager
+def company(variant):
+    """What runs beside a variant."""
+    if variant != "bare busy":
+        yield
+        return
+    with subprocess.Popen([sys.executable, "-c", COPY]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
 def recorder_seconds():
     """CPU time of the recorder's threads so far."""
     nanoseconds = 0
@@ -237,7 +255,7 @@ def measure(model, variant, steps, parent, device, threads):
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
     steps = steps // 7 or 1 if variant in SLOW else steps
-    with tempfile.TemporaryDirectory(dir=parent) as folder:
+    with tempfile.TemporaryDirectory(dir=parent) as folder, company(variant):
         done = subprocess.run([sys.executable, __file__, "--one", model, variant, str(steps), folder, device],
                               stdout=subprocess.PIPE, check=True, env=environment)
     return json.loads(done.stdout)
@@ -250,7 +268,7 @@ def installed(package):
 
 
 def table(model, steps, rounds, parent, chosen, device, threads):
-    variants = ["bare", "bare passive", *OURS, *(name for name, package in OTHERS.items() if installed(package))]
+    variants = ["bare", "bare passive", "bare busy", *OURS, *(name for name, package in OTHERS.items() if installed(package))]
     variants = [name for name in variants if not chosen or name in chosen.split(",") or name in ("bare", "none")]
     results = {variant: [] for variant in variants}
     for _ in range(rounds):
