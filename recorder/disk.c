@@ -19,13 +19,17 @@
 #define PAGE ((haddr_t)4096)
 /* Chunks are collected and written up to the next multiple of this. In its cache of a file, the
  * kernel makes folios as large as a write's place and length allow, and takes time for each: chunks
- * one by one cost ext4 1.4 times as much, from the write to the disk; 2 MB at a time, three times.
+ * one by one cost ext4 1.4 times as much CPU, from the write to the disk, and 2 MB at a time three
+ * times as much.
  */
 #define UNIT ((size_t)512 << 10)
 
 struct disk_file {
     struct nauha__h5_file file;
     struct nauha__disk *disk;
+    /* Whose file it is: in a child that was forked, HDF5 closes what is open as the child exits,
+     * and what it would write then is of the moment of the fork. */
+    pid_t owner;
     /* Raw data on its way: pending_bytes for address pending_at, within one unit. */
     unsigned char *pending;
     haddr_t pending_at;
@@ -56,6 +60,7 @@ static H5FD_t *disk_open(const char *name, unsigned flags, hid_t access, haddr_t
         free(file);
         return NULL;
     }
+    file->owner = getpid();
     file->pending = pending;
     file->file.fd = file->disk->fd;
     file->disk->file = file;
@@ -70,7 +75,7 @@ static struct disk_file *file_of(H5FD_t *file) {
 
 static void write_now(struct disk_file *file, haddr_t address, const unsigned char *from,
                       size_t bytes) {
-    while (bytes > 0 && !file->disk->error) {
+    while (bytes > 0 && !file->disk->error && getpid() == file->owner) {
         ssize_t done = pwrite(file->disk->fd, from, bytes, (off_t)address);
         if (done < 0 && errno == EINTR)
             continue;
@@ -89,7 +94,7 @@ static void settle(struct disk_file *file) {
     file->pending_bytes = 0;
 }
 
-void nauha__disk_settle(const struct nauha__disk *disk) {
+void nauha__disk_settle(struct nauha__disk *disk) {
     if (disk->file)
         settle(disk->file);
 }
@@ -183,7 +188,8 @@ static herr_t disk_truncate(H5FD_t *generic, hid_t transfer, hbool_t closing) {
     settle(file);
     if (file->file.eoa == file->file.eof)
         return 0;
-    if (!file->disk->error && ftruncate(file->disk->fd, (off_t)file->file.eoa) != 0)
+    if (!file->disk->error && getpid() == file->owner &&
+        ftruncate(file->disk->fd, (off_t)file->file.eoa) != 0)
         file->disk->error = errno;
     file->file.eof = file->file.eoa;
     return 0;

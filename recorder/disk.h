@@ -4,7 +4,8 @@
  * HDF5 does not recover from a failed write: it keeps the file half open and may crash the process
  * when that exits, which would be somebody else's training. Behind this driver it never sees one:
  * the first failure is noted here, and from then on nothing more is written, so what is on disk
- * stays as the last flush left it. Chunks are written many at a time.
+ * stays as the last flush left it. Nor does a child that was forked write anything. Chunks are
+ * written many at a time.
  *
  * Threads: the writer thread.
  */
@@ -30,6 +31,6 @@ hid_t nauha__disk_access(struct nauha__disk *disk, hid_t *driver);
 
 /* Writes the raw data that is still being collected. Anything else that HDF5 writes or reads does
  * so first, so that nothing is in the file before the data that it refers to. */
-void nauha__disk_settle(const struct nauha__disk *disk);
+void nauha__disk_settle(struct nauha__disk *disk);
 
 #endif

@@ -207,7 +207,7 @@ static bool went_well(const struct nauha__file *file, bool good) {
 }
 
 /* The same, once all of it has been handed to the system. */
-static bool settled_well(const struct nauha__file *file, bool good) {
+static bool settled_well(struct nauha__file *file, bool good) {
     nauha__disk_settle(&file->disk);
     return went_well(file, good);
 }

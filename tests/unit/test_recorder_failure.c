@@ -271,6 +271,43 @@ static void test_fork(void **state) {
     forget(&got);
 }
 
+/* A child that ends as programs do has HDF5 close the files that it inherited. */
+static void test_children_that_exit(void **state) {
+    (void)state;
+    enum { CHILDREN = 20 };
+    struct nauha_recorder *recorder = recorded_open((const char *const[]){"flush", "0.01", NULL});
+    uint32_t module = add_module(recorder, "m");
+    for (int i = 0; i < CHILDREN; i++) {
+        publish(recorder, NAUHA_KIND_ACTIVATIONS, module, &big);
+        if (i % 2)
+            nauha_recorder_flush(recorder, NULL);
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(20);
+            /* Meanwhile the parent goes on. */
+            usleep(20000);
+            exit(0);
+        }
+        for (int j = 0; j < 5; j++)
+            publish(recorder, NAUHA_KIND_ACTIVATIONS, module, &big);
+        nauha_recorder_flush(recorder, NULL);
+        int ended;
+        assert_int_equal(waitpid(child, &ended, 0), child);
+        assert_true(WIFEXITED(ended) && WEXITSTATUS(ended) == 0);
+    }
+    close_recorder(recorder);
+    struct recorded got = read_back();
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    uint64_t findings;
+    must(nauha_trace_verify(got.trace, NULL, NULL, NULL, &findings, &err), &err);
+    assert_int_equal(findings, 0);
+    assert_int_equal(got.count, 6 * CHILDREN);
+    for (size_t i = 0; i < got.count; i++)
+        assert_memory_equal(got.messages[i].data, noise, sizeof noise);
+    assert_true(got.info.complete);
+    forget(&got);
+}
+
 static void record_until_killed(int tell) {
     struct nauha_recorder *recorder =
         recorded_open((const char *const[]){"flush", "0.02", "buffer", "2M", NULL});
@@ -337,6 +374,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_a_vanished_directory),
     TEST(test_second_writer),
     TEST(test_fork),
+    TEST(test_children_that_exit),
     TEST(test_kill),
 };
 UNIT_MAIN(tests)
