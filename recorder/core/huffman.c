@@ -12,11 +12,13 @@
 
 #define VALUES 256u
 #define SIGN 0x80u /* the highest bit of a byte, which is a float's sign */
-/* Of bytes in a range narrower than NARROW, RUN neighbours of each PART times as many count. */
+/* Of bytes in a range narrower than NARROW, RUN neighbours of each PART times as many count, unless
+ * codes turn out to be longer than they would be for those by more than one in UNLIKE. */
 #define NARROW 16
 #define RUN 64u
 #define PART 8u
 #define SAMPLED_FROM 16384u
+#define UNLIKE 32u
 #define LENGTH_MAX 11u /* bits of a code */
 #define STREAMS 4u
 #define JUMP_TABLE 6u /* bytes: the sizes of all streams but the last */
@@ -170,7 +172,7 @@ static void put_weights(struct bits *bits, const struct machine *machine,
     for (unsigned left = count; left-- > 0;) {
         unsigned *state = &states[left % 2];
         /* Decoding ends where bits are asked for that are not there: the last state but one is one
-         * that asks for some, as those before the highest do. */
+         * that asks for some, as those do that may lead to the highest. */
         const bool first = left + 2 >= count;
         const unsigned weight = weights[left], after = first ? STATES - 1 : *state;
         *state = machine->before[weight][after].state;
@@ -231,6 +233,12 @@ static void count_run(struct nauha__huffman *huffman, const unsigned char *src, 
         counts[0][src[i]]++;
 }
 
+static void sum_counts(struct nauha__huffman *huffman) {
+    uint32_t(*counts)[VALUES] = huffman->counts;
+    for (unsigned value = 0; value < VALUES; value++)
+        counts[0][value] += counts[1][value] + counts[2][value] + counts[3][value];
+}
+
 /* The lowest and the highest byte but for the sign, and which signs there are. */
 struct range {
     unsigned char lowest, highest;
@@ -250,23 +258,37 @@ static struct range range_of(const unsigned char *src, size_t size) {
 }
 
 /* Where all bytes but for their signs lie in a narrow range, as those of exponents do, a part of
- * them is counted, and what else lies in the range as if it had occurred once. */
-static void count_values(struct nauha__huffman *huffman, const unsigned char *src, size_t size) {
-    uint32_t(*counts)[VALUES] = huffman->counts;
-    memset(counts, 0, sizeof huffman->counts);
-    const struct range range = range_of(src, size);
-    const bool narrow = size >= SAMPLED_FROM && range.highest - range.lowest < NARROW;
-    const size_t step = narrow ? RUN * PART : RUN;
-    for (size_t i = 0; i < size; i += step)
-        count_run(huffman, src + i, size - i < RUN ? size - i : RUN);
-    for (unsigned value = 0; value < VALUES; value++)
-        counts[0][value] += counts[1][value] + counts[2][value] + counts[3][value];
-    if (!narrow)
-        return;
-    for (unsigned value = range.lowest; value <= range.highest; value++) {
-        counts[0][value] += range.plus && counts[0][value] == 0;
-        counts[0][value + SIGN] += range.minus && counts[0][value + SIGN] == 0;
+ * them is counted, and what else lies in the range as if it had occurred once. Where in PART runs
+ * the one is that counts differs, since rows of a tensor may be as long as those. Returns how many
+ * were counted. */
+static size_t count_part(struct nauha__huffman *huffman, const unsigned char *src, size_t size,
+                         struct range range) {
+    uint32_t *counts = huffman->counts[0];
+    size_t counted = 0;
+    for (uint32_t r = 0; (r + 1) * (RUN * PART) <= size; r++, counted += RUN) {
+        const uint32_t which = r * 0x9E3779B1u >> 16;
+        count_run(huffman, src + (r * PART + which % PART) * RUN, RUN);
     }
+    sum_counts(huffman);
+    for (unsigned value = range.lowest; value <= range.highest; value++) {
+        counts[value] += range.plus && counts[value] == 0;
+        counts[value + SIGN] += range.minus && counts[value + SIGN] == 0;
+    }
+    return counted;
+}
+
+/* Returns how many were counted. */
+static size_t count_values(struct nauha__huffman *huffman, const unsigned char *src, size_t size,
+                           bool all) {
+    memset(huffman->counts, 0, sizeof huffman->counts);
+    if (!all) {
+        const struct range range = range_of(src, size);
+        if (range.highest - range.lowest < NARROW)
+            return count_part(huffman, src, size, range);
+    }
+    count_run(huffman, src, size);
+    sum_counts(huffman);
+    return size;
 }
 
 /* The bytes that occur, the rarest first; false: there is only one. */
@@ -476,38 +498,67 @@ static size_t put_header(unsigned char *dst, size_t size, size_t coded) {
     return bytes;
 }
 
+/* Bytes that the streams would take were all as those that were counted. */
+static size_t expected_bytes(const struct nauha__huffman *huffman, size_t size, size_t counted) {
+    size_t bits = 0;
+    for (unsigned i = 0; i < huffman->distinct; i++) {
+        const unsigned value = huffman->symbols[i];
+        bits += (size_t)huffman->counts[0][value] * huffman->codes[value].length;
+    }
+    return bits / 8 * size / counted;
+}
+
+/* What comes of the bytes: a tree's description, and streams. */
+struct coded {
+    unsigned char tree[TREE_ROOM];
+    size_t tree_bytes, sizes[STREAMS], streams_bytes;
+};
+
+/* False where there is no code. */
+static bool encode(struct nauha__huffman *huffman, const unsigned char *src, size_t size, bool all,
+                   struct coded *coded) {
+    unsigned char lengths[VALUES];
+    const size_t counted = count_values(huffman, src, size, all);
+    if (!sort_symbols(huffman))
+        return false;
+    huffman_lengths(huffman, lengths);
+    if (!limit_lengths(lengths, huffman->distinct))
+        return false;
+    coded->tree_bytes = put_tree(huffman, assign_codes(huffman, lengths), coded->tree);
+    if (coded->tree_bytes == 0)
+        return false;
+    if (huffman->distinct <= PAIRED_MAX)
+        encode_paired(huffman, src, size, coded->sizes);
+    else
+        encode_singly(huffman, src, size, coded->sizes);
+    coded->streams_bytes = 0;
+    for (unsigned k = 0; k < STREAMS; k++)
+        coded->streams_bytes += coded->sizes[k];
+    const size_t expected = expected_bytes(huffman, size, counted);
+    if (counted < size && coded->streams_bytes > expected + expected / UNLIKE)
+        return encode(huffman, src, size, true, coded);
+    return true;
+}
+
 size_t nauha__huffman_encode(struct nauha__huffman *huffman, const unsigned char *src, size_t size,
                              unsigned char *dst) {
     enum { HEADER_MAX = 5, NO_SEQUENCES = 1 };
-    unsigned char lengths[VALUES], tree[TREE_ROOM];
-    size_t sizes[STREAMS], coded = JUMP_TABLE;
-    count_values(huffman, src, size);
-    if (!sort_symbols(huffman))
+    struct coded coded;
+    if (!encode(huffman, src, size, size < SAMPLED_FROM, &coded))
         return 0;
-    huffman_lengths(huffman, lengths);
-    if (!limit_lengths(lengths, huffman->distinct))
+    const size_t body = coded.tree_bytes + JUMP_TABLE + coded.streams_bytes;
+    if (HEADER_MAX + body + NO_SEQUENCES >= size)
         return 0;
-    const size_t tree_bytes = put_tree(huffman, assign_codes(huffman, lengths), tree);
-    if (tree_bytes == 0)
-        return 0;
-    if (huffman->distinct <= PAIRED_MAX)
-        encode_paired(huffman, src, size, sizes);
-    else
-        encode_singly(huffman, src, size, sizes);
-    for (unsigned k = 0; k < STREAMS; k++)
-        coded += sizes[k];
-    if (HEADER_MAX + tree_bytes + coded + NO_SEQUENCES >= size)
-        return 0;
-    unsigned char *at = dst + put_header(dst, size, tree_bytes + coded);
-    memcpy(at, tree, tree_bytes);
-    at += tree_bytes;
+    unsigned char *at = dst + put_header(dst, size, body);
+    memcpy(at, coded.tree, coded.tree_bytes);
+    at += coded.tree_bytes;
     for (unsigned k = 0; k + 1 < STREAMS; k++) {
-        *at++ = (unsigned char)sizes[k];
-        *at++ = (unsigned char)(sizes[k] >> 8);
+        *at++ = (unsigned char)coded.sizes[k];
+        *at++ = (unsigned char)(coded.sizes[k] >> 8);
     }
     for (unsigned k = 0; k < STREAMS; k++) {
-        memcpy(at, huffman->streams[k], sizes[k]);
-        at += sizes[k];
+        memcpy(at, huffman->streams[k], coded.sizes[k]);
+        at += coded.sizes[k];
     }
     *at++ = 0; /* no sequences */
     return (size_t)(at - dst);

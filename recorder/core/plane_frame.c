@@ -32,7 +32,7 @@
 #define MATCHES_BITS 1.0
 /* Planes shorter than this share blocks: a Huffman table each would cost more than it gives. */
 #define SHARED_BLOCK 1024u
-/* Parts shorter than this are not. */
+/* Parts shorter than this are not worth a block that is compressed. */
 #define WORTH_A_BLOCK 64u
 
 enum block_type { BLOCK_RAW = 0, BLOCK_RLE = 1, BLOCK_COMPRESSED = 2 };
@@ -241,7 +241,8 @@ static unsigned char *compress_parts(struct nauha__plane_frame *frame,
 
 /* Compresses parts [first, end) and appends the blocks alone: the sub-frame is written so that its
  * header falls on what is there already, which is then put back. Matches in it reach back only
- * within itself, and raw and RLE blocks before it leave the decoder's state as it began. */
+ * within itself, and its first block brings what tables it needs. Of what a decoder remembers it
+ * relies on the last distances of matches: other blocks, ours among them, have no matches. */
 static bool put_compressed(struct nauha__plane_frame *frame, struct output *out,
                            const struct nauha__image *image, size_t first, size_t end,
                            const unsigned char *from) {

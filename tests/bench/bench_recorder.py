@@ -195,8 +195,9 @@ def recorder_seconds():
     """CPU time of the recorder's threads so far."""
     nanoseconds = 0
     for task in pathlib.Path("/proc/self/task").iterdir():
-        if (task / "comm").read_text().startswith("nauha-"):
-            nanoseconds += int((task / "schedstat").read_text().split()[0])
+        with contextlib.suppress(OSError):  # a thread that has just ended; a kernel that does not tell
+            if (task / "comm").read_text().startswith("nauha-"):
+                nanoseconds += int((task / "schedstat").read_text().split()[0])
     return nanoseconds * 1e-9
 
 

@@ -144,7 +144,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         round_trip_slices(codec, item_size, slices, data + HEADER, size - HEADER);
     if (size > HEADER)
         round_trip_block(data + HEADER, size - HEADER,
-                         NAUHA__HUFFMAN_MIN + asked % (NAUHA__HUFFMAN_MAX / 2));
+                         NAUHA__HUFFMAN_MIN +
+                             2 * asked % (NAUHA__HUFFMAN_MAX - NAUHA__HUFFMAN_MIN + 1));
     nauha__codec_free(codec);
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
@@ -62,7 +63,7 @@ static void check_decoded(struct fixture *f, size_t size, size_t coded) {
 static size_t encode(struct fixture *f, size_t size) {
     memset(f->dst, 0x5A, sizeof f->dst);
     size_t coded = nauha__huffman_encode(f->huffman, f->src, size, f->dst);
-    for (size_t i = coded ? size : 0; i < size + GUARD; i++)
+    for (size_t i = coded; i < size + GUARD; i++)
         assert_int_equal(f->dst[i], 0x5A);
     if (coded == 0)
         return 0;
@@ -130,12 +131,14 @@ static void test_exponents(void **state) {
 /* Any number of values, anywhere, more and less even. */
 static void test_alphabets(void **state) {
     struct fixture *f = *state;
-    for (unsigned distinct = 2; distinct <= 240; distinct += 1 + distinct / 9) {
+    for (unsigned distinct = 2; distinct <= 256; distinct += 1 + distinct / 9) {
         for (unsigned power = 1; power <= 16; power *= 2) {
             const size_t size = sizes[(distinct + power) % SIZES];
+            const unsigned from = power % 3 ? 0 : 256 - distinct;
             const unsigned step = distinct > 80 || power % 3 == 1 ? 1 : 3;
             for (size_t i = 0; i < size; i++)
-                f->src[i] = (unsigned char)(7 + step * (unsigned)(pow(draw(f), power) * distinct));
+                f->src[i] =
+                    (unsigned char)(from + step * (unsigned)(pow(draw(f), power) * distinct));
             check_size(f, size);
         }
     }
@@ -163,6 +166,21 @@ static void test_long_codes(void **state) {
     }
 }
 
+/* Columns unlike the others, in rows as long as the steps of a sample: what is counted of them must
+ * not stand for all. */
+static void test_columns(void **state) {
+    struct fixture *f = *state;
+    for (size_t row = 128; row <= 1536; row += 128) {
+        for (unsigned first = 0; first < row && first < 512; first += 64) {
+            for (size_t i = 0; i < MAX; i++) {
+                const bool other = i % row - first < 64;
+                f->src[i] = (unsigned char)(other ? 0x3C : 0x34 + draw(f) * 8);
+            }
+            check_size(f, MAX);
+        }
+    }
+}
+
 /* A value that no sample shows, in the range and with the sign of others. */
 static void test_rare_values(void **state) {
     struct fixture *f = *state;
@@ -176,13 +194,17 @@ static void test_rare_values(void **state) {
 }
 
 /* The smallest trees: their descriptions have one weight, or two. */
-static void test_two_values(void **state) {
+static void test_small_trees(void **state) {
     struct fixture *f = *state;
     for (unsigned low = 0; low < 2; low++) {
         for (size_t i = 0; i < MAX; i++)
             f->src[i] = (unsigned char)(low + (draw(f) < 0.5));
         assert_in_range(encode(f, MAX), MAX / 8, MAX / 8 + 24);
     }
+    /* All weights are the same: of the eighth there is no word. */
+    for (size_t i = 0; i < MAX; i++)
+        f->src[i] = (unsigned char)(draw(f) * 8);
+    assert_in_range(encode(f, MAX), MAX / 8 * 3, MAX / 8 * 3 + 24);
 }
 
 static void test_what_is_refused(void **state) {
@@ -198,8 +220,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_exponents, setup, teardown),
     cmocka_unit_test_setup_teardown(test_alphabets, setup, teardown),
     cmocka_unit_test_setup_teardown(test_long_codes, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_columns, setup, teardown),
     cmocka_unit_test_setup_teardown(test_rare_values, setup, teardown),
-    cmocka_unit_test_setup_teardown(test_two_values, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_small_trees, setup, teardown),
     cmocka_unit_test_setup_teardown(test_what_is_refused, setup, teardown),
 };
 UNIT_MAIN(tests)
