@@ -274,8 +274,17 @@ static bool is_written(const struct nauha__writer *writer, uint16_t stream, uint
     return last / each < writer->contiguous[stream];
 }
 
-/* After a failure: keeps the rows that are whole, counts the others. */
-static void drop_torn_rows(struct nauha__writer *writer) {
+/* Rows of this flush for which there is room, beside the tables and what comes after it. */
+static uint64_t rows_that_fit(const struct nauha__writer *writer) {
+    const uint64_t limit = writer->config->limit_bytes;
+    const uint64_t used = writer->file.disk.end + nauha__flush_tables_bytes(writer);
+    if (limit == 0)
+        return UINT64_MAX;
+    return used < limit ? (limit - used) / nauha__table(NAUHA__TABLE_INDEX)->row_size : 0;
+}
+
+/* After a failure: keeps the rows that are whole and fit, counts the others. */
+static void drop_rows(struct nauha__writer *writer, uint64_t fit) {
     struct nauha__rows *rows = &writer->flush.rows;
     enum nauha__loss_reason reason = nauha__writer_loss_reason(writer);
     size_t kept = 0;
@@ -286,7 +295,7 @@ static void drop_torn_rows(struct nauha__writer *writer) {
                      (is_written(writer, row->stream, row->offset, bytes) &&
                       (!(row->flags & NAUHA__ROW_DERIVED) ||
                        is_written(writer, row->stream, row->base, bytes)));
-        if (whole)
+        if (whole && kept < fit)
             rows->list[kept++] = *row;
         else
             nauha__writer_lose(writer, row->kind, reason, bytes);
@@ -323,10 +332,15 @@ static enum nauha_status commit(struct nauha__writer *writer, struct nauha_error
 void nauha__flush_commit(struct nauha__writer *writer) {
     struct nauha__flush *flush = &writer->flush;
     struct nauha_error err = NAUHA_ERROR_INIT;
-    bool broken = atomic_load(&writer->failed);
     writer->rows_done += flush->rows.count;
-    if (broken)
-        drop_torn_rows(writer);
+    const uint64_t fit = rows_that_fit(writer);
+    if (flush->rows.count > fit) {
+        struct nauha_error limit = NAUHA_ERROR_INIT;
+        nauha__writer_limit_error(writer, &limit);
+        nauha__writer_fail(writer, &limit);
+    }
+    if (atomic_load(&writer->failed))
+        drop_rows(writer, fit);
     /* After a failure to write, what is whole may still find room: nothing is lost by trying. */
     if (commit(writer, &err) != NAUHA_OK) {
         enum nauha__loss_reason reason = NAUHA__LOSS_WRITE_FAILED;

@@ -20,8 +20,8 @@ uint64_t nauha__flush_tables_bytes(const struct nauha__writer *writer);
 /* Seals what lies half full and takes over rows and names; publish lock held. */
 void nauha__flush_begin(struct nauha__writer *writer);
 
-/* All chunks of the flush are written: tables, rows, and the file's metadata. After a failure,
- * rows whose data are not in the file are counted as lost. */
+/* All chunks of the flush are written: tables, rows, and the file's metadata. Rows beyond the limit
+ * and, after a failure, those whose data are not in the file are counted as lost. */
 void nauha__flush_commit(struct nauha__writer *writer);
 
 /* After the last flush: the losses, then closes the file with its /end row. */
@@ -29,5 +29,9 @@ void nauha__flush_end(struct nauha__writer *writer);
 
 /* Latches the first failure; nothing is stored from then on. */
 void nauha__writer_fail(struct nauha__writer *writer, const struct nauha_error *err);
+
+/* NAUHA_LIMIT, and what to say of it. */
+enum nauha_status nauha__writer_limit_error(const struct nauha__writer *writer,
+                                            struct nauha_error *err);
 
 #endif

@@ -131,6 +131,12 @@ void nauha__writer_fail(struct nauha__writer *writer, const struct nauha_error *
     atomic_store(&writer->failed, true);
 }
 
+enum nauha_status nauha__writer_limit_error(const struct nauha__writer *writer,
+                                            struct nauha_error *err) {
+    return nauha_error_set(err, NAUHA_LIMIT, "recording stopped at its limit of %llu bytes",
+                           (unsigned long long)writer->config->limit_bytes);
+}
+
 /* Whether the file, with this block and the tables of all that was published, stays within the
  * limit. */
 static enum nauha_status check_limit(struct nauha__writer *writer, const struct nauha__block *block,
@@ -139,8 +145,7 @@ static enum nauha_status check_limit(struct nauha__writer *writer, const struct 
     if (limit == 0 ||
         writer->file.disk.end + block->stored + nauha__flush_tables_bytes(writer) <= limit)
         return NAUHA_OK;
-    return nauha_error_set(err, NAUHA_LIMIT, "recording stopped at its limit of %llu bytes",
-                           (unsigned long long)limit);
+    return nauha__writer_limit_error(writer, err);
 }
 
 static void write_block(struct nauha__writer *writer, struct nauha__block *block) {
