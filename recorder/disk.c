@@ -73,9 +73,13 @@ static struct disk_file *file_of(H5FD_t *file) {
 
 /* ---- writing ---- */
 
+static bool may_write(const struct disk_file *file) {
+    return !file->disk->error && getpid() == file->owner;
+}
+
 static void write_now(struct disk_file *file, haddr_t address, const unsigned char *from,
                       size_t bytes) {
-    while (bytes > 0 && !file->disk->error && getpid() == file->owner) {
+    while (bytes > 0 && may_write(file)) {
         ssize_t done = pwrite(file->disk->fd, from, bytes, (off_t)address);
         if (done < 0 && errno == EINTR)
             continue;
@@ -188,8 +192,7 @@ static herr_t disk_truncate(H5FD_t *generic, hid_t transfer, hbool_t closing) {
     settle(file);
     if (file->file.eoa == file->file.eof)
         return 0;
-    if (!file->disk->error && getpid() == file->owner &&
-        ftruncate(file->disk->fd, (off_t)file->file.eoa) != 0)
+    if (may_write(file) && ftruncate(file->disk->fd, (off_t)file->file.eoa) != 0)
         file->disk->error = errno;
     file->file.eof = file->file.eoa;
     return 0;

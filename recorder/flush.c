@@ -236,8 +236,9 @@ static enum nauha_status write_tables(struct nauha__writer *writer, struct nauha
     return status;
 }
 
-/* Beyond its rows, a table may begin one more chunk; HDF5 has lists of chunks and headers. */
-uint64_t nauha__flush_tables_bytes(const struct nauha__writer *writer) {
+/* What the tables of all that was published up to now will still take in the file, at most: beyond
+ * its rows, a table may begin one more chunk; HDF5 has lists of chunks and headers. */
+static uint64_t tables_bytes(const struct nauha__writer *writer) {
     uint64_t rows[NAUHA__TABLE_COUNT] = {0}, bytes = LISTS_OF_CHUNKS;
     rows[NAUHA__TABLE_INDEX] = atomic_load(&writer->rows_added) - writer->rows_done;
     rows[NAUHA__TABLE_CHUNKS] = writer->chunk_count;
@@ -249,6 +250,14 @@ uint64_t nauha__flush_tables_bytes(const struct nauha__writer *writer) {
         bytes += (rows[id] + table->chunk_rows) * table->row_size;
     }
     return bytes;
+}
+
+uint64_t nauha__flush_room(const struct nauha__writer *writer) {
+    const uint64_t limit = writer->config->limit_bytes;
+    if (limit == 0)
+        return UINT64_MAX;
+    const uint64_t used = writer->file.disk.end + tables_bytes(writer);
+    return used < limit ? limit - used : 0;
 }
 
 /* ---- rows ---- */
@@ -272,15 +281,6 @@ static bool is_written(const struct nauha__writer *writer, uint16_t stream, uint
     uint64_t last =
         nauha__slice_position(offset, bytes / shape.item_size - 1, each, each / shape.slices);
     return last / each < writer->contiguous[stream];
-}
-
-/* Rows of this flush for which there is room, beside the tables and what comes after it. */
-static uint64_t rows_that_fit(const struct nauha__writer *writer) {
-    const uint64_t limit = writer->config->limit_bytes;
-    const uint64_t used = writer->file.disk.end + nauha__flush_tables_bytes(writer);
-    if (limit == 0)
-        return UINT64_MAX;
-    return used < limit ? (limit - used) / nauha__table(NAUHA__TABLE_INDEX)->row_size : 0;
 }
 
 /* After a failure: keeps the rows that are whole and fit, counts the others. */
@@ -333,7 +333,7 @@ void nauha__flush_commit(struct nauha__writer *writer) {
     struct nauha__flush *flush = &writer->flush;
     struct nauha_error err = NAUHA_ERROR_INIT;
     writer->rows_done += flush->rows.count;
-    const uint64_t fit = rows_that_fit(writer);
+    const uint64_t fit = nauha__flush_room(writer) / nauha__table(NAUHA__TABLE_INDEX)->row_size;
     if (flush->rows.count > fit) {
         struct nauha_error limit = NAUHA_ERROR_INIT;
         nauha__writer_limit_error(writer, &limit);

@@ -14,8 +14,9 @@ enum nauha_status nauha__flush_note_chunk(struct nauha__writer *writer,
                                           const struct nauha__block *block,
                                           struct nauha_error *err);
 
-/* What the tables of all that was published up to now will still take in the file, at most. */
-uint64_t nauha__flush_tables_bytes(const struct nauha__writer *writer);
+/* Bytes that the limit leaves beside the file and the tables of all that was published up to now;
+ * UINT64_MAX without a limit. */
+uint64_t nauha__flush_room(const struct nauha__writer *writer);
 
 /* Seals what lies half full and takes over rows and names; publish lock held. */
 void nauha__flush_begin(struct nauha__writer *writer);

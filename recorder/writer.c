@@ -139,13 +139,10 @@ enum nauha_status nauha__writer_limit_error(const struct nauha__writer *writer,
 
 /* Whether the file, with this block and the tables of all that was published, stays within the
  * limit. */
-static enum nauha_status check_limit(struct nauha__writer *writer, const struct nauha__block *block,
-                                     struct nauha_error *err) {
-    uint64_t limit = writer->config->limit_bytes;
-    if (limit == 0 ||
-        writer->file.disk.end + block->stored + nauha__flush_tables_bytes(writer) <= limit)
-        return NAUHA_OK;
-    return nauha__writer_limit_error(writer, err);
+static enum nauha_status check_limit(const struct nauha__writer *writer,
+                                     const struct nauha__block *block, struct nauha_error *err) {
+    return block->stored <= nauha__flush_room(writer) ? NAUHA_OK
+                                                      : nauha__writer_limit_error(writer, err);
 }
 
 static void write_block(struct nauha__writer *writer, struct nauha__block *block) {

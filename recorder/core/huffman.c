@@ -462,19 +462,6 @@ static inline void encode_streams(struct nauha__huffman *huffman, const unsigned
     }
 }
 
-static void encode_singly(struct nauha__huffman *huffman, const unsigned char *src, size_t size,
-                          size_t *sizes) {
-    make_singles(huffman);
-    encode_streams(huffman, src, size, false, sizes);
-}
-
-static void encode_paired(struct nauha__huffman *huffman, const unsigned char *src, size_t size,
-                          size_t *sizes) {
-    make_singles(huffman);
-    make_pairs(huffman);
-    encode_streams(huffman, src, size, true, sizes);
-}
-
 /* ---- the block ---- */
 
 struct nauha__huffman *nauha__huffman_new(void) {
@@ -527,10 +514,13 @@ static bool encode(struct nauha__huffman *huffman, const unsigned char *src, siz
     coded->tree_bytes = put_tree(huffman, assign_codes(huffman, lengths), coded->tree);
     if (coded->tree_bytes == 0)
         return false;
-    if (huffman->distinct <= PAIRED_MAX)
-        encode_paired(huffman, src, size, coded->sizes);
-    else
-        encode_singly(huffman, src, size, coded->sizes);
+    make_singles(huffman);
+    if (huffman->distinct <= PAIRED_MAX) {
+        make_pairs(huffman);
+        encode_streams(huffman, src, size, true, coded->sizes);
+    } else {
+        encode_streams(huffman, src, size, false, coded->sizes);
+    }
     coded->streams_bytes = 0;
     for (unsigned k = 0; k < STREAMS; k++)
         coded->streams_bytes += coded->sizes[k];

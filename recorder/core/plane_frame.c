@@ -137,6 +137,11 @@ static size_t part_size(const struct nauha__image *image, size_t k) {
     return k < image->item_size ? image->count : image->tail_bytes;
 }
 
+/* Of part k, what has blocks of its own. */
+static size_t head_size(const struct nauha__image *image, size_t k) {
+    return k < image->item_size && image->head >= SHARED_BLOCK ? image->head : 0;
+}
+
 static size_t parts_size(const struct nauha__image *image, size_t first, size_t end) {
     size_t size = 0;
     for (size_t k = first; k < end; k++)
@@ -202,7 +207,7 @@ static const unsigned char *put_parts(struct nauha__plane_frame *frame, struct o
                                       const double *bits, const unsigned char *from) {
     for (size_t k = first; k < end; from += part_size(image, k), k++) {
         const size_t size = part_size(image, k);
-        const size_t head = k < image->item_size && image->head >= SHARED_BLOCK ? image->head : 0;
+        const size_t head = head_size(image, k);
         if (bits[k] >= NOISE_BITS || size < NAUHA__HUFFMAN_MIN) {
             put_raw(out, from, size);
         } else {
@@ -225,7 +230,7 @@ static unsigned char *compress_parts(struct nauha__plane_frame *frame,
     ZSTD_CCtx_reset(frame->zstd, ZSTD_reset_session_only);
     ZSTD_CCtx_setPledgedSrcSize(frame->zstd, size);
     for (size_t k = first; k < end; k++) {
-        size_t head = k < image->item_size && image->head >= SHARED_BLOCK ? image->head : 0;
+        const size_t head = head_size(image, k);
         in.size += head;
         if (head && ZSTD_compressStream2(frame->zstd, &out, &in, ZSTD_e_flush) != 0)
             return NULL;
