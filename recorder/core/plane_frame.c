@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ZSTD_c_literalCompressionMode is experimental: where a later zstd refuses it, frames are only a
- * little larger. */
-#define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
 
 #include "recorder/core/huffman.h"
@@ -30,6 +27,10 @@
 /* Planes of fewer may be mostly one byte's: zstd may find matches there, and a code of less than a
  * bit does not exist. */
 #define MATCHES_BITS 1.0
+/* zstd's level, and the shortest match it looks for, where our Huffman encoder takes the planes
+ * without matches. */
+#define MATCHES_LEVEL 1
+#define MATCHES_LENGTH 7
 /* Planes shorter than this share blocks: a Huffman table each would cost more than it gives. */
 #define SHARED_BLOCK 1024u
 /* Parts shorter than this are not worth a block that is compressed. */
@@ -61,10 +62,11 @@ struct nauha__plane_frame *nauha__plane_frame_new(size_t max_bytes, int level) {
         nauha__plane_frame_free(frame);
         return NULL;
     }
-    ZSTD_CCtx_setParameter(frame->zstd, ZSTD_c_compressionLevel, level);
+    ZSTD_CCtx_setParameter(frame->zstd, ZSTD_c_compressionLevel, literals ? MATCHES_LEVEL : level);
+    if (literals)
+        ZSTD_CCtx_setParameter(frame->zstd, ZSTD_c_minMatch, MATCHES_LENGTH);
     ZSTD_CCtx_setParameter(frame->zstd, ZSTD_c_contentSizeFlag, 0);
     ZSTD_CCtx_setParameter(frame->zstd, ZSTD_c_checksumFlag, 0);
-    ZSTD_CCtx_setParameter(frame->zstd, ZSTD_c_literalCompressionMode, ZSTD_lcm_huffman);
     return frame;
 }
 
@@ -370,6 +372,17 @@ size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, const struct 
 
 /* ---- reading headers ---- */
 
+/* Bytes of a frame's header: RFC 8878, section 3.1.1.1. 0: no frame of zstd's. */
+static size_t frame_header_size(const unsigned char *frame, size_t size) {
+    static const size_t dictionary_bytes[4] = {0, 1, 2, 4}, content_bytes[4] = {0, 2, 4, 8};
+    if (size < SUB_HEADER || (get_le24(frame) | (uint32_t)frame[3] << 24) != MAGIC)
+        return 0;
+    const unsigned descriptor = frame[4], content = descriptor >> 6;
+    const bool single_segment = (descriptor >> 5 & 1) != 0;
+    return 5 + !single_segment + dictionary_bytes[descriptor & 3] +
+           (content == 0 && single_segment ? 1 : content_bytes[content]);
+}
+
 /* Of a compressed block: RFC 8878, section 3.1.1.3.1.1. */
 static size_t coded_literals(const unsigned char *block, size_t size) {
     static const uint32_t size_masks[4] = {0x3FF, 0x3FF, 0x3FFF, 0x3FFFF};
@@ -380,8 +393,8 @@ static size_t coded_literals(const unsigned char *block, size_t size) {
 
 size_t nauha__plane_frame_coded_bytes(const void *frame, size_t size) {
     const unsigned char *at = frame;
-    size_t header = ZSTD_frameHeaderSize(frame, size), coded = 0;
-    if (ZSTD_isError(header) || header > size)
+    size_t header = frame_header_size(frame, size), coded = 0;
+    if (header == 0 || header > size)
         return 0;
     at += header;
     size -= header;

@@ -22,8 +22,8 @@ struct nauha__plane_frame;
 struct nauha__plane_frame *nauha__plane_frame_new(size_t max_bytes, int level);
 void nauha__plane_frame_free(struct nauha__plane_frame *frame);
 
-/* The level that measured best on trained tensors: literals are entropy coded, by our own encoder
- * most of them, and matches are hardly looked for. Any other is zstd's alone. */
+/* The default: planes are coded by our own Huffman encoder, and zstd takes only those in which
+ * bytes repeat. Any other level is zstd's alone. */
 #define NAUHA__PLANE_FRAME_LEVEL (-1000)
 
 size_t nauha__plane_frame_bound(size_t bytes);
