@@ -2,7 +2,9 @@
 # nauha. `make demo` and `make test` need nothing else; `make help` lists the rest.
 #
 #   CONFIG=release|asan|tsan   what to build (objects under build/CONFIG/)
-#   CC= CXX= CFLAGS_EXTRA=     compilers, further flags (CI adds -Werror)
+#   CC= CXX=                   compilers
+#   CPPFLAGS= CFLAGS= CXXFLAGS= LDFLAGS= LDLIBS= CFLAGS_EXTRA=
+#                              further flags, behind those of this file (CI adds -Werror to C and C++)
 #   LIBTORCH=DIR|python        another libtorch than the distribution's
 
 MAKEFLAGS += --no-builtin-rules
@@ -94,30 +96,19 @@ H5_PLUGINS := $(patsubst recorder/hdf5-filters/%.c,$(OUT)/plugins/libnauha_%.so,
 
 # ---- flags ----
 
+# What there is to build with is looked for by each make, and never kept in a file: what is installed
+# or removed between two of them is noticed by the second. It takes some milliseconds.
 PACKAGES := hdf5 libzstd liblz4 libxxhash libcjson libprotobuf-c
-ifneq ($(shell command -v pkg-config),)
-PKG_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
-PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
-endif
+pkg = $(shell pkg-config $(1) 2>/dev/null)
+pkg_cflags = $(patsubst -I%,-isystem %,$(call pkg,--cflags $(1)))
+PKG_CFLAGS := $(call pkg_cflags,$(PACKAGES))
+PKG_LIBS := $(call pkg,--libs $(PACKAGES))
 
 # Only nauha_mpi.so needs MPI, and is built where there is Open MPI.
 MPI_SRC := $(wildcard tools/mpi/*.c)
-MPI_FOUND := $(shell pkg-config --exists ompi-c 2>/dev/null && echo yes)
-MPI_CFLAGS := $(if $(MPI_FOUND),$(patsubst -I%,-isystem %,$(shell pkg-config --cflags ompi-c)))
-MPI_LIBS := $(if $(MPI_FOUND),$(shell pkg-config --libs ompi-c))
-
-WARNINGS := -Wall -Wextra -Wconversion -Wshadow
-SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-SANITIZE_tsan := -fsanitize=thread
-SANITIZE := $(SANITIZE_$(CONFIG))
-OPTIMISE := $(if $(filter release,$(CONFIG)),-O3,-O1)
-
-CPPFLAGS := -Iinclude -I. -isystem $(GENERATED) -D_GNU_SOURCE $(PKG_CFLAGS)
-COMMON := -g $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(SANITIZE) $(CFLAGS_EXTRA)
-CFLAGS := -std=c11 $(COMMON)
-CXXFLAGS = $(TORCH_CXXFLAGS) $(filter-out -Wconversion -Wshadow,$(COMMON))
-LDFLAGS := -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE)
-LDLIBS := $(PKG_LIBS) -ldl -lm
+MPI_FOUND := $(call pkg,--modversion ompi-c)
+MPI_CFLAGS := $(if $(MPI_FOUND),$(call pkg_cflags,ompi-c))
+MPI_LIBS := $(if $(MPI_FOUND),$(call pkg,--libs ompi-c))
 
 # OpenBLAS: where there is one, the static library, so that nothing of it meets the BLAS of the
 # program we are loaded into (Debian, Ubuntu); else the shared one. The variant with threads: that
@@ -125,30 +116,73 @@ LDLIBS := $(PKG_LIBS) -ldl -lm
 # OPENBLAS_LIBS= OPENBLAS_CFLAGS= name another one.
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 OPENBLAS_STATIC := $(wildcard /usr/lib/$(MULTIARCH)/openblas-pthread/libopenblas.a)
+ifeq ($(origin OPENBLAS_LIBS),undefined)
 ifneq ($(OPENBLAS_STATIC),)
-OPENBLAS_LIBS ?= $(OPENBLAS_STATIC) -l:libgfortran.so.5 -Wl,--exclude-libs,ALL \
+OPENBLAS_LIBS := $(OPENBLAS_STATIC) -l:libgfortran.so.5 -Wl,--exclude-libs,ALL \
     -Wl,--wrap=openblas_num_threads_env
 OPENBLAS_CFLAGS ?= -isystem /usr/include/$(MULTIARCH)/openblas-pthread
-else ifneq ($(shell command -v pkg-config),)
-OPENBLAS_LIBS ?= $(shell pkg-config --libs openblas 2>/dev/null)
-OPENBLAS_CFLAGS ?= $(patsubst -I%,-isystem %,$(shell pkg-config --cflags openblas 2>/dev/null))
+OPENBLAS_VERSION := $(shell stat -L -c %Y-%s $(OPENBLAS_STATIC))
+else
+OPENBLAS_LIBS := $(call pkg,--libs openblas)
+OPENBLAS_VERSION := $(call pkg,--modversion openblas)
+ifeq ($(origin OPENBLAS_CFLAGS),undefined)
+OPENBLAS_CFLAGS := $(call pkg_cflags,openblas)
+endif
+endif
 endif
 
-# libtorch is looked for once and remembered (a change of LIBTORCH looks again).
-TORCH_MK := build/torch-$(or $(subst /,_,$(LIBTORCH)),default).mk
-ifeq ($(filter deps help clean check-layers check-headers check-format,$(MAKECMDGOALS)),)
--include $(TORCH_MK)
-endif
-$(TORCH_MK): tools/find-libtorch.sh $(wildcard /usr/include/torch/csrc/api/include/torch/torch.h)
-	@mkdir -p $(@D)
-	@tools/find-libtorch.sh $(LIBTORCH) >$@
+# libtorch: TORCH_FOUND, TORCH_CXXFLAGS, TORCH_LIBS and TORCH_VERSION, or none of them.
+define newline
 
-# Changed flags rebuild: the file changes only when its text does.
-FLAGS_FILE := $(B)/flags
-FLAGS_TEXT = $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(LDFLAGS) $(LDLIBS) $(OPENBLAS_LIBS)
-$(FLAGS_FILE): force
+
+endef
+ifneq ($(filter-out deps help clean check check-%,$(or $(MAKECMDGOALS),all)),)
+TORCH := $(shell tools/find-libtorch.sh $(LIBTORCH) || echo FAILED)
+$(if $(findstring FAILED,$(TORCH)),$(error LIBTORCH=$(LIBTORCH) names no libtorch))
+$(eval $(subst ;,$(newline),$(TORCH)))
+endif
+
+WARNINGS := -Wall -Wextra -Wconversion -Wshadow
+SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+SANITIZE_tsan := -fsanitize=thread
+SANITIZE := $(SANITIZE_$(CONFIG))
+OPTIMISE := $(if $(filter release,$(CONFIG)),-O3,-O1)
+
+# The flags of this file. Whoever builds adds to them by the variables that people know, which stand last.
+OWN_CPPFLAGS := -Iinclude -I. -isystem $(GENERATED) -D_GNU_SOURCE $(PKG_CFLAGS)
+COMMON := -g $(OPTIMISE) $(WARNINGS) -fPIC -fvisibility=hidden -pthread $(SANITIZE)
+OWN_CXXFLAGS := $(TORCH_CXXFLAGS) $(filter-out -Wconversion -Wshadow,$(COMMON))
+LINK_FLAGS := -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE) $(LDFLAGS)
+LINK_LIBS := $(PKG_LIBS) -ldl -lm $(LDLIBS)
+compile_c = $(CC) $(OWN_CPPFLAGS) $(CPPFLAGS) -std=c11 $(COMMON) $(CFLAGS_EXTRA) $(CFLAGS)
+compile_cxx = $(CXX) $(OWN_CPPFLAGS) $(CPPFLAGS) $(OWN_CXXFLAGS) $(CFLAGS_EXTRA) $(CXXFLAGS)
+
+# Changed flags, and another version of what was found, rebuild what they are for: each of these files
+# changes only when its text does.
+FLAGS_c := $(compile_c) $(LINK_FLAGS) $(LINK_LIBS) $(if $(PKG_LIBS),$(call pkg,--modversion $(PACKAGES)))
+FLAGS_torch := $(compile_cxx) $(LINK_FLAGS) $(LINK_LIBS) $(TORCH_LIBS) $(TORCH_VERSION)
+FLAGS_linalg := $(OPENBLAS_CFLAGS) $(OPENBLAS_LIBS) $(OPENBLAS_VERSION)
+FLAGS_mpi := $(MPI_CFLAGS) $(MPI_LIBS) $(MPI_FOUND)
+$(addprefix $(B)/flags-,c torch linalg mpi): $(B)/flags-%: force
+	$(need)
 	@mkdir -p $(@D)
-	@printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))' >$@
+	@printf '%s\n' '$(subst ','\'',$(FLAGS_$*))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_$*))' >$@
+
+# Without these nothing can be compiled.
+MISSING := $(if $(PKG_LIBS),,$(strip $(foreach package,$(PACKAGES),$(shell pkg-config --exists $(package) 2>/dev/null || echo $(package)))))
+need = $(if $(MISSING),$(error pkg-config finds no $(MISSING): make deps installs what is missing, or names it))
+
+# What is left out, where what it needs is not there; and what an earlier make left of it, which would
+# pretend to be there.
+WITHOUT_torch := $(if $(TORCH_FOUND),,$(TRAIN) $(MODEL) $(UNIT_TORCH_BIN))
+WITHOUT_mpi := $(if $(MPI_FOUND),,$(MPI))
+WITHOUT_linalg := $(if $(OPENBLAS_LIBS),,$(LINALG))
+SAY_torch := nauha train and replay --model are left out: there is no libtorch (Debian: libtorch-dev)
+SAY_mpi := replay under mpirun is left out: there is no Open MPI (Debian: libopenmpi-dev)
+SAY_linalg := metrics of linear algebra are left out: there is no OpenBLAS (Debian: libopenblas-pthread-dev)
+.PHONY: without-torch without-mpi without-linalg
+without-torch without-mpi without-linalg: without-%:
+	@$(if $(WITHOUT_$*),rm -f $(WITHOUT_$*); echo "  $(SAY_$*); make deps installs it" >&2,:)
 
 # Where the tests' stock HDF5 readers find filters: ours, and the distribution's for lz4.
 HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5/plugins /usr/lib/*/hdf5/serial/plugins))
@@ -158,10 +192,14 @@ HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5
 .PHONY: all demo test torture power-loss bench bench-replay deps install uninstall dist deb man clean help force check check-layers check-headers \
     check-format check-size
 
-all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) linalg $(if $(TORCH_FOUND),$(TRAIN) $(MODEL)) $(if $(MPI_FOUND),$(MPI)) ## build everything
+all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) linalg $(if $(TORCH_FOUND),$(TRAIN) $(MODEL)) $(if $(MPI_FOUND),$(MPI)) \
+    without-torch without-mpi ## build everything
 
-.PHONY: linalg
-linalg: $(if $(OPENBLAS_LIBS),$(LINALG)) # what the Python package asks for
+.PHONY: linalg torch-flags
+linalg: $(if $(OPENBLAS_LIBS),$(LINALG)) without-linalg # what the Python package asks for
+
+torch-flags: # for a program of one's own, with the same libtorch
+	@echo '$(TORCH_CXXFLAGS) $(TORCH_LIBS)'
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -326,17 +364,17 @@ clean: ## remove build/
 
 # ---- rules ----
 
-$(GENERATED)/%.pb-c.c: %.proto
+$(GENERATED)/%.pb-c.c: %.proto | $(B)/flags-c
 	@mkdir -p $(GENERATED)
 	@echo "  PROTOC $<"
 	@protoc-c --c_out=$(GENERATED) $<
 
 $(call obj,replay/tensorboard_event.c) build/fuzz/replay/tensorboard_event.c.o: $(PROTO_SRC)
 
-$(B)/%.c.o: %.c $(FLAGS_FILE)
+$(B)/%.c.o: %.c $(B)/flags-c
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
-	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	@$(compile_c) -MMD -MP -c $< -o $@
 
 # A text as an array of its bytes, report_css or report_js, and a zero. Kept, so that make does not
 # end by removing them: the last line of `make test` is its summary.
@@ -346,71 +384,73 @@ $(B)/tools/report/report.%.c: tools/report/report.%
 	@{ echo 'extern const char report_$*[];'; echo 'const char report_$*[] = {'; \
 	    od -An -v -tx1 $< | sed 's/ *\([0-9a-f][0-9a-f]\)/(char)0x\1,/g'; echo '0};'; } >$@
 
-$(B)/tools/report/report.%.c.o: $(B)/tools/report/report.%.c $(FLAGS_FILE)
+$(B)/tools/report/report.%.c.o: $(B)/tools/report/report.%.c $(B)/flags-c
 	@echo "  CC   $<"
-	@$(CC) $(CPPFLAGS) $(CFLAGS) -c $< -o $@
+	@$(compile_c) -c $< -o $@
 
 # Tests are not worth a minute of optimising libtorch's templates each.
-$(B)/tests/unit/%.cpp.o: tests/unit/%.cpp $(FLAGS_FILE)
+$(B)/tests/unit/%.cpp.o: tests/unit/%.cpp $(B)/flags-torch
 	@mkdir -p $(@D)
 	@echo "  CXX  $<"
-	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) -O0 -g0 -MMD -MP -c $< -o $@
+	@$(compile_cxx) -O0 -g0 -MMD -MP -c $< -o $@
 
 # What is slow there is in libtorch.
-$(B)/tools/model/%.cpp.o: tools/model/%.cpp $(FLAGS_FILE)
+$(B)/tools/model/%.cpp.o: tools/model/%.cpp $(B)/flags-torch
 	@mkdir -p $(@D)
 	@echo "  CXX  $<"
-	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) -O1 -MMD -MP -c $< -o $@
+	@$(compile_cxx) -O1 -MMD -MP -c $< -o $@
 
-$(B)/%.cpp.o: %.cpp $(FLAGS_FILE)
+$(B)/%.cpp.o: %.cpp $(B)/flags-torch
 	@mkdir -p $(@D)
 	@echo "  CXX  $<"
-	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c $< -o $@
+	@$(compile_cxx) -MMD -MP -c $< -o $@
 
 $(call obj,recorder/core/version.c) build/fuzz/recorder/core/version.c.o: \
-    CPPFLAGS += -DNAUHA_LIBRARY_VERSION='"$(VERSION)"'
+    OWN_CPPFLAGS += -DNAUHA_LIBRARY_VERSION='"$(VERSION)"'
 $(call obj,recorder/core/version.c) build/fuzz/recorder/core/version.c.o: VERSION
 
 # The program exports the public API to the training module and to plugins.
 $(PROGRAM): $(TOOLS_OBJ) $(LIBRARY_OBJ)
 	@echo "  LINK $@"
-	@$(CC) $(LDFLAGS) -rdynamic $^ -o $@ $(LDLIBS)
+	@$(CC) $(LINK_FLAGS) -rdynamic $^ -o $@ $(LINK_LIBS)
 
 $(TRAIN): $(TRAIN_OBJ)
 	@echo "  LINK $@"
-	@$(CXX) $(LDFLAGS) -shared $^ -o $@ $(TORCH_LIBS) -lz
+	@$(CXX) $(LINK_FLAGS) -shared $^ -o $@ $(TORCH_LIBS) -lz
 
-$(LINALG_OBJ): CPPFLAGS += $(OPENBLAS_CFLAGS)
+$(LINALG_OBJ): OWN_CPPFLAGS += $(OPENBLAS_CFLAGS)
+$(LINALG_OBJ): $(B)/flags-linalg
 $(LINALG): $(LINALG_OBJ)
 	@echo "  LINK $@"
-	@$(CC) $(LDFLAGS) -shared $^ -o $@ $(OPENBLAS_LIBS) -lm
+	@$(CC) $(LINK_FLAGS) -shared $^ -o $@ $(OPENBLAS_LIBS) -lm
 
 $(MODEL): $(MODEL_OBJ)
 	@echo "  LINK $@"
-	@$(CXX) $(LDFLAGS) -shared $^ -o $@ $(TORCH_LIBS) -lz
+	@$(CXX) $(LINK_FLAGS) -shared $^ -o $@ $(TORCH_LIBS) -lz
 
-$(call obj,$(MPI_SRC)): CPPFLAGS += $(MPI_CFLAGS)
+$(call obj,$(MPI_SRC)): OWN_CPPFLAGS += $(MPI_CFLAGS)
+$(call obj,$(MPI_SRC)): $(B)/flags-mpi
 $(MPI): $(call obj,$(MPI_SRC))
 	@echo "  LINK $@"
-	@$(CC) $(LDFLAGS) -shared $^ -o $@ $(MPI_LIBS)
+	@$(CC) $(LINK_FLAGS) -shared $^ -o $@ $(MPI_LIBS)
 
 # Programs remember a library by its soname, which in a build tree is a link to it.
 $(RECORDER_LIB): $(CORE_OBJ) $(RECORDER_OBJ)
 $(REPLAY_LIB): $(CORE_OBJ) $(REPLAY_OBJ) $(ANALYZERS_OBJ)
 $(RECORDER_LIB) $(REPLAY_LIB): VERSION
 	@echo "  LINK $@"
-	@$(CC) $(LDFLAGS) -shared -Wl,-soname,$(@F).$(SOVERSION) $(filter %.o,$^) -o $@ $(LDLIBS)
+	@$(CC) $(LINK_FLAGS) -shared -Wl,-soname,$(@F).$(SOVERSION) $(filter %.o,$^) -o $@ $(LINK_LIBS)
 	@ln -sf $(@F) $@.$(SOVERSION)
 
 $(LIBRARY): $(filter-out $(B)/tools/nauha.c.o,$(TOOLS_OBJ)) $(LIBRARY_OBJ)
 	@echo "  LINK $@"
-	@$(CC) $(LDFLAGS) -shared -Wl,-soname,$(@F) $^ -o $@ $(LDLIBS)
+	@$(CC) $(LINK_FLAGS) -shared -Wl,-soname,$(@F) $^ -o $@ $(LINK_LIBS)
 
 $(H5_PLUGINS): $(OUT)/plugins/libnauha_%.so: $(B)/recorder/hdf5-filters/%.c.o \
     $(call obj,recorder/core/shuffle.c recorder/core/sparse.c recorder/core/temporal.c)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
-	@$(CC) $(LDFLAGS) -shared $^ -o $@ $(PKG_LIBS)
+	@$(CC) $(LINK_FLAGS) -shared $^ -o $@ $(PKG_LIBS)
 
 $(B)/libnauha.a: $(LIBRARY_OBJ)
 	@rm -f $@
@@ -421,16 +461,16 @@ $(B)/libnauha.a: $(LIBRARY_OBJ)
 FIND_MODULES := -Wl,--disable-new-dtags,-rpath,$(abspath $(OUT))
 UNIT_LINK := $(filter-out $(B)/tools/nauha.c.o,$(TOOLS_OBJ))
 $(UNIT_BIN): $(B)/%: $(B)/%.c.o $(UNIT_LINK) $(B)/libnauha.a
-	@$(CC) $(LDFLAGS) -rdynamic $(FIND_MODULES) $^ -o $@ -lcmocka $(LDLIBS)
+	@$(CC) $(LINK_FLAGS) -rdynamic $(FIND_MODULES) $^ -o $@ -lcmocka $(LINK_LIBS)
 
 $(UNIT_TORCH_BIN): $(B)/%: $(B)/%.cpp.o $(TRAIN_OBJ) $(UNIT_LINK) $(B)/libnauha.a
-	@$(CXX) $(LDFLAGS) $^ -o $@ -lcmocka $(LDLIBS) $(TORCH_LIBS) -lz
+	@$(CXX) $(LINK_FLAGS) $^ -o $@ -lcmocka $(LINK_LIBS) $(TORCH_LIBS) -lz
 
 $(TEST_TOOLS_BIN) $(BENCH_BIN): $(B)/%: $(B)/%.c.o $(B)/libnauha.a
-	@$(CC) $(LDFLAGS) $^ -o $@ $(LDLIBS) -lz
+	@$(CC) $(LINK_FLAGS) $^ -o $@ $(LINK_LIBS) -lz
 
 $(TEST_PRELOAD): $(B)/%.so: $(B)/%.c.o
-	@$(CC) $(LDFLAGS) -shared $^ -o $@ -ldl
+	@$(CC) $(LINK_FLAGS) -shared $^ -o $@ -ldl
 
 # Fuzzers are clang's, with what they test compiled the same way.
 FUZZ_OBJ := $(patsubst %,build/fuzz/%.o,$(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c)) \
@@ -440,9 +480,9 @@ FUZZ_FLAGS := -std=c11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined \
 build/fuzz/%.c.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  FUZZ $<"
-	@clang $(CPPFLAGS) $(FUZZ_FLAGS) $(WARNINGS) -pthread -MMD -MP -c $< -o $@
+	@clang $(OWN_CPPFLAGS) $(FUZZ_FLAGS) $(WARNINGS) -pthread -MMD -MP -c $< -o $@
 
 $(FUZZ_BIN): %: %.c.o $(FUZZ_OBJ)
-	@clang -pthread -fsanitize=fuzzer,address,undefined $^ -o $@ -lcmocka $(LDLIBS)
+	@clang -pthread -fsanitize=fuzzer,address,undefined $^ -o $@ -lcmocka $(LINK_LIBS)
 
 -include $(shell find $(B) build/fuzz -name '*.d' 2>/dev/null)

@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,21 +29,33 @@ static void own_directory(char path[PATH_MAX]) {
         *slash = '\0';
 }
 
-void *nauha__module_symbol(const char *name, const char *symbol, const char *what) {
+/* The first place that holds a module: in a build tree, installed, beside the library for Python.
+ */
+static bool find_module(const char *directory, const char *name, char *path, size_t size) {
     static const char *const places[] = {"", "/../lib/nauha", "/nauha"};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        snprintf(path, size, "%s%s/%s", directory, places[i], name);
+        if (access(path, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+void *nauha__module_symbol(const char *name, const char *symbol, const char *what) {
     char directory[PATH_MAX], path[PATH_MAX + 64];
     own_directory(directory);
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        snprintf(path, sizeof path, "%s%s/%s", directory, places[i], name);
-        if (access(path, R_OK) == 0)
-            break;
-    }
-    void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const bool there = find_module(directory, name, path, sizeof path);
+    void *module = there ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
     if (!module) {
-        fprintf(stderr,
-                "nauha: %s is not available: %s\n"
-                "It needs a build with libtorch (Debian's libtorch-dev, or LIBTORCH=DIR).\n",
-                what, dlerror());
+        fprintf(stderr, "nauha: %s is not available: ", what);
+        if (there)
+            fprintf(stderr, "%s\n", dlerror());
+        else
+            fprintf(stderr, "\"%s\" is neither in \"%s\" nor in \"%s/../lib/nauha\"\n", name,
+                    directory, directory);
+        fputs("It needs a build with libtorch: `apt install libtorch-dev` or LIBTORCH=DIR, then "
+              "make.\n",
+              stderr);
         return NULL;
     }
     void *found = dlsym(module, symbol);

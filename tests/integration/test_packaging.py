@@ -122,9 +122,9 @@ class Debian(unittest.TestCase):
     @classmethod
     def compile_example(cls):
         """README's command, with flags of the same build's libtorch where it is not the system's."""
-        torch = dict(re.findall(r"^(\w+) := *(.*)$", next((ROOT / "build").glob("torch-*.mk")).read_text(), re.M))
-        return subprocess.Popen(["g++", "-std=c++17", *torch["TORCH_CXXFLAGS"].split(), str(ROOT / "docs/examples/record.cpp"),
-                                 "-o", str(cls.dir / "record"), *cls.flags("nauha-recorder"), *torch["TORCH_LIBS"].split()],
+        torch = run("make", "-s", "torch-flags", cwd=ROOT).stdout.split()
+        return subprocess.Popen(["g++", "-std=c++17", str(ROOT / "docs/examples/record.cpp"), "-o", str(cls.dir / "record"),
+                                 *cls.flags("nauha-recorder"), *torch],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def field(self, package, name):
