@@ -136,7 +136,7 @@ define newline
 
 
 endef
-ifneq ($(filter-out deps help clean check check-%,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps help clean test-fresh check check-%,$(or $(MAKECMDGOALS),all)),)
 TORCH := $(shell tools/find-libtorch.sh $(LIBTORCH) || echo FAILED)
 $(if $(findstring FAILED,$(TORCH)),$(error LIBTORCH=$(LIBTORCH) names no libtorch))
 $(eval $(subst ;,$(newline),$(TORCH)))
@@ -189,7 +189,7 @@ HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5
 
 # ---- targets for people ----
 
-.PHONY: all demo test torture power-loss bench bench-replay deps install uninstall dist deb man clean help force check check-layers check-headers \
+.PHONY: all demo test test-fresh torture power-loss bench bench-replay deps install uninstall dist deb man clean help force check check-layers check-headers \
     check-format check-size
 
 all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) linalg $(if $(TORCH_FOUND),$(TRAIN) $(MODEL)) $(if $(MPI_FOUND),$(MPI)) \
@@ -227,6 +227,9 @@ run-test: all $(UNIT_BIN) $(TEST_TOOLS_BIN) $(TEST_PRELOAD) $(if $(TORCH_FOUND),
 .PHONY: golden
 golden: all $(TEST_TOOLS_BIN) ## take what the commands print now as what they should: look at the change
 	@NAUHA_UPDATE_GOLDEN=1 $(MAKE) --no-print-directory run-test T=cli F='*Golden*' && git diff --stat tests/golden
+
+test-fresh: ## both commands on empty machines; tools/test-fresh.sh says how to choose some
+	@tools/test-fresh.sh
 
 torture: deps ## kill 200 recordings at random moments and check what is left
 	@$(MAKE) --no-print-directory -j2 all $(B)/tests/tools/make_trace
