@@ -15,7 +15,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                                  .title = "Largest magnitude",
                                                  .ylabel = "magnitude",
                                                  .log_y = true};
-    return statistic_create(host, config, &plan, NAUHA_STATISTICS_RANGE, value, self, err);
+    return statistic_create(host, config, &plan, NAUHA_STATISTICS_RANGE, 1, value, self, err);
 }
 
 NAUHA_ANALYZER(absmax) = {

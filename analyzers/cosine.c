@@ -36,12 +36,17 @@ static enum nauha_status create(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
+struct products {
+    double factor, earlier_factor;
+    struct block_sum sum;
+};
+
 static void add_products(void *context, const double *x, const double *earlier, size_t n) {
-    struct block_sum *sum = context;
-    double products[BLOCK];
+    struct products *products = context;
+    double block[BLOCK];
     for (size_t i = 0; i < n; i++)
-        products[i] = x[i] * earlier[i];
-    block_sum_add(sum, products, n);
+        block[i] = x[i] * products->factor * (earlier[i] * products->earlier_factor);
+    block_sum_add(&products->sum, block, n);
 }
 
 /* Rounding does not take it beyond 1. */
@@ -55,26 +60,28 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     const struct nauha_host *host = cosine->host;
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
-    const struct nauha_stats *stats = NULL;
-    enum nauha_status status = host->stats_of(message, NAUHA_STATISTICS_SUM_SQUARES, &stats, err);
+    struct scaled squares;
+    enum nauha_status status =
+        scaled_stats(host, message, NAUHA_STATISTICS_SUM_SQUARES, &squares, err);
     if (status != NAUHA_OK)
         return status;
     struct kept *last = kept_tensors_get(&cosine->last, info);
     if (!last)
         return host->fail(err, NAUHA_NOMEM, "out of memory");
     if (kept_is_alike(last, info)) {
-        struct block_sum sum = {.depth = 0};
-        status = kept_tensors_compare(&cosine->last, last, message, add_products, &sum, err);
+        struct products products = {.factor = scaled_factor(squares.exponent),
+                                    .earlier_factor = scaled_factor(last->squares.exponent)};
+        status = kept_tensors_compare(&cosine->last, last, message, add_products, &products, err);
         if (status != NAUHA_OK)
             return status;
-        const double value =
-            cosine_of(block_sum_total(&sum), stats->sum_squares, last->sum_squares);
+        const double value = cosine_of(block_sum_total(&products.sum), squares.stats.sum_squares,
+                                       last->squares.stats.sum_squares);
         const size_t i = kind_topics_find(&cosine->topics, info);
         status = host->publish_scalar(host, cosine->topics.rows[i].topic, info, value, err);
         if (status != NAUHA_OK)
             return status;
     }
-    return kept_tensors_keep(&cosine->last, last, message, stats, err);
+    return kept_tensors_keep(&cosine->last, last, message, &squares, err);
 }
 
 static const struct nauha_analyzer_parameter parameters[] = {KEPT_PARAMETER};

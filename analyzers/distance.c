@@ -46,23 +46,67 @@ static enum nauha_status create(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
+/* Of differences times 2^-exponent. */
+struct differences {
+    int exponent;
+    double factor;
+    struct block_sum squares;
+    double largest; /* magnitude */
+};
+
 static void add_squares(void *context, const double *x, const double *earlier, size_t n) {
-    struct block_sum *sum = context;
+    struct differences *differences = context;
     double squares[BLOCK];
-    for (size_t i = 0; i < n; i++)
-        squares[i] = (x[i] - earlier[i]) * (x[i] - earlier[i]);
-    block_sum_add(sum, squares, n);
+    for (size_t i = 0; i < n; i++) {
+        const double apart = x[i] * differences->factor - earlier[i] * differences->factor;
+        squares[i] = apart * apart;
+    }
+    block_sum_add(&differences->squares, squares, n);
+}
+
+static void find_largest(void *context, const double *x, const double *earlier, size_t n) {
+    struct differences *differences = context;
+    for (size_t i = 0; i < n; i++) {
+        const double apart = fabs(x[i] * differences->factor - earlier[i] * differences->factor);
+        if (!(apart <= differences->largest))
+            differences->largest = apart;
+    }
+}
+
+static enum nauha_status subtract(struct distance *distance, const struct kept *first,
+                                  struct nauha_message *message, int exponent,
+                                  struct differences *differences, struct nauha_error *err) {
+    *differences = (struct differences){.exponent = exponent, .factor = scaled_factor(exponent)};
+    return kept_tensors_compare(&distance->first, first, message, add_squares, differences, err);
+}
+
+/* The differences of float64 that over- or underflowed, once more. */
+static enum nauha_status subtract_scaled(struct distance *distance, const struct kept *first,
+                                         struct nauha_message *message,
+                                         struct differences *differences, struct nauha_error *err) {
+    struct differences halves = {.factor = 0.5}; /* none of which overflows */
+    enum nauha_status status =
+        kept_tensors_compare(&distance->first, first, message, find_largest, &halves, err);
+    if (status != NAUHA_OK || !(halves.largest > 0 && isfinite(halves.largest)))
+        return status;
+    const int exponent = ilogb(halves.largest) + 1;
+    return subtract(distance, first, message, exponent > -1000 ? exponent : -1000, differences,
+                    err);
 }
 
 static enum nauha_status publish(struct distance *distance, const struct nauha_message_info *info,
-                                 double value, double norm, struct nauha_error *err) {
+                                 const struct differences *differences, const struct kept *first,
+                                 struct nauha_error *err) {
     const struct nauha_host *host = distance->host;
+    const double value = sqrt(block_sum_total(&differences->squares));
+    const double relative = value / sqrt(first->squares.stats.sum_squares);
     const size_t i = kind_topics_find(&distance->absolute, info);
-    enum nauha_status status =
-        host->publish_scalar(host, distance->absolute.rows[i].topic, info, value, err);
+    enum nauha_status status = host->publish_scalar(host, distance->absolute.rows[i].topic, info,
+                                                    ldexp(value, differences->exponent), err);
     if (status == NAUHA_OK)
-        status =
-            host->publish_scalar(host, distance->relative.rows[i].topic, info, value / norm, err);
+        status = host->publish_scalar(
+            host, distance->relative.rows[i].topic, info,
+            ldexp(relative, differences->exponent - first->squares.exponent), err);
     return status;
 }
 
@@ -76,22 +120,20 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     if (!first)
         return host->fail(err, NAUHA_NOMEM, "out of memory");
     if (!kept_is_alike(first, info)) {
-        const struct nauha_stats *stats = NULL;
-        enum nauha_status status = host->stats_of(
-            message, NAUHA_STATISTICS_SUM_SQUARES | NAUHA_STATISTICS_RANGE, &stats, err);
+        struct scaled squares;
+        enum nauha_status status =
+            scaled_stats(host, message, NAUHA_STATISTICS_SUM_SQUARES, &squares, err);
         if (status == NAUHA_OK)
-            status = kept_tensors_keep(&distance->first, first, message, stats, err);
+            status = kept_tensors_keep(&distance->first, first, message, &squares, err);
         if (status != NAUHA_OK)
             return status;
-        const double none = stats->nans + stats->infs > 0 ? (double)NAN : 0;
-        return publish(distance, info, none, sqrt(stats->sum_squares), err);
     }
-    struct block_sum sum = {.depth = 0};
-    enum nauha_status status =
-        kept_tensors_compare(&distance->first, first, message, add_squares, &sum, err);
-    if (status != NAUHA_OK)
-        return status;
-    return publish(distance, info, sqrt(block_sum_total(&sum)), sqrt(first->sum_squares), err);
+    struct differences differences;
+    enum nauha_status status = subtract(distance, first, message, 0, &differences, err);
+    if (status == NAUHA_OK && info->dtype == NAUHA_DTYPE_F64 &&
+        scaled_is_lost(block_sum_total(&differences.squares)))
+        status = subtract_scaled(distance, first, message, &differences, err);
+    return status == NAUHA_OK ? publish(distance, info, &differences, first, err) : status;
 }
 
 static const struct nauha_analyzer_parameter parameters[] = {KEPT_PARAMETER};

@@ -9,9 +9,9 @@
 
 #include <inttypes.h>
 
-#include "analyzers/blocks.h"
 #include "analyzers/keys.h"
 #include "analyzers/kinds.h"
+#include "analyzers/scaled.h"
 
 /* The key of such a metric's limit, for its table of parameters. */
 #define KEPT_PARAMETER                                                                             \
@@ -27,7 +27,7 @@ struct kept {
     int64_t shape[NAUHA_MAX_NDIM];
     uint64_t bytes;
     size_t element_bytes;
-    double sum_squares; /* of the elements */
+    struct scaled squares; /* their sum */
     unsigned char *elements;
 };
 
@@ -109,7 +109,7 @@ static inline enum nauha_status kept_copy_piece(void *context, const struct nauh
 /* Keeps a message's tensor in place of what was kept in `row`. LIMIT: there is no room. */
 static inline enum nauha_status kept_tensors_keep(struct kept_tensors *kept, struct kept *row,
                                                   struct nauha_message *message,
-                                                  const struct nauha_stats *stats,
+                                                  const struct scaled *squares,
                                                   struct nauha_error *err) {
     const struct nauha_message_info *info = kept->host->info(message);
     enum nauha_status status = kept_make_room(kept, row, info, err);
@@ -119,8 +119,9 @@ static inline enum nauha_status kept_tensors_keep(struct kept_tensors *kept, str
     row->ndim = info->ndim;
     if (info->ndim > 0)
         memcpy(row->shape, info->shape, info->ndim * sizeof *row->shape);
-    row->sum_squares = stats->sum_squares;
-    row->element_bytes = stats->count > 0 ? (size_t)(info->bytes / stats->count) : 1;
+    row->squares = *squares;
+    row->element_bytes =
+        squares->stats.count > 0 ? (size_t)(info->bytes / squares->stats.count) : 1;
     status = kept->host->for_each_piece(message, kept_copy_piece, row, err);
     if (status != NAUHA_OK)
         kept_drop(kept, row);

@@ -14,7 +14,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                                  .form = NAUHA_FORM_SCALAR,
                                                  .title = "Maximum",
                                                  .ylabel = "maximum"};
-    return statistic_create(host, config, &plan, NAUHA_STATISTICS_RANGE, value, self, err);
+    return statistic_create(host, config, &plan, NAUHA_STATISTICS_RANGE, 1, value, self, err);
 }
 
 NAUHA_ANALYZER(max) = {

@@ -6,12 +6,12 @@
 #ifndef NAUHA_ANALYZERS_MOMENTS_H
 #define NAUHA_ANALYZERS_MOMENTS_H
 
-#include "analyzers/blocks.h"
 #include "analyzers/kinds.h"
+#include "analyzers/scaled.h"
 
-/* Means of (x - mean)^k. */
+/* Means of (x - mean)^k, maybe of elements times a power of two. */
 struct moments {
-    double second, third, fourth;
+    double mean, second, third, fourth;
 };
 
 typedef double (*moments_fn)(const struct moments *moments);
@@ -43,7 +43,8 @@ static inline enum nauha_status moments_create(const struct nauha_host *host,
 }
 
 struct moment_sums {
-    double mean;
+    double factor;              /* of the elements */
+    double mean;                /* with that */
     struct block_sum powers[4]; /* of (x - mean)^(i + 1) */
 };
 
@@ -52,7 +53,7 @@ static inline void moments_add_block(void *context, const double *x, size_t n, u
     struct moment_sums *sums = context;
     double powers[4][BLOCK];
     for (size_t i = 0; i < n; i++) {
-        const double apart = x[i] - sums->mean, square = apart * apart;
+        const double apart = x[i] * sums->factor - sums->mean, square = apart * apart;
         powers[0][i] = apart;
         powers[1][i] = square;
         powers[2][i] = square * apart;
@@ -69,10 +70,38 @@ static inline struct moments moments_of(const struct moment_sums *sums, double n
         m[k] = block_sum_total(&sums->powers[k]) / n;
     const double rest = m[0], square = rest * rest;
     return (struct moments){
+        .mean = sums->mean,
         .second = m[1] - square,
         .third = m[2] - 3 * rest * m[1] + 2 * square * rest,
         .fourth = m[3] - 4 * rest * m[2] + 6 * square * m[1] - 3 * square * square,
     };
+}
+
+/* The fourth powers of float64 may over- or underflow, and are made again. */
+static inline enum nauha_status moments_compute_sums(const struct nauha_host *host,
+                                                     struct nauha_message *message,
+                                                     struct moments *moments,
+                                                     struct nauha_error *err) {
+    struct scaled scaled;
+    struct moment_sums sums;
+    int exponent = 0;
+    enum nauha_status status = scaled_stats(host, message, NAUHA_STATISTICS_SUM, &scaled, err);
+    for (bool more = status == NAUHA_OK; more;) {
+        sums = (struct moment_sums){.factor = scaled_factor(scaled.exponent),
+                                    .mean = scaled.stats.mean};
+        status = for_each_block(host, message, moments_add_block, &sums, err);
+        more = status == NAUHA_OK && scaled.exponent == 0 &&
+               scaled_is_lost(block_sum_total(&sums.powers[3]));
+        if (more)
+            status = scaled_exponent(host, message, &exponent, err);
+        more = more && exponent != 0;
+        if (more)
+            status = scaled_again(host, message, exponent, &scaled, err);
+        more = more && status == NAUHA_OK;
+    }
+    if (status == NAUHA_OK)
+        *moments = moments_of(&sums, (double)scaled.stats.count);
+    return status;
 }
 
 /* Its `compute`. NaN for a tensor that is constant to the last digits of its mean, by the bound
@@ -83,16 +112,11 @@ static inline enum nauha_status moments_compute(void *self, struct nauha_bundle 
     const struct nauha_host *host = metric->host;
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
-    const struct nauha_stats *stats = NULL;
-    enum nauha_status status = host->stats_of(message, NAUHA_STATISTICS_SUM, &stats, err);
+    struct moments moments;
+    enum nauha_status status = moments_compute_sums(host, message, &moments, err);
     if (status != NAUHA_OK)
         return status;
-    struct moment_sums sums = {.mean = stats->mean};
-    status = for_each_block(host, message, moments_add_block, &sums, err);
-    if (status != NAUHA_OK)
-        return status;
-    const struct moments moments = moments_of(&sums, (double)stats->count);
-    const double rounding = 1e-15 * stats->mean;
+    const double rounding = 1e-15 * moments.mean;
     const bool constant = !(moments.second > rounding * rounding);
     const size_t i = kind_topics_find(&metric->topics, info);
     return host->publish_scalar(host, metric->topics.rows[i].topic, info,

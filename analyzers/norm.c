@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "analyzers/kinds.h"
+#include "analyzers/scaled.h"
 
 struct norm {
     const struct nauha_host *host;
@@ -61,24 +62,66 @@ static double norm_of_stats(const struct nauha_stats *stats, double order) {
     return stats->count > 0 ? stats->abs_max : 0;
 }
 
+struct powers {
+    double order, largest;
+    struct block_sum sum;
+};
+
+static void add_powers(void *context, const double *x, size_t n, uint64_t first) {
+    (void)first;
+    struct powers *powers = context;
+    double block[BLOCK];
+    for (size_t i = 0; i < n; i++)
+        block[i] = pow(fabs(x[i]) / powers->largest, powers->order);
+    block_sum_add(&powers->sum, block, n);
+}
+
+/* The exponent is rounded, and the larger the logarithm of the sum, the more that tells. */
+static double root(double sum, double order) {
+    return (double)powl(sum, 1 / (long double)order);
+}
+
+/* The norm of any other order. Where the powers over- or underflow, those of what the elements are
+ * of the largest are added. */
+static enum nauha_status norm_of_powers(const struct nauha_host *host,
+                                        struct nauha_message *message, double order, double *value,
+                                        struct nauha_error *err) {
+    const struct nauha_stats *range = NULL;
+    double sum = 0;
+    enum nauha_status status = host->sum_powers_of(message, order, &sum, err);
+    *value = root(sum, order);
+    if (status != NAUHA_OK || !scaled_is_lost(sum))
+        return status;
+    status = host->stats_of(message, NAUHA_STATISTICS_RANGE, &range, err);
+    if (status != NAUHA_OK || range->nans + range->infs > 0 || !(range->abs_max > 0))
+        return status;
+    struct powers powers = {.order = order, .largest = range->abs_max};
+    status = for_each_block(host, message, add_powers, &powers, err);
+    *value = range->abs_max * root(block_sum_total(&powers.sum), order);
+    return status;
+}
+
+/* That of the orders that statistics_of knows. */
+static enum nauha_status norm_of_statistics(const struct nauha_host *host,
+                                            struct nauha_message *message, double order,
+                                            double *value, struct nauha_error *err) {
+    struct scaled scaled;
+    enum nauha_status status = scaled_stats(host, message, statistics_of(order), &scaled, err);
+    if (status == NAUHA_OK)
+        *value = ldexp(norm_of_stats(&scaled.stats, order), scaled.exponent);
+    return status;
+}
+
 static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
     struct norm *norm = self;
     const struct nauha_host *host = norm->host;
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
     const double order = norm->order;
-    const unsigned statistics = statistics_of(order);
-    enum nauha_status status = NAUHA_OK;
     double value = 0;
-    if (statistics) {
-        const struct nauha_stats *stats = NULL;
-        status = host->stats_of(message, statistics, &stats, err);
-        if (status == NAUHA_OK)
-            value = norm_of_stats(stats, order);
-    } else {
-        status = host->sum_powers_of(message, order, &value, err);
-        value = pow(value, 1 / order);
-    }
+    enum nauha_status status = statistics_of(order)
+                                   ? norm_of_statistics(host, message, order, &value, err)
+                                   : norm_of_powers(host, message, order, &value, err);
     if (status != NAUHA_OK)
         return status;
     const size_t i = kind_topics_find(&norm->topics, info);

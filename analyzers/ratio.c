@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "nauha/analyzer.h"
+#include "analyzers/scaled.h"
 
 struct ratio {
     const struct nauha_host *host;
@@ -42,17 +42,16 @@ static enum nauha_status create(const struct nauha_host *host,
 static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
     const struct ratio *ratio = self;
     const struct nauha_host *host = ratio->host;
-    double norms[2];
+    struct scaled of[2];
     for (size_t i = 0; i < 2; i++) {
-        const struct nauha_stats *stats = NULL;
-        enum nauha_status status = host->stats_of(host->bundle_message(bundle, i),
-                                                  NAUHA_STATISTICS_SUM_SQUARES, &stats, err);
+        enum nauha_status status = scaled_stats(host, host->bundle_message(bundle, i),
+                                                NAUHA_STATISTICS_SUM_SQUARES, &of[i], err);
         if (status != NAUHA_OK)
             return status;
-        norms[i] = sqrt(stats->sum_squares);
     }
+    const double value = sqrt(of[0].stats.sum_squares) / sqrt(of[1].stats.sum_squares);
     return host->publish_scalar(host, ratio->topic, host->info(host->bundle_message(bundle, 0)),
-                                norms[0] / norms[1], err);
+                                ldexp(value, of[0].exponent - of[1].exponent), err);
 }
 
 NAUHA_ANALYZER(ratio) = {

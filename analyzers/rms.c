@@ -15,7 +15,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                                  .title = "Root mean square",
                                                  .ylabel = "rms",
                                                  .log_y = true};
-    return statistic_create(host, config, &plan, NAUHA_STATISTICS_SUM_SQUARES, value, self, err);
+    return statistic_create(host, config, &plan, NAUHA_STATISTICS_SUM_SQUARES, 1, value, self, err);
 }
 
 NAUHA_ANALYZER(rms) = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Rule: steps that are too large or too small for the weights they change. */
 #include "analyzers/rule.h"
+#include "analyzers/scaled.h"
 
 struct weight_update_ratio {
     struct rule rule;
@@ -36,16 +37,18 @@ static enum nauha_status create(const struct nauha_host *host,
 static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
     const struct weight_update_ratio *rule = self;
     const struct nauha_host *host = rule->rule.host;
-    const struct nauha_stats *updates = NULL, *weights = NULL;
+    struct scaled updates, weights;
     const struct nauha_message_info *info = host->info(host->bundle_message(bundle, 0));
-    enum nauha_status status = host->stats_of(host->bundle_message(bundle, 0),
-                                              NAUHA_STATISTICS_SUM_SQUARES, &updates, err);
+    enum nauha_status status = scaled_stats(host, host->bundle_message(bundle, 0),
+                                            NAUHA_STATISTICS_SUM_SQUARES, &updates, err);
     if (status == NAUHA_OK)
-        status = host->stats_of(host->bundle_message(bundle, 1), NAUHA_STATISTICS_SUM_SQUARES,
-                                &weights, err);
-    if (status != NAUHA_OK || updates->count == 0)
+        status = scaled_stats(host, host->bundle_message(bundle, 1), NAUHA_STATISTICS_SUM_SQUARES,
+                              &weights, err);
+    if (status != NAUHA_OK || updates.stats.count == 0)
         return status;
-    const double ratio = sqrt(updates->sum_squares) / (sqrt(weights->sum_squares) + rule->epsilon);
+    const double size = sqrt(weights.stats.sum_squares) + ldexp(rule->epsilon, -weights.exponent);
+    const double ratio =
+        ldexp(sqrt(updates.stats.sum_squares) / size, updates.exponent - weights.exponent);
     status = host->publish_scalar(host, rule->rule.topic, info, ratio, err);
     if (status == NAUHA_OK && ratio > rule->large)
         status = host->finding(host, info, ratio, rule->large, "|update| / |weights|",

@@ -14,7 +14,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                                  .form = NAUHA_FORM_SCALAR,
                                                  .title = "Sum",
                                                  .ylabel = "sum"};
-    return statistic_create(host, config, &plan, NAUHA_STATISTICS_SUM, value, self, err);
+    return statistic_create(host, config, &plan, NAUHA_STATISTICS_SUM, 1, value, self, err);
 }
 
 NAUHA_ANALYZER(sum) = {

@@ -14,7 +14,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                                  .form = NAUHA_FORM_SCALAR,
                                                  .title = "Variance",
                                                  .ylabel = "variance"};
-    return statistic_create(host, config, &plan, NAUHA_STATISTICS_DEVIATIONS, value, self, err);
+    return statistic_create(host, config, &plan, NAUHA_STATISTICS_DEVIATIONS, 2, value, self, err);
 }
 
 NAUHA_ANALYZER(variance) = {

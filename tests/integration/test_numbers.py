@@ -123,9 +123,9 @@ class Numbers(unittest.TestCase):
         if not np.isfinite(np.float64(want)):
             np.testing.assert_equal(got, float(want))
             return
-        if np.isnan(numpy): # squares of the smallest numbers are 0
-            np.testing.assert_equal(got, np.nan)
-            return
+        if not np.isfinite(numpy):  # its squares of the smallest and largest numbers are none
+            numpy = want
+            unit = LONG(max(abs(want), 1) if scale else abs(want))
         allowed = 0 if of_numpy is None else max(abs(numpy - want), ROUNDINGS * EPS * unit)
         self.assertLessEqual(abs(got - want), allowed + abs(want) * EPS / 2, f"{got!r} for {want!r}, NumPy: {numpy!r}")
 
@@ -210,6 +210,101 @@ class Percentiles(unittest.TestCase):
             "two values": Tensor(np.repeat([-1e-300, 1e300], 3000)),
             "an outlier each": Tensor(np.concatenate([[-np.inf], r.standard_normal(40000) * 1e-5 + 3, [np.inf]])),
         })
+
+
+def extreme_tensors():
+    """float64 whose squares, fourth powers or sums no double holds."""
+    r = np.random.default_rng(23)
+    big = np.finfo(np.float64).max
+    tensors = {f"normal * {scale}": Tensor((r.standard_normal(3001) + 0.5) * scale)
+               for scale in (1e77, 1e80, 1e150, 1e154, 1e200, 3e307, 1e-77, 1e-80, 1e-155, 1e-162, 1e-200, 1e-300, 1e-320)}
+    return tensors | {
+        "turns": Tensor(np.array([big, -big, big, -big])),
+        "largest": Tensor(np.full(700, big)),
+        "constant": Tensor(np.full(700, 3e200)),
+        "smallest": Tensor(np.full(700, 5e-324)),
+        "one element": Tensor(np.array([1e300])),
+        "mixed": Tensor(np.repeat([1e300, 1e-300, -3.0, 0.0], 300)),
+        "small beside a large one": Tensor(np.append(np.full(600, 1e-170), 1e170)),
+        "close": Tensor(1e250 * (1 + 1e-3 * r.standard_normal(900))),
+        "zeros": Tensor(np.zeros(300)),
+        "infinite": Tensor(np.array([1e300, np.inf])),
+        "no number": Tensor(np.array([1e300, np.nan])),
+    }
+
+
+class Extremes(unittest.TestCase):
+    """What is made of large and small elements is as right as of others."""
+
+    def test_float64(self):
+        tensors = extreme_tensors()
+        recording = Recording(tensors.values())
+        self.addCleanup(recording.close)
+        # relative to what a rounding is relative to: sums to the magnitudes, the moments to numbers around 1
+        metrics = {"sum": lambda x: np.abs(x).sum(), "mean": lambda x: np.abs(x).mean(), "variance": None, "rms": None,
+                   "norm": None, "norm:order=3": None, "skewness": lambda x: abs(exact_skewness(x)) + 1,
+                   "kurtosis": lambda x: exact_kurtosis(x) + 6}
+        series = recording.replay(*map(spec_of, metrics))
+        for metric, unit in metrics.items():
+            got = series[f"activations_{METRICS[metric][0]}"]
+            for step, (name, tensor) in enumerate(tensors.items()):
+                with self.subTest(metric=metric, tensor=name), np.errstate(all="ignore"):
+                    x = tensor.doubles
+                    want = METRICS[metric][1](x.astype(LONG))
+                    if not np.isfinite(np.float64(want)):
+                        np.testing.assert_equal(got[step], float(want))
+                        continue
+                    allowed = 32 * EPS * (abs(want) if unit is None else LONG(unit(x.astype(LONG)))) + LONG(5e-324)
+                    self.assertLessEqual(abs(got[step] - want), allowed, f"{got[step]!r} for {want!r}")
+
+    def test_orders(self):
+        """Powers of elements of all types over- or underflow, the norms do not."""
+        r = np.random.default_rng(29)
+        x = r.standard_normal(5000)
+        tensors = {"small": Tensor((x * 1e-4).astype(np.float32)), "large": Tensor((x * 1e3).astype(np.float32)),
+                   "bf16 near its end": Tensor.of_bf16(x * 5e37), "f16": Tensor((x * 1e4).astype(np.float16)),
+                   "f64": Tensor(x * 1e300), "denormals": Tensor(x * 1e-315), "zeros": Tensor(np.zeros(20)),
+                   "infinite": Tensor(np.array([1e30, np.inf])), "ordinary": Tensor(x)}
+        recording = Recording(tensors.values())
+        self.addCleanup(recording.close)
+        for order in (1.5, 10, 100, 1e4):
+            got = recording.replay(f"norm:activations:order={order}")[f"activations_norm{order:g}"]
+            for step, (name, tensor) in enumerate(tensors.items()):
+                with self.subTest(order=order, tensor=name), np.errstate(all="ignore"):
+                    x = np.abs(tensor.doubles.astype(LONG))
+                    most = x.max()
+                    want = most * ((x / most) ** LONG(order)).sum() ** (1 / LONG(order)) if 0 < most < np.inf else most
+                    np.testing.assert_allclose(got[step], float(want), rtol=16 * EPS, atol=5e-324)
+
+    def sequence(self):
+        r = np.random.default_rng(31)
+        big, x = np.finfo(np.float64).max, np.cumsum(r.standard_normal((9, 2001)), axis=0)
+        scales = [1e200, 1e-200, 1e-200, 1, 1e307, 1e160, 1e-310, 1e-300, 1e155]
+        return [x[t] * scale for t, scale in enumerate(scales)] + [np.full(2001, big), np.full(2001, -big), np.full(2001, -big)]
+
+    def test_cosine_and_distance(self):
+        x = self.sequence()
+        recording = Recording([Tensor(a) for a in x])
+        self.addCleanup(recording.close)
+        series = recording.replay("cosine:activations", "distance:activations")
+        x = [a.astype(LONG) for a in x]
+        with np.errstate(over="ignore"):
+            far = [np.sqrt(((a - x[0]) ** 2).sum()) for a in x]
+            wants = {"cosine": [(a * b).sum() / np.sqrt((a ** 2).sum() * (b ** 2).sum()) for a, b in zip(x[1:], x)],
+                     "distance": [np.float64(d) for d in far],
+                     "relative_distance": [np.float64(d / far_from_zero) for d in far
+                                           for far_from_zero in [np.sqrt((x[0] ** 2).sum())]]}
+        for name, want in wants.items():
+            got = [series[f"activations_{name}"][t] for t in sorted(series[f"activations_{name}"])]
+            np.testing.assert_allclose(got, np.float64(want), rtol=16 * EPS, atol=16 * EPS if name == "cosine" else 0, err_msg=name)
+
+    def test_distance_of_small_differences(self):
+        """Beside elements whose squares are doubles."""
+        first, second = np.array([1.0, 2e-170, -1.0]), np.array([1.0, 5e-170, -1.0])
+        recording = Recording([Tensor(first), Tensor(second), Tensor(first)])
+        self.addCleanup(recording.close)
+        got = recording.replay("distance:activations")["activations_distance"]
+        np.testing.assert_allclose([got[t] for t in range(3)], [0, 3e-170, 0], rtol=4 * EPS)
 
 
 class Sequences(unittest.TestCase):

@@ -63,6 +63,28 @@ static void test_ratio(void **state) {
                 "ratio", true);
 }
 
+/* Of elements whose squares no double holds, and of norms that no double holds. */
+static void test_ratio_of_extremes(void **state) {
+    (void)state;
+    const struct series *out = run("ratio:weight_updates,weights", "weight_updates_weights_ratio");
+    const double large[] = {3e200, 4e200}, small[] = {6e-200, 8e-200};
+    const double largest[] = {DBL_MAX, -DBL_MAX}, half[] = {DBL_MAX / 2, DBL_MAX / 2};
+    const double smallest[] = {DBL_TRUE_MIN, 0}, one[] = {1, 0};
+    const double *const pairs[][2] = {{large, large}, {small, small}, {half, largest},
+                                      {large, one},   {one, small},   {smallest, smallest}};
+    for (uint64_t i = 0; i < COUNT(pairs); i++) {
+        feed_f64(U, "a", i, 2, pairs[i][0]);
+        feed_f64(W, "a", i, 2, pairs[i][1]);
+    }
+    finish();
+    const double expected[] = {1, 1, 0.5, 5e200, 1e199, 1};
+    assert_int_equal(out->count, COUNT(expected));
+    for (size_t i = 0; i < COUNT(expected); i++) {
+        if (!(fabs(out->values[i][0] / expected[i] - 1) <= 4 * DBL_EPSILON))
+            fail_msg("%zu: %.17g is not %.17g", i, out->values[i][0], expected[i]);
+    }
+}
+
 static void test_ratio_takes_two_kinds(void **state) {
     (void)state;
     assert_int_equal(nauha_pipeline_add_metric(pipeline, "ratio:weights", &err), NAUHA_INVALID);
@@ -466,6 +488,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_every_is_refused),
     RUN(test_table),
     RUN(test_ratio),
+    RUN(test_ratio_of_extremes),
     RUN(test_ratio_takes_two_kinds),
     RUN(test_norms),
     RUN(test_norm_of_kinds),
