@@ -94,9 +94,11 @@ NAUHA_ANALYZER(hessian_eig) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "hessian_eig",
     .summary = "largest eigenvalues of the Hessian of the loss; needs the network (replay --model)",
-    .formula = "lambda_0 >= ... >= lambda_(k-1) of d2 L / d theta2, L the mean loss over the data "
-               "in evaluation mode, theta all parameters of the step; Lanczos on Hessian-vector "
-               "products (Pearlmutter 1994) in double precision, with full reorthogonalisation",
+    .formula =
+        "lambda_0 >= ... >= lambda_(k-1) of d2 L / d theta2, L the mean loss over the data "
+        "in evaluation mode, theta all parameters of the step; Lanczos on Hessian-vector "
+        "products (Pearlmutter 1994) in double precision, with full reorthogonalisation, from "
+        "random directions until one brings nothing new",
     .default_kinds = kinds,
     .parameters = parameters,
     .parameter_count = sizeof parameters / sizeof *parameters,

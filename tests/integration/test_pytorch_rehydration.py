@@ -154,6 +154,28 @@ class RehydrationTest(Case):
         np.testing.assert_allclose([float(row["value"]) for row in loose], expected[:2], rtol=0,
                                    atol=1e-3 * np.abs(expected).max())
 
+    def test_hessian_of_equal_eigenvalues(self):
+        """Least squares: the Hessian is 2 / (N C) X'X for each of the C outputs, so each eigenvalue comes C times."""
+        x, y = torch.randn(80, 30), torch.randn(80, 3)
+        self.train(nn.Linear(30, 3), x, y, steps=1)
+        ones = torch.cat([x, torch.ones(80, 1)], 1).double()
+        once = torch.linalg.eigvalsh(2 / (80 * 3) * ones.t() @ ones).flip(0)
+        expected = once.repeat_interleave(3).numpy()
+        for k, tolerance in ((5, 1e-3), (8, 1e-8)):
+            got = rows(self.replay("--metric", f"hessian_eig:k={k}:tolerance={tolerance}:products=1000", *self.model()).stdout)
+            np.testing.assert_allclose([float(row["value"]) for row in got], expected[:k], rtol=0, atol=tolerance * expected[0])
+
+    def test_hessian_misses_none(self):
+        """Few products for each eigenvalue: the search from one direction misses some of these."""
+        x, y = torch.randn(60, 12), torch.randn(60, 2)
+        x[:, 1] = x[:, 0] + 1e-4 * torch.randn(60)
+        x[:, 5:] *= 0.05
+        self.train(nn.Linear(12, 2, bias=False), x, y, steps=1)
+        once = torch.linalg.eigvalsh(2 / 120 * x.double().t() @ x.double()).flip(0)
+        expected = once.repeat_interleave(2).numpy()
+        got = rows(self.replay("--metric", "hessian_eig:k=6", *self.model()).stdout)
+        np.testing.assert_allclose([float(row["value"]) for row in got], expected[:6], rtol=0, atol=1e-3 * expected[0])
+
     def test_hessian_of_as_many_as_there_are(self):
         x, y = torch.randn(8, 2), torch.randn(8, 1)
         self.train(nn.Linear(2, 1), x, y, steps=1)

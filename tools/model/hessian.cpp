@@ -91,7 +91,8 @@ class Hessian {
     int64_t size_ = 0;
 };
 
-/* The Krylov space: an orthonormal basis, and the matrix in it, tridiagonal. */
+/* Krylov spaces from random directions: an orthonormal basis, and the matrix in it. One direction
+ * alone finds one eigenvector of each eigenvalue, and none that it has next to no part in. */
 class Lanczos {
   public:
     Lanczos(const Hessian &hessian, size_t most)
@@ -101,7 +102,7 @@ class Lanczos {
     }
 
     size_t size() const {
-        return diagonal_.size();
+        return columns_.size();
     }
     bool is_full() const {
         return size() >= most_;
@@ -110,58 +111,87 @@ class Lanczos {
     bool is_whole() const {
         return static_cast<int64_t>(size()) >= hessian_.size();
     }
+    /* Products since the latest random direction. */
+    size_t since_branch() const {
+        return size() - branch_;
+    }
 
     void extend() {
         const auto row = static_cast<int64_t>(size());
         basis_.select(0, row).copy_(next_);
+        for (auto &end : ends_)
+            end.image.sub_(next_, end.image.dot(next_).item());
         Tensor image = hessian_ * next_;
-        diagonal_.push_back(image.dot(next_).item<double>());
-        orthogonalise(image, row + 1);
-        beta_ = image.norm().item<double>();
-        scale_ = std::max({scale_, std::abs(diagonal_.back()), beta_});
+        columns_.push_back(orthogonalise(image, row + 1));
+        const double beta = image.norm().item<double>();
+        scale_ = std::max({scale_, columns_.back().abs().max().item<double>(), beta});
+        latest_ = {row, image};
         /* An invariant space has been found whole: on with a direction outside of it. */
-        if (beta_ <= 1e-12 * scale_ || !std::isfinite(beta_)) {
-            beta_ = std::isfinite(beta_) ? 0 : beta_;
-            if (!is_full())
-                image = random_direction();
+        if (beta <= 1e-12 * scale_) {
+            latest_.image.zero_();
+            next_ = is_full() ? Tensor() : random_direction();
         } else {
-            image.div_(beta_);
+            next_ = image / beta;
         }
-        off_diagonal_.push_back(beta_);
-        next_ = image;
+    }
+
+    /* On with another random direction, outside of the space. */
+    void branch() {
+        ends_.push_back(latest_);
+        latest_ = {};
+        branch_ = size();
+        next_ = random_direction();
     }
 
     /* The k largest, and the largest residual of those over the largest magnitude of all. */
     Eigenvalues largest(size_t k) const {
         const auto n = static_cast<int64_t>(size());
         Tensor matrix = at::zeros({n, n}, at::kDouble);
-        for (int64_t i = 0; i < n; i++) {
-            matrix[i][i] = diagonal_[static_cast<size_t>(i)];
-            if (i + 1 < n)
-                matrix[i + 1][i] = matrix[i][i + 1] = off_diagonal_[static_cast<size_t>(i)];
-        }
+        for (int64_t i = 0; i < n; i++)
+            matrix.select(1, i).narrow(0, 0, i + 1).copy_(columns_[static_cast<size_t>(i)]);
         Eigenvalues found;
         found.products = size();
         if (!at::isfinite(matrix).all().item<bool>()) {
             found.values.assign(std::min(k, size()), std::nan(""));
             return found;
         }
-        const auto [values, vectors] = at::linalg_eigh(matrix);
-        const double magnitude = values.abs().max().item<double>();
+        const auto [values, vectors] = at::linalg_eigh(matrix, "U");
+        found.magnitude = values.abs().max().item<double>();
         for (int64_t i = n - 1; i >= 0 && found.values.size() < k; i--) {
             found.values.push_back(values[i].item<double>());
-            const double residual = beta_ * std::abs(vectors[n - 1][i].item<double>());
-            found.residual = std::max(found.residual, magnitude > 0 ? residual / magnitude : 0);
+            const double residual = residual_of(vectors.select(1, i));
+            found.residual =
+                std::max(found.residual, found.magnitude > 0 ? residual / found.magnitude : 0);
         }
         return found;
     }
 
   private:
-    /* Twice is enough (Parlett). */
-    void orthogonalise(Tensor &vector, int64_t rows) const {
+    /* A basis vector's image, as far as it lies outside of the space. */
+    struct End {
+        int64_t row = 0;
+        Tensor image;
+    };
+
+    double residual_of(const Tensor &vector) const {
+        Tensor outside = at::zeros({hessian_.size()}, at::kDouble);
+        for (const auto &end : ends_)
+            outside.add_(end.image, vector[end.row].item());
+        if (latest_.image.defined())
+            outside.add_(latest_.image, vector[latest_.row].item());
+        return outside.norm().item<double>();
+    }
+
+    /* Twice is enough (Parlett). Returns the part that it takes. */
+    Tensor orthogonalise(Tensor &vector, int64_t rows) const {
         const Tensor space = basis_.narrow(0, 0, rows);
-        for (int pass = 0; pass < 2; pass++)
-            vector.sub_(space.t().mv(space.mv(vector)));
+        Tensor taken = at::zeros({rows}, at::kDouble);
+        for (int pass = 0; pass < 2; pass++) {
+            const Tensor part = space.mv(vector);
+            vector.sub_(space.t().mv(part));
+            taken.add_(part);
+        }
+        return taken;
     }
 
     Tensor random_direction() {
@@ -178,10 +208,43 @@ class Lanczos {
     const Hessian &hessian_;
     size_t most_;
     Tensor basis_, next_;
-    std::vector<double> diagonal_, off_diagonal_;
-    double beta_ = 0, scale_ = 0;
+    std::vector<Tensor> columns_; /* of the matrix, down to its diagonal */
+    End latest_;
+    std::vector<End> ends_; /* of what was left for another direction */
+    size_t branch_ = 0;
+    double scale_ = 0;
     std::mt19937_64 random_{1};
 };
+
+bool agree(const Eigenvalues &a, const Eigenvalues &b, double tolerance) {
+    for (size_t i = 0; i < a.values.size(); i++) {
+        if (i >= b.values.size() || std::abs(a.values[i] - b.values[i]) > tolerance * b.magnitude)
+            return false;
+    }
+    return true;
+}
+
+/* What the first direction finds may lack an eigenvalue, which no residual shows. So another one
+ * follows, of as many products, until one brings nothing new. */
+Eigenvalues search(Lanczos &lanczos, size_t k, double tolerance) {
+    Eigenvalues found, before;
+    size_t length = 0;
+    for (;;) {
+        lanczos.extend();
+        found = lanczos.largest(k);
+        const bool settled = lanczos.size() > k && !(found.residual > tolerance);
+        const bool searched = length > 0 && lanczos.since_branch() >= length;
+        found.converged = lanczos.is_whole() || std::isnan(found.values[0]) ||
+                          (settled && searched && agree(before, found, tolerance));
+        if (found.converged || lanczos.is_full())
+            return found;
+        if (settled && (length == 0 || searched)) {
+            length = length == 0 ? lanczos.size() : length;
+            before = found;
+            lanczos.branch();
+        }
+    }
+}
 
 } // namespace
 
@@ -200,14 +263,7 @@ Eigenvalues hessian_eigenvalues(Network &network, const Data &data, size_t sampl
                                        " parameters: " + std::to_string(k) +
                                        " eigenvalues would take more than 4 GiB of memory");
     Lanczos lanczos(hessian, most);
-    Eigenvalues found;
-    do {
-        lanczos.extend();
-        found = lanczos.largest(k);
-        found.converged =
-            lanczos.is_whole() || (lanczos.size() > k && !(found.residual > tolerance));
-    } while (!found.converged && !lanczos.is_full());
-    return found;
+    return search(lanczos, k, tolerance);
 }
 
 } // namespace model

@@ -358,7 +358,7 @@ struct nauha_model {
             tell("step " + std::to_string(request.global_step) +
                  ": the Hessian's eigenvalues are known to " + std::to_string(found.residual) +
                  " of the largest after " + std::to_string(found.products) +
-                 " products: allow more with products=N");
+                 " products, and one between them may be missing: allow more with products=N");
         for (size_t i = 0; i < found.values.size(); i++)
             values[i] = found.values[i];
         return found.values.size();
