@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nauha/internal/nearest.h"
 #include "nauha/plugin.h"
 #include "tools/command.h"
 #include "tools/table.h"
@@ -28,12 +29,6 @@ static void spec_form(const struct nauha_analyzer *analyzer, char *text, size_t 
     size_t used = strlen(text);
     if (analyzer->max_kinds > analyzer->min_kinds)
         snprintf(text + used, bytes - used, analyzer->min_kinds ? "[,KIND...]" : "[:KIND...]");
-}
-
-static const char *builtin_name(size_t position) {
-    size_t count;
-    const struct nauha_analyzer *const *analyzers = nauha_builtin_analyzers(&count);
-    return position < count ? analyzers[position]->name : NULL;
 }
 
 /* An analyzer, and where it is from: "" for one that is built in. Those refused have none. */
@@ -214,17 +209,17 @@ static void print_json(const struct nauha_plugins *plugins, const struct entry *
 static int unknown(const struct command *command, const struct nauha_plugins *plugins,
                    const char *typed) {
     char names[1024] = "";
+    struct nauha__nearest nearest = {.typed = typed};
     struct entry entry;
     for (size_t i = 0; entry_at(plugins, i, &entry); i++) {
         const size_t used = strlen(names);
-        if (entry.analyzer)
-            snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
-                     entry.analyzer->name);
+        if (!entry.analyzer)
+            continue;
+        snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", entry.analyzer->name);
+        nauha__nearest_try(&nearest, entry.analyzer->name);
     }
-    const char *nearest = nauha__nearest(typed, builtin_name);
-    return nauha__usage(command, "there is no metric \"%s\"%s%s%s; metrics: %s", typed,
-                        nearest ? ", did you mean \"" : "", nearest ? nearest : "",
-                        nearest ? "\"?" : "", names);
+    return nauha__usage(command, "there is no metric \"%s\"%s; metrics: %s", typed,
+                        nauha__did_you_mean(&nearest), names);
 }
 
 int nauha__run_analyzers(const struct invocation *invocation) {

@@ -228,7 +228,7 @@ int nauha__run_help(const struct invocation *invocation) {
     }
     const struct command *command = nauha__command_find(invocation->arguments[0]);
     if (!command)
-        return nauha__usage(NULL, "there is no command \"%s\"", invocation->arguments[0]);
+        return nauha__unknown_command(invocation->arguments[0]);
     if (man)
         nauha__print_man_page(command);
     else

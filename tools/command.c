@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/internal/nearest.h"
 #include "nauha/selector.h"
 #include "tools/plugins.h"
 #include "tools/terminal.h"
@@ -34,6 +35,7 @@ const struct option_group nauha__select_options = {"Choosing messages", nauha_se
 /* ---- messages ---- */
 
 static void say_who(void) {
+    fflush(stdout); /* where both go to one file, what was said first stands first */
     fprintf(stderr, "%snauha:%s ", nauha__colour(stderr, COLOUR_BAD),
             nauha__colour(stderr, COLOUR_PLAIN));
 }
@@ -55,42 +57,12 @@ int nauha__usage(const struct command *command, const char *format, ...) {
     return EXIT_USAGE;
 }
 
-/* ---- near misses ---- */
-
-static size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
-/* Levenshtein's distance, of words of at most 63 letters. */
-static size_t distance(const char *a, const char *b) {
-    size_t row[64], length = strlen(b);
-    if (strlen(a) >= 64 || length >= 64)
-        return 64;
-    for (size_t j = 0; j <= length; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= length; j++) {
-            size_t above = row[j];
-            row[j] = smaller(smaller(above, row[j - 1]) + 1, diagonal + (a[i - 1] != b[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[length];
-}
-
-const char *nauha__nearest(const char *typed, const char *(*name)(size_t position)) {
-    const char *best = NULL;
-    size_t best_distance = strlen(typed) / 3 + 2;
-    for (size_t i = 0; name(i); i++) {
-        size_t d = strncmp(name(i), typed, strlen(typed)) == 0 ? 0 : distance(typed, name(i));
-        if (d < best_distance) {
-            best = name(i);
-            best_distance = d;
-        }
-    }
-    return best;
+int nauha__unknown_command(const char *typed) {
+    struct nauha__nearest nearest = {.typed = typed};
+    for (const struct command *command = nauha__commands; command->name; command++)
+        if (!command->hidden)
+            nauha__nearest_try(&nearest, command->name);
+    return nauha__usage(NULL, "there is no command \"%s\"%s", typed, nauha__did_you_mean(&nearest));
 }
 
 /* ---- options ---- */
@@ -132,18 +104,12 @@ static int complain_about_option(const struct command *command, const struct fla
     const char *typed = word + strspn(word, "-");
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(typed, "="), typed);
-    const char *best = NULL;
-    size_t best_distance = strlen(name) / 3 + 2;
-    for (size_t i = 0; i < flat->count && word[0] == '-' && word[1] == '-'; i++) {
-        size_t d = distance(name, flat->rows[i]->name);
-        if (d < best_distance) {
-            best = flat->rows[i]->name;
-            best_distance = d;
-        }
-    }
-    if (best)
-        return nauha__usage(command, "%s has no option \"%s\"; did you mean \"--%s\"?",
-                            command->name, word, best);
+    struct nauha__nearest nearest = {.typed = name};
+    for (size_t i = 0; i < flat->count && word[0] == '-' && word[1] == '-'; i++)
+        nauha__nearest_try(&nearest, flat->rows[i]->name);
+    if (nearest.name)
+        return nauha__usage(command, "%s has no option \"%s\" (did you mean \"--%s\"?)",
+                            command->name, word, nearest.name);
     return nauha__usage(command, "%s has no option \"%s\"", command->name, word);
 }
 

@@ -92,8 +92,8 @@ int nauha__fail(const struct nauha_error *err);
 /* Prints "nauha: ..." and where to find help; returns EXIT_USAGE. */
 int nauha__usage(const struct command *command, const char *format, ...) NAUHA_PRINTF(2, 3);
 
-/* The name of a list nearest to what was typed, or NULL where none is near. */
-const char *nauha__nearest(const char *typed, const char *(*name)(size_t position));
+/* Says that there is no such command, and which may have been meant; returns EXIT_USAGE. */
+int nauha__unknown_command(const char *typed);
 
 /* Prints the help of one command, or of all; and as a man page. */
 void nauha__print_command_help(const struct command *command);

@@ -9,18 +9,6 @@
 #include "nauha/version.h"
 #include "tools/command.h"
 
-static const char *command_name(size_t position) {
-    return nauha__commands[position].name;
-}
-
-static int unknown_command(const char *typed) {
-    const char *nearest = nauha__nearest(typed, command_name);
-    if (nearest)
-        return nauha__usage(NULL, "there is no command \"%s\"; did you mean \"%s\"?", typed,
-                            nearest);
-    return nauha__usage(NULL, "there is no command \"%s\"", typed);
-}
-
 /* Python only notes an interrupt for when the call is over, and raises it in the midst of some
  * metric. The program has nothing to put in order: what it has not finished is called .partial. */
 static void let_interrupts_end_it(void) {
@@ -58,5 +46,5 @@ int nauha_main(int argc, char **argv, const struct nauha_python *python) {
     }
     const struct command *command = nauha__command_find(first);
     return command ? nauha__command_run(command, argc - 1, argv + 1, python)
-                   : unknown_command(first);
+                   : nauha__unknown_command(first);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/internal/nearest.h"
 #include "tools/table.h"
 #include "tools/text.h"
 
@@ -28,17 +29,20 @@ static const struct nauha_analyzer *rule_at(const struct nauha_pipeline *pipelin
 
 enum nauha_status nauha__rule_add(struct nauha_pipeline *pipeline, const char *spec,
                                   struct nauha_error *err) {
-    char names[800] = "";
+    char names[800] = "", typed[81];
     const size_t length = strcspn(spec, ":");
+    struct nauha__nearest nearest = {.typed = typed};
     const struct nauha_analyzer *rule;
+    snprintf(typed, sizeof typed, "%.*s", (int)(length < 80 ? length : 80), spec);
     for (size_t i = 0; (rule = rule_at(pipeline, &i)) != NULL;) {
         if (strlen(rule->name) == length && strncmp(rule->name, spec, length) == 0)
             return nauha_pipeline_add_metric(pipeline, spec, err);
         const size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", rule->name);
+        nauha__nearest_try(&nearest, rule->name);
     }
-    return nauha_error_set(err, NAUHA_UNKNOWN, "no rule \"%.*s\"; rules: %s",
-                           (int)(length < 80 ? length : 80), spec, names);
+    return nauha_error_set(err, NAUHA_UNKNOWN, "no rule \"%s\"%s; rules: %s", typed,
+                           nauha__did_you_mean(&nearest), names);
 }
 
 /* Whether a SPEC is of the rule whose name these bytes are. */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "nauha/internal/arithmetic.h"
+#include "nauha/internal/nearest.h"
 #include "nauha/internal/names.h"
 
 static const char root_name[] = "(root)";
@@ -303,6 +304,19 @@ static void list_names(char *text, size_t size, const struct nauha_names *names,
                  listed > 0 ? " more" : "");
 }
 
+/* Refuses a name, saying which is nearest and which there are: what `format` takes. */
+static enum nauha_status unknown(struct nauha_error *err, const char *format, const char *typed,
+                                 const struct nauha_names *names, uint32_t count, uint32_t most,
+                                 const char *(*name_of)(const struct nauha_names *, uint32_t)) {
+    char list[700];
+    struct nauha__nearest nearest = {.typed = typed};
+    list_names(list, sizeof list, names, count, most, name_of);
+    for (uint32_t i = 0; i < count; i++)
+        nauha__nearest_try(&nearest, name_of(names, i));
+    return nauha_error_set(err, NAUHA_UNKNOWN, format, typed[0] ? typed : root_name,
+                           nauha__did_you_mean(&nearest), list);
+}
+
 static enum nauha_status check_patterns(const struct words *patterns,
                                         const struct nauha_names *names, struct nauha_error *err) {
     uint32_t modules = nauha_names_modules(names);
@@ -313,30 +327,22 @@ static enum nauha_status check_patterns(const struct words *patterns,
             module++;
         if (module < modules)
             continue;
-        char list[700];
-        list_names(list, sizeof list, names, modules, LISTED_MAX, nauha_names_module);
-        return nauha_error_set(err, NAUHA_UNKNOWN, "no module matches \"%s\"; there are %s",
-                               pattern[0] ? pattern : root_name, list);
+        return unknown(err, "no module matches \"%s\"%s; there are %s", pattern, names, modules,
+                       LISTED_MAX, nauha_names_module);
     }
     return NAUHA_OK;
 }
 
 enum nauha_status nauha_selector_check(const struct nauha_selector *selector,
                                        const struct nauha_names *names, struct nauha_error *err) {
-    char list[700];
     const char *kind = selector->kinds.text;
     for (size_t i = 0; i < selector->kinds.count; i++, kind = words_next(kind))
-        if (nauha_names_find_kind(names, kind) == NAUHA_NONE) {
-            list_names(list, sizeof list, names, nauha_names_kinds(names), UINT32_MAX,
-                       nauha_names_kind);
-            return nauha_error_set(err, NAUHA_UNKNOWN, "kind \"%s\" is unknown; there are %s", kind,
-                                   list);
-        }
-    if (selector->tag.count > 0 && nauha_names_find_tag(names, selector->tag.text) == NAUHA_NONE) {
-        list_names(list, sizeof list, names, nauha_names_tags(names), UINT32_MAX, nauha_names_tag);
-        return nauha_error_set(err, NAUHA_UNKNOWN, "tag \"%s\" is unknown; there are %s",
-                               selector->tag.text, list);
-    }
+        if (nauha_names_find_kind(names, kind) == NAUHA_NONE)
+            return unknown(err, "kind \"%s\" is unknown%s; there are %s", kind, names,
+                           nauha_names_kinds(names), UINT32_MAX, nauha_names_kind);
+    if (selector->tag.count > 0 && nauha_names_find_tag(names, selector->tag.text) == NAUHA_NONE)
+        return unknown(err, "tag \"%s\" is unknown%s; there are %s", selector->tag.text, names,
+                       nauha_names_tags(names), UINT32_MAX, nauha_names_tag);
     enum nauha_status status = check_patterns(&selector->modules, names, err);
     return status == NAUHA_OK ? check_patterns(&selector->exclude, names, err) : status;
 }

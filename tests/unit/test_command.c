@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nauha/internal/nearest.h"
 #include "tools/command.h"
 
 /* Calls each for every option of a command, the common ones included. */
@@ -150,17 +151,22 @@ static void test_wrong_usage(void **state) {
     assert_int_equal(RUN("-q"), EXIT_USAGE);
 }
 
-static const char *fruit(size_t position) {
-    static const char *const names[] = {"apple", "pear", "quince", NULL};
-    return names[position];
+static const char *meant(const char *typed) {
+    static const char *const names[] = {"apple", "pear", "quince"};
+    static struct nauha__nearest nearest;
+    nearest = (struct nauha__nearest){.typed = typed};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        nauha__nearest_try(&nearest, names[i]);
+    return nauha__did_you_mean(&nearest);
 }
 
 static void test_near_misses(void **state) {
     (void)state;
-    assert_string_equal(nauha__nearest("aple", fruit), "apple");
-    assert_string_equal(nauha__nearest("qu", fruit), "quince");
-    assert_string_equal(nauha__nearest("paer", fruit), "pear");
-    assert_null(nauha__nearest("strawberry", fruit));
+    assert_string_equal(meant("aple"), " (did you mean \"apple\"?)");
+    assert_string_equal(meant("qu"), " (did you mean \"quince\"?)");
+    assert_string_equal(meant("paer"), " (did you mean \"pear\"?)");
+    assert_string_equal(meant("strawberry"), "");
+    assert_string_equal(meant(""), "");
 }
 
 static const struct CMUnitTest tests[] = {
