@@ -91,13 +91,13 @@ static enum nauha_status judge(struct loss_not_decreasing *rule, struct course *
     course->rising = has_risen(rule, course) ? course->rising + 1 : 0;
     enum nauha_status status = NAUHA_OK;
     if (course->waiting >= rule->patience)
-        status = host->finding(host, info, fall, rule->decrease, "% the mean loss has fallen by",
+        status = host->finding(host, info, fall, rule->decrease, "fall of the mean loss in %",
                                "the loss stays where it is: nothing more to learn at this learning "
                                "rate, one that is too low or too high, labels that do not go with "
                                "the inputs, gradients that vanish, or a network too small",
                                err);
     if (status == NAUHA_OK && course->rising >= 2)
-        status = host->finding(host, info, -fall, rule->increase, "% the mean loss has risen by",
+        status = host->finding(host, info, -fall, rule->increase, "rise of the mean loss in %",
                                "the loss grows: a learning rate too high, exploding gradients, or "
                                "data that have changed",
                                err);

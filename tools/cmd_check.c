@@ -92,6 +92,8 @@ static void without_kinds(void *context, const char *rule) {
         if (!elements)
             snprintf(reason + used, sizeof reason - used, "%s%s", used ? ", " : "no ", *kind);
     }
+    if (!reason[0])
+        snprintf(reason, sizeof reason, "it takes the kinds it is given: --rule %.80s:KIND", rule);
     add_unchecked(check, rule, reason);
 }
 
@@ -172,7 +174,7 @@ static void print_json(const struct check *check, cJSON *checked) {
 static void print_summary(const struct check *check, const struct invocation *invocation,
                           size_t checked) {
     const size_t findings = nauha_pipeline_findings(check->pipeline);
-    if (findings == 0)
+    if (findings == 0 && checked > 0)
         printf("%s: %zu rule%s checked, %snothing found%s\n", invocation->arguments[0], checked,
                checked == 1 ? "" : "s", nauha__colour(stdout, COLOUR_GOOD),
                nauha__colour(stdout, COLOUR_PLAIN));
@@ -181,6 +183,7 @@ static void print_summary(const struct check *check, const struct invocation *in
     size_t bytes;
     FILE *list = open_memstream(&text, &bytes);
     const char *comma = "not checked: ";
+    fflush(stdout);
     cJSON_ArrayForEach(entry, check->unchecked) {
         if (!list)
             break;
@@ -213,6 +216,11 @@ static int tell(struct check *check, const struct invocation *invocation) {
     if (!invocation->quiet)
         nauha_pipeline_report(check->pipeline, print_line, NULL);
     cJSON_Delete(checked);
+    if (count == 0)
+        return nauha__usage(invocation->command,
+                            "no rule was checked: \"%s\" has nothing that one looks at%s",
+                            invocation->arguments[0],
+                            nauha__selects(invocation) ? ", of what the options choose" : "");
     return nauha_pipeline_findings(check->pipeline) > 0 ? EXIT_FINDING : EXIT_FINE;
 }
 

@@ -196,12 +196,25 @@ static void tell(struct comparison *comparison, struct diff_result *result) {
         fprintf(stderr, "nauha: hashes are equal or not: the tolerance has no effect on them\n");
 }
 
+/* Two traces of which nothing was looked at are not equal. */
+static int nothing_compared(const struct comparison *comparison, const struct diff_result *result) {
+    const struct invocation *invocation = comparison->invocation;
+    const struct nauha_diff_side *sides[] = {&result->a, &result->b};
+    for (size_t i = 0; i < 2 && nauha__selects(invocation); i++)
+        if (!nauha__has_chosen(sides[i]->trace, comparison->selector))
+            return nauha__nothing_chosen(invocation, sides[i]->trace, sides[i]->names);
+    return nauha__usage(invocation->command,
+                        "nothing was compared: the traces have no chosen tensor in common");
+}
+
 /* A finding weighs more than what could not be looked at. */
 static int code_of(const struct comparison *comparison, const struct diff_result *result) {
     if (result->differing ||
         (diff_result_only(result) && !nauha__has(comparison->invocation, "common")))
         return EXIT_FINDING;
-    return result->damaged ? EXIT_FAILED : EXIT_FINE;
+    if (result->damaged)
+        return EXIT_FAILED;
+    return result->compared ? EXIT_FINE : nothing_compared(comparison, result);
 }
 
 static enum nauha_status compare(struct comparison *comparison, struct diff_result *result,

@@ -172,7 +172,8 @@ const struct command nauha__commands[] = {
          "and more. Says of each finding where it is, since when, how often, the value and the "
          "threshold, and what it usually comes from. All rules are checked whose inputs were "
          "recorded, or those of --rule. \"nauha analyzers NAME\" explains a rule. Exit code 1 if "
-         "anything was found.",
+         "anything was found, and 2 if there was nothing to check, as where the options choose no "
+         "message.",
      .examples = "nauha check run.h5\n"
                  "nauha check run.h5 --rule vanishing_gradient:threshold=1e-9 --rule dead_relu\n"
                  "nauha check run.h5 --exclude 'frozen.*' --steps 100: --json",

@@ -19,6 +19,7 @@
 #include "tools/recording.h"
 #include "tools/table.h"
 
+/* Steps that the answer is for, where the command line does not say how many there will be. */
 #define STEPS_TOLD 1000u
 
 /* ---- the sample through a recorder ---- */
@@ -175,6 +176,7 @@ struct sample {
     struct nauha_names *names;
     struct nauha_trace *trace;
     struct nauha_trace_info info;
+    uint64_t told;   /* steps that the answer is for */
     char path[4096]; /* for copies */
 };
 
@@ -226,8 +228,9 @@ static uint64_t per_step(const struct sample *sample, uint64_t total) {
     return total / sample->info.steps;
 }
 
-static uint64_t thousand(const struct sample *sample, double total) {
-    return (uint64_t)(total / (double)sample->info.steps * STEPS_TOLD);
+/* Of all steps, what is `total` of the sample's. */
+static uint64_t in_all(const struct sample *sample, double total) {
+    return (uint64_t)(total / (double)sample->info.steps * (double)sample->told);
 }
 
 static void add_row(struct table *table, const struct sample *sample, const char *what,
@@ -264,7 +267,7 @@ static uint64_t tell_kinds(const struct sample *sample) {
 
 static void tell_option(const struct sample *sample, const char *option, double stored) {
     char size[32];
-    printf("  %-12s %s\n", nauha__size_text(thousand(sample, stored), size), option);
+    printf("  %-12s %s\n", nauha__size_text(in_all(sample, stored), size), option);
 }
 
 static const struct {
@@ -287,9 +290,10 @@ static const struct {
 static enum nauha_status tell_options(const struct sample *sample, uint64_t all,
                                       struct nauha_error *err) {
     uint64_t plain = 0;
-    printf("\n%u steps with\n", STEPS_TOLD);
+    printf("\n%" PRIu64 " steps with\n", sample->told);
     tell_option(sample, "--steps ::10", (double)all / 10);
-    for (size_t i = 0; i < sizeof selections / sizeof *selections; i++) {
+    const bool chosen = nauha__has(sample->invocation, "kinds");
+    for (size_t i = 0; i < sizeof selections / sizeof *selections && !chosen; i++) {
         uint64_t stored = 0;
         for (const uint32_t *kind = selections[i].kinds; *kind != NAUHA_NONE; kind++)
             stored += nauha_trace_kind_stored(sample->trace, *kind);
@@ -318,9 +322,9 @@ static int tell(const struct sample *sample) {
         return EXIT_FAILED;
     }
     uint64_t all = tell_kinds(sample);
-    printf("\n%u steps of this, from a sample of %" PRIu64
+    printf("\n%" PRIu64 " steps of this, from a sample of %" PRIu64
            ": %s on disk; a step took %s, recorded\n",
-           STEPS_TOLD, sample->info.steps, nauha__size_text(thousand(sample, (double)all), size),
+           sample->told, sample->info.steps, nauha__size_text(in_all(sample, (double)all), size),
            nauha__duration_text(
                (double)sample->info.duration_ns * 1e-9 / (double)sample->info.steps, time));
     enum nauha_status status = all ? tell_options(sample, all, &err) : NAUHA_OK;
@@ -375,6 +379,8 @@ int nauha__estimate_print(const struct invocation *invocation, const char *trace
                                    ? nauha_trace_open(trace, sample.names, &sample.trace, &err)
                                    : nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
     int code = EXIT_FINE;
+    sample.told = nauha__get_number(invocation, "max-steps", 0, &code);
+    sample.told = sample.told ? sample.told : STEPS_TOLD;
     if (status == NAUHA_OK) {
         nauha_trace_get_info(sample.trace, &sample.info);
         code = tell(&sample);

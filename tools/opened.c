@@ -15,14 +15,18 @@
 #include "tools/follow.h"
 #include "tools/terminal.h"
 
+static bool is_selection(const struct nauha_option *option) {
+    size_t count;
+    const struct nauha_option *rows = nauha_selector_options(&count);
+    return option >= rows && option < rows + count;
+}
+
 enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
                                          const struct invocation *invocation,
                                          struct nauha_error *err) {
-    size_t count;
-    const struct nauha_option *rows = nauha_selector_options(&count);
     for (size_t i = 0; i < invocation->given_count; i++) {
         const struct given *given = &invocation->given[i];
-        if (given->option < rows || given->option >= rows + count)
+        if (!is_selection(given->option))
             continue;
         enum nauha_status status =
             nauha_selector_set(selector, given->option->name, given->value, err);
@@ -45,9 +49,80 @@ void nauha__note_newer_format(const struct nauha_trace *trace,
             NAUHA_FORMAT_MINOR);
 }
 
+/* ---- selections that choose nothing ---- */
+
+bool nauha__selects(const struct invocation *invocation) {
+    for (size_t i = 0; i < invocation->given_count; i++)
+        if (is_selection(invocation->given[i].option))
+            return true;
+    return false;
+}
+
+bool nauha__has_chosen(const struct nauha_trace *trace, const struct nauha_selector *selector) {
+    struct nauha_cursor *cursor = NULL;
+    struct nauha_message *message = NULL;
+    /* What cannot be read is the command's to tell. */
+    const bool any =
+        nauha_cursor_new((struct nauha_trace *)trace, selector, &cursor, NULL) != NAUHA_OK ||
+        nauha_cursor_next(cursor, &message, NULL) != NAUHA_END;
+    nauha_cursor_free(cursor);
+    return any;
+}
+
+static void list_kinds(const struct nauha_trace *trace, const struct nauha_names *names, char *text,
+                       size_t bytes) {
+    const char *comma = "";
+    for (uint32_t kind = 0; kind < nauha_names_kinds(names); kind++) {
+        uint64_t messages, size;
+        const size_t used = strlen(text);
+        nauha_trace_kind_totals(trace, kind, &messages, &size);
+        if (messages == 0)
+            continue;
+        snprintf(text + used, bytes - used, "%s%s", comma, nauha_names_kind(names, kind));
+        comma = ", ";
+    }
+}
+
+int nauha__nothing_chosen(const struct invocation *invocation, const struct nauha_trace *trace,
+                          const struct nauha_names *names) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_trace_info info;
+    char given[300] = "", kinds[500] = "";
+    nauha_trace_get_info(trace, &info);
+    for (size_t i = 0; i < invocation->given_count; i++) {
+        const struct given *one = &invocation->given[i];
+        const size_t used = strlen(given);
+        if (is_selection(one->option))
+            snprintf(given + used, sizeof given - used, "%s--%s %.80s", used ? " " : "",
+                     one->option->name, one->value);
+    }
+    if (nauha__has(invocation, "kinds"))
+        list_kinds(trace, names, kinds, sizeof kinds);
+    nauha_error_set(&err, NAUHA_UNKNOWN,
+                    "\"%s\" chooses no message of \"%.200s\", which has steps %" PRIu64
+                    " to %" PRIu64 " in %u epoch%s, of rank %u%s%s",
+                    given, info.path, info.first_step,
+                    info.first_step + (info.steps ? info.steps - 1 : 0), info.epochs,
+                    info.epochs == 1 ? "" : "s", info.rank, kinds[0] ? ", and the kinds " : "",
+                    kinds);
+    return nauha__fail(&err);
+}
+
+int nauha__check_chosen(const struct opened *opened, const struct invocation *invocation) {
+    if (!nauha__selects(invocation))
+        return EXIT_FINE;
+    for (size_t i = 0; i < opened->trace_count; i++)
+        if (nauha__has_chosen(opened->traces[i], opened->selector))
+            return EXIT_FINE;
+    return nauha__nothing_chosen(invocation, opened->trace, opened->names);
+}
+
+/* ---- opening ---- */
+
 int nauha__opened_init(struct opened *opened, const struct invocation *invocation) {
-    return nauha__opened_paths(opened, invocation, invocation->arguments,
-                               invocation->argument_count);
+    const int code =
+        nauha__opened_paths(opened, invocation, invocation->arguments, invocation->argument_count);
+    return code == EXIT_FINE ? nauha__check_chosen(opened, invocation) : code;
 }
 
 int nauha__opened_paths(struct opened *opened, const struct invocation *invocation,

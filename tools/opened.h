@@ -36,6 +36,16 @@ enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
                                          const struct invocation *invocation,
                                          struct nauha_error *err);
 
+/* Whether options choose messages, and whether a trace has any of those. */
+bool nauha__selects(const struct invocation *invocation);
+bool nauha__has_chosen(const struct nauha_trace *trace, const struct nauha_selector *selector);
+/* Refuses a selection that chooses nothing of a trace, saying what there is: a command that looked
+ * at nothing has found nothing out. Returns EXIT_USAGE. */
+int nauha__nothing_chosen(const struct invocation *invocation, const struct nauha_trace *trace,
+                          const struct nauha_names *names);
+/* The same of traces that are looked at together; EXIT_FINE where one of them has something. */
+int nauha__check_chosen(const struct opened *opened, const struct invocation *invocation);
+
 /* Calls each for every chosen message; each returns false to end. Returns an exit code. A damaged
  * message is said once on standard error, and the walk goes on: EXIT_FAILED in the end. */
 int nauha__walk(const struct opened *opened,

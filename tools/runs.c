@@ -160,26 +160,24 @@ static char *name_of(char *const *stems, size_t count, size_t which) {
 
 /* ---- runs ---- */
 
-static int look_at(const char *path, struct candidate *candidate) {
-    struct nauha_error err = NAUHA_ERROR_INIT;
+static enum nauha_status look_at(const char *path, struct candidate *candidate,
+                                 struct nauha_error *err) {
     struct nauha_names *names = nauha_names_new();
     struct nauha_trace *trace = NULL;
     struct nauha_trace_info info;
     if (!names)
-        return no_memory();
-    const bool opened = nauha_trace_open(path, names, &trace, &err) == NAUHA_OK;
-    if (opened) {
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    const enum nauha_status status = nauha_trace_open(path, names, &trace, err);
+    if (status == NAUHA_OK) {
         nauha_trace_get_head(trace, &info);
         candidate->path = path;
         candidate->rank = info.rank;
         candidate->world_size = info.world_size;
         candidate->created_ns = info.created_ns;
-    } else {
-        nauha__fail(&err);
     }
     nauha_trace_close(trace);
     nauha_names_free(names);
-    return opened ? EXIT_FINE : EXIT_FAILED; /* the file is at fault, not the command line */
+    return status;
 }
 
 static int by_time(const void *a, const void *b) {
@@ -290,7 +288,24 @@ static int open_runs(struct runs *runs, size_t count, const struct candidate *li
     return code;
 }
 
+/* One training may have ended before the steps that are looked at in others. What is being written
+ * or computed anew may still come. */
+static int check_chosen(const struct runs *runs, const struct invocation *invocation) {
+    if (!nauha__selects(invocation) || nauha__has(invocation, "follow") ||
+        nauha__has(invocation, "model"))
+        return EXIT_FINE;
+    for (size_t i = 0; i < runs->count; i++) {
+        const struct opened *opened = &runs->list[i].opened;
+        for (size_t j = 0; j < opened->trace_count; j++)
+            if (nauha__has_chosen(opened->traces[j], opened->selector))
+                return EXIT_FINE;
+    }
+    const struct opened *first = &runs->list[0].opened;
+    return nauha__nothing_chosen(invocation, first->trace, first->names);
+}
+
 int nauha__runs_init(struct runs *runs, const struct invocation *invocation) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
     *runs = (struct runs){0};
     int code = list_paths(runs, invocation);
     struct candidate *list = calloc(runs->path_count + 1, sizeof *list);
@@ -299,11 +314,16 @@ int nauha__runs_init(struct runs *runs, const struct invocation *invocation) {
         code = no_memory();
     for (size_t i = 0; i < runs->path_count && code == EXIT_FINE && !together; i++) {
         list[i].position = i;
-        code = look_at(runs->paths[i], &list[i]);
+        if (look_at(runs->paths[i], &list[i], &err) != NAUHA_OK) {
+            nauha__fail(&err);
+            code = EXIT_FAILED; /* the file is at fault, not the command line */
+        }
     }
     if (code == EXIT_FINE)
         code = open_runs(runs, together ? 1 : sort_into_runs(list, runs->path_count), list,
                          invocation);
+    if (code == EXIT_FINE)
+        code = check_chosen(runs, invocation);
     free(list);
     return code;
 }
@@ -317,4 +337,49 @@ void nauha__runs_fini(struct runs *runs) {
         free(runs->paths[i]);
     free(runs->list);
     free(runs->paths);
+}
+
+/* ---- for Python ---- */
+
+/* The stem of each run. */
+static char **list_stems(const struct candidate *list, size_t count, size_t runs) {
+    char **stems = calloc(runs, sizeof *stems);
+    for (size_t i = 0; stems && i < count; i++) {
+        size_t traces = 0;
+        for (size_t j = 0; j < count; j++)
+            traces += list[j].run == list[i].run;
+        if (!stems[list[i].run])
+            stems[list[i].run] = stem_of(list[i].path, traces > 1);
+    }
+    return stems;
+}
+
+enum nauha_status nauha_sort_runs(const char *const *paths, size_t count,
+                                  void (*found)(void *context, size_t run, const char *name),
+                                  void *context, struct nauha_error *err) {
+    struct candidate *list = calloc(count + 1, sizeof *list);
+    char **stems = NULL;
+    size_t runs = 0;
+    enum nauha_status status = list ? NAUHA_OK : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    for (size_t i = 0; i < count && status == NAUHA_OK; i++) {
+        list[i].position = i;
+        status = look_at(paths[i], &list[i], err);
+    }
+    if (status == NAUHA_OK) {
+        runs = sort_into_runs(list, count);
+        stems = list_stems(list, count, runs);
+    }
+    for (size_t i = 0; i < count && status == NAUHA_OK; i++) {
+        char *name = stems ? name_of(stems, runs, list[i].run) : NULL;
+        if (name)
+            found(context, list[i].run, name);
+        else
+            status = nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        free(name);
+    }
+    for (size_t i = 0; stems && i < runs; i++)
+        free(stems[i]);
+    free(stems);
+    free(list);
+    return status;
 }

@@ -28,4 +28,11 @@ struct runs {
 int nauha__runs_init(struct runs *runs, const struct invocation *invocation);
 void nauha__runs_fini(struct runs *runs);
 
+/* The same sorting for the Python package: calls `found` for each trace, in their order, with the
+ * number of the run it is of and what that is called. */
+NAUHA_API enum nauha_status nauha_sort_runs(const char *const *paths, size_t count,
+                                            void (*found)(void *context, size_t run,
+                                                          const char *name),
+                                            void *context, struct nauha_error *err);
+
 #endif

@@ -2,13 +2,14 @@
 """nauha check: what it prints, its exit codes, and what it says to bad input."""
 import json
 import pathlib
+import subprocess
 import tempfile
 import unittest
 
 import numpy as np
 
 from tests.integration import h5trace
-from tests.integration.program import has_training, make_trace, nauha
+from tests.integration.program import NAUHA, has_training, make_trace, nauha
 
 
 class Check(unittest.TestCase):
@@ -72,9 +73,24 @@ class Check(unittest.TestCase):
     def test_hashes_are_nothing_to_check(self):
         path = self.path.with_name("hashes.h5")
         nauha("train", "-q", "--hash", "--max-steps", 3, "--test-every", 0, "-o", path)
-        done = nauha("check", path)
-        self.assertEqual(done.stdout, f"{path}: 0 rules checked, nothing found\n")
+        done = nauha("check", path, code=2)
+        self.assertEqual(done.stdout, "")
+        self.assertIn(f'nauha: no rule was checked: "{path}" has nothing that one looks at\n', done.stderr)
         self.assertIn("not checked: vanishing_gradient (only hashes were recorded), exploding_tensor (only", done.stderr)
+
+    def test_nothing_to_check_is_no_success(self):
+        done = nauha("check", self.path, "--kinds", "input_labels", code=2)
+        self.assertEqual(done.stdout, "")
+        self.assertIn("has nothing that one looks at, of what the options choose", done.stderr)
+        self.assertEqual(self.check("--kinds", "input_labels", code=2)["checked"], [])
+
+    def test_what_is_said_first_stands_first(self):
+        """Findings and remarks in one file: neither within the other's lines."""
+        done = subprocess.run([NAUHA, "check", self.path, "--rule", "tensor_variance:weights:max=0.01", "--rule", "overfit"],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        lines = done.stdout.splitlines()
+        self.assertTrue(lines[0].startswith("tensor_variance: "), lines)
+        self.assertEqual(lines[-1], "not checked: overfit (no messages with the tag testing)")
 
     def test_what_a_rule_measures_is_a_series(self):
         csv = nauha("replay", self.path, "--metric", "weight_update_ratio").stdout.splitlines()

@@ -267,6 +267,28 @@ class BadInput(WithTrace):
         self.complains(2, "is empty", *replay, "loss", "--steps", "5:3")
         self.complains(2, 'both write the series "loss"', *replay, "loss", "--metric", "loss")
         self.complains(2, 'did you mean "norm"?', "analyzers", "nrm")
+        for meant, *words in (("replay", "help", "replya"), ("loss", *replay, "los"), ("weights", *replay, "norm:weigths"),
+                              ("order", *replay, "norm:weights:ordr=2"), ("gnuplot", *replay, "loss", "--sink", "gnuplt"),
+                              ("weights", "ls", self.path, "--kinds", "weigths"), ("hidden", "ls", self.path, "--modules", "hiden"),
+                              ("default", "ls", self.path, "--tag", "defualt"), ("all_zero", "check", self.path, "--rule", "al_zero")):
+            self.complains(2, f' (did you mean "{meant}"?)', *words)
+        # Where nothing is near, nothing is suggested.
+        self.assertNotIn("mean", nauha("check", self.path, "--rule", "xyzzyxyzzy", code=2).stderr.split("; rules")[0])
+
+    def test_a_selection_that_chooses_nothing(self):
+        there = ' chooses no message of "%s", which has steps 0 to 5 in 2 epochs, of rank 0' % self.path
+        out = self.dir / "nothing"
+        commands = (["check", self.path], ["ls", self.path], ["cat", self.path], ["replay", self.path, "--metric", "loss", "-o", out],
+                    ["report", self.path, "-o", out])
+        for command in commands:
+            for selection in (["--steps", "1000:"], ["--epochs", "7"], ["--rank", "3"], ["--steps", "3", "--epochs", "9"]):
+                self.complains(2, f'"{" ".join(selection)}"{there}\n', *command, *selection)
+            self.complains(2, f'"--kinds inputs"{there}, and the kinds batch_started, ', *command, "--kinds", "inputs")
+        self.assertFalse(out.exists())
+        self.assertIn(f'"--steps 1000:"{there}', nauha("diff", self.path, self.path, "--steps", "1000:", code=2).stderr)
+        # Of several trainings, one may have ended before.
+        longer = make_trace(self.dir / "longer.h5", "--steps", "9")
+        nauha("replay", self.path, longer, "--metric", "loss", "--steps", "7:")
 
     def test_wrong_usage(self):
         self.assertIn("usage: nauha COMMAND", nauha(code=2).stderr)

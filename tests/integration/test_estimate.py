@@ -85,6 +85,12 @@ class Train(unittest.TestCase):
         kinds = table(done.stdout)
         self.assertEqual(set(kinds), {"weights", "loss", "all of it"})
         self.assertEqual(kinds["loss"][:2], (1, 4))
+        self.assertFalse([choice for choice in options(done.stdout) if choice.startswith("--kinds")])
+        # For as many steps as the training will have.
+        self.assertRegex(done.stdout, r"\n1000 steps of this, from a sample of 3: ")
+        done = nauha("train", *TRAINING, "--estimate", "3", "--kinds", "weights,loss", "--max-steps", "200", env=self.environment)
+        self.assertRegex(done.stdout, r"\n200 steps of this, from a sample of 3: ")
+        self.assertAlmostEqual(options(done.stdout)["--steps ::10"], 20 * kinds["all of it"][2], delta=1.5 * kinds["all of it"][2])
 
     def test_wrong_usage(self):
         for given, text in ((["--estimate", "0"], "above 0"), (["--estimate", "x"], "--estimate"),

@@ -43,6 +43,11 @@ class Plugins(unittest.TestCase):
     def replay(self, plugin, metric="odd", code=0, path=None):
         return nauha("replay", path or self.path, "--plugin", plugin, "--metric", metric, code=code)
 
+    def test_a_rule_that_takes_the_kinds_it_is_given(self):
+        plugin = self.odd("rule_of_kinds", "-DKINDS=NULL", "-DTAKES=1", "-DFLAGS=4")
+        said = nauha("check", self.path, "--plugin", plugin).stderr
+        self.assertIn("odd (it takes the kinds it is given: --rule odd:KIND)", said)
+
     def lossy(self):
         """A trace that lacks weights."""
         return make_trace(self.dir / "lossy.h5", "--steps", 500, "--modules", 60, "--on-full", "drop", "--buffer", "1M", "--flush", 60)

@@ -5,6 +5,8 @@
  *   -DNAME='"x"'       its name
  *   -DFAIL=WHERE       the callback that fails: FAIL_CREATE, ...
  *   -DWORD='"..."'     what it says then; without, it says nothing
+ *   -DKINDS=NULL       without kinds of its own
+ *   -DTAKES=N          how many kinds a SPEC has to give
  *   -DFLAGS=N -DTYPE=N -DCOMPUTE=NULL -DPARAMETERS=N
  */
 #include <stdlib.h>
@@ -38,6 +40,12 @@
 #endif
 #ifndef COMPUTE
 #define COMPUTE compute
+#endif
+#ifndef KINDS
+#define KINDS kinds
+#endif
+#ifndef TAKES
+#define TAKES 0
 #endif
 #ifndef PARAMETERS
 #define PARAMETERS 1
@@ -124,7 +132,9 @@ NAUHA_ANALYZER(odd) = {
     .size = SIZE,
     .name = NAME,
     .flags = FLAGS,
-    .default_kinds = kinds,
+    .min_kinds = TAKES,
+    .max_kinds = TAKES,
+    .default_kinds = KINDS,
     .parameters = parameters,
     .parameter_count = PARAMETERS,
     .create = create,
