@@ -293,12 +293,14 @@ static void tell_trace(const char *path) {
 
 struct outcome {
     bool python, torch, failed;
+    char torchless[PATH_MAX]; /* a Python that was asked for torch and has none; "" */
     size_t traces;
     const char *estimate; /* folder of the sample; NULL: this is no estimate */
     int code;
 };
 
-/* Reads one mark that a process left: python, torch, trace-PID (a path in it), failed-PID. */
+/* Reads one mark that a process left: python, torch, torchless (a path in it), trace-PID (a path in
+ * it), failed-PID. */
 static void take_mark(const struct invocation *invocation, struct outcome *outcome,
                       const char *directory, const char *name) {
     char path[2 * PATH_MAX], line[PATH_MAX];
@@ -306,9 +308,14 @@ static void take_mark(const struct invocation *invocation, struct outcome *outco
     outcome->python |= strcmp(name, "python") == 0;
     outcome->torch |= strcmp(name, "torch") == 0;
     outcome->failed |= strncmp(name, "failed-", 7) == 0;
-    FILE *file = strncmp(name, "trace-", 6) == 0 ? fopen(path, "r") : NULL;
+    const bool torchless = strcmp(name, "torchless") == 0;
+    FILE *file = torchless || strncmp(name, "trace-", 6) == 0 ? fopen(path, "r") : NULL;
     while (file && fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = '\0';
+        if (torchless) {
+            memcpy(outcome->torchless, line, sizeof line);
+            continue;
+        }
         outcome->traces++;
         if (outcome->estimate)
             outcome->code = nauha__estimate_print(invocation, line, outcome->estimate);
@@ -336,9 +343,17 @@ static int tell_outcome(const struct invocation *invocation, const char *directo
     rmdir(directory);
     if (outcome.traces || outcome.failed)
         return outcome.code;
+    char torchless[PATH_MAX + 200];
+    snprintf(
+        torchless, sizeof torchless,
+        "the program ran under \"%s\", which has no torch (PyTorch): name the Python that has "
+        "it, as in \"nauha record -o run.h5 -- venv/bin/python3 train.py\", or install PyTorch "
+        "for this one",
+        outcome.torchless);
     const char *why =
-        outcome.torch    ? "no model was trained"
-        : outcome.python ? "the program never imported torch"
+        outcome.torch          ? "no model was trained"
+        : outcome.torchless[0] ? torchless
+        : outcome.python       ? "the program never imported torch"
                          : "the program started no Python that runs a sitecustomize (is it Python? "
                            "with -I, -E or -S it cannot be recorded; use nauha.Exporter)";
     fprintf(stderr, "nauha: nothing was recorded: %s\n", why);

@@ -17,11 +17,11 @@ def _say(text):
     sys.stderr.flush()
 
 
-def _note(settings, name):
+def _note(settings, name, text=""):
     """Leaves a mark for the waiting `nauha record`."""
     try:
-        with open(os.path.join(settings["status"], name), "a"):
-            pass
+        with open(os.path.join(settings["status"], name), "a") as file:
+            file.write(text)
     except OSError:
         pass
 
@@ -51,6 +51,8 @@ class _TorchFinder(object):
         spec = importlib.util.find_spec("torch")
         if spec is None or spec.loader is None:
             sys.meta_path.insert(0, self)
+            if spec is None:
+                _note(self.settings, "torchless", "%s\n" % sys.executable)
             return spec
         loader = spec.loader
         execute = loader.exec_module
