@@ -320,7 +320,7 @@ install: all ## DESTDIR= PREFIX=/usr/local LIBDIR= ...
 	install -m 644 $(LIBRARY) $(if $(OPENBLAS_LIBS),$(LINALG)) $(if $(TORCH_FOUND),$(TRAIN) $(MODEL)) \
 	    $(if $(MPI_FOUND),$(MPI)) $(DESTDIR)$(OWNDIR)
 	install -m 644 $(H5_PLUGINS) $(DESTDIR)$(OWNDIR)/hdf5-plugins
-	install -m 644 $(wildcard tools/python/nauha/*.py) $(DESTDIR)$(OWNDIR)/python/nauha
+	install -m 644 $(wildcard tools/python/nauha/*.py tools/python/nauha/*.pyi) tools/python/nauha/py.typed $(DESTDIR)$(OWNDIR)/python/nauha
 	install -m 644 $(wildcard tools/python/nauha/hook/*.py) $(DESTDIR)$(OWNDIR)/python/nauha/hook
 	install -m 644 $(wildcard include/nauha/*.h include/nauha/*.hpp) $(DESTDIR)$(INCLUDEDIR)/nauha
 	install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(MANDIR)/man1

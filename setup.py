@@ -5,7 +5,7 @@ import pathlib
 import shutil
 import subprocess
 
-from setuptools import setup
+from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
 
 try:
@@ -39,4 +39,10 @@ class Wheel(bdist_wheel):
         return ("py3", "none", super().get_tag()[2])
 
 
-setup(cmdclass={"build_py": Build, "bdist_wheel": Wheel})
+class Binary(Distribution):
+    def has_ext_modules(self):
+        """What is installed is of this platform, though Python is extended by no module."""
+        return True
+
+
+setup(distclass=Binary, cmdclass={"build_py": Build, "bdist_wheel": Wheel})

@@ -11,6 +11,7 @@
 or from the command line: nauha replay run.h5 --metric sparsity.py:Sparsity:activations
 """
 import ctypes
+import errno
 import importlib.util
 import inspect
 import math
@@ -26,8 +27,8 @@ import numpy as np
 from nauha import native
 from nauha.native import Error, Status, library
 from nauha.pipeline import (ABI, COMPUTE, CREATE, DESTROY, FINISH, FORMS, INTEGER, LOST, REAL, SCOPES, STEP_FINISHED,
-                            SYNCHRONIZED, TEXT, Analyzer, ParameterRow, Pipeline, Plot)
-from nauha.trace import Message, make_selector
+                            SYNCHRONIZED, TEXT, Analyzer, ParameterRow, Pipeline, Plot, sort_runs)
+from nauha.trace import STAMPS, Message, make_selector
 
 
 class Bundle:
@@ -55,6 +56,12 @@ class Bundle:
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self.messages[0], name)
+
+    def __dir__(self):
+        return [*super().__dir__(), *STAMPS]
+
+    def __repr__(self):
+        return f"<bundle of {', '.join(map(repr, self.messages))}>"
 
 
 class Subscriber:
@@ -195,6 +202,7 @@ class _Analyzer:
     def __init__(self, name, make, kinds, synchronized, parameters, summary):
         """make(kinds, values) -> Subscriber; kinds: fixed ones, or None: the SPEC's."""
         self.name = name
+        self.names = None  # those of the pipeline, which messages keep
         self.raised = None
         self._make = make
         self._parameters = parameters
@@ -235,7 +243,7 @@ class _Analyzer:
     def _compute(self, number, bundle, error):
         def compute():
             subscriber = self._made[number]
-            messages = [Message(library.nauha_bundle_message(bundle, i))
+            messages = [Message(library.nauha_bundle_message(bundle, i), self.names)
                         for i in range(library.nauha_bundle_count(bundle))]
             given = Bundle(messages) if subscriber.synchronized else messages[0]
             try:
@@ -281,7 +289,7 @@ def load_class(path, name):
     it. Raises Error."""
     path = pathlib.Path(path).resolve()
     if not path.exists():
-        raise Error(f'cannot open "{path}": No such file or directory', Status.IO)
+        raise native.error_of(f'cannot open "{path}": No such file or directory', Status.IO, errno.ENOENT)
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
@@ -330,48 +338,49 @@ def analyzer_of_spec(spec):
 def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None, jobs=None, **selection):
     """Feeds traces through metrics, as `nauha replay` does.
 
-    traces: a path, or the paths of the ranks of one training. metrics: SPECs and Subscribers. output: a
-    directory for files, written by `sinks` (["csv", "gnuplot"] by default; "tensorboard"). progress(done, total) is
-    called some twenty times a second. jobs: how many threads compute what metrics of the library can share out, all
-    processors by default; Subscribers are called in the caller's, and the result is the same for any number.
-    selection: as Trace.messages() takes it.
+    traces: a path, or several, of the ranks of one training or of several trainings; a directory stands for the traces
+    in it. metrics: a SPEC or Subscriber, or several. output: a directory for files, written by `sinks` (["csv",
+    "gnuplot"] by default; "tensorboard"). progress(done, total) is called some twenty times a second. jobs: how many
+    threads compute what metrics of the library can share out, all processors by default; Subscribers are called in the
+    caller's, and the result is the same for any number. selection: as Trace.messages() takes it.
 
-    Returns {series: Series} of everything the metrics published. Warns of messages left out because they are
-    damaged and of bundles that stayed incomplete, which `strict` makes errors. Raises Error, and what a Subscriber
-    raised.
+    Returns {series: Series} of everything the metrics published. Several trainings are replayed one after the other,
+    and each Series has a column `run` with their names: metrics of the library begin anew for each, a Subscriber is
+    told of the end of one by finish(). Warns of messages left out because they are damaged and of bundles that stayed
+    incomplete, which `strict` makes errors. Raises Error, and what a Subscriber raised.
     """
     paths = [traces] if isinstance(traces, (str, bytes, os.PathLike)) else list(traces)
+    metrics = [metrics] if isinstance(metrics, (str, bytes, Subscriber)) else list(metrics)
+    sinks = [sinks] if isinstance(sinks, str) else sinks
     jobs = len(os.sched_getaffinity(0)) if jobs is None else jobs
     if not isinstance(jobs, int) or jobs < 1:
         raise Error(f"jobs is {jobs!r}, and counts from 1")
-    names, handles, pipeline, selector = library.nauha_names_new(), [], None, None
+    if not paths or not metrics:
+        raise Error("replay() takes at least one trace and one metric")
+    runs, pipelines = sort_runs(paths), []
+    selector = make_selector(selection)
     try:
-        for path in paths:
-            handle = c_void_p()
-            native.call(library.nauha_trace_open, os.fsencode(path), names, ctypes.byref(handle))
-            handles.append(handle.value)
-        selector = make_selector(selection)
-        pipeline = Pipeline(names)
-        for metric in metrics:
-            pipeline.add(metric)
-        for sink in (sinks or ["csv", "gnuplot"]) if output is not None else []:
-            pipeline.add_sink(sink, output)
-        for handle in handles[:1]:
-            pipeline.describe_trace(handle)
-        pipeline.set_strict(strict)
-        pipeline.set_workers(min(jobs, 2**32 - 1))
-        pipeline.start()
-        pipeline.replay(handles, selector, progress)
-        series = pipeline.finish()
-        remarks = pipeline.remarks()
+        for name, ranks in runs:
+            pipeline = Pipeline(native.Names(), name if len(runs) > 1 else None, pipelines[-1] if pipelines else None)
+            pipelines.append(pipeline)
+            pipeline.open(ranks)
+            if len(pipelines) > 1:
+                pipelines[-2].finish_into(pipeline)
+                pipelines[-2].close()
+            for metric in metrics:
+                pipeline.add(metric)
+            for sink in (sinks or ["csv", "gnuplot"]) if output is not None and len(pipelines) == 1 else []:
+                pipeline.add_sink(sink, output)
+            pipeline.set_strict(strict)
+            pipeline.set_workers(min(jobs, 2**32 - 1))
+            pipeline.start()
+            pipeline.replay(selector, progress)
+        series = pipelines[-1].finish()
+        remarks = [line for pipeline in pipelines for line in pipeline.remarks()]
         if remarks:
             warnings.warn("\n".join(remarks), stacklevel=2)
         return series
     finally:
-        if pipeline is not None:
+        for pipeline in reversed(pipelines):
             pipeline.free()
-        if selector is not None:
-            library.nauha_selector_free(selector)
-        for handle in handles:
-            library.nauha_trace_close(handle)
-        library.nauha_names_free(names)
+        library.nauha_selector_free(selector)

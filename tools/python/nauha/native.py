@@ -6,8 +6,12 @@ once, when this module is imported; `NAUHA_LIBRARY` names another one.
 """
 import ctypes
 import enum
+import errno
+import logging
 import os
 import pathlib
+import re
+import sys
 from ctypes import (CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_size_t,
                     c_uint32, c_uint64, c_void_p)
 
@@ -39,6 +43,45 @@ class Error(Exception):
     def __init__(self, message, status=Status.INVALID):
         super().__init__(message)
         self.status = status
+
+
+class _SystemError(Error):
+    """Of an Error that is an OSError as well: the text is the library's."""
+
+    def __init__(self, message, status, number):
+        super().__init__(message, status)
+        self.errno, self.strerror = number, os.strerror(number)
+
+    def __str__(self):
+        return self.args[0]
+
+
+class NotFound(_SystemError, FileNotFoundError):
+    """There is no such file or directory."""
+
+
+class NotPermitted(_SystemError, PermissionError):
+    """The system does not let this user have that file."""
+
+
+_SYSTEM_ERRORS = {errno.ENOENT: NotFound, errno.EACCES: NotPermitted, errno.EPERM: NotPermitted}
+
+
+class Stopped(SystemExit):
+    """A health rule ends the training: the program ends with exit code 1, unless somebody catches this."""
+
+    def __init__(self, rule):
+        super().__init__(1)
+        self.rule = rule
+
+
+def notice(text):
+    """Tells a person: a warning of the logger "nauha", or on stderr where nobody has set up logging."""
+    logger = logging.getLogger("nauha")
+    if logger.hasHandlers():
+        logger.warning("%s", text)
+    else:
+        print(f"nauha: {text}", file=sys.stderr, flush=True)
 
 
 class NativeError(Structure):
@@ -94,6 +137,7 @@ STATUS = c_int
 # name: (what it returns, what it takes). Handles (recorder, names, trace, ...) are plain pointers.
 PROTOTYPES = {
     "nauha_status_text": (c_char_p, [c_int]),
+    "nauha_version": (c_char_p, [c_int, c_char_p, c_size_t]),
     "nauha_dtype_name": (c_char_p, [c_int]),
     "nauha_dtype_size": (c_size_t, [c_int]),
     "nauha_names_new": (c_void_p, []),
@@ -156,6 +200,32 @@ def _candidates():
     return [here / "libnauha.so", tree / "build" / "libnauha.so", here.parent.parent / "libnauha.so", "libnauha.so"]
 
 
+# Packages that have a library, by the beginning of its name: of Debian and Ubuntu, of Fedora.
+PACKAGES = {
+    "libhdf5": ("libhdf5-103-1, or libhdf5-310 and the like", "hdf5"),
+    "libzstd": ("libzstd1", "libzstd"),
+    "liblz4": ("liblz4-1", "lz4-libs"),
+    "libxxhash": ("libxxhash0", "xxhash-libs"),
+    "libcjson": ("libcjson1", "cjson"),
+    "libprotobuf-c": ("libprotobuf-c1", "protobuf-c"),
+}
+
+
+def _explain(failure, path):
+    """What the dynamic linker's error means, and what to do about it."""
+    missing = re.match(r"(\S+): cannot open shared object file", str(failure))
+    if missing is not None and missing[1] == str(path):
+        return f"nauha's C library \"{path}\" was not found: build it with `make`, or name it in NAUHA_LIBRARY"
+    if missing is None:
+        return f"nauha's C library \"{path}\" cannot be loaded: {failure}"
+    name = missing[1]
+    packages = next((packages for stem, packages in PACKAGES.items() if name.startswith(stem)), None)
+    where = "the package that has it" if packages is None else f"the package {packages[0]} (Debian, Ubuntu) or " \
+        f"{packages[1]} (Fedora)"
+    return f"nauha's C library needs \"{name}\", which this system does not have in the version it was built with: " \
+        f"install {where}, or build nauha here, with `pip install .` in a checkout"
+
+
 def _load():
     failure = None
     for candidate in _candidates():
@@ -165,10 +235,9 @@ def _load():
             loaded = ctypes.CDLL(str(candidate))
             break
         except OSError as error:
-            failure = error
+            failure = failure or _explain(error, candidate)  # the first tells more than the system's "not found"
     else:
-        raise ImportError(f"nauha's C library was not found: {failure}; build it with `make`, or name it in "
-                          "NAUHA_LIBRARY")
+        raise ImportError(failure)
     declare(loaded, PROTOTYPES)
     return loaded
 
@@ -189,7 +258,22 @@ def call(function, *arguments):
     error = NativeError()
     status = function(*arguments, byref(error))
     if status != Status.OK:
-        raise Error(error.text() or library.nauha_status_text(status).decode(), Status(status))
+        raise error_of(error.text() or library.nauha_status_text(status).decode(), Status(status), error.saved_errno)
+
+
+def error_of(message, status, number=0):
+    """The exception for an error of the library's, of which errno was `number`."""
+    return _SYSTEM_ERRORS[number](message, status, number) if number in _SYSTEM_ERRORS else Error(message, status)
+
+
+class Names:
+    """A names object, freed with the last that uses it: messages tell their stamps by it."""
+
+    def __init__(self):
+        self._as_parameter_ = c_void_p(library.nauha_names_new())  # what ctypes hands on
+
+    def __del__(self):
+        library.nauha_names_free(self._as_parameter_)
 
 
 def number(function, *arguments):
@@ -246,6 +330,13 @@ def option_text(value):
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
+
+
+def version():
+    """The library's, which is the package's."""
+    text = ctypes.create_string_buffer(32)
+    library.nauha_version(0, text, len(text))
+    return text.value.decode()
 
 
 DTYPES = _dtype_names()  # "f32", ... by number

@@ -8,7 +8,7 @@ import weakref
 import torch
 
 from nauha import compat, hooks, native, probes, tensors
-from nauha.native import KINDS, NONE
+from nauha.native import KINDS, NONE, Stopped
 from nauha.publisher import Counter
 from nauha.registry import WRAPPERS, Registry, is_compiled, unwrapped
 
@@ -17,14 +17,6 @@ ACTIVATIONS = KINDS["activations"]
 LAYER_GRADIENTS = KINDS["layer_gradients"]
 OF_PARAMETERS = [KINDS[kind] for kind in ("weights", "weight_updates", "weight_gradients", "biases", "bias_updates",
                                           "bias_gradients")]
-
-
-class Stopped(SystemExit):
-    """A health rule ends the training: the program ends with exit code 1, unless somebody catches this."""
-
-    def __init__(self, rule):
-        super().__init__(1)
-        self.rule = rule
 
 
 def seen_from_outside(module):

@@ -94,6 +94,7 @@ FINDING_FN = CFUNCTYPE(None, c_void_p, POINTER(Finding))
 BUNDLE_FN = CFUNCTYPE(STATUS, c_void_p, c_void_p, ERROR)
 PROGRESS_FN = CFUNCTYPE(None, c_void_p, c_uint64, c_uint64)
 LINE_FN = CFUNCTYPE(None, c_void_p, c_char_p)
+RUN_FN = CFUNCTYPE(None, c_void_p, c_size_t, c_char_p)
 
 native.declare(library, {
     "nauha_bundle_count": (c_size_t, [c_void_p]),
@@ -115,6 +116,9 @@ native.declare(library, {
     "nauha_pipeline_describe": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),
     "nauha_pipeline_describe_trace": (STATUS, [c_void_p, c_void_p, ERROR]),
     "nauha_pipeline_set_workers": (None, [c_void_p, ctypes.c_uint32]),
+    "nauha_pipeline_set_run": (STATUS, [c_void_p, c_char_p, ERROR]),
+    "nauha_pipeline_finish_into": (STATUS, [c_void_p, c_void_p, ERROR]),
+    "nauha_sort_runs": (STATUS, [POINTER(c_char_p), c_size_t, RUN_FN, c_void_p, ERROR]),
     "nauha_pipeline_start": (STATUS, [c_void_p, ERROR]),
     "nauha_pipeline_replay_ranks": (STATUS, [c_void_p, POINTER(c_void_p), c_size_t, c_void_p, PROGRESS_FN, c_void_p,
                                              ERROR]),
@@ -127,12 +131,34 @@ native.declare(library, {
 })
 
 
+def sort_runs(paths):
+    """[(name, paths)]: the trainings that traces are of, as `nauha replay` sorts them; a directory stands for the
+    traces in it. Raises Error."""
+    traces = []
+    for path in map(os.fsencode, paths):
+        if not os.path.isdir(path):
+            traces.append(path)
+            continue
+        inside = sorted(name for name in os.listdir(path) if name.endswith(b".h5") and not name.startswith(b"."))
+        if not inside:
+            raise Error(f'there are no traces (*.h5) in directory "{os.fsdecode(path)}"', native.Status.UNKNOWN)
+        traces += [os.path.join(path, name) for name in inside]
+    found = []
+    native.call(library.nauha_sort_runs, (c_char_p * len(traces))(*traces), len(traces),
+                RUN_FN(lambda context, run, name: found.append((run, name.decode("utf-8", "replace")))), None)
+    runs = {}
+    for path, (run, name) in zip(traces, found):
+        runs.setdefault(run, (name, []))[1].append(path)
+    return [runs[run] for run in sorted(runs)]
+
+
 class Collector:
-    """A subscriber of one topic: collects its rows into a Series."""
+    """A subscriber of one topic: collects its rows into a Series, of several runs one after the other."""
 
     def __init__(self, form):
         self._histogram = form == "histogram"
         self._rows = []
+        self._runs = []  # (name, rows up to its end)
         self.callback = BUNDLE_FN(self._take)
 
     def _take(self, context, bundle, error):
@@ -153,6 +179,9 @@ class Collector:
         except Exception as failure:
             return native.fill_error(error, failure)
 
+    def end_run(self, name):
+        self._runs.append((name, len(self._rows)))
+
     def series(self):
         names = ["global_step", "train_step", "epoch", "rank", "tag", "module", "slot", "call"]
         names += ["bin_low", "bin_high", "count"] if self._histogram else ["value"]
@@ -160,15 +189,25 @@ class Collector:
         if self._histogram:
             types[-1] = np.int64
         columns = list(zip(*self._rows)) or [()] * len(names)
-        return Series((name, np.array(column, dtype)) for name, column, dtype in zip(names, columns, types))
+        series = Series((name, np.array(column, dtype)) for name, column, dtype in zip(names, columns, types))
+        if self._runs:
+            ends = [end for _, end in self._runs]
+            series["run"] = np.repeat(np.array([name for name, _ in self._runs], object), np.diff([0, *ends]))
+        return series
 
 
 class Pipeline:
-    """A C pipeline on a names object, which is borrowed."""
+    """A C pipeline on a names object, which is borrowed. run: what the training is called, where there are several;
+    before: the pipeline of the one before."""
 
-    def __init__(self, names):
+    def __init__(self, names, run=None, before=None):
         self._names = names
+        self._run = run
+        self._before = before
         self.handle = library.nauha_pipeline_new(names)
+        if run is not None:
+            native.call(library.nauha_pipeline_set_run, self.handle, run.encode())
+        self._traces = []  # open ones, handles
         self._analyzers = []  # kept alive
         self._subscribers = []
         self._collectors = {}
@@ -181,6 +220,7 @@ class Pipeline:
             if not hasattr(metric, "make_analyzer"):
                 raise Error(f"a metric is a SPEC or a nauha.Subscriber, not {metric!r}")
             analyzer = metric.make_analyzer(len(self._analyzers))
+            analyzer.names = self._names
             self._analyzers.append(analyzer)
             native.call(library.nauha_pipeline_add_analyzer, self.handle, analyzer.descriptor)
             spec = analyzer.spec
@@ -193,10 +233,6 @@ class Pipeline:
         """facts: a dict, for sinks that show what was trained."""
         for key, value in facts.items():
             native.call(library.nauha_pipeline_describe, self.handle, key.encode(), value.encode("utf-8", "replace"))
-
-    def describe_trace(self, trace):
-        """The same of a trace, a handle, and when it was recorded."""
-        native.call(library.nauha_pipeline_describe_trace, self.handle, trace)
 
     def rules(self):
         """The names of the health rules there are."""
@@ -221,7 +257,8 @@ class Pipeline:
         bus = library.nauha_pipeline_bus(self.handle)
         for position in range(library.nauha_pipeline_topics(self.handle)):
             kind = library.nauha_pipeline_topic(self.handle, position, ctypes.byref(name), ctypes.byref(tag))
-            collector = Collector(FORMS[library.nauha_names_kind_form(self._names, kind)])
+            collector = self._before._collectors.get(name.value.decode()) if self._before is not None else None
+            collector = collector or Collector(FORMS[library.nauha_names_kind_form(self._names, kind)])
             subscriber = library.nauha_subscriber_from_function(b"series", collector.callback, None)
             self._subscribers.append(subscriber)
             self._collectors[name.value.decode()] = collector
@@ -239,15 +276,38 @@ class Pipeline:
     def wants(self, kind):
         return library.nauha_bus_wants(library.nauha_pipeline_bus(self.handle), kind)
 
-    def replay(self, traces, selector, progress):
-        """traces: handles."""
+    def open(self, paths):
+        """Opens the traces to replay, of the ranks of one training, and shows sinks what was trained."""
+        for path in paths:
+            handle = c_void_p()
+            native.call(library.nauha_trace_open, os.fsencode(path), self._names, ctypes.byref(handle))
+            self._traces.append(handle.value)
+        native.call(library.nauha_pipeline_describe_trace, self.handle, self._traces[0])
+
+    def close(self):
+        for handle in self._traces:
+            library.nauha_trace_close(handle)
+        self._traces = []
+
+    def replay(self, selector, progress):
+        traces = self._traces
         function = PROGRESS_FN(lambda context, done, total: progress(done, total)) if progress else PROGRESS_FN()
         self._guarded(library.nauha_pipeline_replay_ranks, self.handle, (c_void_p * len(traces))(*traces), len(traces),
                       selector, function, None)
 
+    def _end_run(self):
+        for collector in self._collectors.values() if self._run is not None else ():
+            collector.end_run(self._run)
+
+    def finish_into(self, following):
+        """Ends a run; the pipeline of the following one, not started yet, goes on with its sinks and series."""
+        self._guarded(library.nauha_pipeline_finish_into, self.handle, following.handle)
+        self._end_run()
+
     def finish(self):
         """Returns the series by name."""
         self._guarded(library.nauha_pipeline_finish, self.handle)
+        self._end_run()
         return {name: collector.series() for name, collector in self._collectors.items()}
 
     def report(self):
@@ -270,6 +330,7 @@ class Pipeline:
             self.handle = None
             for subscriber in self._subscribers:
                 library.nauha_subscriber_free(subscriber)
+            self.close()
 
     def _guarded(self, function, *arguments):
         """Calls into C, from which metrics in Python may be called: raises what those raised."""

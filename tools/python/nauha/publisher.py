@@ -7,7 +7,6 @@ PyTorch's own.
 """
 import functools
 import os
-import sys
 import threading
 import weakref
 
@@ -105,7 +104,7 @@ class Publisher:
         self.path = path
         self.rank = rank
         self._told = set()
-        self._notice = notice or (lambda text: print(f"nauha: {text}", file=sys.stderr, flush=True))
+        self._notice = notice or native.notice
         self.facts = facts
         self.recorder = _open(path, options, facts, rank, world_size)
         self.names = library.nauha_recorder_names(self.recorder)

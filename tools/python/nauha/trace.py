@@ -8,6 +8,7 @@
 Threads: one at a time per trace.
 """
 import ctypes
+import html
 import os
 import types
 import warnings
@@ -95,15 +96,21 @@ def to_float(values, dtype=None):
     return result if dtype in ("f64", "i64", "i32") else result.astype(np.float32)
 
 
+# A message's stamps and what is known of its tensor: attributes that the C structure is asked for.
+STAMPS = ("seq", "time_ns", "global_step", "train_step", "epoch", "rank", "call", "kind", "tag", "slot", "module",
+           "module_class", "dtype", "shape", "nbytes", "hash_only")
+
+
 class Message:
     """One message. Attributes: seq, time_ns, global_step, train_step, epoch, rank, call (numbers); kind, tag,
     slot, module, module_class (text; module None for network messages); dtype ("f32"), shape, nbytes
     (None, (), 0 for events); hash_only; tensor; hash."""
 
-    __slots__ = ("info", "_handle", "_source", "_tensor", "__weakref__")
+    __slots__ = ("info", "_handle", "_names", "_source", "_tensor", "__weakref__")
 
-    def __init__(self, handle, source=None):
+    def __init__(self, handle, names=None, source=None):
         self._handle = handle  # None once the source has moved on
+        self._names = names  # has the texts and shapes that `info` points to
         self._source = source  # lives as long as its current message
         self.info = native.MessageInfo.from_buffer_copy(library.nauha_message_info(handle).contents)
         self._tensor = None
@@ -135,6 +142,9 @@ class Message:
         """The source has moved on."""
         self._handle = self._source = None
 
+    def __dir__(self):
+        return [*super().__dir__(), *STAMPS]
+
     def __getattr__(self, name):
         info = self.info
         if name in ("seq", "time_ns", "global_step", "train_step", "epoch", "rank", "call", "hash_only"):
@@ -156,19 +166,22 @@ class Message:
         what = f" {self.dtype}{list(self.shape)}" if self.info.has_tensor else ""
         return f"<{self.kind}{where}, step {self.global_step}{what}>"
 
+    def _repr_html_(self):
+        return _html(repr(self), ["", ""], [(name, getattr(self, name)) for name in STAMPS])
+
 
 class Trace:
-    """A trace. close() it, or use it in a `with`. Raises Error: no trace, another version, damaged."""
+    """A trace. close() it, or use it in a `with`. Raises Error: another version, damaged; of its subclasses those that
+    are FileNotFoundError and PermissionError as well."""
 
     def __init__(self, path):
         self.path = os.fspath(path)
-        self._names = library.nauha_names_new()
+        self._names = native.Names()
         self._handle = c_void_p()
         self._cursors = weakref.WeakSet()
         try:
             native.call(library.nauha_trace_open, os.fsencode(path), self._names, ctypes.byref(self._handle))
         except Error:
-            library.nauha_names_free(self._names)
             self._handle = None
             raise
 
@@ -177,7 +190,6 @@ class Trace:
             for cursor in self._cursors:
                 cursor.close()
             library.nauha_trace_close(self._handle)
-            library.nauha_names_free(self._names)
             self._handle = None
 
     def __enter__(self):
@@ -185,6 +197,23 @@ class Trace:
 
     def __exit__(self, *exception):
         self.close()
+
+    def __repr__(self):
+        if self._handle is None:
+            return f"<trace {self.path!r}, closed>"
+        return f"<trace {self._summary()}>"
+
+    def _summary(self):
+        info = self.info
+        state = "" if info.complete else ", incomplete" if info.closed else ", not closed by its writer"
+        rank = f", rank {info.rank} of {info.world_size}" if info.world_size > 1 else ""
+        return f"{self.path!r}: {info.steps:,} steps, {info.messages:,} messages, {len(self.modules)} modules{rank}{state}"
+
+    def _repr_html_(self):
+        if self._handle is None:
+            return f"<p>{html.escape(repr(self))}</p>"
+        kinds = [(kind, f"{messages:,}", f"{size:,}") for kind, (messages, size) in self._kind_totals().items()]
+        return _html(self._summary(), ["kind", "messages", "bytes"], kinds)
 
     def __del__(self):
         if getattr(self, "_handle", None) is not None:
@@ -298,11 +327,45 @@ class Trace:
 
 class Series(dict):
     """A table as a dict of columns, each a NumPy array: pandas.DataFrame(series) takes it as it is. Columns:
-    global_step, train_step, epoch, rank, tag, module, slot, call, and value, or bin_low, bin_high, count."""
+    global_step, train_step, epoch, rank, tag, module, slot, call, and value, or bin_low, bin_high, count; where several
+    trainings were replayed, also run."""
+
+    SHOWN = 10  # rows, from either end
 
     @property
     def rows(self):
         return len(self["global_step"])
+
+    def _cells(self, row):
+        return [f"{value:g}" if isinstance(value, float) else str(value) for value in (self[name][row] for name in self)]
+
+    def _shown(self):
+        """The rows that are shown, each as a list of texts; None where others lie between."""
+        if self.rows <= 2 * self.SHOWN:
+            return [self._cells(row) for row in range(self.rows)]
+        return [*(self._cells(row) for row in range(self.SHOWN)), None,
+                *(self._cells(row) for row in range(self.rows - self.SHOWN, self.rows))]
+
+    def __repr__(self):
+        if not self:
+            return "<series, empty>"
+        rows = [list(self), *self._shown()]
+        widths = [max(len(row[i]) for row in rows if row) for i in range(len(self))]
+        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)) if row else "..." for row in rows]
+        return "\n".join([*lines, f"<series, {self.rows} rows>"])
+
+    def _repr_html_(self):
+        return _html(f"{self.rows:,} rows" if self else "empty", list(self), self._shown() if self else [])
+
+
+def _html(title, names, rows):
+    """A table for a notebook; None among the rows: some are left out."""
+    def line(tag, cells):
+        return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+    head = line("th", names) if any(names) else ""
+    body = "".join(line("td", row if row is not None else ["..."] * len(names)) for row in rows)
+    return f"<table><caption>{html.escape(title)}</caption>{head}{body}</table>"
 
 
 def make_selector(selection):
@@ -344,7 +407,7 @@ class _Messages:
             self._pass()
             status = library.nauha_cursor_next(self._cursor, ctypes.byref(handle), ctypes.byref(error))
             if status == Status.OK:
-                message = Message(handle.value, self)
+                message = Message(handle.value, self._trace._names, self)
                 self._current = weakref.ref(message)
                 return message
             if status != Status.DAMAGED:
