@@ -169,13 +169,22 @@ static void compare_pair(struct comparing *comparing, size_t i, uint64_t at) {
 /* The sums over a block, of which pairs that are not finite are no part. */
 static void sum_block(struct comparing *comparing, size_t n) {
     double x[BLOCK], y[BLOCK];
-    double sums[4][LANES] = {{0}};
+    double sums[6][LANES] = {{0}};
+    uint64_t zeros_a = 0, zeros_b = 0, both = 0, alike = 0;
     const double *a = comparing->a.values, *b = comparing->b.values;
     for (size_t i = 0; i < n; i++) {
         const bool finite = isfinite(a[i]) && isfinite(b[i]);
         x[i] = finite ? a[i] : 0;
         y[i] = finite ? b[i] : 0;
+        zeros_a += a[i] == 0;
+        zeros_b += b[i] == 0;
+        both += (x[i] != 0) & (y[i] != 0);
+        alike += (x[i] != 0) & (x[i] == y[i]);
     }
+    comparing->out->zeros_a += zeros_a;
+    comparing->out->zeros_b += zeros_b;
+    comparing->out->both += both;
+    comparing->out->alike += alike;
     for (size_t i = n; i < (n + LANES - 1) / LANES * LANES; i++)
         x[i] = y[i] = 0;
     for (size_t i = 0; i < n; i += LANES)
@@ -185,12 +194,16 @@ static void sum_block(struct comparing *comparing, size_t n) {
             sums[1][k] += v * v;
             sums[2][k] += u * v;
             sums[3][k] += (u - v) * (u - v);
+            sums[4][k] += v != 0 ? u * u : 0;
+            sums[5][k] += u != 0 ? v * v : 0;
         }
     for (size_t k = 0; k < LANES; k++) {
         comparing->out->sum_squares_a += sums[0][k];
         comparing->out->sum_squares_b += sums[1][k];
         comparing->out->sum_products += sums[2][k];
         comparing->out->sum_squares_difference += sums[3][k];
+        comparing->out->both_squares_a += sums[4][k];
+        comparing->out->both_squares_b += sums[5][k];
     }
 }
 

@@ -18,8 +18,12 @@
 /* A relative difference of up to so many times the weight of the last bit is what another order of
  * summation makes. */
 #define ROUNDINGS 256.0
-/* Two updates are one with another factor where they are as parallel as rounding leaves them. */
+/* Of types whose last bit weighs that much, rounding cannot be told from other causes. */
+#define TOO_COARSE 0x1p-7
+/* Two tensors are one with another factor where they are as parallel as rounding leaves them: up
+ * to so much 1 minus their cosine, of updates, and of activations, which may be in bf16. */
 #define PARALLEL 1e-6
+#define PARALLEL_ACTIVATIONS 1e-4
 
 /* ---- what was compared ---- */
 
@@ -55,26 +59,13 @@ static void miss(struct nauha_reading *reading, uint32_t kind, const char *name,
         say(reading, " %s was not compared: %s.", name, but);
 }
 
-/* The weight of the last bit of a type's numbers around 1. */
-static double precision_of(enum nauha_dtype dtype) {
-    switch (dtype) {
-    case NAUHA_DTYPE_F64:
-        return 0x1p-52;
-    case NAUHA_DTYPE_F32:
-        return 0x1p-23;
-    case NAUHA_DTYPE_F16:
-        return 0x1p-10;
-    default:
-        return 0; /* too coarse to tell */
-    }
-}
-
 /* What is computed from equal things, and comes out a little different. */
 static void say_rounding(struct nauha_reading *reading) {
     const struct nauha_pair *pair = &reading->first.pair;
     const double relative = nauha_difference_relative(&pair->difference);
+    const double last_bit = nauha__last_bit(pair->a->dtype);
     if (pair->compared && pair->sort == NAUHA_PAIR_VALUES && pair->difference.not_finite == 0 &&
-        relative <= ROUNDINGS * precision_of(pair->a->dtype))
+        last_bit < TOO_COARSE && relative <= ROUNDINGS * last_bit)
         say(reading,
             " The difference is of the size of rounding (%.1e of the tensor): typical of another "
             "order of summation, as of nondeterministic kernels, another number of threads, "
@@ -82,12 +73,30 @@ static void say_rounding(struct nauha_reading *reading) {
             relative);
 }
 
-static void say_sort(struct nauha_reading *reading) {
+static void say_types(struct nauha_reading *reading, const char *subject) {
     const struct nauha_pair *pair = &reading->first.pair;
-    if (pair->sort == NAUHA_PAIR_DTYPE)
-        say(reading, " It is %s in %s and %s in %s: they compute in other precisions.",
-            nauha_dtype_name(pair->a->dtype), reading->name_a, nauha_dtype_name(pair->b->dtype),
-            reading->name_b);
+    say(reading, "%s is %s in %s and %s in %s%s.", subject, nauha_dtype_name(pair->a->dtype),
+        reading->name_a, nauha_dtype_name(pair->b->dtype), reading->name_b,
+        reading->stage == NAUHA__STAGE_DATA ? "" : ": they compute in other precisions");
+}
+
+static void say_sort(struct nauha_reading *reading) {
+    if (reading->first.pair.sort == NAUHA_PAIR_DTYPE)
+        say_types(reading, " It");
+}
+
+/* The first that differs has equal values. */
+static void read_type(struct nauha_reading *reading) {
+    const struct nauha_message_info *info = &reading->first.a;
+    const struct nauha_difference *difference = &reading->first.pair.difference;
+    say_types(reading, info->kind_name);
+    say(reading, difference->differing ? " Its values are the same but for rounding,"
+                                       : " Its values are the same,");
+    say(reading, " so this says nothing of another cause%s. With --rtol, nauha diff compares by "
+                 "value and names what differs by more.",
+        reading->stage == NAUHA__STAGE_PARAMETERS && reading->step == reading->first_step
+            ? ", such as another initialisation or seed"
+            : "");
 }
 
 /* What counts as equal need not be, and grows. */
@@ -146,7 +155,7 @@ static void read_beginning(struct nauha_reading *reading) {
     say(reading, "The trainings begin with other parameters: ");
     if (first->pair.sort == NAUHA_PAIR_SHAPE)
         say(reading, "the models are not the same.");
-    else if (others < all && others == 1)
+    else if (others < all && others == 1 && !nauha__reading_same_values(&first->pair))
         say(reading,
             "only \"%s\" differs, all others are equal, so it is not the seed; this one is "
             "initialised, loaded or changed otherwise.",
@@ -239,6 +248,45 @@ static bool draws_random_numbers(const char *class_name) {
            strstr(class_name, "StochasticDepth") || strstr(class_name, "GaussianNoise");
 }
 
+static bool is_multiple(double squares_a, double squares_b, double products, double error,
+                        double *factor) {
+    if (squares_a == 0 || squares_b == 0)
+        return false;
+    *factor = sqrt(squares_b / squares_a);
+    return fabs(1 - products / (sqrt(squares_a) * sqrt(squares_b))) < error &&
+           fabs(*factor - 1) > 1e-3;
+}
+
+/* What drops elements at random lets the others through times a factor that follows from how many
+ * it drops: so where both let an element through, the setting shows, whatever was drawn. */
+static void read_random_numbers(struct nauha_reading *reading) {
+    const struct nauha_message_info *info = &reading->first.a;
+    const struct nauha_difference *d = &reading->first.pair.difference;
+    const char *module = module_of(info);
+    double factor;
+    if (reading->first.pair.compared && d->both > 0 && d->alike == d->both)
+        say(reading,
+            "\"%s\" (%s) drew other random numbers: another seed, or numbers drawn from the same "
+            "generator before it in one of the trainings. What it lets through in both is equal, "
+            "so its settings are.",
+            module, info->module_class);
+    else if (reading->first.pair.compared &&
+             is_multiple(d->both_squares_a, d->both_squares_b, d->sum_products,
+                         PARALLEL_ACTIVATIONS, &factor))
+        say(reading,
+            "What \"%s\" (%s) lets through in both is %.4g times as large in %s, and of its output "
+            "%.3g per cent is 0 in %s and %.3g per cent in %s: another probability of dropping, or "
+            "a factor on what goes in.",
+            module, info->module_class, factor, reading->name_b,
+            100 * (double)d->zeros_a / (double)d->count, reading->name_a,
+            100 * (double)d->zeros_b / (double)d->count, reading->name_b);
+    else
+        say(reading,
+            "\"%s\" (%s) draws random numbers, and puts out other values: another seed, numbers "
+            "drawn from the same generator before it in one of the trainings, or other settings.",
+            module, info->module_class);
+}
+
 static void read_activations(struct nauha_reading *reading) {
     const struct nauha_first *first = &reading->first;
     const char *module = module_of(&first->a);
@@ -260,15 +308,12 @@ static void read_activations(struct nauha_reading *reading) {
         say(reading, "\"%s\" computes in another precision, as with autocast in one of them.",
             module);
     } else if (draws_random_numbers(first->a.module_class)) {
-        say(reading,
-            "\"%s\" (%s) drew other random numbers: another seed, or numbers drawn from the same "
-            "generator before it in one of the trainings.",
-            module, first->a.module_class);
+        read_random_numbers(reading);
     } else {
         say(reading,
             "%sll that was computed before \"%s\" (%s) is equal, and what it puts out is not: "
-            "changed code or nondeterminism in it, or in what is called between the modules before "
-            "and it.",
+            "changed code or settings, random numbers or nondeterminism in it, or in what is "
+            "called between the modules before and it.",
             own ? "Its parameters and a" : "A", module, first->a.module_class);
         say_rounding(reading);
     }
@@ -356,45 +401,57 @@ static void read_backward(struct nauha_reading *reading) {
     say_rounding(reading);
 }
 
-/* Whether b's update is a's with another factor. */
-static bool is_scaled(const struct nauha_difference *difference, double *factor) {
-    if (difference->sum_squares_a == 0 || difference->sum_squares_b == 0)
-        return false;
-    *factor = sqrt(difference->sum_squares_b / difference->sum_squares_a);
-    return fabs(1 - nauha_difference_cosine(difference)) < PARALLEL && fabs(*factor - 1) > 1e-3;
+/* An update is all that changed a parameter between the beginnings of two steps. */
+static void say_step(struct nauha_reading *reading) {
+    const struct nauha_difference *difference = &reading->first.pair.difference;
+    const bool compared = reading->first.pair.compared;
+    double factor;
+    if (compared && difference->sum_squares_a == 0)
+        say(reading, " In %s the parameter stands still.", reading->name_a);
+    else if (compared && difference->sum_squares_b == 0)
+        say(reading, " In %s the parameter stands still: frozen, or not given to the optimizer.",
+            reading->name_b);
+    else if (compared && is_multiple(difference->sum_squares_a, difference->sum_squares_b,
+                                     difference->sum_products, PARALLEL, &factor))
+        say(reading,
+            " It is %.4g times as long in %s and in the same direction: another learning rate, or "
+            "a factor on the gradient (clipping, loss scaling).",
+            factor, reading->name_b);
+    else if (compared && difference->differing < difference->alike)
+        say(reading,
+            " Of this tensor %" PRIu64 " elements moved alike and %" PRIu64
+            " did not, so it is no setting that acts on all of them, as the learning rate, "
+            "momentum or weight decay, unless by less than rounding: code that writes to the "
+            "parameter after the optimizer's step, a bit that flipped, clipping of single values, "
+            "or another rounding in the optimizer.",
+            difference->alike, difference->differing);
+    else if (!reading->ranks)
+        say(reading, " Another optimizer, other momentum, weight decay, clipping or optimizer "
+                     "state, or code that changes the parameters after its step.");
 }
 
 static void read_updates(struct nauha_reading *reading) {
     const struct nauha_first *first = &reading->first;
-    const struct nauha_difference *difference = &first->pair.difference;
     const uint32_t gradient = first->a.kind == NAUHA_KIND_BIAS_UPDATES
                                   ? NAUHA_KIND_BIAS_GRADIENTS
                                   : NAUHA_KIND_WEIGHT_GRADIENTS;
     const bool known = saw(&reading->now, gradient, first->a.module);
     const bool any = saw(&reading->now, gradient, NAUHA__ANY);
-    double factor;
     if (reading->ranks)
         say(reading,
             "From equal parameters the optimizers of the two ranks make other steps: the gradients "
             "they see are not the same (not averaged over all ranks, as with no_sync or parameters "
-            "outside of DistributedDataParallel), or their settings or states differ.");
+            "outside of DistributedDataParallel), their settings or states differ, or one rank "
+            "changes the parameters after its optimizer's step.");
     else if (known)
-        say(reading, "The gradients are equal, the optimizer makes another step of them. ");
+        say(reading, "The gradients are equal, and from the beginning of this step to that of the "
+                     "next the parameter changes otherwise: by the optimizer's step, or by what "
+                     "came after it.");
     else
-        say(reading, "The optimizer makes another step from equal parameters. ");
-    if (first->pair.compared && difference->sum_squares_a == 0)
-        say(reading, " In %s the parameter stands still.", reading->name_a);
-    else if (first->pair.compared && difference->sum_squares_b == 0)
-        say(reading, " In %s the parameter stands still: frozen, or not given to the optimizer.",
-            reading->name_b);
-    else if (first->pair.compared && is_scaled(difference, &factor))
-        say(reading,
-            "It is %.4g times as long in %s and in the same direction: another learning rate, or a "
-            "factor on the gradient (clipping, loss scaling).",
-            factor, reading->name_b);
-    else if (!reading->ranks)
-        say(reading, "Another optimizer, other momentum, weight decay, clipping or optimizer "
-                     "state, or code that changes the parameters after its step.");
+        say(reading, "From equal parameters, the parameter changes otherwise from the beginning of "
+                     "this step to that of the next: by the optimizer's step, or by what came "
+                     "after it.");
+    say_step(reading);
     if (!reading->ranks && !known && !any)
         say(reading, " Gradients were not compared: they may be the cause.");
 }
@@ -422,6 +479,16 @@ static void read_buffers(struct nauha_reading *reading) {
     say_rounding(reading);
 }
 
+/* Of parameters, all of a stage are looked at: many begin as ones or zeros, whatever the seed. What
+ * modules put out in another type has a reader of its own. */
+static bool is_type_alone(const struct nauha_reading *reading) {
+    return nauha__reading_same_values(&reading->first.pair) &&
+           reading->stage != NAUHA__STAGE_FORWARD &&
+           (reading->stage != NAUHA__STAGE_PARAMETERS ||
+            (!saw_differing(&reading->now, NAUHA_KIND_WEIGHTS) &&
+             !saw_differing(&reading->now, NAUHA_KIND_BIASES)));
+}
+
 void nauha__reading_explain(struct nauha_reading *reading) {
     static void (*const readers[])(struct nauha_reading *) = {
         [NAUHA__STAGE_PARAMETERS] = read_parameters, [NAUHA__STAGE_DATA] = read_data,
@@ -429,7 +496,11 @@ void nauha__reading_explain(struct nauha_reading *reading) {
         [NAUHA__STAGE_BACKWARD] = read_backward,     [NAUHA__STAGE_BUFFERS] = read_buffers,
         [NAUHA__STAGE_UPDATES] = read_updates,       [NAUHA__STAGE_OTHER] = read_other,
     };
-    readers[reading->stage](reading);
-    say_sort(reading);
+    if (is_type_alone(reading)) {
+        read_type(reading);
+    } else {
+        readers[reading->stage](reading);
+        say_sort(reading);
+    }
     say_within(reading);
 }

@@ -77,6 +77,33 @@ static bool differs(const struct nauha_pair *pair) {
            pair->sort == NAUHA_PAIR_DTYPE || pair->sort == NAUHA_PAIR_SHAPE;
 }
 
+double nauha__last_bit(enum nauha_dtype dtype) {
+    switch (dtype) {
+    case NAUHA_DTYPE_F64:
+        return 0x1p-52;
+    case NAUHA_DTYPE_F32:
+        return 0x1p-23;
+    case NAUHA_DTYPE_F16:
+        return 0x1p-10;
+    case NAUHA_DTYPE_BF16:
+        return 0x1p-7;
+    case NAUHA_DTYPE_F8_E4M3FN:
+    case NAUHA_DTYPE_F8_E4M3FNUZ:
+        return 0x1p-3;
+    case NAUHA_DTYPE_F8_E5M2:
+    case NAUHA_DTYPE_F8_E5M2FNUZ:
+        return 0x1p-2;
+    default:
+        return 0;
+    }
+}
+
+bool nauha__reading_same_values(const struct nauha_pair *pair) {
+    const double of_a = nauha__last_bit(pair->a->dtype), of_b = nauha__last_bit(pair->b->dtype);
+    return pair->sort == NAUHA_PAIR_DTYPE && pair->compared && pair->difference.not_finite == 0 &&
+           nauha_difference_relative(&pair->difference) <= (of_a > of_b ? of_a : of_b);
+}
+
 static bool note(struct nauha__seen_list *seen, const struct nauha_pair *pair) {
     if (seen->count == seen->capacity) {
         const size_t wanted = seen->capacity ? 2 * seen->capacity : 64;
@@ -91,6 +118,7 @@ static bool note(struct nauha__seen_list *seen, const struct nauha_pair *pair) {
         .module = pair->a->module,
         .is_default = strcmp(pair->a->tag_name, "default") == 0,
         .differs = differs(pair),
+        .same_values = nauha__reading_same_values(pair),
     };
     return true;
 }
@@ -173,7 +201,7 @@ size_t nauha__seen_of(const struct nauha__seen_list *seen, uint32_t kind, uint32
             (module != NAUHA__ANY && seen->list[i].module != module))
             continue;
         count++;
-        *differing += seen->list[i].differs;
+        *differing += seen->list[i].differs && !seen->list[i].same_values;
     }
     return count;
 }

@@ -25,6 +25,7 @@ struct nauha__seen {
     uint32_t kind, module;
     bool is_default; /* its tag */
     bool differs;
+    bool same_values; /* and yet only in its type */
 };
 
 struct nauha__seen_list {
@@ -59,8 +60,14 @@ unsigned nauha__reading_place(const struct nauha_message_info *info);
 /* Says what `first` means, into text. */
 void nauha__reading_explain(struct nauha_reading *reading);
 
+/* The weight of the last bit of a type's numbers around 1; 0 for integers. */
+double nauha__last_bit(enum nauha_dtype dtype);
+
+/* Whether the elements of two types are equal, as far as the coarser type can tell. */
+bool nauha__reading_same_values(const struct nauha_pair *pair);
+
 /* How many messages of a kind and module, NAUHA__ANY for all of them, a list has; and how many of
- * these differ. */
+ * these differ, in more than their types. */
 #define NAUHA__ANY (NAUHA_NONE - 1)
 size_t nauha__seen_of(const struct nauha__seen_list *seen, uint32_t kind, uint32_t module,
                       size_t *differing);

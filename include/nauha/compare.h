@@ -39,6 +39,11 @@ struct nauha_difference {
     double sum_squares_a, sum_squares_b; /* 0 where all bits are equal: not computed */
     double sum_products;
     double sum_squares_difference;
+    /* What both leave standing, as two outputs of a Dropout; 0 where all bits are equal. */
+    uint64_t zeros_a, zeros_b;
+    uint64_t both;  /* pairs of finite elements, neither of which is 0 */
+    uint64_t alike; /* of those, of equal values */
+    double both_squares_a, both_squares_b;
 };
 
 /* Contiguous tensors of the same number of elements; tolerance NULL: bit by bit. Tensors of two

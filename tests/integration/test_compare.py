@@ -20,7 +20,9 @@ class Difference(ctypes.Structure):
     _fields_ = [(name, ctypes.c_uint64) for name in ("count", "differing", "other_bits", "zero_signs", "nan_payloads",
                                                      "not_finite", "first", "max_abs_at")] + [
         ("max_abs", ctypes.c_double), ("max_rel", ctypes.c_double), ("max_ulp", ctypes.c_uint64)] + [
-        (name, ctypes.c_double) for name in ("squares_a", "squares_b", "products", "squares_difference")]
+        (name, ctypes.c_double) for name in ("squares_a", "squares_b", "products", "squares_difference")] + [
+        (name, ctypes.c_uint64) for name in ("zeros_a", "zeros_b", "both", "alike")] + [
+        (name, ctypes.c_double) for name in ("both_squares_a", "both_squares_b")]
 
 
 native.library.nauha_difference_relative.restype = ctypes.c_double
@@ -93,6 +95,13 @@ class CompareTest(unittest.TestCase):
         return a.reshape(-1), b.reshape(-1)
 
     def check_sums(self, got, x, y, finite):
+        both, equal = finite & (x != 0) & (y != 0), x == y
+        if got.other_bits:
+            self.assertEqual((got.zeros_a, got.zeros_b), ((x == 0).sum(), (y == 0).sum()))
+            self.assertEqual((got.both, got.alike), (both.sum(), (both & equal).sum()))
+            for name, of in (("both_squares_a", x), ("both_squares_b", y)):
+                of = of[both].astype(np.float64)
+                np.testing.assert_allclose(getattr(got, name), of @ of, rtol=1e-9, err_msg=name)
         x, y = x[finite].astype(np.float64), y[finite].astype(np.float64)
         for name, expected in (("squares_a", x @ x), ("squares_b", y @ y), ("products", x @ y),
                                ("squares_difference", (x - y) @ (x - y))):

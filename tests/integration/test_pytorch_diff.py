@@ -6,6 +6,7 @@ import sys
 import tempfile
 import unittest
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -97,6 +98,10 @@ class DiffTest(unittest.TestCase):
         self.assertEqual(done.returncode, code, done.stdout[:1000])
         return found
 
+    def activations(self, path, module):
+        with nauha.open(path) as trace:
+            return nauha.to_float(next(trace.messages(kinds="activations", modules=module)))
+
     def assert_first(self, found, kind, step, module=None, says=()):
         first = found["first"]
         self.assertIsNotNone(first)
@@ -134,7 +139,9 @@ class DiffTest(unittest.TestCase):
                 bits[2, 4] ^= 1
         found = self.diff(self.train(), self.train(before_step=flip))
         # The update of a step is what the parameters are before the next: so it shows there.
-        self.assert_first(found, "weight_updates", 2, "5", "code that changes the parameters after its step")
+        self.assert_first(found, "weight_updates", 2, "5", ["or by what came after it", "23 elements moved alike and 1 did not",
+                                                            "code that writes to the parameter after the optimizer's step"])
+        self.assertNotIn("optimizer makes another step", found["meaning"])
         self.assertEqual(found["first"]["index"], [2, 4])
         found = self.diff(self.train(kinds="weights,loss"), self.train(before_step=flip, kinds="weights,loss"))
         self.assert_first(found, "weights", 3, "5", "data, model and optimizer all may be the cause")
@@ -175,7 +182,7 @@ class DiffTest(unittest.TestCase):
 
     def test_changed_code_of_a_module(self):
         found = self.diff(self.train(), self.train(make_model(scale=1.5)))
-        self.assert_first(found, "activations", 0, "3", "changed code or nondeterminism")
+        self.assert_first(found, "activations", 0, "3", "changed code or settings, random numbers or nondeterminism")
         self.assertNotIn("rounding", found["meaning"])
         found = self.diff(self.train(), self.train(make_model(scale=1 + 2 ** -22)))
         self.assert_first(found, "activations", 0, "3", "of the size of rounding")
@@ -193,7 +200,24 @@ class DiffTest(unittest.TestCase):
             if step == 2:
                 torch.rand(1)
         found = self.diff(self.train(make_model(dropout=0.5)), self.train(make_model(dropout=0.5), before_step=draw))
-        self.assert_first(found, "activations", 2, "4", "drew other random numbers")
+        self.assert_first(found, "activations", 2, "4", ["drew other random numbers", "so its settings are"])
+        found = self.diff(*(self.train(make_model(dropout=0.5), before_step=before, hash=True) for before in (None, draw)))
+        self.assert_first(found, "activations", 2, "4", ["puts out other values", "another seed", "or other settings"])
+
+    def test_another_probability_of_dropout(self):
+        for dtype in (torch.float32, torch.bfloat16):
+            a, b = self.train(make_model(dropout=0.2), dtype=dtype), self.train(make_model(dropout=0.3), dtype=dtype)
+            found = self.diff(a, b)
+            self.assert_first(found, "activations", 0, "4", ["1.14", "times as large in b", "another probability of dropping"])
+            self.assertNotIn("another seed", found["meaning"])
+        zeros = {name: 100 * np.mean(self.activations(path, "4") == 0) for name, path in (("a", a), ("b", b))}
+        for name, share in zeros.items():
+            self.assertIn(f"{share:.3g} per cent in {name}" if name == "b" else f"{share:.3g} per cent is 0 in {name}", found["meaning"])
+        # None is dropped, or all are: what comes through in both, if anything, says how much was dropped.
+        found = self.diff(a, self.train(make_model(dropout=0.0), dtype=dtype))
+        self.assert_first(found, "activations", 0, "4", "another probability of dropping")
+        found = self.diff(a, self.train(make_model(dropout=1.0), dtype=dtype))
+        self.assert_first(found, "activations", 0, "4", "or other settings")
 
     def test_another_loss(self):
         found = self.diff(self.train(), self.train(loss=nn.CrossEntropyLoss(label_smoothing=0.1)))
@@ -223,7 +247,7 @@ class DiffTest(unittest.TestCase):
         b = self.train(before_step=slower)
         found = self.diff(self.train(), b)
         self.assert_first(found, "weight_updates", 3, "0", ["gradients are equal", "0.5 times as long in b",
-                                                            "another learning rate"])
+                                                            "or by what came after it", "another learning rate"])
         kinds = "weights,weight_gradients"
         found = self.diff(self.train(), b, "--kinds", kinds)
         self.assert_first(found, "weights", 4, "0", "The gradients of step 3 are the same in both")
@@ -244,6 +268,18 @@ class DiffTest(unittest.TestCase):
         found = self.diff(self.train(), self.train(dtype=torch.float64))
         self.assert_first(found, "weights", 0, "0", "f32 in a and f64 in b")
         self.assertEqual(found["first"]["differs_in"], "dtype")
+        for text in ("Its values are the same,", "nothing of another cause, such as another initialisation or seed"):
+            self.assertIn(text, found["meaning"])
+        self.assertNotIn("begin with other parameters", found["meaning"])
+        found = self.diff(self.train(), self.train(dtype=torch.bfloat16))
+        self.assert_first(found, "weights", 0, "0", "Its values are the same but for rounding")
+        for seed, text in ((5, "another initialisation or another checkpoint"), (0, "Its values are the same")):
+            found = self.diff(self.train(), self.train(make_model(seed=seed), dtype=torch.float64, data_seed=1))
+            self.assert_first(found, "weights", 0, "0", ["f32 in a and f64 in b", text])
+        found = self.diff(self.train(), self.train(make_model(seed=5), dtype=torch.float64, data_seed=6))
+        self.assert_first(found, "weights", 0, "0", ["another seed", "f32 in a and f64 in b"])
+        found = self.diff(self.train(), self.train(dtype=torch.float64), "--kinds", "input_data")
+        self.assert_first(found, "input_data", 0, None, ["input_data is f32 in a and f64 in b", "Its values are the same"])
         # The values are the same in the beginning.
         found = self.diff(self.train(), self.train(dtype=torch.float64), "--rtol", "1e-3", "--atol", "1e-5", "--steps", "0",
                           code=0)

@@ -43,6 +43,19 @@ static void test_numbers(void **state) {
     assert_true(fabs(nauha_difference_cosine(&d) - 21 / (sqrt(26) * sqrt(21))) < 1e-15);
 }
 
+static void test_what_both_have(void **state) {
+    (void)state;
+    /* Sixteen elements and more, for all lanes and a rest. */
+    float a[19] = {0, 0, 2, 3, -4, NAN, 7}, b[19] = {0, 5, 0, 6, -8, 1, 7};
+    const struct nauha_difference d = compare_as(NAUHA_DTYPE_F32, a, b, 19, NULL);
+    assert_int_equal(d.zeros_a, 2 + 12);
+    assert_int_equal(d.zeros_b, 2 + 12);
+    assert_int_equal(d.both, 3);
+    assert_int_equal(d.alike, 1);
+    assert_true(d.both_squares_a == 9 + 16 + 49);
+    assert_true(d.both_squares_b == 36 + 64 + 49);
+}
+
 static void test_special_values(void **state) {
     (void)state;
     const float infinity = INFINITY;
@@ -157,6 +170,7 @@ static void test_elements_as_text(void **state) {
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_equal_bits_are_equal),
     cmocka_unit_test(test_numbers),
+    cmocka_unit_test(test_what_both_have),
     cmocka_unit_test(test_special_values),
     cmocka_unit_test(test_tolerances),
     cmocka_unit_test(test_integers),
