@@ -92,8 +92,9 @@ static void read_type(struct nauha_reading *reading) {
     say_types(reading, info->kind_name);
     say(reading, difference->differing ? " Its values are the same but for rounding,"
                                        : " Its values are the same,");
-    say(reading, " so this says nothing of another cause%s. With --rtol, nauha diff compares by "
-                 "value and names what differs by more.",
+    say(reading,
+        " so this says nothing of another cause%s. With --rtol, nauha diff compares by "
+        "value and names what differs by more.",
         reading->stage == NAUHA__STAGE_PARAMETERS && reading->step == reading->first_step
             ? ", such as another initialisation or seed"
             : "");

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "nauha/plugin.h"
+#include "tools/json.h"
 #include "tools/opened.h"
 #include "tools/rules.h"
 #include "tools/terminal.h"
@@ -126,14 +127,14 @@ static cJSON *to_json(const struct nauha_finding *finding) {
     cJSON_AddStringToObject(object, "slot", finding->slot);
     cJSON_AddStringToObject(object, "kind", finding->kind);
     cJSON_AddStringToObject(object, "tag", finding->tag);
-    cJSON_AddNumberToObject(object, "rank", finding->rank);
-    cJSON_AddNumberToObject(object, "first_step", (double)finding->first_step);
-    cJSON_AddNumberToObject(object, "last_step", (double)finding->last_step);
-    cJSON_AddNumberToObject(object, "count", (double)finding->count);
+    nauha__json_add_whole(object, "rank", finding->rank);
+    nauha__json_add_whole(object, "first_step", finding->first_step);
+    nauha__json_add_whole(object, "last_step", finding->last_step);
+    nauha__json_add_whole(object, "count", finding->count);
     cJSON_AddStringToObject(object, "measure", finding->measure);
     add_number(object, "value", finding->value);
     add_number(object, "worst", finding->worst);
-    cJSON_AddNumberToObject(object, "worst_step", (double)finding->worst_step);
+    nauha__json_add_whole(object, "worst_step", finding->worst_step);
     add_number(object, "threshold", finding->threshold);
     cJSON_AddStringToObject(object, "meaning", finding->meaning);
     return object;
@@ -162,7 +163,7 @@ static void print_json(const struct check *check, cJSON *checked) {
     struct nauha_finding finding;
     for (size_t i = 0; nauha_pipeline_finding(check->pipeline, i, &finding); i++)
         cJSON_AddItemToArray(list, to_json(&finding));
-    cJSON_AddNumberToObject(root, "count", (double)nauha_pipeline_findings(check->pipeline));
+    nauha__json_add_whole(root, "count", nauha_pipeline_findings(check->pipeline));
     cJSON_AddItemReferenceToObject(root, "checked", checked);
     cJSON_AddItemReferenceToObject(root, "unchecked", check->unchecked);
     char *text = cJSON_Print(root);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tools/json.h"
 #include "tools/opened.h"
 #include "tools/table.h"
 
@@ -113,8 +114,8 @@ static void print_text(const struct opened *opened, const struct nauha_trace_inf
 
 static cJSON *totals_json(uint64_t messages, uint64_t bytes) {
     cJSON *object = cJSON_CreateObject();
-    cJSON_AddNumberToObject(object, "messages", (double)messages);
-    cJSON_AddNumberToObject(object, "bytes", (double)bytes);
+    nauha__json_add_whole(object, "messages", messages);
+    nauha__json_add_whole(object, "bytes", bytes);
     return object;
 }
 
@@ -142,18 +143,18 @@ static void print_json(const struct opened *opened, const struct nauha_trace_inf
     cJSON_AddBoolToObject(root, "complete", info->complete);
     cJSON_AddBoolToObject(root, "closed", info->closed);
     cJSON_AddStringToObject(root, "failure", info->failure);
-    cJSON_AddNumberToObject(root, "created_ns", (double)info->created_ns);
-    cJSON_AddNumberToObject(root, "duration_ns", (double)info->duration_ns);
-    cJSON_AddNumberToObject(root, "rank", info->rank);
-    cJSON_AddNumberToObject(root, "world_size", info->world_size);
-    cJSON_AddNumberToObject(root, "steps", (double)info->steps);
-    cJSON_AddNumberToObject(root, "first_step", (double)info->first_step);
-    cJSON_AddNumberToObject(root, "epochs", info->epochs);
-    cJSON_AddNumberToObject(root, "messages", (double)info->messages);
-    cJSON_AddNumberToObject(root, "bytes_published", (double)info->bytes_published);
-    cJSON_AddNumberToObject(root, "bytes_stored", (double)info->bytes_stored);
-    cJSON_AddNumberToObject(root, "lost", (double)info->messages_lost);
-    cJSON_AddNumberToObject(root, "bytes_lost", (double)info->bytes_lost);
+    nauha__json_add_signed(root, "created_ns", info->created_ns);
+    nauha__json_add_whole(root, "duration_ns", info->duration_ns);
+    nauha__json_add_whole(root, "rank", info->rank);
+    nauha__json_add_whole(root, "world_size", info->world_size);
+    nauha__json_add_whole(root, "steps", info->steps);
+    nauha__json_add_whole(root, "first_step", info->first_step);
+    nauha__json_add_whole(root, "epochs", info->epochs);
+    nauha__json_add_whole(root, "messages", info->messages);
+    nauha__json_add_whole(root, "bytes_published", info->bytes_published);
+    nauha__json_add_whole(root, "bytes_stored", info->bytes_stored);
+    nauha__json_add_whole(root, "lost", info->messages_lost);
+    nauha__json_add_whole(root, "bytes_lost", info->bytes_lost);
     cJSON_AddItemToObject(root, "losses", losses_json(opened));
     cJSON *facts = cJSON_AddObjectToObject(root, "facts");
     const char *key, *value;

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "tools/json.h"
 #include "tools/opened.h"
 #include "tools/table.h"
 
@@ -55,12 +56,12 @@ static void print_json(struct nauha_message *message) {
     const struct nauha_message_info *info = nauha_message_info(message);
     char hash[40];
     cJSON *object = cJSON_CreateObject();
-    cJSON_AddNumberToObject(object, "seq", (double)info->seq);
-    cJSON_AddNumberToObject(object, "time_ns", (double)info->time_ns);
-    cJSON_AddNumberToObject(object, "step", (double)info->global_step);
-    cJSON_AddNumberToObject(object, "train_step", info->train_step);
-    cJSON_AddNumberToObject(object, "epoch", info->epoch);
-    cJSON_AddNumberToObject(object, "rank", info->rank);
+    nauha__json_add_whole(object, "seq", info->seq);
+    nauha__json_add_whole(object, "time_ns", info->time_ns);
+    nauha__json_add_whole(object, "step", info->global_step);
+    nauha__json_add_whole(object, "train_step", info->train_step);
+    nauha__json_add_whole(object, "epoch", info->epoch);
+    nauha__json_add_whole(object, "rank", info->rank);
     cJSON_AddStringToObject(object, "kind", info->kind_name);
     cJSON_AddStringToObject(object, "tag", info->tag_name);
     if (info->module == NAUHA_NONE)
@@ -69,14 +70,14 @@ static void print_json(struct nauha_message *message) {
         cJSON_AddStringToObject(object, "module", info->module_name);
     cJSON_AddStringToObject(object, "class", info->module_class);
     cJSON_AddStringToObject(object, "slot", info->slot_name);
-    cJSON_AddNumberToObject(object, "call", info->call);
+    nauha__json_add_whole(object, "call", info->call);
     if (info->has_tensor) {
         cJSON_AddStringToObject(object, "dtype", nauha_dtype_name(info->dtype));
         cJSON *shape = cJSON_AddArrayToObject(object, "shape");
         for (uint32_t i = 0; i < info->ndim; i++)
-            cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)info->shape[i]));
+            cJSON_AddItemToArray(shape, nauha__json_signed(info->shape[i]));
     }
-    cJSON_AddNumberToObject(object, "bytes", (double)info->bytes);
+    nauha__json_add_whole(object, "bytes", info->bytes);
     if (info->hash_only)
         cJSON_AddStringToObject(object, "hash", nauha__hash_text(message, hash));
     char *text = cJSON_PrintUnformatted(object);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "tools/json.h"
 #include "tools/opened.h"
 #include "tools/terminal.h"
 
@@ -56,7 +57,7 @@ int nauha__run_verify(const struct invocation *invocation) {
                        nauha__colour(stdout, COLOUR_GOOD), nauha__colour(stdout, COLOUR_PLAIN));
         }
         if (root) {
-            cJSON_AddNumberToObject(root, "count", (double)findings);
+            nauha__json_add_whole(root, "count", findings);
             char *text = cJSON_Print(root);
             printf("%s\n", text ? text : "{}");
             cJSON_free(text);

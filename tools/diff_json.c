@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "tools/diff_result.h"
+#include "tools/json.h"
 
 /* JSON has no NaN and no infinity. */
 static void add_real(cJSON *object, const char *name, double value) {
@@ -19,16 +20,16 @@ static void add_real(cJSON *object, const char *name, double value) {
 static cJSON *side_json(const struct nauha_trace_info *info) {
     cJSON *side = cJSON_CreateObject();
     cJSON_AddStringToObject(side, "path", info->path);
-    cJSON_AddNumberToObject(side, "rank", info->rank);
-    cJSON_AddNumberToObject(side, "steps", (double)info->steps);
-    cJSON_AddNumberToObject(side, "messages", (double)info->messages);
+    nauha__json_add_whole(side, "rank", info->rank);
+    nauha__json_add_whole(side, "steps", info->steps);
+    nauha__json_add_whole(side, "messages", info->messages);
     return side;
 }
 
 static cJSON *shape_json(const struct nauha_message_info *info) {
     cJSON *shape = cJSON_CreateArray();
     for (uint32_t i = 0; i < info->ndim; i++)
-        cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)info->shape[i]));
+        cJSON_AddItemToArray(shape, nauha__json_signed(info->shape[i]));
     return shape;
 }
 
@@ -36,7 +37,7 @@ static cJSON *index_json(const struct nauha_message_info *info, uint64_t at) {
     cJSON *index = cJSON_CreateArray();
     for (uint32_t i = info->ndim; i-- > 0;) {
         const uint64_t size = (uint64_t)info->shape[i];
-        cJSON_InsertItemInArray(index, 0, cJSON_CreateNumber((double)(at % size)));
+        cJSON_InsertItemInArray(index, 0, nauha__json_whole(at % size));
         at /= size;
     }
     return index;
@@ -44,17 +45,17 @@ static cJSON *index_json(const struct nauha_message_info *info, uint64_t at) {
 
 static void add_difference(cJSON *first, const struct nauha_pair *pair) {
     const struct nauha_difference *d = &pair->difference;
-    cJSON_AddNumberToObject(first, "elements", (double)d->count);
-    cJSON_AddNumberToObject(first, "elements_differing", (double)d->differing);
-    cJSON_AddNumberToObject(first, "zero_signs", (double)d->zero_signs);
-    cJSON_AddNumberToObject(first, "nan_payloads", (double)d->nan_payloads);
-    cJSON_AddNumberToObject(first, "not_finite", (double)d->not_finite);
+    nauha__json_add_whole(first, "elements", d->count);
+    nauha__json_add_whole(first, "elements_differing", d->differing);
+    nauha__json_add_whole(first, "zero_signs", d->zero_signs);
+    nauha__json_add_whole(first, "nan_payloads", d->nan_payloads);
+    nauha__json_add_whole(first, "not_finite", d->not_finite);
     cJSON_AddItemToObject(first, "index", index_json(pair->a, d->first));
     cJSON_AddStringToObject(first, "value_a", pair->first_a);
     cJSON_AddStringToObject(first, "value_b", pair->first_b);
     add_real(first, "max_abs", d->max_abs);
     add_real(first, "max_rel", d->max_rel);
-    cJSON_AddNumberToObject(first, "max_ulp", (double)d->max_ulp);
+    nauha__json_add_whole(first, "max_ulp", d->max_ulp);
     add_real(first, "relative", nauha_difference_relative(d));
     add_real(first, "cosine", nauha_difference_cosine(d));
 }
@@ -71,9 +72,9 @@ static cJSON *first_json(const struct nauha_first *found) {
     const struct nauha_pair *pair = &found->pair;
     cJSON *first = cJSON_CreateObject();
     cJSON_AddStringToObject(first, "differs_in", sorts[pair->sort]);
-    cJSON_AddNumberToObject(first, "step", (double)pair->a->global_step);
-    cJSON_AddNumberToObject(first, "epoch", pair->a->epoch);
-    cJSON_AddNumberToObject(first, "train_step", pair->a->train_step);
+    nauha__json_add_whole(first, "step", pair->a->global_step);
+    nauha__json_add_whole(first, "epoch", pair->a->epoch);
+    nauha__json_add_whole(first, "train_step", pair->a->train_step);
     cJSON_AddStringToObject(first, "kind", pair->a->kind_name);
     cJSON_AddStringToObject(first, "tag", pair->a->tag_name);
     if (pair->a->module == NAUHA_NONE)
@@ -81,7 +82,7 @@ static cJSON *first_json(const struct nauha_first *found) {
     else
         cJSON_AddStringToObject(first, "module", pair->a->module_name);
     cJSON_AddStringToObject(first, "slot", pair->a->slot_name);
-    cJSON_AddNumberToObject(first, "call", pair->a->call);
+    nauha__json_add_whole(first, "call", pair->a->call);
     cJSON_AddStringToObject(first, "dtype_a", nauha_dtype_name(pair->a->dtype));
     cJSON_AddStringToObject(first, "dtype_b", nauha_dtype_name(pair->b->dtype));
     cJSON_AddItemToObject(first, "shape_a", shape_json(pair->a));
@@ -102,17 +103,17 @@ static cJSON *track_json(const struct growth *growth, const struct track *track,
             cJSON_AddStringToObject(object, "module", track->module_name);
         cJSON_AddStringToObject(object, "slot", track->slot_name);
     }
-    cJSON_AddNumberToObject(object, "compared", (double)track->compared);
-    cJSON_AddNumberToObject(object, "differing", (double)track->differing);
+    nauha__json_add_whole(object, "compared", track->compared);
+    nauha__json_add_whole(object, "differing", track->differing);
     if (track->differing)
-        cJSON_AddNumberToObject(object, "first_step", (double)track->first_step);
+        nauha__json_add_whole(object, "first_step", track->first_step);
     else
         cJSON_AddNullToObject(object, "first_step");
     cJSON *points = cJSON_AddArrayToObject(object, "growth");
     for (size_t i = 0; i < count; i++) {
         cJSON *point = cJSON_CreateObject();
         const double value = track->columns[shown[i]];
-        cJSON_AddNumberToObject(point, "step", (double)growth_step(growth, shown[i]));
+        nauha__json_add_whole(point, "step", growth_step(growth, shown[i]));
         add_real(point, "relative", value == GROWTH_UNKNOWN ? NAN : value);
         cJSON_AddItemToArray(points, point);
     }
@@ -133,7 +134,7 @@ static void add_growth(cJSON *root, const struct growth *growth) {
 
 static cJSON *only_json(const struct only_side *side, const struct nauha_names *names) {
     cJSON *only = cJSON_CreateObject();
-    cJSON_AddNumberToObject(only, "steps", (double)side->steps);
+    nauha__json_add_whole(only, "steps", side->steps);
     cJSON *modules = cJSON_AddArrayToObject(only, "modules");
     for (uint32_t i = 0; i < side->module_count; i++)
         if (side->has_alone[i] && !side->has_both[i])
@@ -141,8 +142,7 @@ static cJSON *only_json(const struct only_side *side, const struct nauha_names *
     cJSON *kinds = cJSON_AddObjectToObject(only, "messages");
     for (uint32_t i = 0; i < side->kind_count; i++)
         if (side->kinds[i].messages)
-            cJSON_AddNumberToObject(kinds, nauha_names_kind(names, i),
-                                    (double)side->kinds[i].messages);
+            nauha__json_add_whole(kinds, nauha_names_kind(names, i), side->kinds[i].messages);
     return only;
 }
 
@@ -151,10 +151,10 @@ struct cJSON *diff_json(struct diff_result *result) {
     cJSON_AddItemToObject(root, "a", side_json(&result->info_a));
     cJSON_AddItemToObject(root, "b", side_json(&result->info_b));
     cJSON_AddBoolToObject(root, "differ", result->differing > 0);
-    cJSON_AddNumberToObject(root, "compared", (double)result->compared);
-    cJSON_AddNumberToObject(root, "differing", (double)result->differing);
-    cJSON_AddNumberToObject(root, "within_tolerance", (double)result->within);
-    cJSON_AddNumberToObject(root, "damaged", (double)result->damaged);
+    nauha__json_add_whole(root, "compared", result->compared);
+    nauha__json_add_whole(root, "differing", result->differing);
+    nauha__json_add_whole(root, "within_tolerance", result->within);
+    nauha__json_add_whole(root, "damaged", result->damaged);
     cJSON_AddItemToObject(root, "first", first_json(nauha_reading_first(result->reading)));
     cJSON_AddStringToObject(root, "meaning", nauha_reading_text(result->reading));
     add_growth(root, &result->growth);

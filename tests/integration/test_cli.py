@@ -143,6 +143,24 @@ class Json(WithTrace):
         self.assertEqual(info["facts"], {"model": "synthetic"})
         self.assertEqual(info["kinds"]["weights"], {"messages": 12, "bytes": 720})
 
+    def test_whole_numbers_are_exact(self):
+        def whole(value):
+            if isinstance(value, dict):
+                value = list(value.values())
+            if isinstance(value, list):
+                return all(map(whole, value))
+            return not isinstance(value, float)
+
+        info = json.loads(nauha("info", "--json", self.path).stdout)
+        self.assertTrue(whole(info))
+        with h5py.File(self.path) as file:
+            created = int(file.attrs["created_ns"])
+            times = [int(row["time_ns"]) for row in file["index"]]
+        self.assertEqual(info["created_ns"], created)
+        lines = [json.loads(line) for line in nauha("ls", "--json", self.path).stdout.splitlines()]
+        self.assertTrue(all(map(whole, lines)))
+        self.assertEqual([line["time_ns"] for line in lines], times)
+
     def test_analyzers(self):
         names = [entry["name"] for entry in json.loads(nauha("analyzers", "--json").stdout)]
         self.assertLessEqual({"ratio", "norm", "mean", "sum", "variance", "histogram", "loss", "train_accuracy", "message_mean"},
