@@ -2,8 +2,10 @@
 /* nauha complete: what shells offer for a line that is being typed, out of the tables of commands,
  * options and metrics and out of the trace that the line names. Shells call it, see
  * tools/completion/. It prints a line for each word, with what it means behind a tab; ":files" or
- * ":directories" is for the shell to do. It never complains.
+ * ":directories" is for the shell to do. It never complains, and offers no name of a trace that a shell
+ * would read as more than a word.
  */
+#include <ctype.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,6 +52,23 @@ static size_t listed(const char *list, const char *separators) {
 
 /* ---- values out of the trace ---- */
 
+/* Whether a name means itself to every shell, whatever quotes are open around it. What a shell
+ * would expand or run is not offered: the trace may be somebody else's. */
+static bool is_plain(const char *name) {
+    bool plain = *name != '=';
+    for (; *name && plain; name++) {
+        const unsigned char c = (unsigned char)*name;
+        plain = c >= 0x80 || isalnum(c) || strchr("_-./,:=+@%", c);
+    }
+    return plain;
+}
+
+/* A name that the trace has. */
+static void offer_name(const struct line *line, size_t length, const char *name, const char *help) {
+    if (is_plain(name))
+        offer_in(line, line->word, length, name, help);
+}
+
 static void open_trace(struct line *line) {
     glob_t found;
     char pattern[4096];
@@ -72,7 +91,7 @@ static void offer_kinds_at(struct line *line, size_t length) {
             continue;
         if (messages)
             snprintf(help, sizeof help, "%llu messages", (unsigned long long)messages);
-        offer_in(line, line->word, length, nauha_names_kind(line->names, i), help);
+        offer_name(line, length, nauha_names_kind(line->names, i), help);
     }
 }
 
@@ -84,14 +103,17 @@ static void offer_modules(struct line *line) {
     const size_t length = listed(line->word, ",");
     for (uint32_t i = 0; line->opened && i < nauha_names_modules(line->names); i++) {
         const char *name = nauha_names_module(line->names, i);
-        offer_in(line, line->word, length, name[0] ? name : "(root)",
-                 nauha_names_module_class(line->names, i));
+        const char *class_name = nauha_names_module_class(line->names, i);
+        if (name[0])
+            offer_name(line, length, name, class_name);
+        else
+            offer_in(line, line->word, length, "(root)", class_name);
     }
 }
 
 static void offer_tags(struct line *line) {
     for (uint32_t i = 0; line->opened && i < nauha_names_tags(line->names); i++)
-        offer(line, nauha_names_tag(line->names, i), NULL);
+        offer_name(line, 0, nauha_names_tag(line->names, i), "");
 }
 
 /* ---- values out of tables ---- */

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Completion: what `nauha complete` offers, and what bash and zsh make of it."""
+import contextlib
+import itertools
 import os
 import pathlib
 import pty
@@ -11,10 +13,28 @@ import tempfile
 import time
 import unittest
 
+import numpy as np
+
+from tests.integration.arrays import Arrays
 from tests.integration.program import NAUHA, ROOT, make_trace, nauha
 
 # Placeholders of numbers and texts that nobody can know beforehand.
 FREE = {"N", "X", "K", "A:B", "A:B[:EVERY]", "RANK", "SIZE", "STEPS", "SECONDS[,sync]", "OLD=NEW", "TEXT", "NAME", "COLUMNSxLINES"}
+
+
+# Names that a shell would expand, run, or take for more than one word; PWNED is what some of them make.
+HOSTILE = ["fa$(touch${IFS}PWNED)", "fb`touch${IFS}PWNED`", "fd;touch PWNED;", "fe'$(touch PWNED)'", 'ff"$(touch PWNED)"', "fg\\",
+           "fh&touch PWNED&", "fi|touch PWNED", "fj*", "fk x", "fl>PWNED", "fm{a,b}", "fn!!", "fo[0-9]", "~root", "=ls", "#fc"]
+
+
+def hostile_trace(path):
+    with Arrays(path) as arrays:
+        arrays.step()
+        for name in [*HOSTILE, "", "fc0", "encoder.0.größe"]:
+            arrays.publish("activations", name, np.zeros(2, np.float32))
+        for name in HOSTILE:
+            arrays.publish("activations", "fc0", np.zeros(2, np.float32), tag=name)
+    return path
 
 
 def offered(*words, **options):
@@ -71,6 +91,13 @@ class Offers(unittest.TestCase):
         self.assertEqual(offered("replay", "none.h5", "--modules", "hid"), [])
         self.assertIn("weights", offered("replay", "none.h5", "--kinds", "wei"))
 
+    def test_names_that_mean_something_to_shells_are_not_offered(self):
+        path = hostile_trace(pathlib.Path(self.folder.name) / "hostile.h5")
+        self.assertEqual(offered("ls", path, "--modules", "f"), ["fc0"])
+        self.assertEqual(offered("ls", path, "--modules", "fc0,f"), ["fc0,fc0"])
+        self.assertEqual(sorted(offered("ls", path, "--modules", "")), ["(root)", "encoder.0.größe", "fc0"])
+        self.assertEqual(offered("ls", path, "--tag", ""), ["default"])
+
     def test_specs(self):
         self.assertEqual(offered("replay", self.trace, "-m", "nor"), ["norm:"])
         self.assertIn("norm:weights", offered("replay", self.trace, "-m", "norm:"))
@@ -98,6 +125,7 @@ class Shells(unittest.TestCase):
         cls.folder = tempfile.TemporaryDirectory()
         cls.place = pathlib.Path(cls.folder.name)
         make_trace(cls.place / "run.h5", "--steps", 2)
+        hostile_trace(cls.place / "hostile.h5")
         (cls.place / "text.txt").write_text("")
         (cls.place / "deeper").mkdir()
         cls.environment = dict(os.environ, PATH=f"{pathlib.Path(NAUHA).resolve().parent}:{os.environ['PATH']}", TERM="dumb")
@@ -121,47 +149,69 @@ class Shells(unittest.TestCase):
     @unittest.skipUnless(shutil.which("bash"), "no bash")
     def test_bash(self):
         self.assertEqual(self.bash("nauha rep"), ["replay", "report"])
-        self.assertEqual(self.bash("nauha info "), ["deeper", "run.h5"])
+        self.assertEqual(self.bash("nauha info "), ["deeper", "hostile.h5", "run.h5"])
         self.assertEqual(self.bash("nauha replay run.h5 --modules hid"), ["hidden"])
         self.assertEqual(self.bash("nauha replay run.h5 --kinds loss,weight_u"), ["loss,weight_updates"])
         # What stands before a colon or an equals sign is another word to bash.
         self.assertEqual(self.bash("nauha replay run.h5 --metric norm:weight_u"), ["weight_updates"])
         self.assertEqual(self.bash("nauha replay run.h5 --modules=hid"), ["hidden"])
         self.assertEqual(self.bash("nauha replay run.h5 --metric norm:weights:or"), ["order="])
+        self.assertEqual(self.bash("nauha replay hostile.h5 --modules (ro"), ["\\(root\\)"])
 
-    def zsh(self, typed):
-        """What an interactive zsh makes of a line and a tab."""
+    @contextlib.contextmanager
+    def interactive(self, shell):
+        """type(bytes, text) types into an interactive shell and returns what it says until it has said text."""
         child, terminal = pty.fork()
         if child == 0:
             os.chdir(self.place)
-            os.execvpe("zsh", ["zsh", "-f", "-i"], dict(self.environment, PS1="$ ", HOME=str(self.place)))
-        said = ""
+            os.execvpe(shell[0], shell, dict(self.environment, PS1="$ ", HOME=str(self.place), HISTFILE="/dev/null"))
 
-        def wait_for(text, seconds=60):
-            nonlocal said
-            end = time.monotonic() + seconds
+        def type_in(what, text, seconds=60):
+            os.write(terminal, what)
+            said, end = "", time.monotonic() + seconds
             while text not in said and time.monotonic() < end:
                 if select.select([terminal], [], [], 0.2)[0]:
                     said += os.read(terminal, 4096).decode(errors="replace")
             self.assertIn(text, said)
+            return said
 
         try:
-            os.write(terminal, f"fpath=({ROOT}/tools/completion $fpath); autoload -Uz compinit; compinit -u -D; "
-                               "unsetopt beep; print rea''dy\n".encode())
-            wait_for("ready")
-            said = ""
-            os.write(terminal, typed.encode() + b"\t")
-            # Control-A and a word in front make a comment of it, printed whole by Return.
-            time.sleep(1.5)
-            os.write(terminal, b"\x01print -r -- 'line: \x05'\n")
-            wait_for("line: nauha")
-            time.sleep(0.5)
-            while select.select([terminal], [], [], 0.2)[0]:
-                said += os.read(terminal, 4096).decode(errors="replace")
+            yield type_in
         finally:
             os.close(terminal)
             os.waitpid(child, 0)
+
+    BASH = ["bash", "--norc", "--noprofile", "-i"], f"source {ROOT}/tools/completion/nauha.bash"
+    ZSH = ["zsh", "-f", "-i"], f"fpath=({ROOT}/tools/completion $fpath); autoload -Uz compinit; compinit -u -D; unsetopt beep"
+
+    def zsh(self, typed):
+        """What an interactive zsh makes of a line and a tab."""
+        with self.interactive(self.ZSH[0]) as type_in:
+            type_in(f"{self.ZSH[1]}; print rea''dy\n".encode(), "ready")
+            # Control-A and a word in front make a comment of it, printed whole by Return.
+            said = type_in(typed.encode() + b"\t\x01print -r -- 'line: \x05'; print do''ne\n", "\ndone")
         return said.replace("\r", "").rsplit("\nline: ", 1)[-1].split("\n")[0].strip("' ")
+
+    def run_completed(self, shell, set_up):
+        """Completes each of the hostile names in a shell, in quotes and without, and runs what comes of it."""
+        pwned = self.place / "PWNED"
+        with self.interactive(shell) as type_in:
+            type_in(f"{set_up}; echo rea''dy\n".encode(), "ready")
+            # That this way of running what is completed works.
+            self.assertIn("größe", type_in(b"nauha ls hostile.h5 --modules enc\t; echo do''ne\n", "\ndone"))
+            for number, (name, quote) in enumerate(itertools.product(HOSTILE, ("", "'", '"'))):
+                if name[0] == "f":
+                    line = f"nauha ls hostile.h5 --modules {quote}{name[:2]}\t\t{quote}; echo do''ne{number}\n"
+                    type_in(line.encode(), f"\ndone{number}")
+        self.assertFalse(pwned.exists())
+
+    @unittest.skipUnless(shutil.which("bash"), "no bash")
+    def test_bash_runs_nothing_of_a_name(self):
+        self.run_completed(*self.BASH)
+
+    @unittest.skipUnless(shutil.which("zsh"), "no zsh")
+    def test_zsh_runs_nothing_of_a_name(self):
+        self.run_completed(*self.ZSH)
 
     @unittest.skipUnless(shutil.which("zsh"), "no zsh")
     def test_zsh(self):

@@ -22,7 +22,10 @@ _nauha() {
             compopt -o filenames 2>/dev/null ;;
         :files) COMPREPLY+=($(compgen -f -- "$cur")); compopt -o filenames 2>/dev/null ;;
         :directories) COMPREPLY+=($(compgen -d -- "$cur")); compopt -o filenames 2>/dev/null ;;
-        *) COMPREPLY+=("${line%%$'\t'*}") ;;
+        *)  # "(root)" means something to bash, unless it stands in quotes.
+            word=${line%%$'\t'*}
+            [[ ${COMP_WORDS[COMP_CWORD]} == *[\"\'\\]* ]] || { word=${word//\(/\\(}; word=${word//\)/\\)}; }
+            COMPREPLY+=("$word") ;;
         esac
     done < <("${COMP_WORDS[0]}" complete -- "${words[@]:1}" 2>/dev/null)
     [[ ${#COMPREPLY[@]} != 1 || $COMPREPLY != *[:=] ]] || compopt -o nospace 2>/dev/null
