@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "nauha/internal/arithmetic.h"
+#include "nauha/internal/text.h"
 #include "replay/trace_parts.h"
 
 /* Longest text an attribute may hold. */
@@ -120,7 +121,7 @@ static enum nauha_status check_format(struct nauha_trace *trace, struct nauha_er
             trace->path);
     char *format = NULL;
     enum nauha_status status = read_text(trace, "format", &format, err);
-    if (status == NAUHA_OK && strcmp(format, NAUHA__FORMAT_NAME) != 0)
+    if (status == NAUHA_OK && strcmp(nauha__defuse(format, ""), NAUHA__FORMAT_NAME) != 0)
         status = nauha_error_set(err, NAUHA_FORMAT,
                                  "\"%s\" has format \"%.80s\", this program reads \"%s\"",
                                  trace->path, format, NAUHA__FORMAT_NAME);
@@ -190,6 +191,8 @@ enum nauha_status nauha__trace_read_attributes(struct nauha_trace *trace, struct
                                  trace->path, trace->chunk_bytes, CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
     if (status == NAUHA_OK)
         status = read_text(trace, "codec", &trace->codec, err);
+    if (status == NAUHA_OK)
+        nauha__defuse(trace->codec, "");
     char *facts = NULL;
     if (status == NAUHA_OK)
         status = read_text(trace, "facts", &facts, err);

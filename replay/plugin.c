@@ -4,10 +4,14 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "replay/descriptor.h"
 
@@ -61,6 +65,38 @@ static bool is_loaded(const struct nauha_plugins *plugins, const struct nauha_an
     return false;
 }
 
+/* Whether a library ends before a segment of it does: the loader maps segments without looking, and
+ * the process dies of what it finds past the end. What is no library at all the loader refuses. */
+static bool is_cut_short(int fd, const struct stat *about) {
+    ElfW(Ehdr) head;
+    ElfW(Phdr) segment;
+    const uint64_t bytes = (uint64_t)about->st_size;
+    if (pread(fd, &head, sizeof head, 0) != (ssize_t)sizeof head ||
+        memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_phentsize != sizeof segment)
+        return false;
+    for (uint64_t i = 0; i < head.e_phnum; i++) {
+        const uint64_t at = head.e_phoff + i * sizeof segment;
+        if (at > bytes || pread(fd, &segment, sizeof segment, (off_t)at) != (ssize_t)sizeof segment)
+            return true;
+        if (segment.p_type == PT_LOAD &&
+            (segment.p_offset > bytes || segment.p_filesz > bytes - segment.p_offset))
+            return true;
+    }
+    return false;
+}
+
+static enum nauha_status check_length(const char *file, struct nauha_error *err) {
+    struct stat about;
+    const int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const bool cut =
+        fd >= 0 && fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && is_cut_short(fd, &about);
+    if (fd >= 0)
+        close(fd);
+    return cut ? nauha_error_set(err, NAUHA_UNAVAILABLE,
+                                 "cannot be loaded: the file is cut short, build or copy it again")
+               : NAUHA_OK;
+}
+
 /* Opens the library and checks what is in it; *library is NULL where that was all known. */
 static enum nauha_status open_library(const struct nauha_plugins *plugins, const char *path,
                                       void **library, const struct nauha_analyzer **given,
@@ -71,6 +107,8 @@ static enum nauha_status open_library(const struct nauha_plugins *plugins, const
     if (snprintf(file, sizeof file, "%s%s", strchr(path, '/') ? "" : "./", path) >=
         (int)sizeof file)
         return nauha_error_set(err, NAUHA_INVALID, "a path of more than %d bytes", PATH_MAX);
+    if (check_length(file, err) != NAUHA_OK)
+        return NAUHA_UNAVAILABLE;
     *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (!*library)
         return nauha_error_set(err, NAUHA_UNAVAILABLE, "cannot be loaded: %s", dlerror());

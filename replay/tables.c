@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "nauha/internal/arithmetic.h"
+#include "nauha/internal/text.h"
 #include "replay/trace_parts.h"
 
 #define PAGE_BYTES ((size_t)512 << 10)
@@ -325,6 +326,7 @@ static enum nauha_status take_loss(struct nauha_trace *trace, uint64_t number, u
     uint32_t kind = trace->kinds.numbers[row->kind];
     char reason[sizeof trace->losses->reason] = "";
     memcpy(reason, row->reason, sizeof row->reason);
+    nauha__defuse(reason, "");
     struct nauha__trace_loss *loss = NULL;
     for (size_t i = 0; i < trace->loss_count && !loss; i++)
         if (trace->losses[i].kind == kind && strcmp(trace->losses[i].reason, reason) == 0)
@@ -361,6 +363,7 @@ static enum nauha_status take_end(struct nauha_trace *trace, uint64_t number, ui
     trace->end_messages_lost = row->messages_lost;
     trace->end_bytes_lost = row->bytes_lost;
     memcpy(trace->failure, row->failure, sizeof row->failure);
+    nauha__defuse(trace->failure, "");
     return NAUHA_OK;
 }
 

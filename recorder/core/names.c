@@ -22,6 +22,7 @@
 
 #include "nauha/internal/arithmetic.h"
 #include "nauha/internal/names.h"
+#include "nauha/internal/text.h"
 
 struct entry {
     UT_hash_handle hh;
@@ -158,26 +159,6 @@ static const struct entry *intern(struct nauha_names *names, enum list_id which,
 
 /* ---- what a name may be ---- */
 
-/* Length in bytes of the UTF-8 character at text; 0: not one, or a control character. */
-static size_t character(const unsigned char *text) {
-    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    unsigned first = text[0];
-    if (first < 0x80)
-        return first >= 0x20 && first != 0x7F;
-    size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-    if (first < 0xC2 || first > 0xF4)
-        return 0;
-    uint32_t code = first & (0x7Fu >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((text[i] & 0xC0) != 0x80)
-            return 0;
-        code = code << 6 | (text[i] & 0x3Fu);
-    }
-    bool surrogate = code >= 0xD800 && code <= 0xDFFF;
-    bool control = code < 0xA0;
-    return code < smallest[length] || code > 0x10FFFF || surrogate || control ? 0 : length;
-}
-
 static bool in_file_name(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
            c == '.' || c == '-';
@@ -191,7 +172,7 @@ static enum nauha_status check_text(const char *noun, const char *name, uint32_t
     size_t length = strnlen(name, (size_t)max + 1);
     size_t good = 0;
     while (good < length) {
-        size_t step = character((const unsigned char *)name + good);
+        size_t step = nauha__character(name + good);
         if (step == 0)
             break;
         good += step;

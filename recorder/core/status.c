@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nauha/internal/text.h"
+
 const char *nauha_status_text(enum nauha_status code) {
     static const char *const texts[] = {
 #define STATUS_TEXT(name, text) text,
@@ -39,6 +41,7 @@ static void compose(struct nauha_error *err, const char *rest, const char *forma
     }
     if (length >= sizeof text)
         mark_cut(text, sizeof text);
+    nauha__defuse(text, "\n\t"); /* names, paths and texts out of files are part of messages */
     memcpy(err->message, text, sizeof text);
 }
 

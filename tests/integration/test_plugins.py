@@ -114,6 +114,21 @@ class Plugins(unittest.TestCase):
                     self.assertIn(text, done.stderr)
                     self.assertEqual(done.stdout, "")
 
+    def test_cut_short(self):
+        whole = compile_plugin(ROOT / "docs/examples/outliers.c", self.dir / "whole.so").read_bytes()
+        folder = self.dir / "cut"
+        folder.mkdir()
+        cut = folder / "cut.so"
+        for length in range(64, len(whole), len(whole) // 24):
+            with self.subTest(length=length):
+                cut.write_bytes(whole[:length])
+                # What is cut off past the last segment is not missed.
+                nauha("analyzers", "norm", env={**os.environ, "NAUHA_PLUGIN_PATH": str(folder)})
+                done = nauha("replay", self.path, "--metric", "loss", "--plugin", cut, code=None)
+                self.assertIn(done.returncode, (0, 3))
+                if done.returncode:
+                    self.assertIn(f'plugin "{cut}": cannot be loaded: ', done.stderr)
+
     def test_two_of_one_name(self):
         done = nauha("analyzers", "--plugin", self.odd("one"), "--plugin", self.odd("two"), code=2)
         self.assertIn('an analyzer "odd" is in', done.stderr)

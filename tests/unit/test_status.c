@@ -102,6 +102,18 @@ static void test_long_messages_are_cut(void **state) {
     }
 }
 
+static void test_no_terminal_obeys_a_message(void **state) {
+    (void)state;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    nauha_error_set(&err, NAUHA_FORMAT, "\"%s\"", "a\x1b]0;owned\a\r\x7f\xC2\x9bm\xFF\xC3");
+    assert_string_equal(err.message, "\"a?]0;owned?????m??\"");
+    nauha_error_wrap(&err, NAUHA_FORMAT,
+                     "in gr\xC3\xB6\xC3\x9F"
+                     "e,\n\tline two, \b");
+    assert_string_equal(err.message, "in gr\xC3\xB6\xC3\x9F"
+                                     "e,\n\tline two, ?: \"a?]0;owned?????m??\"");
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_texts),
     cmocka_unit_test(test_set),
@@ -110,5 +122,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_wrap_of_silence),
     cmocka_unit_test(test_arguments_from_the_message),
     cmocka_unit_test(test_long_messages_are_cut),
+    cmocka_unit_test(test_no_terminal_obeys_a_message),
 };
 UNIT_MAIN(tests)
