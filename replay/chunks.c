@@ -472,6 +472,28 @@ enum nauha_status nauha__chunks_load(struct nauha__chunks *chunks, const struct 
     return NAUHA_OK;
 }
 
+/* n elements of a range of which all are there. */
+static struct nauha__range part_of(const struct nauha__chunks *chunks,
+                                   const struct nauha__range *range, uint64_t first, uint64_t n) {
+    struct nauha__range part = *range;
+    part.offset = position(chunks, range->stream, range->offset, first);
+    part.base = position(chunks, range->stream, range->base, first);
+    part.count = n;
+    return part;
+}
+
+enum nauha_status nauha__chunks_read(struct nauha__chunks *chunks, const struct nauha__range *range,
+                                     uint64_t first, uint64_t count, void *out,
+                                     struct nauha_error *err) {
+    /* All of it first, but not chunk by chunk, which each of many parts would take. */
+    const bool there =
+        nauha__chunks_reach(chunks, range->stream, range->offset, range->count) &&
+        (!range->derived || nauha__chunks_reach(chunks, range->stream, range->base, range->count));
+    const struct nauha__range part = part_of(chunks, range, first, count);
+    enum nauha_status status = check_range(chunks, there ? &part : range, err);
+    return status == NAUHA_OK && there ? make_elements(chunks, &part, true, out, err) : status;
+}
+
 /* ---- pieces ---- */
 
 struct visit {
@@ -501,10 +523,7 @@ static enum nauha_status hand_over_made(struct visit *visit, uint64_t done, uint
     }
     if (!visit->staging)
         return nauha__chunks_no_memory(chunks, err);
-    struct nauha__range part = *visit->range;
-    part.offset = position(chunks, part.stream, part.offset, done);
-    part.base = position(chunks, part.stream, part.base, done);
-    part.count = n;
+    const struct nauha__range part = part_of(chunks, visit->range, done, n);
     enum nauha_status status = make_elements(chunks, &part, visit->again, visit->staging, err);
     return status == NAUHA_OK ? hand_over(visit, visit->staging, done, n, err) : status;
 }

@@ -95,6 +95,12 @@ enum nauha_status nauha__chunks_visit(struct nauha__chunks *chunks,
                                       const struct nauha__range *range, bool again,
                                       nauha_piece_fn fn, void *context, struct nauha_error *err);
 
+/* Reads `count` elements of a range from its element `first` on into `out`; a range of whose
+ * elements that is a part. Fails as nauha__chunks_load does. */
+enum nauha_status nauha__chunks_read(struct nauha__chunks *chunks, const struct nauha__range *range,
+                                     uint64_t first, uint64_t count, void *out,
+                                     struct nauha_error *err);
+
 /* The chunks in order of stream and number, and how many; NULL past the end. */
 size_t nauha__chunks_count(const struct nauha__chunks *chunks);
 struct nauha__chunk *nauha__chunks_at(struct nauha__chunks *chunks, size_t position);

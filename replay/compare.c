@@ -3,7 +3,7 @@
  *
  * Threads: any thread.
  */
-#include "nauha/compare.h"
+#include "replay/compare.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Elements taken at a time, and sums that are added up side by side. */
-#define BLOCK 512u
+#define BLOCK NAUHA__COMPARE_BLOCK
 #define LANES 8u
 
 enum form { SIGN_MAGNITUDE, SIGNED, UNSIGNED };
@@ -207,7 +207,7 @@ static void sum_block(struct comparing *comparing, size_t n) {
     }
 }
 
-static void compare_block(struct comparing *comparing, size_t first, size_t n) {
+static void compare_block(struct comparing *comparing, uint64_t first, size_t n) {
     const struct side *a = &comparing->a, *b = &comparing->b;
     sum_block(comparing, n);
     for (size_t i = 0; i < n; i++) {
@@ -216,6 +216,26 @@ static void compare_block(struct comparing *comparing, size_t first, size_t n) {
                                                       (isnan(a->values[i]) && isnan(b->values[i]));
         if (!equal)
             compare_pair(comparing, i, first + i);
+    }
+}
+
+void nauha__compare_piece(const struct nauha_tensor *a, const struct nauha_tensor *b,
+                          const struct nauha_tolerance *tolerance, uint64_t first, size_t count,
+                          struct nauha_difference *difference) {
+    const bool same_type = a->dtype == b->dtype;
+    struct comparing comparing = {.same_type = same_type,
+                                  .form = form_of(a->dtype),
+                                  .tolerance = tolerance,
+                                  .out = difference};
+    comparing.a.tensor = a;
+    comparing.a.size = nauha_dtype_size(a->dtype);
+    comparing.b.tensor = b;
+    comparing.b.size = nauha_dtype_size(b->dtype);
+    for (size_t at = 0; at < count; at += BLOCK) {
+        const size_t n = count - at < BLOCK ? count - at : BLOCK;
+        take(&comparing.a, at, n);
+        take(&comparing.b, at, n);
+        compare_block(&comparing, first + at, n);
     }
 }
 
@@ -232,24 +252,9 @@ enum nauha_status nauha_compare(const struct nauha_tensor *a, const struct nauha
         return nauha_error_set(err, NAUHA_INVALID, "tensors of %zu and %zu elements do not compare",
                                count, other);
     *difference = (struct nauha_difference){.count = count, .first = count};
-    const bool same_type = a->dtype == b->dtype;
-    if (count == 0 ||
-        (same_type && memcmp(a->data, b->data, count * nauha_dtype_size(a->dtype)) == 0))
-        return NAUHA_OK;
-    struct comparing comparing = {.same_type = same_type,
-                                  .form = form_of(a->dtype),
-                                  .tolerance = tolerance,
-                                  .out = difference};
-    comparing.a.tensor = a;
-    comparing.a.size = nauha_dtype_size(a->dtype);
-    comparing.b.tensor = b;
-    comparing.b.size = nauha_dtype_size(b->dtype);
-    for (size_t first = 0; first < count; first += BLOCK) {
-        const size_t n = count - first < BLOCK ? count - first : BLOCK;
-        take(&comparing.a, first, n);
-        take(&comparing.b, first, n);
-        compare_block(&comparing, first, n);
-    }
+    if (count > 0 &&
+        (a->dtype != b->dtype || memcmp(a->data, b->data, count * nauha_dtype_size(a->dtype)) != 0))
+        nauha__compare_piece(a, b, tolerance, 0, count, difference);
     return NAUHA_OK;
 }
 

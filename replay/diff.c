@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "nauha/internal/message.h"
+#include "replay/compare.h"
 #include "replay/diff_names.h"
 
 #define NOBODY UINT32_MAX
@@ -314,21 +315,13 @@ static enum nauha_status compare_elements(struct nauha_diff *diff, struct nauha_
                                           struct nauha_message *b, struct nauha_error *err) {
     struct nauha_pair *pair = &diff->pair;
     struct nauha_error reason = NAUHA_ERROR_INIT;
-    struct nauha_tensor of_a, of_b;
-    enum nauha_status status = nauha_message_tensor(a, &of_a, &reason);
-    if (status == NAUHA_OK)
-        status = nauha_message_tensor(b, &of_b, &reason);
-    if (status == NAUHA_OK)
-        status = nauha_compare(&of_a, &of_b, diff->tolerance, &pair->difference, &reason);
+    enum nauha_status status = nauha__compare_messages(
+        a, b, diff->tolerance, &pair->difference, pair->first_a, pair->first_b, &reason);
     if (status != NAUHA_OK)
         return take_failure(pair, status, &reason, err);
     pair->compared = true;
-    if (pair->difference.differing) {
-        nauha_element_text(&of_a, (size_t)pair->difference.first, pair->first_a);
-        nauha_element_text(&of_b, (size_t)pair->difference.first, pair->first_b);
-    }
     /* With a tolerance, it is the values that count. */
-    if (of_a.dtype != of_b.dtype && (!diff->tolerance || pair->difference.differing))
+    if (a->info.dtype != b->info.dtype && (!diff->tolerance || pair->difference.differing))
         pair->sort = NAUHA_PAIR_DTYPE;
     else if (pair->difference.differing)
         pair->sort = NAUHA_PAIR_VALUES;
@@ -393,8 +386,6 @@ static enum nauha_status next_of_a(struct nauha_diff *diff, const struct nauha_p
         partner->done = true;
         diff->pair.b = &partner->message.info;
         status = compare(diff, message, &partner->message, err);
-        free(partner->message.owned);
-        partner->message.data = partner->message.owned = NULL;
     }
     *pair = &diff->pair;
     return status;

@@ -186,6 +186,16 @@ static enum nauha_status visit(void *context, const struct nauha_message_info *i
                : status;
 }
 
+static enum nauha_status read_part(void *context, const struct nauha_message_info *info,
+                                   uint64_t number, uint64_t first, uint64_t count, void *out,
+                                   struct nauha_error *err) {
+    struct nauha_trace *trace = context;
+    struct nauha__range range;
+    enum nauha_status status = find_range(trace, info, number, &range, err);
+    return status == NAUHA_OK ? nauha__chunks_read(trace->chunks, &range, first, count, out, err)
+                              : status;
+}
+
 /* ---- opening ---- */
 
 static enum nauha_status open_contents(struct nauha_trace *trace, struct nauha_error *err) {
@@ -227,7 +237,8 @@ enum nauha_status nauha_trace_open(const char *path, struct nauha_names *names,
     opened->fd = -1;
     opened->file = opened->driver = H5I_INVALID_HID;
     opened->names = names;
-    opened->source = (struct nauha__source){.load = load, .visit = visit, .context = opened};
+    opened->source =
+        (struct nauha__source){.load = load, .visit = visit, .read = read_part, .context = opened};
     enum nauha_status status = open_plain(opened, err);
     struct nauha__h5_quiet quiet;
     nauha__h5_quiet_begin(&quiet);

@@ -66,29 +66,73 @@ static void print_element(const struct nauha_tensor *tensor, size_t at) {
     printf("%s", text);
 }
 
-/* Prints dimension `dim` of a tensor from element `first` on, bracketed as NumPy does. */
-static void print_dimension(const struct nauha_tensor *tensor, uint32_t dim, size_t first,
-                            size_t stride, bool shorten, int indent) {
-    if (dim == tensor->ndim) {
-        print_element(tensor, first);
-        return;
+/* Some of a tensor's elements: those around the one printed last. */
+struct window {
+    struct nauha_message *message;
+    uint64_t count; /* elements of the tensor */
+    uint64_t first; /* element of the window */
+    int64_t held;
+    struct nauha_tensor tensor;
+    unsigned char elements[8 * NAUHA_PIECE_ELEMENTS];
+};
+
+static enum nauha_status print_element_at(struct window *window, uint64_t at,
+                                          struct nauha_error *err) {
+    if (at < window->first || at - window->first >= (uint64_t)window->held) {
+        window->first = at - at % NAUHA_PIECE_ELEMENTS;
+        const uint64_t left = window->count - window->first;
+        window->held = left < NAUHA_PIECE_ELEMENTS ? (int64_t)left : NAUHA_PIECE_ELEMENTS;
+        enum nauha_status status = nauha_message_read(
+            window->message, window->first, (uint64_t)window->held, window->elements, err);
+        if (status != NAUHA_OK)
+            return status;
     }
-    size_t count = (size_t)tensor->shape[dim];
-    size_t inner = count ? stride / count : 0;
+    print_element(&window->tensor, (size_t)(at - window->first));
+    return NAUHA_OK;
+}
+
+/* Prints dimension `dim` of a tensor from element `first` on, bracketed as NumPy does; `stride`
+ * elements in all. */
+static enum nauha_status print_dimension(struct window *window, uint32_t dim, uint64_t first,
+                                         uint64_t stride, bool shorten, struct nauha_error *err) {
+    const struct nauha_message_info *info = nauha_message_info(window->message);
+    if (dim == info->ndim)
+        return print_element_at(window, first, err);
+    const uint64_t count = (uint64_t)info->shape[dim], inner = stride / count;
+    enum nauha_status status = NAUHA_OK;
     printf("[");
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0 && dim + 1 == tensor->ndim)
+    for (uint64_t i = 0; i < count && status == NAUHA_OK && !ferror(stdout); i++) {
+        if (i > 0 && dim + 1 == info->ndim)
             printf(" ");
         else if (i > 0)
-            printf("\n%*s", indent + 1, "");
+            printf("\n%*s", (int)dim + 1, "");
         if (shorten && i == ENDS && count > 2 * ENDS) {
             printf("...");
             i = count - ENDS - 1;
             continue;
         }
-        print_dimension(tensor, dim + 1, first + i * inner, inner, shorten, indent + 1);
+        status = print_dimension(window, dim + 1, first + i * inner, inner, shorten, err);
     }
     printf("]");
+    return status;
+}
+
+/* The stamps have said the shape: of no elements there is nothing to say, however many rows they
+ * would be in. */
+static enum nauha_status print_tensor(struct nauha_message *message, uint64_t limit,
+                                      struct nauha_error *err) {
+    const struct nauha_message_info *info = nauha_message_info(message);
+    struct window window = {.message = message,
+                            .count = info->bytes / nauha_dtype_size(info->dtype)};
+    window.tensor = (struct nauha_tensor){
+        .data = window.elements, .dtype = info->dtype, .ndim = 1, .shape = &window.held};
+    enum nauha_status status = NAUHA_OK;
+    if (window.count == 0)
+        printf("[]");
+    else
+        status = print_dimension(&window, 0, 0, window.count, window.count > limit, err);
+    printf("\n");
+    return status;
 }
 
 static void print_stamps(const struct nauha_message_info *info) {
@@ -116,8 +160,6 @@ static void print_stamps(const struct nauha_message_info *info) {
 static bool print_message(void *context, struct nauha_message *message) {
     struct printing *printing = context;
     const struct nauha_message_info *info = nauha_message_info(message);
-    struct nauha_tensor tensor;
-    size_t count;
     print_stamps(info);
     if (!info->has_tensor)
         return !ferror(stdout);
@@ -127,14 +169,10 @@ static bool print_message(void *context, struct nauha_message *message) {
         return !ferror(stdout);
     }
     struct nauha_error err = NAUHA_ERROR_INIT;
-    if (nauha_message_tensor(message, &tensor, &err) != NAUHA_OK ||
-        nauha_tensor_count(&tensor, &count, &err) != NAUHA_OK) {
+    if (print_tensor(message, printing->limit, &err) != NAUHA_OK) {
         nauha__fail(&err);
         printing->err = err;
-        return true;
     }
-    print_dimension(&tensor, 0, 0, count, count > printing->limit, 0);
-    printf("\n");
     return !ferror(stdout);
 }
 
@@ -156,13 +194,13 @@ static const char *npy_type(enum nauha_dtype dtype) {
 }
 
 /* Format version 1.0: magic, header length, a Python dictionary padded to 64 bytes, elements. */
-static bool write_header(FILE *file, const struct nauha_tensor *tensor) {
+static bool write_header(FILE *file, const struct nauha_message_info *info) {
     char header[2048];
     int used = snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': (",
-                        npy_type(tensor->dtype));
-    for (uint32_t i = 0; i < tensor->ndim; i++)
+                        npy_type(info->dtype));
+    for (uint32_t i = 0; i < info->ndim; i++)
         used += snprintf(header + used, sizeof header - (size_t)used, "%" PRId64 ",%s",
-                         tensor->shape[i], i + 1 < tensor->ndim ? " " : "");
+                         info->shape[i], i + 1 < info->ndim ? " " : "");
     used += snprintf(header + used, sizeof header - (size_t)used, "), }");
     while ((10 + used + 1) % 64 != 0)
         header[used++] = ' ';
@@ -173,45 +211,52 @@ static bool write_header(FILE *file, const struct nauha_tensor *tensor) {
            fwrite(header, 1, (size_t)used, file) == (size_t)used;
 }
 
-static bool write_elements(FILE *file, const struct nauha_tensor *tensor, size_t count) {
-    size_t size = nauha_dtype_size(tensor->dtype);
-    bool as_is = tensor->dtype == NAUHA_DTYPE_F32 || strcmp(npy_type(tensor->dtype), "<f4") != 0;
+struct writing {
+    const char *path;
+    FILE *file;
+};
+
+static enum nauha_status cannot_write(const char *path, struct nauha_error *err) {
+    return nauha_error_set_errno(err, errno, "cannot write \"%s\"", path);
+}
+
+static enum nauha_status write_piece(void *context, const struct nauha_tensor *piece,
+                                     uint64_t first, struct nauha_error *err) {
+    (void)first;
+    const struct writing *writing = context;
+    const size_t count = (size_t)piece->shape[0];
+    bool as_is = piece->dtype == NAUHA_DTYPE_F32 || strcmp(npy_type(piece->dtype), "<f4") != 0;
+    bool good = true;
     if (as_is)
-        return fwrite(tensor->data, size, count, file) == count;
-    for (size_t i = 0; i < count; i++) {
+        good = fwrite(piece->data, nauha_dtype_size(piece->dtype), count, writing->file) == count;
+    for (size_t i = 0; i < count && !as_is && good; i++) {
         double wide;
-        nauha_tensor_to_f64(tensor, i, 1, &wide);
+        nauha_tensor_to_f64(piece, i, 1, &wide);
         float value = (float)wide;
-        if (fwrite(&value, sizeof value, 1, file) != 1)
-            return false;
+        good = fwrite(&value, sizeof value, 1, writing->file) == 1;
     }
-    return true;
+    return good ? NAUHA_OK : cannot_write(writing->path, err);
 }
 
 static enum nauha_status write_npy(const char *path, struct nauha_message *message,
                                    struct nauha_error *err) {
-    struct nauha_tensor tensor;
-    size_t count;
-    enum nauha_status status = nauha_message_tensor(message, &tensor, err);
-    if (status == NAUHA_OK)
-        status = nauha_tensor_count(&tensor, &count, err);
-    if (status != NAUHA_OK)
-        return status;
-    FILE *file = fopen(path, "wb");
-    if (!file)
-        return nauha_error_set_errno(err, errno, "cannot write \"%s\"", path);
-    bool good = write_header(file, &tensor) && write_elements(file, &tensor, count);
-    int failed = errno;
-    if (fclose(file) != 0 && good) {
-        failed = errno;
-        good = false;
-    }
-    if (good)
-        return NAUHA_OK;
+    const struct nauha_message_info *info = nauha_message_info(message);
+    struct writing writing = {.path = path};
+    if (info->hash_only) /* says so, before there is a file */
+        return nauha_message_for_each_piece(message, write_piece, &writing, err);
+    writing.file = fopen(path, "wb");
+    if (!writing.file)
+        return cannot_write(path, err);
+    enum nauha_status status =
+        write_header(writing.file, info)
+            ? nauha_message_for_each_piece(message, write_piece, &writing, err)
+            : cannot_write(path, err);
+    if (fclose(writing.file) != 0 && status == NAUHA_OK)
+        status = cannot_write(path, err);
     struct stat about; /* half a file is worse than none; a device is not ours to remove */
-    if (lstat(path, &about) == 0 && S_ISREG(about.st_mode))
+    if (status != NAUHA_OK && lstat(path, &about) == 0 && S_ISREG(about.st_mode))
         remove(path);
-    return nauha_error_set_errno(err, failed, "cannot write \"%s\"", path);
+    return status;
 }
 
 static bool count_message(void *context, struct nauha_message *message) {

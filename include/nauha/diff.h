@@ -5,7 +5,7 @@
  * Messages belong together that have the same step, kind, tag, module, slot and call, by name; of
  * several such in a step, the first with the first, and so on. The walk goes step by step, and in a
  * step in the first trace's order of publication; it keeps one step's messages of the second trace,
- * and the elements of one message of each.
+ * and a piece of the elements of one message of each.
  *
  * Threads: one at a time per trace.
  */

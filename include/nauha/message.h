@@ -79,6 +79,12 @@ NAUHA_API enum nauha_status nauha_message_for_each_piece(struct nauha_message *m
                                                          nauha_piece_fn fn, void *context,
                                                          struct nauha_error *err);
 
+/* Copies `count` elements from element `first` on, row-major, to `out`, contiguous, without holding
+ * more of a recorded tensor than these and a chunk or two. INVALID: the message does not have so
+ * many. Else fails as nauha_message_tensor does. */
+NAUHA_API enum nauha_status nauha_message_read(struct nauha_message *message, uint64_t first,
+                                               uint64_t count, void *out, struct nauha_error *err);
+
 /* XXH3 with 128 bits, seed 0, of the elements as they lie in memory, contiguous: the lower half and
  * the upper one. Out of the trace where it was recorded in place of them, else computed from them;
  * then fails as nauha_message_tensor does. */

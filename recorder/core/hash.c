@@ -19,3 +19,21 @@ void nauha__hash128(const void *bytes, size_t count, uint64_t hash[2]) {
     hash[0] = value.low64;
     hash[1] = value.high64;
 }
+
+struct nauha__hashing *nauha__hashing_new(void) {
+    XXH3_state_t *state = XXH3_createState();
+    if (state)
+        XXH3_128bits_reset(state);
+    return (struct nauha__hashing *)state;
+}
+
+void nauha__hashing_add(struct nauha__hashing *hashing, const void *bytes, size_t count) {
+    XXH3_128bits_update((XXH3_state_t *)hashing, bytes, count);
+}
+
+void nauha__hashing_end(struct nauha__hashing *hashing, uint64_t hash[2]) {
+    const XXH128_hash_t value = XXH3_128bits_digest((XXH3_state_t *)hashing);
+    hash[0] = value.low64;
+    hash[1] = value.high64;
+    XXH3_freeState((XXH3_state_t *)hashing);
+}

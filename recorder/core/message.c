@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "nauha/internal/arithmetic.h"
+#include "nauha/internal/hash.h"
 
 const struct nauha_message_info *nauha_message_info(const struct nauha_message *message) {
     return &message->info;
@@ -141,6 +142,33 @@ enum nauha_status nauha_message_for_each_piece(struct nauha_message *message, na
     return fn(context, &piece, 0, err);
 }
 
+enum nauha_status nauha_message_read(struct nauha_message *message, uint64_t first, uint64_t count,
+                                     void *out, struct nauha_error *err) {
+    const struct nauha_message_info *info = &message->info;
+    enum nauha_status status = check_readable(message, err);
+    if (status != NAUHA_OK)
+        return status;
+    const size_t size = nauha_dtype_size(info->dtype);
+    const uint64_t all = info->bytes / size;
+    if (first > all || count > all - first)
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "message \"%s\" has %" PRIu64 " elements, none at %" PRIu64,
+                               text_or_empty(info->kind_name), all, first + count);
+    if (count == 0)
+        return NAUHA_OK;
+    if (!message->data && message->source->read)
+        return take_outcome(message,
+                            message->source->read(message->source->context, info, message->row,
+                                                  first, count, out, err),
+                            err);
+    struct nauha_tensor tensor;
+    status = nauha_message_tensor(message, &tensor, err);
+    if (status == NAUHA_OK)
+        memcpy(out, (const unsigned char *)tensor.data + (size_t)first * size,
+               (size_t)count * size);
+    return status;
+}
+
 /* ---- copies ---- */
 
 enum nauha_status nauha_message_take(struct nauha_message *message, struct nauha_tensor *tensor,
@@ -168,15 +196,27 @@ void nauha_memory_free(void *memory) {
     free(memory);
 }
 
+static enum nauha_status hash_piece(void *context, const struct nauha_tensor *piece, uint64_t first,
+                                    struct nauha_error *err) {
+    (void)first;
+    (void)err;
+    nauha__hashing_add(context, piece->data,
+                       (size_t)piece->shape[0] * nauha_dtype_size(piece->dtype));
+    return NAUHA_OK;
+}
+
 enum nauha_status nauha_message_hash(struct nauha_message *message, uint64_t hash[2],
                                      struct nauha_error *err) {
-    struct nauha_tensor tensor;
     if (message->info.hash_only) {
         memcpy(hash, message->hash, sizeof message->hash);
         return NAUHA_OK;
     }
-    enum nauha_status status = nauha_message_tensor(message, &tensor, err);
-    return status == NAUHA_OK ? nauha_tensor_hash(&tensor, hash, err) : status;
+    struct nauha__hashing *hashing = nauha__hashing_new();
+    if (!hashing)
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory for a hash");
+    enum nauha_status status = nauha_message_for_each_piece(message, hash_piece, hashing, err);
+    nauha__hashing_end(hashing, hash);
+    return status;
 }
 
 void nauha__message_fini(struct nauha_message *message) {

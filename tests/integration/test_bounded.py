@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Replaying tensors larger than the memory it may take: reduced piece by piece, or refused by name.
+"""Reading tensors larger than the memory it may take: piece by piece, or refused by name.
 
 NAUHA_HUGE_MB says how large they are.
 """
+import json
 import os
 import pathlib
 import subprocess
@@ -17,14 +18,14 @@ MEGABYTES = int(os.environ.get("NAUHA_HUGE_MB", "400"))
 STRIDE, LIMIT_KB = 64, 300_000
 
 
-def peak_kb(*arguments):
-    """The largest resident size of a run of the program, which has to go well."""
+def peak_kb(*arguments, code=0):
+    """The largest resident size of a run of the program, which has to end with that exit code."""
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen([NAUHA, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=errors)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         errors.seek(0)
-        if process.returncode:
+        if process.returncode != code:
             raise AssertionError(f"exit {process.returncode}: {errors.read().decode()[-2000:]}")
     return usage.ru_maxrss
 
@@ -48,6 +49,39 @@ class Bounded(unittest.TestCase):
         peak = peak_kb("replay", self.path, "-o", out, "--sink", "csv", "-q", *(f"--metric={spec}" for spec in specs))
         self.assertLess(peak, LIMIT_KB)
         return lambda series, key="value": [float(row[key]) for row in read_csv(out / f"{series}.csv")]
+
+    def test_every_command(self):
+        """What a command has to look at is no reason to hold it."""
+        page, array = (pathlib.Path(self.folder.name) / name for name in ("report.html", "weights.npy"))
+        one = ("--kinds", "weights", "--steps", 0)
+        for arguments in (("ls", self.path), ("info", self.path), ("cat", self.path, "--limit", 10), ("verify", self.path),
+                          ("cat", self.path, *one, "--npy", array), ("check", self.path), ("report", self.path, "-o", page),
+                          ("diff", self.path, self.path)):
+            with self.subTest(arguments[0]):
+                self.assertLess(peak_kb(*arguments), LIMIT_KB)
+        # Not as a whole: what this process has held counts for those that it starts.
+        head = array.stat().st_size - 4 * self.count
+        self.assertIn(f"({self.count // 1000}, 1000)".encode(), np.fromfile(array, "u1", head).tobytes())
+        for first in (0, self.count // 2 // STRIDE * STRIDE):
+            stored = np.fromfile(array, "<f4", 64 * STRIDE, offset=head + 4 * first)
+            np.testing.assert_array_equal(stored[::STRIDE], self.every[first // STRIDE:][:64])
+
+    def test_cat_shows_the_ends(self):
+        done = nauha("cat", self.path, "--limit", 10, "--kinds", "weights", "--steps", 0).stdout
+        rows = done.splitlines()[1:]
+        self.assertEqual(len(rows), 7)
+        begin = np.zeros(1000, int)
+        begin[::STRIDE] = self.every[:16]
+        self.assertEqual(rows[0], f"[[{' '.join(map(str, begin[:3]))} ... 0 0 0]")
+        self.assertEqual(rows[3], " ...")
+
+    def test_diff_of_the_last_element(self):
+        other = pathlib.Path(self.folder.name) / "other.h5"
+        subprocess.run([str(BUILD / "tests/tools/make_huge"), str(MEGABYTES), str(other), "0.5"], check=True, timeout=600)
+        self.assertLess(peak_kb("diff", self.path, other, "--kinds", "weights", code=1), LIMIT_KB)
+        found = json.loads(nauha("diff", self.path, other, "--kinds", "weights", "--json", code=1).stdout)["first"]
+        self.assertIn("0.5", json.dumps(found))
+        other.unlink()
 
     def assert_close(self, got, want):
         np.testing.assert_allclose(got, want, rtol=1e-13)

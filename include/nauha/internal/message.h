@@ -18,6 +18,10 @@ struct nauha__source {
     enum nauha_status (*visit)(void *context, const struct nauha_message_info *info, uint64_t row,
                                bool again, nauha_piece_fn fn, void *fn_context,
                                struct nauha_error *err);
+    /* Makes `count` elements from element `first` on, which are there, in `out`. NULL: only `load`.
+     */
+    enum nauha_status (*read)(void *context, const struct nauha_message_info *info, uint64_t row,
+                              uint64_t first, uint64_t count, void *out, struct nauha_error *err);
 };
 
 /* What subscribers ask of one message. */
