@@ -58,7 +58,7 @@ MODEL_SRC := $(wildcard tools/model/*.cpp)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_TORCH_SRC := $(wildcard tests/unit/test_*.cpp)
 # Libraries to preload, and programs.
-TEST_PRELOAD_SRC := tests/tools/power_loss.c
+TEST_PRELOAD_SRC := tests/tools/power_loss.c tests/tools/hasty_clock.c
 TEST_TOOLS_SRC := $(filter-out $(TEST_PRELOAD_SRC),$(wildcard tests/tools/*.c))
 BENCH_SRC := $(wildcard tests/bench/*.c)
 

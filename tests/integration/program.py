@@ -3,6 +3,7 @@
 import csv
 import os
 import pathlib
+import pty
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -13,6 +14,16 @@ BUILD = pathlib.Path(os.environ.get("NAUHA_BUILD", ROOT / "build/release"))
 def has_training():
     """Whether this build has the libtorch part."""
     return (pathlib.Path(NAUHA).parent / "nauha_train.so").exists()
+
+
+def has_terminals():
+    """Whether a program can be given a terminal: a container may have none."""
+    try:
+        for end in pty.openpty():
+            os.close(end)
+    except OSError:
+        return False
+    return True
 
 
 def nauha(*arguments, code=0, **options):

@@ -16,7 +16,7 @@ import unittest
 import numpy as np
 
 from tests.integration.arrays import Arrays
-from tests.integration.program import NAUHA, ROOT, make_trace, nauha
+from tests.integration.program import NAUHA, ROOT, has_terminals, make_trace, nauha
 
 # Placeholders of numbers and texts that nobody can know beforehand.
 FREE = {"N", "X", "K", "A:B", "A:B[:EVERY]", "RANK", "SIZE", "STEPS", "SECONDS[,sync]", "OLD=NEW", "TEXT", "NAME", "COLUMNSxLINES"}
@@ -205,15 +205,15 @@ class Shells(unittest.TestCase):
                     type_in(line.encode(), f"\ndone{number}")
         self.assertFalse(pwned.exists())
 
-    @unittest.skipUnless(shutil.which("bash"), "no bash")
+    @unittest.skipUnless(shutil.which("bash") and has_terminals(), "skipped: no bash, or no terminal to be had (/dev/pts)")
     def test_bash_runs_nothing_of_a_name(self):
         self.run_completed(*self.BASH)
 
-    @unittest.skipUnless(shutil.which("zsh"), "no zsh")
+    @unittest.skipUnless(shutil.which("zsh") and has_terminals(), "skipped: no zsh, or no terminal to be had (/dev/pts)")
     def test_zsh_runs_nothing_of_a_name(self):
         self.run_completed(*self.ZSH)
 
-    @unittest.skipUnless(shutil.which("zsh"), "no zsh")
+    @unittest.skipUnless(shutil.which("zsh") and has_terminals(), "skipped: no zsh, or no terminal to be had (/dev/pts)")
     def test_zsh(self):
         self.assertEqual(self.zsh("nauha repl"), "nauha replay")
         self.assertEqual(self.zsh("nauha replay run.h5 --modules hid"), "nauha replay run.h5 --modules hidden")
