@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For metrics of classification: how often the largest output is that of the label.
+/* For metrics of classification: how often the output is that of the label.
  *
  * Threads: one at a time.
  */
@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "nauha/analyzer.h"
 
@@ -19,6 +20,10 @@ struct accuracy {
     const struct nauha_host *host;
     uint32_t topic;
     uint64_t right, count;
+    /* Of single numbers, which are logits, and a yes above 0, or probabilities, and one above a
+     * half. */
+    uint64_t right_as_logits, right_as_probabilities;
+    bool are_logits; /* there has been one outside of [0, 1] */
 };
 
 /* The `create` of such a metric, which publishes the topic `name`. */
@@ -99,28 +104,38 @@ static inline const char *shape_text(const struct nauha_tensor *tensor, char *te
     return text;
 }
 
-static inline enum nauha_status check_shapes(const struct nauha_host *host,
-                                             const struct nauha_tensor *output,
-                                             const struct nauha_tensor *labels,
-                                             struct layout *layout, struct nauha_error *err) {
-    char a[200], b[200];
-    const bool fits = output->ndim >= 2 && (is_float(labels->dtype) ? same_shape(output, labels)
-                                                                    : labels_of(output, labels));
-    if (!fits)
-        return host->fail(err, NAUHA_INVALID,
-                          "output of shape [%s] and %s labels of shape [%s] do not fit: labels are "
-                          "whole numbers of shape [N, ...] or floats of the output's shape "
-                          "[N, C, ...]",
-                          shape_text(output, a, sizeof a),
-                          is_float(labels->dtype) ? "float" : "integer",
-                          shape_text(labels, b, sizeof b));
-    *layout = (struct layout){(size_t)output->shape[0], (size_t)output->shape[1], 1};
+/* Whether an output is one number for each of the labels, [N], or [N, 1, ...] for [N, ...]. */
+static inline bool is_single(const struct nauha_tensor *output, const struct nauha_tensor *labels) {
+    return output->ndim == 1 ? same_shape(output, labels)
+                             : output->ndim > 1 && output->shape[1] == 1 &&
+                                   (same_shape(output, labels) || labels_of(output, labels));
+}
+
+enum labelling {
+    LABELS_UNKNOWN,
+    LABELS_CLASSES, /* whole numbers */
+    LABELS_SHARES,  /* of each class, such as one-hot */
+    LABELS_YES_NO   /* 1 or 0 */
+};
+
+static inline enum labelling labelling_of(const struct nauha_tensor *output,
+                                          const struct nauha_tensor *labels) {
+    if (is_single(output, labels))
+        return LABELS_YES_NO;
+    if (output->ndim < 2 || output->shape[1] == 0)
+        return LABELS_UNKNOWN;
+    if (same_shape(output, labels))
+        return LABELS_SHARES;
+    return !is_float(labels->dtype) && labels_of(output, labels) ? LABELS_CLASSES : LABELS_UNKNOWN;
+}
+
+static inline struct layout layout_of(const struct nauha_tensor *output) {
+    struct layout layout = {(size_t)output->shape[0], 1, 1};
+    if (output->ndim > 1)
+        layout.classes = (size_t)output->shape[1];
     for (uint32_t d = 2; d < output->ndim; d++)
-        layout->inner *= (size_t)output->shape[d];
-    if (layout->classes == 0)
-        return host->fail(err, NAUHA_INVALID, "output of shape [%s] has no classes",
-                          shape_text(output, a, sizeof a));
-    return NAUHA_OK;
+        layout.inner *= (size_t)output->shape[d];
+    return layout;
 }
 
 /* ---- predictions ---- */
@@ -168,40 +183,116 @@ static inline void argmax_places(const struct nauha_host *host, const struct nau
     }
 }
 
-static inline uint64_t count_right(const struct nauha_host *host, const struct nauha_tensor *output,
-                                   const struct nauha_tensor *labels, const struct layout *layout) {
+/* Labels that are no class were left out of the loss, like PyTorch's ignore_index of -100, and are
+ * left out here. */
+static inline void count_right(struct accuracy *accuracy, const struct nauha_tensor *output,
+                               const struct nauha_tensor *labels, const struct layout *layout,
+                               enum labelling labelling) {
+    const struct nauha_host *host = accuracy->host;
     double predicted[BLOCK], wanted[BLOCK];
-    uint64_t right = 0;
     for (size_t row = 0; row < layout->rows; row++) {
         for (size_t first = 0; first < layout->inner; first += BLOCK) {
             const size_t n = layout->inner - first < BLOCK ? layout->inner - first : BLOCK;
             argmax_places(host, output, layout, row, first, n, predicted);
-            if (is_float(labels->dtype))
+            if (labelling == LABELS_SHARES)
                 argmax_places(host, labels, layout, row, first, n, wanted);
             else
                 host->to_f64(labels, row * layout->inner + first, n, wanted);
-            for (size_t i = 0; i < n; i++)
-                right += predicted[i] == wanted[i];
+            for (size_t i = 0; i < n; i++) {
+                accuracy->right += predicted[i] == wanted[i];
+                accuracy->count += wanted[i] >= 0 && wanted[i] < (double)layout->classes;
+            }
         }
     }
-    return right;
 }
 
-/* Adds the predictions of a bundle of network_output and input_labels. */
+/* Whether labels are what each class has of a whole, which rounding may have changed. */
+static inline bool are_shares(const struct nauha_host *host, const struct nauha_tensor *labels,
+                              const struct layout *layout) {
+    double block[BLOCK], sums[BLOCK];
+    for (size_t row = 0; row < layout->rows; row++) {
+        for (size_t first = 0; first < layout->inner; first += BLOCK) {
+            const size_t n = layout->inner - first < BLOCK ? layout->inner - first : BLOCK;
+            memset(sums, 0, n * sizeof *sums);
+            for (size_t class = 0; class < layout->classes; class ++) {
+                host->to_f64(labels, (row * layout->classes + class) * layout->inner + first, n,
+                             block);
+                for (size_t i = 0; i < n; i++)
+                    sums[i] += block[i] >= 0 ? block[i] : (double)NAN;
+            }
+            for (size_t i = 0; i < n; i++) {
+                if (!(fabs(sums[i] - 1) <= 0.01))
+                    return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Counts single numbers; false: not all labels are 0 or 1. A NaN is never right. */
+static inline bool count_yes_no(struct accuracy *accuracy, const struct nauha_tensor *output,
+                                const struct nauha_tensor *labels, size_t count) {
+    double x[BLOCK], wanted[BLOCK];
+    struct accuracy more = *accuracy;
+    for (size_t first = 0; first < count; first += BLOCK) {
+        const size_t n = count - first < BLOCK ? count - first : BLOCK;
+        accuracy->host->to_f64(output, first, n, x);
+        accuracy->host->to_f64(labels, first, n, wanted);
+        for (size_t i = 0; i < n; i++) {
+            const bool yes = wanted[i] == 1;
+            if (!yes && wanted[i] != 0)
+                return false;
+            more.are_logits = more.are_logits || x[i] < 0 || x[i] > 1;
+            more.right_as_logits += yes ? x[i] > 0 : x[i] <= 0;
+            more.right_as_probabilities += yes ? x[i] > 0.5 : x[i] <= 0.5;
+        }
+    }
+    more.count += count;
+    *accuracy = more;
+    return true;
+}
+
+static inline void accuracy_remark(const struct accuracy *accuracy,
+                                   const struct nauha_tensor *output,
+                                   const struct nauha_tensor *labels, const char *why) {
+    char a[200], b[200], text[640];
+    snprintf(text, sizeof text,
+             "there is no accuracy where outputs have the shape [%s] and %s labels the shape "
+             "[%s]: %s",
+             shape_text(output, a, sizeof a), is_float(labels->dtype) ? "float" : "integer",
+             shape_text(labels, b, sizeof b), why);
+    accuracy->host->remark(accuracy->host, text);
+}
+
+/* Adds the predictions of a bundle of network_output and input_labels. *known is false where they
+ * are of no classification, which is remarked. */
 static inline enum nauha_status accuracy_add(struct accuracy *accuracy, struct nauha_bundle *bundle,
-                                             struct nauha_error *err) {
+                                             bool *known, struct nauha_error *err) {
     const struct nauha_host *host = accuracy->host;
     struct nauha_tensor output, labels;
-    struct layout layout;
+    *known = false;
     enum nauha_status status = host->tensor(host->bundle_message(bundle, 0), &output, err);
     if (status == NAUHA_OK)
         status = host->tensor(host->bundle_message(bundle, 1), &labels, err);
-    if (status == NAUHA_OK)
-        status = check_shapes(host, &output, &labels, &layout, err);
     if (status != NAUHA_OK)
         return status;
-    accuracy->right += count_right(host, &output, &labels, &layout);
-    accuracy->count += (uint64_t)layout.rows * layout.inner;
+    const enum labelling labelling = labelling_of(&output, &labels);
+    const char *why = "labels are whole numbers of shape [N, ...], shares of the output's shape "
+                      "[N, C, ...], or for outputs of one number 0 or 1";
+    if (labelling != LABELS_UNKNOWN) {
+        const struct layout layout = layout_of(&output);
+        if (labelling == LABELS_YES_NO) {
+            *known = count_yes_no(accuracy, &output, &labels, layout.rows * layout.inner);
+            why = "not all labels are 0 or 1";
+        } else if (labelling == LABELS_CLASSES || are_shares(host, &labels, &layout)) {
+            *known = true;
+            count_right(accuracy, &output, &labels, &layout, labelling);
+        } else {
+            why = "the labels of a sample are not shares that add up to 1";
+        }
+    }
+    if (!*known)
+        accuracy_remark(accuracy, &output, &labels, why);
     return NAUHA_OK;
 }
 
@@ -209,8 +300,12 @@ static inline enum nauha_status accuracy_add(struct accuracy *accuracy, struct n
 static inline enum nauha_status accuracy_publish(struct accuracy *accuracy,
                                                  const struct nauha_message_info *stamps,
                                                  struct nauha_error *err) {
-    const double value = (double)accuracy->right / (double)accuracy->count;
+    const uint64_t right =
+        accuracy->right +
+        (accuracy->are_logits ? accuracy->right_as_logits : accuracy->right_as_probabilities);
+    const double value = (double)right / (double)accuracy->count;
     accuracy->right = accuracy->count = 0;
+    accuracy->right_as_logits = accuracy->right_as_probabilities = 0;
     return accuracy->host->publish_scalar(accuracy->host, accuracy->topic, stamps, value, err);
 }
 

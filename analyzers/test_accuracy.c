@@ -12,12 +12,19 @@ struct test_accuracy {
 static enum nauha_status create(const struct nauha_host *host,
                                 const struct nauha_analyzer_config *config, void **self,
                                 struct nauha_error *err) {
-    (void)config;
     struct accuracy *accuracy = NULL;
+    static const char *const training[] = {"loss", "input_labels"};
+    const char *tag = config->values[0].text;
     enum nauha_status status = accuracy_create(host, "test_accuracy", "Test accuracy",
                                                sizeof(struct test_accuracy), &accuracy, err);
+    for (size_t i = 0; i < 2 && status == NAUHA_OK && strcmp(tag, "default") != 0; i++)
+        status = host->subscribe(host, &training[i], 1, "default", false, err);
+    if (status != NAUHA_OK) {
+        free(accuracy);
+        return status;
+    }
     *self = accuracy;
-    return status;
+    return NAUHA_OK;
 }
 
 static enum nauha_status publish(struct test_accuracy *test, struct nauha_error *err) {
@@ -30,8 +37,11 @@ static enum nauha_status publish(struct test_accuracy *test, struct nauha_error 
 static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
     struct test_accuracy *test = self;
     const struct nauha_host *host = test->accuracy.host;
-    enum nauha_status status = accuracy_add(&test->accuracy, bundle, err);
-    if (status != NAUHA_OK)
+    bool known = false;
+    if (host->bundle_count(bundle) == 1) /* of the training: what comes is another evaluation */
+        return publish(test, err);
+    enum nauha_status status = accuracy_add(&test->accuracy, bundle, &known, err);
+    if (status != NAUHA_OK || !known)
         return status;
     test->is_open = true;
     test->stamps = *host->info(host->bundle_message(bundle, 0));
@@ -59,9 +69,9 @@ NAUHA_ANALYZER(test_accuracy) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "test_accuracy",
     .summary = "fraction of an evaluation's samples whose largest output is that of the label",
-    .formula = "mean(argmax(network_output, 1) == input_labels) over all batches of a step that "
-               "carry the tag, or argmax(input_labels, 1) for float labels of the output's shape; "
-               "NaN without samples",
+    .formula = "mean(argmax(network_output, 1) == input_labels) over all batches that carry the "
+               "tag, without a step's end or training in between, and what train_accuracy has for "
+               "other labels; NaN without samples",
     .flags = NAUHA_ANALYZER_SYNCHRONIZED,
     .default_kinds = kinds,
     .parameters = parameters,

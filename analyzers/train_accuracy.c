@@ -16,8 +16,9 @@ static enum nauha_status create(const struct nauha_host *host,
 static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
     struct accuracy *accuracy = self;
     const struct nauha_host *host = accuracy->host;
-    enum nauha_status status = accuracy_add(accuracy, bundle, err);
-    return status == NAUHA_OK
+    bool known = false;
+    enum nauha_status status = accuracy_add(accuracy, bundle, &known, err);
+    return status == NAUHA_OK && known
                ? accuracy_publish(accuracy, host->info(host->bundle_message(bundle, 0)), err)
                : status;
 }
@@ -29,8 +30,10 @@ NAUHA_ANALYZER(train_accuracy) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "train_accuracy",
     .summary = "fraction of a batch whose largest output is that of the label",
-    .formula = "mean(argmax(network_output, 1) == input_labels), or argmax(input_labels, 1) for "
-               "float labels of the output's shape; NaN for an empty batch",
+    .formula = "mean(argmax(network_output, 1) == input_labels) over labels that are classes, or "
+               "argmax(input_labels, 1) for labels of the output's shape that add up to 1; for "
+               "outputs of one number, network_output > 0 == input_labels, or > 0.5 while all are "
+               "within [0, 1]; NaN for an empty batch",
     .flags = NAUHA_ANALYZER_SYNCHRONIZED,
     .default_kinds = kinds,
     .create = create,

@@ -195,6 +195,12 @@ static enum nauha_status host_finding(const struct nauha_host *host,
                                meaning, err);
 }
 
+static void host_remark(const struct nauha_host *host, const char *text) {
+    struct nauha__metric *metric = host->context;
+    if (!metric->remark)
+        metric->remark = strdup(text);
+}
+
 static const void *host_service(const struct nauha_host *host, const char *name) {
     const struct nauha__metric *metric = host->context;
     const struct nauha__services *services = &metric->all->services;
@@ -225,6 +231,7 @@ static const struct nauha_host host_template = {
     .finding = host_finding,
     .stats_of = nauha_message_stats_of,
     .service = host_service,
+    .remark = host_remark,
 };
 
 /* ---- the metric as a subscriber ---- */
@@ -274,6 +281,7 @@ static void metric_free(struct nauha__metric *metric) {
     for (size_t i = 0; i < metric->request_count; i++)
         request_fini(&metric->requests[i]);
     free(metric->requests);
+    free(metric->remark);
     nauha__spec_free(metric->spec);
     free(metric);
 }

@@ -43,6 +43,7 @@ struct nauha__metric {
     size_t request_count;
     bool creating;    /* the analyzer's create is running */
     uint64_t bundles; /* that came, of all subscriptions */
+    char *remark;     /* of the analyzer; NULL: none */
     uint32_t number;  /* in the list of the pipeline that has the sinks */
     /* At most one is set. In a worker, calls are told to that pipeline and not to the worker's bus;
      * in the pipeline, they are made by workers, and this metric publishes what those tell. */

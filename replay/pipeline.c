@@ -520,6 +520,18 @@ void nauha_pipeline_report(const struct nauha_pipeline *pipeline,
     for (size_t i = 0; i < pipeline->sink_count; i++)
         pipeline->sinks[i]->ops->report(pipeline->sinks[i]->self, line, context);
     struct named_lines named = {pipeline->run.name, line, context};
-    nauha_bus_report(pipeline->bus, named.run ? name_line : line,
-                     named.run ? (void *)&named : context);
+    if (named.run) {
+        line = name_line;
+        context = &named;
+    }
+    for (size_t i = 0; i < pipeline->metrics.count; i++) {
+        const struct nauha__metric *metric = pipeline->metrics.list[i];
+        char *text = NULL;
+        if (metric->remark &&
+            asprintf(&text, "metric \"%s\": %s", metric->spec->text, metric->remark) > 0) {
+            line(context, text);
+            free(text);
+        }
+    }
+    nauha_bus_report(pipeline->bus, line, context);
 }

@@ -93,6 +93,11 @@ struct nauha_host {
     /* What the host has besides messages, by name, such as the network (nauha/network.h); NULL
      * where it does not have it. Stays valid as the host does. */
     const void *(*service)(const struct nauha_host *host, const char *name);
+
+    /* Why nothing is made of some messages, which is no failure: told once, with the metric's
+     * SPEC, after the run. The first counts; the text is copied. Of an analyzer that several
+     * threads share out it is not heard. */
+    void (*remark)(const struct nauha_host *host, const char *text);
 };
 
 /* ---- what an analyzer tells ---- */

@@ -298,38 +298,97 @@ static void test_accuracy_of_many_classes(void **state) {
     assert_value(out, 1, 0.9);
 }
 
+static char remarks[1024];
+
+static void keep_line(void *context, const char *text) {
+    (void)context;
+    assert_true(strlen(remarks) + strlen(text) + 2 < sizeof remarks);
+    strcat(strcat(remarks, text), "\n");
+}
+
+/* What the pipeline says after the run. */
+static const char *told(void) {
+    remarks[0] = '\0';
+    nauha_pipeline_report(pipeline, keep_line, NULL);
+    return remarks;
+}
+
 static void test_accuracy_of_what_does_not_fit(void **state) {
     (void)state;
-    run("train_accuracy", "train_accuracy");
+    const struct series *out = run("train_accuracy", "train_accuracy");
     const float output[12] = {0};
     const int64_t labels[4] = {0};
-    refused(
-        try_batch(0, NAUHA_DTYPE_F32, 2, SHAPE(4, 3), output, NAUHA_DTYPE_I64, 1, SHAPE(3), labels),
-        NAUHA_INVALID,
-        "subscriber \"train_accuracy\": output of shape [4, 3] and integer labels of shape [3] "
-        "do not fit: labels are whole numbers of shape [N, ...] or floats of the output's "
-        "shape [N, C, ...]");
+    ok(try_batch(0, NAUHA_DTYPE_F32, 2, SHAPE(4, 3), output, NAUHA_DTYPE_I64, 1, SHAPE(3), labels));
+    ok(try_batch(1, NAUHA_DTYPE_F32, 2, SHAPE(2, 0), NULL, NAUHA_DTYPE_I64, 1, SHAPE(2), labels));
+    finish();
+    assert_int_equal(out->count, 0);
+    assert_string_equal(told(),
+                        "metric \"train_accuracy\": there is no accuracy where outputs have "
+                        "the shape [4, 3] and integer labels the shape [3]: labels are "
+                        "whole numbers of shape [N, ...], shares of the output's shape "
+                        "[N, C, ...], or for outputs of one number 0 or 1\n");
 }
 
-static void test_accuracy_of_numbers(void **state) {
+/* Those of a regression, and several for each sample. */
+static void test_accuracy_of_targets(void **state) {
     (void)state;
-    run("train_accuracy", "train_accuracy");
-    const float output[3] = {0};
-    refused(
-        try_batch(0, NAUHA_DTYPE_F32, 1, SHAPE(3), output, NAUHA_DTYPE_F32, 1, SHAPE(3), output),
-        NAUHA_INVALID,
-        "subscriber \"train_accuracy\": output of shape [3] and float labels of shape [3] do "
-        "not fit: labels are whole numbers of shape [N, ...] or floats of the output's shape "
-        "[N, C, ...]");
+    const struct series *out = run("train_accuracy", "train_accuracy");
+    const float output[6] = {.5f, .25f, .25f, .2f, .3f, .5f};
+    const float targets[6] = {.5f, 1.5f, -1, 0, 0, 1}, several[6] = {1, 0, 1, 0, 0, 1};
+    ok(try_batch(0, NAUHA_DTYPE_F32, 2, SHAPE(2, 3), output, NAUHA_DTYPE_F32, 2, SHAPE(2, 3),
+                 several));
+    ok(try_batch(1, NAUHA_DTYPE_F32, 2, SHAPE(2, 3), output, NAUHA_DTYPE_F32, 2, SHAPE(2, 3),
+                 targets));
+    ok(try_batch(2, NAUHA_DTYPE_F32, 2, SHAPE(6, 1), output, NAUHA_DTYPE_F32, 2, SHAPE(6, 1),
+                 targets));
+    ok(try_batch(3, NAUHA_DTYPE_F32, 1, SHAPE(6), output, NAUHA_DTYPE_F32, 1, SHAPE(6), targets));
+    finish();
+    assert_int_equal(out->count, 0);
+    assert_string_equal(told(),
+                        "metric \"train_accuracy\": there is no accuracy where outputs have the "
+                        "shape [2, 3] and float labels the shape [2, 3]: the labels of a sample "
+                        "are not shares that add up to 1\n");
 }
 
-static void test_accuracy_without_classes(void **state) {
+/* Probabilities, as of BCELoss, and then logits, as of BCEWithLogitsLoss. */
+static void test_accuracy_of_yes_and_no(void **state) {
     (void)state;
-    run("train_accuracy", "train_accuracy");
-    const int64_t labels[2] = {0};
-    refused(
-        try_batch(0, NAUHA_DTYPE_F32, 2, SHAPE(2, 0), NULL, NAUHA_DTYPE_I64, 1, SHAPE(2), labels),
-        NAUHA_INVALID, "subscriber \"train_accuracy\": output of shape [2, 0] has no classes");
+    const struct series *out = run("train_accuracy", "train_accuracy");
+    const float probabilities[4] = {.1f, .9f, .4f, .6f}, logits[4] = {-.1f, .1f, 3, NAN};
+    const float labels[4] = {0, 1, 1, 0};
+    const int64_t whole[4] = {0, 1, 1, 0};
+    ok(try_batch(0, NAUHA_DTYPE_F32, 2, SHAPE(4, 1), probabilities, NAUHA_DTYPE_F32, 2, SHAPE(4, 1),
+                 labels));
+    ok(try_batch(1, NAUHA_DTYPE_F32, 1, SHAPE(4), probabilities, NAUHA_DTYPE_F32, 1, SHAPE(4),
+                 labels));
+    ok(try_batch(2, NAUHA_DTYPE_F32, 2, SHAPE(4, 1), probabilities, NAUHA_DTYPE_I64, 1, SHAPE(4),
+                 whole));
+    ok(try_batch(3, NAUHA_DTYPE_F32, 4, SHAPE(2, 1, 1, 2), logits, NAUHA_DTYPE_F32, 4,
+                 SHAPE(2, 1, 1, 2), labels));
+    ok(try_batch(4, NAUHA_DTYPE_F32, 2, SHAPE(4, 1), probabilities, NAUHA_DTYPE_F32, 1, SHAPE(4),
+                 labels));
+    finish();
+    assert_int_equal(out->count, 5);
+    for (size_t i = 0; i < 3; i++)
+        assert_value(out, i, 0.5);
+    assert_value(out, 3, 0.75);
+    assert_value(out, 4, 0.5); /* all are above 0 */
+    assert_string_equal(told(), "");
+}
+
+static void test_accuracy_leaves_out_what_is_ignored(void **state) {
+    (void)state;
+    const struct series *out = run("train_accuracy", "train_accuracy");
+    const float output[8] = {0, 1, 0, 1, 1, 0, 0, 1};
+    const int64_t labels[4] = {1, -100, 1, -100}, none[4] = {-100, -100, -100, -100};
+    const uint8_t edges[4] = {1, 1, 0, 255};
+    ok(try_batch(0, NAUHA_DTYPE_F32, 2, SHAPE(4, 2), output, NAUHA_DTYPE_I64, 1, SHAPE(4), labels));
+    ok(try_batch(1, NAUHA_DTYPE_F32, 2, SHAPE(4, 2), output, NAUHA_DTYPE_I64, 1, SHAPE(4), none));
+    ok(try_batch(2, NAUHA_DTYPE_F32, 2, SHAPE(4, 2), output, NAUHA_DTYPE_U8, 1, SHAPE(4), edges));
+    finish();
+    assert_value(out, 0, 0.5);
+    assert_value(out, 1, NAN);
+    assert_value(out, 2, 1);
 }
 
 /* ---- message_mean ---- */
@@ -499,8 +558,9 @@ static const struct CMUnitTest tests[] = {
     RUN(test_train_accuracy),
     RUN(test_accuracy_of_many_classes),
     RUN(test_accuracy_of_what_does_not_fit),
-    RUN(test_accuracy_of_numbers),
-    RUN(test_accuracy_without_classes),
+    RUN(test_accuracy_of_targets),
+    RUN(test_accuracy_of_yes_and_no),
+    RUN(test_accuracy_leaves_out_what_is_ignored),
     RUN(test_message_mean),
     RUN(test_message_mean_keeps_small_values),
     RUN(test_message_mean_by_rank),
