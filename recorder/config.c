@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "nauha/internal/arithmetic.h"
-#include "nauha/internal/nearest.h"
+#include "nauha/nearest.h"
 
 #define BUFFER_MIN (1u << 20)
 
@@ -157,17 +157,17 @@ const struct nauha_option *nauha_recorder_options(size_t *count) {
 
 static enum nauha_status unknown_key(const char *key, struct nauha_error *err) {
     char known[512] = "";
-    struct nauha__nearest nearest = {.typed = key};
+    struct nauha_nearest nearest = {.typed = key};
     size_t selector_count;
     const struct nauha_option *selector = nauha_selector_options(&selector_count);
     for (size_t i = 0; i < selector_count + OPTIONS; i++) {
         const char *name = i < selector_count ? selector[i].name : options[i - selector_count].name;
         size_t used = strlen(known);
         snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", name);
-        nauha__nearest_try(&nearest, name);
+        nauha_nearest_try(&nearest, name);
     }
     return nauha_error_set(err, NAUHA_UNKNOWN, "no recording option \"%s\"%s; options: %s", key,
-                           nauha__did_you_mean(&nearest), known);
+                           nauha_did_you_mean(&nearest), known);
 }
 
 /* Whether a comma-separated list has this word. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nauha/internal/nearest.h"
+#include "nauha/nearest.h"
 #include "replay/parallel.h"
 
 static enum nauha_status no_memory(struct nauha_error *err) {
@@ -356,15 +356,15 @@ static enum nauha_status check_kind(const struct nauha__metric *metric, const ch
     if (kind != NAUHA_NONE && nauha_bus_has_topic(metric->bus, kind))
         return NAUHA_OK;
     struct nauha__list list = NAUHA__LIST_INIT;
-    struct nauha__nearest nearest = {.typed = name};
+    struct nauha_nearest nearest = {.typed = name};
     for (uint32_t known = 0; known < nauha_names_kinds(names); known++) {
         if (publishes(metric, known)) /* named after what is not there */
             continue;
         nauha__list_add(&list, "%s", nauha_names_kind(names, known));
-        nauha__nearest_try(&nearest, nauha_names_kind(names, known));
+        nauha_nearest_try(&nearest, nauha_names_kind(names, known));
     }
     return nauha_error_set(err, NAUHA_UNKNOWN, "metric \"%s\": no kind \"%s\"%s; kinds: %s",
-                           metric->spec->text, name, nauha__did_you_mean(&nearest), list.text);
+                           metric->spec->text, name, nauha_did_you_mean(&nearest), list.text);
 }
 
 enum nauha_status nauha__metric_check(const struct nauha__metric *metric, struct nauha_error *err) {

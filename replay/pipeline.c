@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "nauha/internal/arithmetic.h"
-#include "nauha/internal/nearest.h"
+#include "nauha/nearest.h"
 #include "replay/descriptor.h"
 #include "replay/pipeline_parts.h"
 #include "replay/spec.h"
@@ -217,10 +217,10 @@ enum nauha_status nauha_pipeline_add_sink(struct nauha_pipeline *pipeline, const
     if (status != NAUHA_OK)
         return status;
     struct nauha__list list = NAUHA__LIST_INIT;
-    struct nauha__nearest nearest = {.typed = name};
+    struct nauha_nearest nearest = {.typed = name};
     for (size_t i = 0; i < SINKS; i++) {
         nauha__list_add(&list, "%s", sink_table[i]->name);
-        nauha__nearest_try(&nearest, sink_table[i]->name);
+        nauha_nearest_try(&nearest, sink_table[i]->name);
         if (strcmp(sink_table[i]->name, name) != 0)
             continue;
         /* A sink that takes no messages works on the CSV, which must be finished before it. */
@@ -229,7 +229,7 @@ enum nauha_status nauha_pipeline_add_sink(struct nauha_pipeline *pipeline, const
         return status == NAUHA_OK ? add_sink(pipeline, sink_table[i], directory, err) : status;
     }
     return nauha_error_set(err, NAUHA_UNKNOWN, "no sink \"%s\"%s; sinks: %s", name,
-                           nauha__did_you_mean(&nearest), list.text);
+                           nauha_did_you_mean(&nearest), list.text);
 }
 
 enum nauha_status nauha_pipeline_offer(struct nauha_pipeline *pipeline, const char *name,

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "nauha/internal/nearest.h"
+#include "nauha/nearest.h"
 #include "replay/gnuplot_run.h"
 #include "replay/gnuplot_terminal.h"
 #include "replay/sink.h"
@@ -36,13 +36,13 @@ static enum nauha_status split_path(const char *path, char **directory, char **n
 static enum nauha_status apply(const struct nauha_drawing *drawing, struct nauha__picture *picture,
                                struct nauha_error *err) {
     if (drawing->style && !nauha__style_find(drawing->style, &picture->style)) {
-        struct nauha__nearest nearest = {.typed = drawing->style};
+        struct nauha_nearest nearest = {.typed = drawing->style};
         for (int style = NAUHA__STYLE_AUTO; style <= NAUHA__STYLE_RIDGES; style++)
-            nauha__nearest_try(&nearest, nauha__style_name((enum nauha__style)style));
+            nauha_nearest_try(&nearest, nauha__style_name((enum nauha__style)style));
         return nauha_error_set(err, NAUHA_INVALID,
                                "there is no style \"%.64s\"%s; styles: auto, lines, top, panels, "
                                "band, rows; of histograms map, ridges",
-                               drawing->style, nauha__did_you_mean(&nearest));
+                               drawing->style, nauha_did_you_mean(&nearest));
     }
     if (drawing->scale && !nauha__scale_find(drawing->scale, &picture->scale))
         return nauha_error_set(err, NAUHA_INVALID,

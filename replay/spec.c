@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "nauha/internal/arithmetic.h"
-#include "nauha/internal/nearest.h"
+#include "nauha/nearest.h"
 
 #define MAX_WORDS 256u
 
@@ -74,14 +74,14 @@ void nauha__list_topics(struct nauha__list *list, const struct nauha_names *name
         nauha__list_add(list, "%s", nauha_names_kind(names, kind));
 }
 
-static void list_keys(struct nauha__list *list, struct nauha__nearest *nearest,
+static void list_keys(struct nauha__list *list, struct nauha_nearest *nearest,
                       const struct nauha_analyzer *analyzer) {
     for (size_t i = 0; i < analyzer->parameter_count + KEY_COUNT; i++) {
         const struct nauha_analyzer_parameter *row =
             i < analyzer->parameter_count ? &analyzer->parameters[i]
                                           : &common_keys[i - analyzer->parameter_count];
         nauha__list_add(list, "%s (%s)", row->key, row->help);
-        nauha__nearest_try(nearest, row->key);
+        nauha_nearest_try(nearest, row->key);
     }
 }
 
@@ -239,10 +239,10 @@ static enum nauha_status take_key(struct nauha__spec *spec, const char *key, con
         row = find_parameter(common_keys, KEY_COUNT, key, &position);
     if (!row) {
         struct nauha__list list = NAUHA__LIST_INIT;
-        struct nauha__nearest nearest = {.typed = key};
+        struct nauha_nearest nearest = {.typed = key};
         list_keys(&list, &nearest, analyzer);
         return nauha_error_set(err, NAUHA_UNKNOWN, "metric \"%s\" has no key \"%s\"%s; keys: %s",
-                               analyzer->name, key, nauha__did_you_mean(&nearest), list.text);
+                               analyzer->name, key, nauha_did_you_mean(&nearest), list.text);
     }
     bool *flag = &given[own ? position : analyzer->parameter_count + position];
     if (*flag)
@@ -406,17 +406,17 @@ static enum nauha_status find_analyzer(struct nauha__spec *spec, const char *nam
                                        const struct nauha_analyzer *const *analyzers, size_t count,
                                        struct nauha_error *err) {
     struct nauha__list list = NAUHA__LIST_INIT;
-    struct nauha__nearest nearest = {.typed = name};
+    struct nauha_nearest nearest = {.typed = name};
     for (size_t i = 0; i < count; i++) {
         if (strcmp(analyzers[i]->name, name) == 0) {
             spec->analyzer = analyzers[i];
             return NAUHA_OK;
         }
         nauha__list_add(&list, "%s", analyzers[i]->name);
-        nauha__nearest_try(&nearest, analyzers[i]->name);
+        nauha_nearest_try(&nearest, analyzers[i]->name);
     }
     return nauha_error_set(err, NAUHA_UNKNOWN, "no metric \"%s\"%s; metrics: %s", name,
-                           nauha__did_you_mean(&nearest), list.text);
+                           nauha_did_you_mean(&nearest), list.text);
 }
 
 /* Room for as many kinds as the text can hold or the descriptor gives. */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nauha/internal/nearest.h"
+#include "nauha/nearest.h"
 #include "nauha/plugin.h"
 #include "tools/command.h"
 #include "tools/table.h"
@@ -209,17 +209,17 @@ static void print_json(const struct nauha_plugins *plugins, const struct entry *
 static int unknown(const struct command *command, const struct nauha_plugins *plugins,
                    const char *typed) {
     char names[1024] = "";
-    struct nauha__nearest nearest = {.typed = typed};
+    struct nauha_nearest nearest = {.typed = typed};
     struct entry entry;
     for (size_t i = 0; entry_at(plugins, i, &entry); i++) {
         const size_t used = strlen(names);
         if (!entry.analyzer)
             continue;
         snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", entry.analyzer->name);
-        nauha__nearest_try(&nearest, entry.analyzer->name);
+        nauha_nearest_try(&nearest, entry.analyzer->name);
     }
     return nauha__usage(command, "there is no metric \"%s\"%s; metrics: %s", typed,
-                        nauha__did_you_mean(&nearest), names);
+                        nauha_did_you_mean(&nearest), names);
 }
 
 int nauha__run_analyzers(const struct invocation *invocation) {

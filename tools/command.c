@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nauha/internal/nearest.h"
+#include "nauha/nearest.h"
 #include "nauha/selector.h"
 #include "tools/plugins.h"
 #include "tools/terminal.h"
@@ -58,11 +58,11 @@ int nauha__usage(const struct command *command, const char *format, ...) {
 }
 
 int nauha__unknown_command(const char *typed) {
-    struct nauha__nearest nearest = {.typed = typed};
+    struct nauha_nearest nearest = {.typed = typed};
     for (const struct command *command = nauha__commands; command->name; command++)
         if (!command->hidden)
-            nauha__nearest_try(&nearest, command->name);
-    return nauha__usage(NULL, "there is no command \"%s\"%s", typed, nauha__did_you_mean(&nearest));
+            nauha_nearest_try(&nearest, command->name);
+    return nauha__usage(NULL, "there is no command \"%s\"%s", typed, nauha_did_you_mean(&nearest));
 }
 
 /* ---- options ---- */
@@ -104,9 +104,9 @@ static int complain_about_option(const struct command *command, const struct fla
     const char *typed = word + strspn(word, "-");
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(typed, "="), typed);
-    struct nauha__nearest nearest = {.typed = name};
+    struct nauha_nearest nearest = {.typed = name};
     for (size_t i = 0; i < flat->count && word[0] == '-' && word[1] == '-'; i++)
-        nauha__nearest_try(&nearest, flat->rows[i]->name);
+        nauha_nearest_try(&nearest, flat->rows[i]->name);
     if (nearest.name)
         return nauha__usage(command, "%s has no option \"%s\" (did you mean \"--%s\"?)",
                             command->name, word, nearest.name);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nauha/internal/nearest.h"
+#include "nauha/nearest.h"
 #include "tools/table.h"
 #include "tools/text.h"
 
@@ -31,7 +31,7 @@ enum nauha_status nauha__rule_add(struct nauha_pipeline *pipeline, const char *s
                                   struct nauha_error *err) {
     char names[800] = "", typed[81];
     const size_t length = strcspn(spec, ":");
-    struct nauha__nearest nearest = {.typed = typed};
+    struct nauha_nearest nearest = {.typed = typed};
     const struct nauha_analyzer *rule;
     snprintf(typed, sizeof typed, "%.*s", (int)(length < 80 ? length : 80), spec);
     for (size_t i = 0; (rule = rule_at(pipeline, &i)) != NULL;) {
@@ -39,10 +39,10 @@ enum nauha_status nauha__rule_add(struct nauha_pipeline *pipeline, const char *s
             return nauha_pipeline_add_metric(pipeline, spec, err);
         const size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", rule->name);
-        nauha__nearest_try(&nearest, rule->name);
+        nauha_nearest_try(&nearest, rule->name);
     }
     return nauha_error_set(err, NAUHA_UNKNOWN, "no rule \"%s\"%s; rules: %s", typed,
-                           nauha__did_you_mean(&nearest), names);
+                           nauha_did_you_mean(&nearest), names);
 }
 
 /* Whether a SPEC is of the rule whose name these bytes are. */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nauha/internal/nearest.h"
+#include "nauha/nearest.h"
 #include "tools/train/train.h"
 
 static const char *const model_names[] = {
@@ -61,7 +61,7 @@ const struct nauha_option *nauha_train_option_table(size_t *count) {
 static enum nauha_status parse_choice(const char *key, const char *value, const char *const *names,
                                       size_t count, size_t *choice, struct nauha_error *err) {
     char list[256] = "";
-    struct nauha__nearest nearest = {.typed = value};
+    struct nauha_nearest nearest = {.typed = value};
     for (size_t i = 0; i < count; i++) {
         if (strcmp(value, names[i]) == 0) {
             *choice = i;
@@ -69,11 +69,11 @@ static enum nauha_status parse_choice(const char *key, const char *value, const 
         }
         const size_t used = strlen(list);
         snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
-        nauha__nearest_try(&nearest, names[i]);
+        nauha_nearest_try(&nearest, names[i]);
     }
     return nauha_error_set(err, NAUHA_INVALID,
                            "\"%s\" is not a value of \"%s\"%s: expected one of %s", value, key,
-                           nauha__did_you_mean(&nearest), list);
+                           nauha_did_you_mean(&nearest), list);
 }
 
 static enum nauha_status parse_count(const char *key, const char *value, uint64_t low,
@@ -127,15 +127,15 @@ static enum nauha_status parse_tag(struct nauha_train_options *options, const ch
 
 static enum nauha_status unknown_key(const char *key, struct nauha_error *err) {
     char list[256] = "";
-    struct nauha__nearest nearest = {.typed = key};
+    struct nauha_nearest nearest = {.typed = key};
     for (size_t i = 0; i < COUNT(table); i++) {
-        nauha__nearest_try(&nearest, table[i].name);
+        nauha_nearest_try(&nearest, table[i].name);
         const size_t used = strlen(list);
         snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", table[i].name);
     }
     return nauha_error_set(err, NAUHA_UNKNOWN,
                            "unknown training option \"%s\"%s: expected one of %s", key,
-                           nauha__did_you_mean(&nearest), list);
+                           nauha_did_you_mean(&nearest), list);
 }
 
 enum nauha_status nauha_train_options_set(struct nauha_train_options *options, const char *key,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What somebody may have meant who typed a name that there is not; see nearest.h. */
-#include "nauha/internal/nearest.h"
+#include "nauha/nearest.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -28,9 +28,9 @@ static size_t distance(const char *a, const char *b) {
     return row[length];
 }
 
-void nauha__nearest_try(struct nauha__nearest *nearest, const char *name) {
+void nauha_nearest_try(struct nauha_nearest *nearest, const char *name) {
     const size_t length = strlen(nearest->typed);
-    const size_t limit = nearest->name ? nearest->distance : length / 3 + 2;
+    const size_t limit = nearest->name ? nearest->distance : smaller(length / 3 + 2, length);
     if (length == 0)
         return;
     const size_t d =
@@ -41,7 +41,7 @@ void nauha__nearest_try(struct nauha__nearest *nearest, const char *name) {
     }
 }
 
-const char *nauha__did_you_mean(struct nauha__nearest *nearest) {
+const char *nauha_did_you_mean(struct nauha_nearest *nearest) {
     nearest->text[0] = '\0';
     if (nearest->name && strlen(nearest->name) < 64)
         snprintf(nearest->text, sizeof nearest->text, " (did you mean \"%s\"?)", nearest->name);

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "nauha/internal/arithmetic.h"
-#include "nauha/internal/nearest.h"
+#include "nauha/nearest.h"
 #include "nauha/internal/names.h"
 
 static const char root_name[] = "(root)";
@@ -309,12 +309,12 @@ static enum nauha_status unknown(struct nauha_error *err, const char *format, co
                                  const struct nauha_names *names, uint32_t count, uint32_t most,
                                  const char *(*name_of)(const struct nauha_names *, uint32_t)) {
     char list[700];
-    struct nauha__nearest nearest = {.typed = typed};
+    struct nauha_nearest nearest = {.typed = typed};
     list_names(list, sizeof list, names, count, most, name_of);
     for (uint32_t i = 0; i < count; i++)
-        nauha__nearest_try(&nearest, name_of(names, i));
+        nauha_nearest_try(&nearest, name_of(names, i));
     return nauha_error_set(err, NAUHA_UNKNOWN, format, typed[0] ? typed : root_name,
-                           nauha__did_you_mean(&nearest), list);
+                           nauha_did_you_mean(&nearest), list);
 }
 
 static enum nauha_status check_patterns(const struct words *patterns,

@@ -119,8 +119,8 @@ class Shown(Case):
         self.assertIn("<tr><td>module</td><td>hidden</td></tr>", messages[0]._repr_html_())
         # The same of what a metric keeps.
         kept = []
-        nauha.replay(self.path, nauha.callback(kept.append, ["weights", "biases"]))
-        self.assertRegex(repr(kept[0]), r"^<bundle of <weights of hidden\.weight, step 0 .*>, <biases of hidden\.bias, step 0 .*>>$")
+        nauha.replay(self.path, nauha.callback(kept.append, ["weights", "weight_updates"]))
+        self.assertRegex(repr(kept[0]), r"^<bundle of <weights of hidden\.weight, step 0 .*>, <weight_updates of hidden\.weight, step 0 .*>>$")
         self.assertIn("module", dir(kept[0]))
 
     def test_a_series(self):

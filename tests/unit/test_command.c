@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nauha/internal/nearest.h"
+#include "nauha/nearest.h"
 #include "tools/command.h"
 
 /* Calls each for every option of a command, the common ones included. */
@@ -153,11 +153,11 @@ static void test_wrong_usage(void **state) {
 
 static const char *meant(const char *typed) {
     static const char *const names[] = {"apple", "pear", "quince"};
-    static struct nauha__nearest nearest;
-    nearest = (struct nauha__nearest){.typed = typed};
+    static struct nauha_nearest nearest;
+    nearest = (struct nauha_nearest){.typed = typed};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        nauha__nearest_try(&nearest, names[i]);
-    return nauha__did_you_mean(&nearest);
+        nauha_nearest_try(&nearest, names[i]);
+    return nauha_did_you_mean(&nearest);
 }
 
 static void test_near_misses(void **state) {
@@ -167,6 +167,7 @@ static void test_near_misses(void **state) {
     assert_string_equal(meant("paer"), " (did you mean \"pear\"?)");
     assert_string_equal(meant("strawberry"), "");
     assert_string_equal(meant(""), "");
+    assert_string_equal(meant("x"), "");
 }
 
 static const struct CMUnitTest tests[] = {

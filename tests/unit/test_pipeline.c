@@ -400,7 +400,8 @@ static void test_two_metrics_of_one_series(void **state) {
 static void test_unknown_kinds(void **state) {
     (void)state;
     refuse_start((const char *[]){"norm:wieghts", NULL}, NAUHA_UNKNOWN,
-                 "metric \"norm:wieghts\": no kind \"wieghts\"; kinds: batch_started, ");
+                 "metric \"norm:wieghts\": no kind \"wieghts\" (did you mean \"weights\"?); kinds: "
+                 "batch_started, ");
     assert_null(strstr(err.message, "wieghts_norm2"));
     refuse_start((const char *[]){"message_mean:weights_norm2", NULL}, NAUHA_UNKNOWN,
                  "no kind \"weights_norm2\"; kinds: ");
@@ -410,7 +411,7 @@ static void test_unknown_metrics_and_sinks(void **state) {
     (void)state;
     struct nauha_pipeline *pipeline = nauha_pipeline_new(names);
     assert_int_equal(nauha_pipeline_add_metric(pipeline, "nrom:weights", &err), NAUHA_UNKNOWN);
-    assert_has(err.message, "no metric \"nrom\"; metrics: ");
+    assert_has(err.message, "no metric \"nrom\" (did you mean \"norm\"?); metrics: ");
     assert_has(err.message, "norm");
     assert_int_equal(nauha_pipeline_add_sink(pipeline, "cvs", directory, &err), NAUHA_UNKNOWN);
     assert_string_equal(err.message, "no sink \"cvs\"; sinks: csv, gnuplot, tensorboard");

@@ -382,17 +382,21 @@ static void test_check(void **state) {
     set(fixture, "kinds", "loss,weight");
     assert_unknown(
         fixture,
-        "kind \"weight\" is unknown; there are batch_started, batch_finished, epoch_started, "
+        "kind \"weight\" is unknown (did you mean \"weights\"?); there are batch_started, "
+        "batch_finished, epoch_started, "
         "epoch_finished, input_data, input_labels, network_output, loss, weights, "
         "weight_gradients, weight_updates, biases, bias_gradients, bias_updates, activations, "
         "layer_gradients, inputs, buffers");
     set(fixture, "kinds", "loss");
     set(fixture, "tag", "test");
-    assert_unknown(fixture, "tag \"test\" is unknown; there are default, testing");
+    assert_unknown(
+        fixture, "tag \"test\" is unknown (did you mean \"testing\"?); there are default, testing");
     set(fixture, "tag", "testing");
     set(fixture, "modules", "features.*,feature");
-    assert_unknown(fixture, "no module matches \"feature\"; there are (root), features, "
-                            "features.0, features.10, classifier.1");
+    assert_unknown(
+        fixture,
+        "no module matches \"feature\" (did you mean \"features\"?); there are (root), features, "
+        "features.0, features.10, classifier.1");
     set(fixture, "modules", "features.*,(root)");
     assert_int_equal(nauha_selector_check(fixture->selector, fixture->names, NULL), NAUHA_OK);
     set(fixture, "exclude", "conv?");
