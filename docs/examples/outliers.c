@@ -1,7 +1,6 @@
 /* A metric for nauha, as a plugin: which fraction of a tensor lies far from its mean.
  *
- *     cc -O2 $(pkg-config --cflags nauha-plugin) outliers.c -o outliers.so -lm      (nauha is installed)
- *     cc -O2 -shared -fPIC -DNAUHA_PLUGIN -Iinclude docs/examples/outliers.c -o outliers.so -lm    (in a checkout)
+ *     cc -O2 $(pkg-config --cflags nauha-plugin) outliers.c -o outliers.so -lm
  *     nauha replay run.h5 --plugin ./outliers.so --metric outliers:weights:sigmas=4
  */
 #include <math.h>
