@@ -33,7 +33,7 @@ const struct command nauha__commands[] = {
      .examples = "nauha record --estimate 5 -- python3 train.py --epochs 3\n"
                  "nauha record -o run.h5 -- python3 train.py --epochs 3\n"
                  "nauha record -o run.h5 --kinds weights,loss --steps ::10 -- python3 train.py\n"
-                 "nauha record -o run.h5 -- torchrun --nproc-per-node 2 train.py",
+                 "nauha record -o run.h5 -- torchrun --nproc_per_node 2 train.py",
      .min_arguments = 1,
      .max_arguments = SIZE_MAX,
      .runs_arguments = true,

@@ -74,11 +74,12 @@ NAUHA_API int nauha_recorder_depth(const struct nauha_recorder *recorder);
  * streams of their own, later ones work too. */
 NAUHA_API struct nauha_names *nauha_recorder_names(struct nauha_recorder *recorder);
 
-/* Hands every published message, before it is copied and whether or not it is selected for the
- * trace, to fn, in the publishing thread; fn must not call the recorder. Weights, biases and
- * updates come at the end of their step with the values of the model. Call before the first
- * message. A failure of fn is returned from the publishing call, which stores
- * what it was to store all the same; fn is not called again. */
+/* Hands every published message, whole and exact, whether or not the trace takes it and whatever
+ * it leaves out (options "kinds", "steps", "samples", "precision", "hash" and the like), to fn, in
+ * the publishing thread; fn must not call the recorder. Weights, biases and updates come at the end
+ * of their step with the values of the model. Call before the first message. A failure of fn is
+ * returned from the publishing call, which stores what it was to store all the same; fn is not
+ * called again. */
 NAUHA_API enum nauha_status nauha_recorder_tap(struct nauha_recorder *recorder, nauha_message_fn fn,
                                                void *context, struct nauha_error *err);
 

@@ -156,6 +156,12 @@ class Live(unittest.TestCase):
         self.assertNotIn("exploding_tensor", done.stderr)
         self.assertEqual(json.loads(nauha("info", "--json", self.trace).stdout)["steps"], 40)
 
+    def test_rules_see_what_is_not_recorded(self):
+        done = self.train("--optimizer", "sgd", "--learning-rate", "1e6", "--kinds", "weights", "--steps", "::40",
+                          "--stop-on", "exploding_tensor", "--rule", "exploding_tensor:activations", code=1)
+        self.assertIn("ended by the rule exploding_tensor", done.stderr)
+        self.assertEqual(set(json.loads(nauha("info", "--json", self.trace).stdout)["kinds"]), {"weights"})
+
     def test_given_rules_are_not_added_twice(self):
         self.train("--rule", "exploding_tensor:loss:only_nan=1", "--stop-on", "exploding_tensor", "--metric", "loss",
                    "--live", self.trace.parent / "live", "--sink", "csv", code=0)

@@ -51,6 +51,24 @@ class Live(unittest.TestCase):
                 self.assertTrue(filecmp.cmp(self.dir / "live" / name, self.dir / "replayed" / name, shallow=False))
                 self.assertGreater(len((self.dir / "live" / name).read_text().splitlines()), 2)
 
+    def test_live_metrics_see_what_is_not_recorded(self):
+        """Whatever a trace leaves out, live series are those of the training; replay's are of what is left."""
+        metrics = ["--metric", "norm:activations", "--metric", "norm:weights", "--sink", "csv"]
+        options = {"steps": ("::5", ["activations_norm2", "weights_norm2"]), "modules": ("features.0", ["activations_norm2", "weights_norm2"]),
+                   "samples": ("4", ["activations_norm2"]), "precision": ("bf16", ["activations_norm2"]),
+                   "kinds": ("weights", ["activations_norm2"])}
+        series = {}
+        for option, (value, others) in options.items():
+            with self.subTest(option):
+                trace, live, after = (self.dir / f"{option}{end}" for end in (".h5", "-live", "-after"))
+                nauha("train", "-o", trace, *TRAINING, f"--{option}", value, *metrics, "--live", live)
+                nauha("replay", trace, *(metrics[2:] if option == "kinds" else metrics), "-o", after)
+                for name in ("activations_norm2", "weights_norm2"):
+                    text = (live / f"{name}.csv").read_bytes()
+                    self.assertEqual(series.setdefault(name, text), text)
+                    if (after / f"{name}.csv").exists():
+                        self.assertEqual((after / f"{name}.csv").read_bytes() != text, name in others)
+
     def test_recording_does_not_change_the_training(self):
         again = self.dir / "again.h5"
         nauha("train", "-o", again, *TRAINING, "--codec", "none")

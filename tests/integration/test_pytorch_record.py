@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -306,6 +307,18 @@ class Hook(Case):
         self.assertIn("train.py", info)
 
 
+class Help(unittest.TestCase):
+    def test_torchrun_of_this_torch_knows_the_options_of_the_example(self):
+        from torch.distributed import run
+        example = re.search(r"-- torchrun (.*)", self.help_of_record()).group(1)
+        parsed = run.get_args_parser().parse_args(example.split())
+        self.assertEqual((parsed.nproc_per_node, parsed.training_script), ("2", "train.py"))
+
+    @staticmethod
+    def help_of_record():
+        return subprocess.run([NAUHA, "help", "record"], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
 class Finding(Case):
     """What is found without being told."""
 
@@ -317,6 +330,19 @@ class Finding(Case):
         """)
         trace = self.trace()
         self.assertEqual([len(trace.of(kind)) for kind in ("loss", "network_output", "input_labels")], [1, 1, 0])
+
+    def test_several_losses_in_a_step(self):
+        self.record_script("""
+            output = model(data[0])
+            first, second = torch.zeros(len(output), dtype=torch.long), torch.ones(len(output))
+            (torch.nn.functional.cross_entropy(output, first) + torch.nn.functional.mse_loss(output[:, 0], second)).backward()
+            optimizer.step()
+        """)
+        labels = self.trace().of("input_labels")
+        self.assertEqual([message.call for message in labels], [0, 1])
+        self.assertEqual([set(message.values.tolist()) for message in labels], [{0}, {1}])
+        self.assertEqual([message.call for message in self.trace().of("network_output")], [0, 1])
+        self.assertEqual([message.call for message in self.trace().of("loss")], [0])
 
     def test_a_loss_module_and_a_class_of_ones_own(self):
         self.record_script("""

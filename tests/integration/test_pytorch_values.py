@@ -63,6 +63,32 @@ class Values(Case):
                 self.same(self.one(trace, f"{one}_updates", module, step, slot), after[name] - before[name])
         self.assertEqual(self.notices, [])
 
+    def test_updates_have_all_that_changes_parameters_within_a_step(self):
+        """What the program does to weights behind the optimizer's step, too, but for what comes behind the step's end."""
+        model = nn.Linear(4, 3)
+        exporter = self.export(model)
+        loss_function = exporter.set_loss(nn.CrossEntropyLoss())
+        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+        begin, stepped = [], []
+        for step, (x, y) in enumerate(batches(4, 4, 3)):
+            begin.append(model.weight.detach().clone())
+            optimizer.zero_grad()
+            loss_function(model(x), y).backward()
+            optimizer.step()
+            stepped.append(model.weight.detach().clone())
+            if step == 1:
+                exporter.step()
+            if step == 2:
+                exporter.epoch_finished()
+            with torch.no_grad():
+                model.weight.clamp_(-0.05, 0.05)
+        begin.append(model.weight.detach().clone())
+        trace = self.trace()
+        for step, end in enumerate((begin[1], stepped[1], stepped[2], begin[4])):
+            self.assertFalse(torch.equal(stepped[step], begin[step + 1]))
+            self.same(self.one(trace, "weights", "", step, "weight"), begin[step])
+            self.same(self.one(trace, "weight_updates", "", step, "weight"), end - begin[step])
+
     def test_order_within_a_step(self):
         model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 3))
         exporter = self.export(model)

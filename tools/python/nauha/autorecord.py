@@ -7,7 +7,7 @@ the epochs by watching PyTorch.
   the largest module that runs is taken for the model, until an optimizer or a backward pass tells.
 - Up to the first backward pass the trace has a name of its own, RUN.h5.untrained: a program that never
   trains leaves none behind, and an older RUN.h5 as it was.
-- The loss is what backward() is called on; the labels are the targets of the loss function last used.
+- The loss is what backward() is called on; the labels are the targets of the loss functions that are called.
 - An epoch has ended when the DataLoader that feeds the training has run out, or starts anew.
 
 Threads: any.
