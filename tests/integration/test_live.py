@@ -13,7 +13,9 @@ import unittest
 import numpy as np
 
 from tests.integration import h5trace
-from tests.integration.program import ROOT, has_training, make_trace, nauha
+from tests.integration.arrays import Arrays, native
+from tests.integration.program import BUILD, ROOT, has_training, make_trace, nauha
+from tests.integration.test_compare import FLOATS, INTEGERS, values_of
 
 METRICS = ["loss", "train_accuracy", "ratio:weight_updates,weights", "ratio:bias_updates,biases", "norm:layer_gradients",
            "norm:weight_gradients:order=1", "norm:biases:order=inf", "mean:activations", "sum:weight_gradients",
@@ -144,6 +146,51 @@ class FormatPage(unittest.TestCase):
             self.assertEqual(len(read.stdout.splitlines()), sum(m.has_data for m in trace.messages))
             self.assertIn("0 weight_updates (5, 3)", read.stdout)
             trace.file.close()
+
+    def page_reads(self, path, plugins):
+        """What the lines of the page read, by kind and module of a step's rows, run as they stand but for their last line."""
+        code = (ROOT / "docs/format.md").read_text().split("```python\n")[1].split("```")[0]
+        self.assertIn("        print(", code)
+        code = "found = []\n" + code + "        found.append(x)\nnp.savez('read.npz', *found)"
+        subprocess.run([sys.executable, "-c", code], cwd=path.parent, check=True, stdout=subprocess.PIPE,
+                       env={**os.environ, "HDF5_PLUGIN_PATH": str(plugins)})
+        with np.load(path.parent / "read.npz") as read:
+            return [read[name] for name in read.files]
+
+    def test_they_read_every_type(self):
+        """Parameters of all types and their updates, with our own plugins alone; against the types' definitions."""
+        random = np.random.default_rng(3)
+        parameters = {}
+        for name in native.DTYPES:
+            size, kind = ((4, None) if name == "f32" else (8, None) if name == "f64" else (FLOATS[name][0], None)
+                          if name in FLOATS else (None, INTEGERS[name]))
+            raw = [random.integers(0, 2 if name == "bool" else 256, (3, 1000 * (size or np.dtype(kind).itemsize)), np.uint8)
+                   for _ in range(2)]
+            item = "?" if name == "bool" else "f2" if name == "f16" else kind or {1: "u1", 2: "u2", 4: "f4", 8: "f8"}[size]
+            parameters[name] = [values.view(item) for values in raw]
+        parameters["f32 of one"] = [np.float32(2.5).reshape(()), np.float32(1.5).reshape(())]
+        types = {name: name.split()[0] for name in parameters}
+        for codec in ("zstd", "lz4"):
+            with self.subTest(codec), tempfile.TemporaryDirectory() as folder, np.errstate(all="ignore"):
+                path = pathlib.Path(folder) / "run.h5"
+                with Arrays(path, codec=codec) as arrays:
+                    arrays.step({name: (values[0], types[name]) for name, values in parameters.items()})
+                    arrays.end_step({name: (values[1], types[name]) for name, values in parameters.items()})
+                plugins = pathlib.Path(folder) / "plugins"
+                plugins.mkdir()
+                for plugin in (BUILD.parent / "plugins").glob("*.so"):
+                    (plugins / plugin.name).symlink_to(plugin)
+                read = self.page_reads(path, plugins)
+                self.assertEqual(len(read), 2 * len(parameters))
+                for i, (name, (before, after)) in enumerate(parameters.items()):
+                    self.check_type(types[name], before, after, read[i], read[len(parameters) + i])
+
+    def check_type(self, dtype, before, after, weights, updates):
+        small = dtype in FLOATS and dtype != "f16"
+        x, y = (values_of(values, dtype).reshape(values.shape) if small else values for values in (before, after))
+        np.testing.assert_array_equal(weights, x.astype(np.float32) if small else x, err_msg=dtype)
+        expected = np.logical_xor(x, y) if dtype == "bool" else (y.astype(np.float32) - x.astype(np.float32)) if small else y - x
+        np.testing.assert_array_equal(updates, expected, err_msg=dtype)
 
     def test_they_read_the_same_from_sliced_streams(self):
         page = (ROOT / "docs/format.md").read_text()
