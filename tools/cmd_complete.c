@@ -2,8 +2,8 @@
 /* nauha complete: what shells offer for a line that is being typed, out of the tables of commands,
  * options and metrics and out of the trace that the line names. Shells call it, see
  * tools/completion/. It prints a line for each word, with what it means behind a tab; ":files" or
- * ":directories" is for the shell to do. It never complains, and offers no name of a trace that a shell
- * would read as more than a word.
+ * ":directories" is for the shell to do. It never complains, and offers no name of a trace that a
+ * shell would read as more than a word.
  */
 #include <ctype.h>
 #include <glob.h>
@@ -14,6 +14,7 @@
 #include "nauha/pipeline.h"
 #include "nauha/trace.h"
 #include "tools/command.h"
+#include "tools/crash.h"
 #include "tools/train/train.h"
 
 /* What is typed so far. */
@@ -76,8 +77,10 @@ static void open_trace(struct line *line) {
     if (!line->trace || !line->names)
         return;
     snprintf(pattern, sizeof pattern, "%s", line->trace);
-    if (glob(pattern, GLOB_TILDE, NULL, &found) == 0 && found.gl_pathc > 0)
+    if (glob(pattern, GLOB_TILDE, NULL, &found) == 0 && found.gl_pathc > 0) {
+        nauha__crash_watch(found.gl_pathv[0]);
         (void)nauha_trace_open(found.gl_pathv[0], line->names, &line->opened, NULL);
+    }
     globfree(&found);
 }
 

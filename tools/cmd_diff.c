@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/crash.h"
 #include "tools/diff_result.h"
 #include "tools/opened.h"
 #include "tools/terminal.h"
@@ -95,6 +96,7 @@ static int open_traces(struct comparison *comparison) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     for (size_t i = 0; i < invocation->argument_count; i++) {
         struct nauha_diff_side *side = &comparison->sides[comparison->count++];
+        nauha__crash_watch(invocation->arguments[i]);
         side->names = nauha_names_new();
         if (!side->names)
             nauha_error_set(&err, NAUHA_NOMEM, "out of memory");

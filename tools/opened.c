@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "nauha/version.h"
+#include "tools/crash.h"
 #include "tools/follow.h"
 #include "tools/terminal.h"
 
@@ -140,6 +141,7 @@ int nauha__opened_paths(struct opened *opened, const struct invocation *invocati
     if (nauha__apply_selection(opened->selector, invocation, &err) != NAUHA_OK)
         return nauha__fail(&err);
     for (size_t i = 0; i < count; i++) {
+        nauha__crash_watch(paths[i]);
         if (open(paths[i], opened->names, &opened->traces[i], &err) != NAUHA_OK) {
             nauha__fail(&err);
             return EXIT_FAILED; /* the file is at fault, not the command line */

@@ -3,6 +3,7 @@
  *
  * Threads: the main thread.
  */
+#include "tools/crash.h"
 #include "tools/runs.h"
 
 #include <dirent.h>
@@ -167,6 +168,7 @@ static enum nauha_status look_at(const char *path, struct candidate *candidate,
     struct nauha_trace_info info;
     if (!names)
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    nauha__crash_watch(path);
     const enum nauha_status status = nauha_trace_open(path, names, &trace, err);
     if (status == NAUHA_OK) {
         nauha_trace_get_head(trace, &info);

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Traces made to harm who reads them, with every checksum right: what is in them is data, whatever it looks like."""
 import ctypes
+import fcntl
 import json
 import pathlib
 import re
+import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -65,6 +68,25 @@ class Hostile(unittest.TestCase):
                     if "--json" not in arguments:
                         self.assertEqual(CONTROL.findall(done.stdout), [])
 
+    def test_a_crash_is_an_error(self):
+        """HDF5 does not survive every file: the program says which one it read, and ends as it does for others."""
+        path = make_trace(self.place / "crash.h5", "--steps", 2)
+        with h5py.File(path, "r+", libver="latest") as file:
+            set_row(file, "end", 0, closed=0)
+        lock = open(path, "r+b")  # so that it looks like being recorded, and is followed until the end of this
+        fcntl.fcntl(lock, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 2**62, 1, 0))  # F_OFD_SETLK
+        try:
+            for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGABRT):
+                process = subprocess.Popen([NAUHA, "replay", str(path), "--follow", "-m", "loss"], stdin=subprocess.DEVNULL,
+                                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                process.stdout.readline()
+                process.send_signal(number)
+                said = process.communicate(timeout=60)[1]
+                self.assertEqual(process.returncode, 3, number)
+                self.assertIn(f'nauha: crashed while it read "{path}": ', said)
+        finally:
+            lock.close()
+
     def test_many_rows_of_nothing(self):
         """A tensor without elements has no rows to print, however many its shape names."""
         path = self.place / "nothing.h5"
@@ -78,7 +100,7 @@ class Hostile(unittest.TestCase):
                 self.assertIn(done.returncode, (0, 2), done.stderr)
                 self.assertLess(len(done.stdout), 100_000)
         self.assertIn("[1099511627776,0]\n[]\n", nauha("cat", path).stdout)
-        script = "import nauha, sys\nfor m in nauha.open(sys.argv[1]).messages(): print(m.tensor.shape)"
+        script = "import nauha, sys\nfor m in nauha.open(sys.argv[1]).messages(kinds=\"activations\"): print(m.tensor.shape)"
         done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=60,
                               env={"PYTHONPATH": str(ROOT / "tools/python")})
         self.assertEqual(done.stdout.splitlines()[0], "(1099511627776, 0)", done.stderr)
