@@ -189,7 +189,7 @@ HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5
 
 # ---- targets for people ----
 
-.PHONY: all demo test test-fresh torture power-loss bench bench-replay deps install uninstall dist deb man clean help force check check-layers check-headers \
+.PHONY: all demo test test-fresh torture power-loss attack bench bench-replay deps install uninstall dist deb man clean help force check check-layers check-headers \
     check-format check-size
 
 all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) linalg $(if $(TORCH_FOUND),$(TRAIN) $(MODEL)) $(if $(MPI_FOUND),$(MPI)) \
@@ -238,6 +238,13 @@ torture: deps ## kill 200 recordings at random moments and check what is left
 power-loss: deps ## make 250 of the files that a loss of power may leave, and check what is in them
 	@$(MAKE) --no-print-directory -j2 all $(TEST_PRELOAD) $(B)/tests/tools/make_trace
 	@NAUHA_POWER_LOSS=250 $(MAKE) --no-print-directory run-test T=power_loss
+
+# What something fails on is kept in build/attack, with failures.txt on how it was made.
+ATTACK_SECONDS ?= 600
+attack: deps ## read traces that were made to do harm; ATTACK_SECONDS=600, ATTACK_SEED=N for the same ones again
+	@$(MAKE) --no-print-directory -j2 all $(B)/tests/tools/make_trace
+	@NAUHA=$(abspath $(PROGRAM)) NAUHA_BUILD=$(abspath $(B)) $(PYTHON) tests/attack/attack.py --seconds $(ATTACK_SECONDS) \
+	    $(if $(ATTACK_SEED),--seed $(ATTACK_SEED))
 
 bench: deps ## measure: codec, recorder, training
 	@$(MAKE) --no-print-directory -j2 run-bench

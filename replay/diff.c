@@ -315,8 +315,8 @@ static enum nauha_status compare_elements(struct nauha_diff *diff, struct nauha_
                                           struct nauha_message *b, struct nauha_error *err) {
     struct nauha_pair *pair = &diff->pair;
     struct nauha_error reason = NAUHA_ERROR_INIT;
-    enum nauha_status status = nauha__compare_messages(
-        a, b, diff->tolerance, &pair->difference, pair->first_a, pair->first_b, &reason);
+    enum nauha_status status = nauha__compare_messages(a, b, diff->tolerance, &pair->difference,
+                                                       pair->first_a, pair->first_b, &reason);
     if (status != NAUHA_OK)
         return take_failure(pair, status, &reason, err);
     pair->compared = true;

@@ -79,7 +79,7 @@ class Attack:
             self.whole[template.path] = shutil.copy(template.path, template.path.with_suffix(".whole"))
             self.values[template.path] = self.listed(template.path)
         self.counts = collections.Counter()
-        self.failures = []
+        self.failures, self.outlived = [], []
         self.lock = threading.Lock()
 
     def listed(self, path):
@@ -87,7 +87,7 @@ class Attack:
         runs = commands(path.name, path.name)
         return [Run(*runs[name], cwd=path.parent).output for name in ("ls", "cat")]
 
-    def judge(self, way, name, run):
+    def judge(self, way, said, name, run):
         """What is wrong with a run; None: nothing."""
         if run.code is None:
             return f"{name} did not end in {TIMEOUT_S} s"
@@ -103,6 +103,7 @@ class Attack:
         if CRASHED in run.errors:
             with self.lock:
                 self.counts["crashes in HDF5 that the program outlived"] += 1
+                self.outlived.append(f"{said}: {name}")
             return None if way == "metadata" else f"{name}: {run.errors.strip()}"
         return None
 
@@ -120,7 +121,7 @@ class Attack:
         chosen = [name for i, name in enumerate(table) if i == 0 or (number + i) % every == 0]
         for name in chosen:
             runs[name] = Run(*table[name], cwd=place)
-            wrong.append(self.judge(way, name, runs[name]))
+            wrong.append(self.judge(way, said, name, runs[name]))
         if way in ("flip", "cut") and runs["verify"].code == 0 and self.listed(path) != self.values[template.path]:
             wrong.append("other values, and verify says nothing")
         if list(self.folder.rglob("PWNED")):
@@ -176,6 +177,7 @@ def main():
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     made = attack(options.keep, options.seed, options.mutants, options.seconds, options.every, options.ways)
+    print(*made.outlived, sep="\n")
     print(", ".join(f"{count} {what}" for what, count in made.counts.items()), f"{len(made.failures)} failures", sep=", ")
     sys.exit(1 if made.failures else 0)
 
