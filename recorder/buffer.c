@@ -7,6 +7,7 @@
 
 #include "nauha/internal/arithmetic.h"
 #include "nauha/internal/codec.h"
+#include "nauha/internal/hash.h"
 #include "recorder/reduce.h"
 #include "recorder/sliced.h"
 
@@ -224,7 +225,7 @@ static bool has_room(struct nauha__buffer *buffer, const struct nauha__stream *s
 
 enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
                                     const struct nauha_tensor *tensor, size_t bytes, unsigned bits,
-                                    bool wait, struct nauha__place *place) {
+                                    bool wait, struct nauha__place *place, uint64_t *hash) {
     *place = (struct nauha__place){NAUHA__NO_STREAM, 0};
     if (bytes == 0)
         return NAUHA_OK;
@@ -243,6 +244,8 @@ enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
     place->offset = (stream->open->number * NAUHA__CHUNK_BYTES + stream->open->used) / item_size;
 
     size_t done = 0;
+    if (hash)
+        nauha__hasher_begin(buffer->hasher);
     while (done < bytes) {
         /* A stream's first block exists, so the pool has blocks: waiting ends. */
         if (!stream->open && !open_block(buffer, number))
@@ -255,6 +258,8 @@ enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
             nauha__gather(tensor, done / item_size, part / item_size, block->data + block->used);
         else
             memcpy(block->data + block->used, (const unsigned char *)tensor->data + done, part);
+        if (hash)
+            nauha__hasher_add(buffer->hasher, block->data + block->used, part);
         if (bits)
             nauha__round(tensor->dtype, bits, block->data + block->used, part / item_size);
         block->used += part;
@@ -262,6 +267,8 @@ enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
         if (block->used == NAUHA__CHUNK_BYTES)
             seal(buffer, stream);
     }
+    if (hash)
+        nauha__hasher_end(buffer->hasher, hash);
     return NAUHA_OK;
 }
 
@@ -377,8 +384,11 @@ enum nauha_status nauha__buffer_init(struct nauha__buffer *buffer, uint64_t byte
     queue_init(&buffer->sealed);
     queue_init(&buffer->encoded);
     pthread_condattr_t monotonic;
-    if (pthread_condattr_init(&monotonic) != 0)
+    buffer->hasher = nauha__hasher_new();
+    if (!buffer->hasher || pthread_condattr_init(&monotonic) != 0) {
+        nauha__hasher_free(buffer->hasher);
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for the recorder's buffer");
+    }
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&buffer->lock, NULL);
     pthread_cond_init(&buffer->freed, NULL);
@@ -409,6 +419,7 @@ void nauha__buffer_fini(struct nauha__buffer *buffer) {
     free_blocks(buffer->sealed.head);
     free_blocks(buffer->encoded.head);
     free(buffer->by_kind);
+    nauha__hasher_free(buffer->hasher);
     pthread_mutex_destroy(&buffer->lock);
     pthread_cond_destroy(&buffer->freed);
     pthread_cond_destroy(&buffer->sealed_more);

@@ -73,6 +73,7 @@ struct nauha__buffer {
     struct nauha__run runs[2][4]; /* of weights and biases, by log2(size); publish lock */
     size_t run_blocks;            /* in all of them */
     size_t row_bytes;             /* of all parameters of a step */
+    struct nauha__hasher *hasher; /* of what is copied in; publish lock */
 
     pthread_mutex_t lock; /* the pool lock: everything below */
     pthread_cond_t freed;
@@ -111,11 +112,12 @@ struct nauha__stream_shape {
 struct nauha__stream_shape nauha__stream_shape(uint16_t number);
 
 /* Copies a tensor of `bytes` bytes of `kind` in, rounded to `bits` significand bits (see reduce.h;
- * 0: as it is); publish lock held. wait false: LIMIT, and nothing copied, where too few blocks are
+ * 0: as it is); publish lock held. hash: the 128 bits of the elements as they were copied, before
+ * rounding; NULL: not wanted. wait false: LIMIT, and nothing copied, where too few blocks are
  * free. NOMEM, with the same effect, where memory for the first block is refused. */
 enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
                                     const struct nauha_tensor *tensor, size_t bytes, unsigned bits,
-                                    bool wait, struct nauha__place *place);
+                                    bool wait, struct nauha__place *place, uint64_t *hash);
 
 /* For sliced.c; publish lock held. A free block, which may wait, and seal what is open, the runs
  * too where there is nothing else to wait for; NULL: out of memory. */

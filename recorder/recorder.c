@@ -265,16 +265,23 @@ static void lose(struct nauha_recorder *recorder, const struct nauha__outgoing *
 }
 
 /* Copies the elements into the buffer, unless they are in the trace already. */
-static enum nauha_status put(struct nauha_recorder *recorder, uint32_t kind,
-                             const struct nauha_tensor *tensor, size_t bytes,
+static enum nauha_status put(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
                              struct nauha__place *place) {
-    unsigned bits = nauha__reduce_bits(kind, recorder->config->precision, tensor->dtype);
-    if (nauha__repeats_find(&recorder->repeats, tensor, bytes, bits, place))
+    const struct nauha__candidate candidate = {
+        .tensor = out->tensor,
+        .bytes = out->bytes,
+        .bits = nauha__reduce_bits(out->kind, recorder->config->precision, out->tensor->dtype),
+        .source = nauha__repeats_source(out->kind, out->module, out->slot, out->call)};
+    if (nauha__repeats_find(&recorder->repeats, &candidate, place))
         return NAUHA_OK;
-    enum nauha_status status = nauha__buffer_put(&recorder->writer.buffer, kind, tensor, bytes,
-                                                 bits, !recorder->config->drop, place);
+    uint64_t hash[2], *wanted = NULL;
+    if (nauha__repeats_wants_hash(&recorder->repeats, &candidate))
+        wanted = hash;
+    enum nauha_status status =
+        nauha__buffer_put(&recorder->writer.buffer, out->kind, out->tensor, out->bytes,
+                          candidate.bits, !recorder->config->drop, place, wanted);
     if (status == NAUHA_OK)
-        nauha__repeats_note(&recorder->repeats, tensor, bytes, bits, *place);
+        nauha__repeats_note(&recorder->repeats, &candidate, wanted, *place);
     return status;
 }
 
@@ -328,7 +335,7 @@ static void store(struct nauha_recorder *recorder, const struct nauha__outgoing 
     else if (status == NAUHA_OK && !out->placed && out->tensor) {
         status = cut(recorder, out, &tensor, shape);
         if (status == NAUHA_OK && !hashes)
-            status = put(recorder, out->kind, out->tensor, out->bytes, &place);
+            status = put(recorder, out, &place);
     }
     if (status == NAUHA_OK && hashes)
         status = hash(recorder, out, hashed);

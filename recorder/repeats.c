@@ -2,52 +2,70 @@
 /* Tensors that are stored already; see repeats.h. */
 #include "recorder/repeats.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include <string.h>
+
+#include "nauha/internal/hash.h"
 
 /* Below this a copy costs no more than finding out. */
 #define WORTH_BYTES 1024u
-#define SAMPLES 16u
-#define SAMPLE_BYTES 64u
+/* So many of a source that do not come again end the hashing of what it publishes. */
+#define ALONE_MAX 8u
 
-static bool is_worth_it(const struct nauha_tensor *tensor, size_t bytes) {
-    return tensor->identity != 0 && tensor->strides == NULL && bytes >= WORTH_BYTES;
+static bool is_worth_it(const struct nauha__candidate *candidate) {
+    return candidate->tensor->identity != 0 && candidate->tensor->strides == NULL &&
+           candidate->bytes >= WORTH_BYTES;
 }
 
-/* Hash of a sample of the elements. A front end cannot see every way of writing to a tensor behind
- * PyTorch's back; what changes a tensor as a whole shows here. */
-static uint64_t fingerprint(const struct nauha_tensor *tensor, size_t bytes) {
-    const unsigned char *data = tensor->data;
-    size_t stride = (bytes - SAMPLE_BYTES) / (SAMPLES - 1);
-    uint64_t hash = 0;
-    for (size_t i = 0; i < SAMPLES; i++)
-        hash = XXH3_64bits_withSeed(data + i * stride, SAMPLE_BYTES, hash);
-    return hash;
+/* Multiplicative hashing, the upper bits (Knuth, The Art of Computer Programming, 6.4). */
+uint32_t nauha__repeats_source(uint32_t kind, uint32_t module, uint32_t slot, uint32_t call) {
+    const uint32_t parts[] = {kind, module, slot, call};
+    uint32_t hash = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        hash = (hash ^ parts[i]) * 2654435769u;
+    return hash >> (32 - NAUHA__REPEAT_SOURCE_BITS);
 }
 
-bool nauha__repeats_find(const struct nauha__repeats *repeats, const struct nauha_tensor *tensor,
-                         size_t bytes, unsigned bits, struct nauha__place *place) {
-    if (!is_worth_it(tensor, bytes))
+bool nauha__repeats_find(struct nauha__repeats *repeats, const struct nauha__candidate *candidate,
+                         struct nauha__place *place) {
+    if (!is_worth_it(candidate))
         return false;
+    const struct nauha_tensor *tensor = candidate->tensor;
     const struct nauha__repeat *repeat = &repeats->ring[tensor->identity % NAUHA__REPEATS];
-    if (repeat->identity != tensor->identity || repeat->bytes != bytes ||
-        repeat->dtype != tensor->dtype || repeat->bits != bits ||
-        repeat->fingerprint != fingerprint(tensor, bytes))
+    if (repeat->identity != tensor->identity || repeat->bytes != candidate->bytes ||
+        repeat->dtype != tensor->dtype || repeat->bits != candidate->bits)
+        return false;
+    repeats->alone[repeat->source] = 0;
+    if (!repeat->hashed)
+        return false;
+    uint64_t hash[2];
+    nauha__hash128(tensor->data, candidate->bytes, hash);
+    if (memcmp(hash, repeat->hash, sizeof hash) != 0)
         return false;
     *place = repeat->place;
     return true;
 }
 
-void nauha__repeats_note(struct nauha__repeats *repeats, const struct nauha_tensor *tensor,
-                         size_t bytes, unsigned bits, struct nauha__place place) {
-    if (!is_worth_it(tensor, bytes))
+bool nauha__repeats_wants_hash(const struct nauha__repeats *repeats,
+                               const struct nauha__candidate *candidate) {
+    return is_worth_it(candidate) && repeats->alone[candidate->source] < ALONE_MAX;
+}
+
+void nauha__repeats_note(struct nauha__repeats *repeats, const struct nauha__candidate *candidate,
+                         const uint64_t *hash, struct nauha__place place) {
+    if (!is_worth_it(candidate))
         return;
-    repeats->ring[tensor->identity % NAUHA__REPEATS] = (struct nauha__repeat){
-        .identity = tensor->identity,
-        .fingerprint = fingerprint(tensor, bytes),
-        .bytes = bytes,
-        .dtype = tensor->dtype,
-        .bits = bits,
+    if (hash)
+        repeats->alone[candidate->source]++;
+    struct nauha__repeat *repeat = &repeats->ring[candidate->tensor->identity % NAUHA__REPEATS];
+    *repeat = (struct nauha__repeat){
+        .identity = candidate->tensor->identity,
+        .hashed = hash != NULL,
+        .bytes = candidate->bytes,
+        .dtype = candidate->tensor->dtype,
+        .bits = candidate->bits,
+        .source = candidate->source,
         .place = place,
     };
+    if (hash)
+        memcpy(repeat->hash, hash, sizeof repeat->hash);
 }

@@ -168,12 +168,12 @@ enum nauha_status nauha__sliced_put(struct nauha__buffer *buffer, bool bias,
     if (run->row_ended)
         next_row(buffer, run);
     if (bytes == 0 || (run->count == 0 && !begin(buffer, run, bias, size)))
-        return nauha__buffer_put(buffer, kind, tensor, bytes, 0, wait, place);
+        return nauha__buffer_put(buffer, kind, tensor, bytes, 0, wait, place, NULL);
     size_t slice = slice_bytes(buffer, run), each = NAUHA__CHUNK_BYTES / item_size;
     enum nauha_status status =
         reserve(buffer, run, (run->filled + bytes + slice - 1) / slice, wait);
     if (status == NAUHA_NOMEM)
-        return nauha__buffer_put(buffer, kind, tensor, bytes, 0, wait, place);
+        return nauha__buffer_put(buffer, kind, tensor, bytes, 0, wait, place, NULL);
     if (status != NAUHA_OK)
         return status;
     place->stream = run->stream;

@@ -121,7 +121,7 @@ static enum nauha_status put_value(struct nauha_recorder *recorder, struct nauha
     if (recorder->config->codec.temporal)
         return nauha__sliced_put(buffer, held->bias, tensor, held->bytes, wait, &held->place);
     return nauha__buffer_put(buffer, value_kind(held->bias), tensor, held->bytes, 0, wait,
-                             &held->place);
+                             &held->place, NULL);
 }
 
 /* Copies a parameter's elements: into its stream where a row will refer to them, and into memory

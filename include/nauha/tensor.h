@@ -44,8 +44,8 @@ enum nauha_dtype {
  * elements and may be NULL: row-major contiguous. Tensors handed to subscribers are always
  * contiguous. `data` may be NULL only where a dimension is 0.
  *
- * `identity` is for publishers: tensors of one identity have the same elements, so that they need
- * not be stored again; 0: nothing is known. A number must not be used again for other elements. */
+ * `identity` is for publishers: tensors of one identity probably have the same elements, and the
+ * recorder looks whether they need to be stored again; 0: nothing is known. */
 struct nauha_tensor {
     const void *data;
     enum nauha_dtype dtype;

@@ -8,6 +8,8 @@
  * that has AVX2. Where it was built without, these are not there. */
 __attribute__((weak)) XXH64_hash_t XXH3_64bits_dispatch(const void *bytes, size_t count);
 __attribute__((weak)) XXH128_hash_t XXH3_128bits_dispatch(const void *bytes, size_t count);
+__attribute__((weak)) XXH_errorcode XXH3_128bits_update_dispatch(XXH3_state_t *state,
+                                                                 const void *bytes, size_t count);
 
 uint64_t nauha__hash64(const void *bytes, size_t count) {
     return XXH3_64bits_dispatch ? XXH3_64bits_dispatch(bytes, count) : XXH3_64bits(bytes, count);
@@ -20,20 +22,32 @@ void nauha__hash128(const void *bytes, size_t count, uint64_t hash[2]) {
     hash[1] = value.high64;
 }
 
-struct nauha__hashing *nauha__hashing_new(void) {
-    XXH3_state_t *state = XXH3_createState();
-    if (state)
-        XXH3_128bits_reset(state);
-    return (struct nauha__hashing *)state;
+static XXH3_state_t *state_of(struct nauha__hasher *hasher) {
+    return (XXH3_state_t *)(void *)hasher;
 }
 
-void nauha__hashing_add(struct nauha__hashing *hashing, const void *bytes, size_t count) {
-    XXH3_128bits_update((XXH3_state_t *)hashing, bytes, count);
+struct nauha__hasher *nauha__hasher_new(void) {
+    return (struct nauha__hasher *)(void *)XXH3_createState();
 }
 
-void nauha__hashing_end(struct nauha__hashing *hashing, uint64_t hash[2]) {
-    const XXH128_hash_t value = XXH3_128bits_digest((XXH3_state_t *)hashing);
+void nauha__hasher_free(struct nauha__hasher *hasher) {
+    if (hasher)
+        XXH3_freeState(state_of(hasher));
+}
+
+void nauha__hasher_begin(struct nauha__hasher *hasher) {
+    XXH3_128bits_reset(state_of(hasher));
+}
+
+void nauha__hasher_add(struct nauha__hasher *hasher, const void *bytes, size_t count) {
+    if (XXH3_128bits_update_dispatch)
+        XXH3_128bits_update_dispatch(state_of(hasher), bytes, count);
+    else
+        XXH3_128bits_update(state_of(hasher), bytes, count);
+}
+
+void nauha__hasher_end(const struct nauha__hasher *hasher, uint64_t hash[2]) {
+    XXH128_hash_t value = XXH3_128bits_digest((const XXH3_state_t *)(const void *)hasher);
     hash[0] = value.low64;
     hash[1] = value.high64;
-    XXH3_freeState((XXH3_state_t *)hashing);
 }

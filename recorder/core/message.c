@@ -200,7 +200,7 @@ static enum nauha_status hash_piece(void *context, const struct nauha_tensor *pi
                                     struct nauha_error *err) {
     (void)first;
     (void)err;
-    nauha__hashing_add(context, piece->data,
+    nauha__hasher_add(context, piece->data,
                        (size_t)piece->shape[0] * nauha_dtype_size(piece->dtype));
     return NAUHA_OK;
 }
@@ -211,11 +211,13 @@ enum nauha_status nauha_message_hash(struct nauha_message *message, uint64_t has
         memcpy(hash, message->hash, sizeof message->hash);
         return NAUHA_OK;
     }
-    struct nauha__hashing *hashing = nauha__hashing_new();
-    if (!hashing)
+    struct nauha__hasher *hasher = nauha__hasher_new();
+    if (!hasher)
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for a hash");
-    enum nauha_status status = nauha_message_for_each_piece(message, hash_piece, hashing, err);
-    nauha__hashing_end(hashing, hash);
+    nauha__hasher_begin(hasher);
+    enum nauha_status status = nauha_message_for_each_piece(message, hash_piece, hasher, err);
+    nauha__hasher_end(hasher, hash);
+    nauha__hasher_free(hasher);
     return status;
 }
 

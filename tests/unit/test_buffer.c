@@ -35,7 +35,7 @@ static void seal(unsigned blocks) {
     struct nauha__place place;
     for (unsigned i = 0; i < blocks; i++)
         assert_int_equal(nauha__buffer_put(&buffer, NAUHA_KIND_ACTIVATIONS, &tensor,
-                                           sizeof elements, 0, true, &place),
+                                           sizeof elements, 0, true, &place, NULL),
                          NAUHA_OK);
 }
 
@@ -160,7 +160,7 @@ static void test_the_reserve_helps_after_a_message_was_lost(void **state) {
     pthread_t reserve = start(true);
     assert_false(took);
     assert_int_equal(nauha__buffer_put(&buffer, NAUHA_KIND_ACTIVATIONS, &tensor, sizeof elements, 0,
-                                       false, &place),
+                                       false, &place, NULL),
                      NAUHA_LIMIT);
     pthread_join(reserve, NULL);
     give(taken);
