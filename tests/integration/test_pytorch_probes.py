@@ -27,10 +27,12 @@ class Noisy(nn.Module):
         self.layers = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
         self.register_buffer("runs", torch.zeros(()))
         self.register_buffer("seen", torch.zeros(()))
+        self.register_buffer("uncounted", torch.zeros(()))
 
     def forward(self, x):
         self.runs.add_(1)
         self.seen = self.seen + 1
+        self.uncounted.data.add_(1)
         noise = random.random() + np.random.rand() + torch.randn(1)
         return self.layers(x + 0.01 * noise * self.runs * self.seen)
 

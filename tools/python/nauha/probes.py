@@ -35,12 +35,20 @@ def untouched(models):
         with torch.no_grad():
             for module, name, buffer, values, version in buffers:
                 module._buffers[name] = buffer
-                if version is None or _version(buffer) != version:
-                    buffer.copy_(values)
+                if _version(buffer) != version or not _equal(buffer, values):
+                    buffer.data.copy_(values)
 
 
 def _version(tensor):
     return None if tensor.is_inference() else tensor._version
+
+
+def _equal(tensor, values):
+    """What is written through `.data`, or through memory that is shared with NumPy, has the version that it had."""
+    try:
+        return torch.equal(tensor, values)
+    except RuntimeError:  # a type that PyTorch cannot compare
+        return True
 
 
 def _random_states():
