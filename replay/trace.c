@@ -55,8 +55,8 @@ static enum nauha_status check_superblock(struct nauha_trace *trace, struct nauh
     bool closed = block[VERSION] < 3 || block[FLAGS] == 0;
     if (!closed && (block[FLAGS] & OPEN_FOR_WRITING) && !(block[FLAGS] & OPEN_FOR_SWMR))
         return nauha_error_set(err, NAUHA_BUSY,
-                               "trace \"%s\" is being written without leave to read it (SWMR), or "
-                               "its writer died so",
+                               "trace \"%s\" holds nothing: its recorder is setting it up, or was "
+                               "killed as it did",
                                trace->path);
     uint64_t file_bytes = nauha__trace_file_bytes(trace);
     if (block[VERSION] >= 2 && block[OFFSET_SIZE] == 8 && closed &&

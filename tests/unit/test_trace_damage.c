@@ -290,7 +290,7 @@ static void test_killed_without_swmr(void **state) {
     struct outcome outcome = read_all(path, 2);
     assert_false(outcome.opened);
     assert_int_equal(outcome.err.code, NAUHA_BUSY);
-    assert_non_null(strstr(outcome.err.message, "is being written"));
+    assert_non_null(strstr(outcome.err.message, "its recorder is setting it up"));
 }
 
 /* Where a trace was cut, opening fails or the rest is right. */
