@@ -63,6 +63,7 @@ enum nauha_status nauha__flush_note_chunk(struct nauha__writer *writer,
         .filter_mask = block->filter_mask,
         .stream = block->stream,
     };
+    writer->chunk_bytes += block->stored;
     if (block->number == writer->contiguous[block->stream]) {
         writer->contiguous[block->stream]++;
         absorb_ahead(writer, block->stream);
@@ -283,6 +284,17 @@ static bool is_written(const struct nauha__writer *writer, uint16_t stream, uint
     return last / each < writer->contiguous[stream];
 }
 
+/* Counts a message that was taken in, but has no row in the file. */
+static void lose_row(struct nauha__writer *writer, const struct nauha__index_row *row,
+                     enum nauha__loss_reason reason) {
+    const uint64_t bytes = row_bytes(writer, row);
+    nauha__writer_lose(writer, row->kind, reason, bytes);
+    pthread_mutex_lock(&writer->lock);
+    writer->rows_lost++;
+    writer->rows_lost_bytes += bytes;
+    pthread_mutex_unlock(&writer->lock);
+}
+
 /* After a failure: keeps the rows that are whole and fit, counts the others. */
 static void drop_rows(struct nauha__writer *writer, uint64_t fit) {
     struct nauha__rows *rows = &writer->flush.rows;
@@ -298,7 +310,7 @@ static void drop_rows(struct nauha__writer *writer, uint64_t fit) {
         if (whole && kept < fit)
             rows->list[kept++] = *row;
         else
-            nauha__writer_lose(writer, row->kind, reason, bytes);
+            lose_row(writer, row, reason);
     }
     rows->count = kept;
 }
@@ -313,6 +325,7 @@ static enum nauha_status write_rows(struct nauha__writer *writer, struct nauha_e
 
 /* ---- committing ---- */
 
+/* Writes the rows, after what they refer to: where that fails, a reader finds none of them. */
 static enum nauha_status commit(struct nauha__writer *writer, struct nauha_error *err) {
     enum nauha_status status = nauha__file_flush_streams(&writer->file, err);
     if (status == NAUHA_OK)
@@ -320,10 +333,12 @@ static enum nauha_status commit(struct nauha__writer *writer, struct nauha_error
     /* The disk, too, has what rows refer to before the rows. */
     if (status == NAUHA_OK && writer->flush.rows.count > 0)
         status = nauha__file_sync(&writer->file, err);
-    if (status == NAUHA_OK)
-        status = write_rows(writer, err);
-    if (status == NAUHA_OK)
-        status = nauha__file_flush(&writer->file, err);
+    return status == NAUHA_OK ? write_rows(writer, err) : status;
+}
+
+/* What follows the rows: a reader finds them without, too, as long as there is no loss of power. */
+static enum nauha_status settle(struct nauha__writer *writer, struct nauha_error *err) {
+    enum nauha_status status = nauha__file_flush(&writer->file, err);
     if (status == NAUHA_OK)
         status = nauha__file_sync(&writer->file, err);
     return status;
@@ -342,13 +357,17 @@ void nauha__flush_commit(struct nauha__writer *writer) {
     if (atomic_load(&writer->failed))
         drop_rows(writer, fit);
     /* After a failure to write, what is whole may still find room: nothing is lost by trying. */
-    if (commit(writer, &err) != NAUHA_OK) {
-        enum nauha__loss_reason reason = NAUHA__LOSS_WRITE_FAILED;
-        nauha__writer_fail(writer, &err);
+    enum nauha_status status = commit(writer, &err);
+    if (status == NAUHA_OK) {
+        atomic_fetch_add(&writer->bytes_stored, writer->chunk_bytes);
+        writer->chunk_bytes = 0;
+        status = settle(writer, &err);
+    } else {
         for (size_t i = 0; i < flush->rows.count; i++)
-            nauha__writer_lose(writer, flush->rows.list[i].kind, reason,
-                               row_bytes(writer, &flush->rows.list[i]));
+            lose_row(writer, &flush->rows.list[i], NAUHA__LOSS_WRITE_FAILED);
     }
+    if (status != NAUHA_OK)
+        nauha__writer_fail(writer, &err);
     flush->rows.count = 0;
     flush->aliases.count = 0;
     flush->active = false;

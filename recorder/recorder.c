@@ -167,19 +167,13 @@ enum nauha_status nauha_recorder_set_tag(struct nauha_recorder *recorder, uint32
     return NAUHA_OK;
 }
 
-void nauha_recorder_get_stats(struct nauha_recorder *recorder, struct nauha_recorder_stats *stats) {
-    *stats = (struct nauha_recorder_stats){0};
-    if (is_child(recorder))
-        return;
-    lock(recorder);
-    stats->messages = recorder->messages;
-    stats->bytes_published = recorder->bytes_published;
-    unlock(recorder);
-    if (!recorder->path)
-        return;
-    struct nauha__writer *writer = &recorder->writer;
+/* What the writer knows, which is asked first: a message is taken in before it is lost. */
+static void get_writer_stats(struct nauha__writer *writer, struct nauha_recorder_stats *stats,
+                             uint64_t *rows_lost, uint64_t *rows_lost_bytes) {
     stats->bytes_stored = atomic_load(&writer->bytes_stored);
     pthread_mutex_lock(&writer->lock);
+    *rows_lost = writer->rows_lost;
+    *rows_lost_bytes = writer->rows_lost_bytes;
     for (size_t i = 0; i < writer->loss_count; i++) {
         stats->messages_lost += writer->losses[i].messages;
         stats->bytes_lost += writer->losses[i].bytes;
@@ -188,6 +182,19 @@ void nauha_recorder_get_stats(struct nauha_recorder *recorder, struct nauha_reco
     pthread_mutex_lock(&writer->buffer.lock);
     stats->blocked_ns = writer->buffer.blocked_ns;
     pthread_mutex_unlock(&writer->buffer.lock);
+}
+
+void nauha_recorder_get_stats(struct nauha_recorder *recorder, struct nauha_recorder_stats *stats) {
+    uint64_t rows_lost = 0, rows_lost_bytes = 0;
+    *stats = (struct nauha_recorder_stats){0};
+    if (is_child(recorder))
+        return;
+    if (recorder->path)
+        get_writer_stats(&recorder->writer, stats, &rows_lost, &rows_lost_bytes);
+    lock(recorder);
+    stats->messages = recorder->messages - rows_lost;
+    stats->bytes_published = recorder->bytes_published - rows_lost_bytes;
+    unlock(recorder);
 }
 
 enum nauha_status nauha_recorder_failure(struct nauha_recorder *recorder, struct nauha_error *err) {

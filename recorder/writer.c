@@ -153,9 +153,7 @@ static void write_block(struct nauha__writer *writer, struct nauha__block *block
             status = nauha__file_write_chunk(&writer->file, block, &err);
         if (status == NAUHA_OK)
             status = nauha__flush_note_chunk(writer, block, &err);
-        if (status == NAUHA_OK)
-            atomic_fetch_add(&writer->bytes_stored, block->stored);
-        else
+        if (status != NAUHA_OK)
             nauha__writer_fail(writer, &err);
     }
     writer->blocks_written++;

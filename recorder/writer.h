@@ -76,15 +76,16 @@ struct nauha__writer {
     struct nauha_error failure; /* the first */
     struct nauha__loss *losses;
     size_t loss_count;
-    uint64_t requested; /* flushes asked for */
-    uint64_t done;      /* flushes answered; waited for with `flushed` */
+    uint64_t rows_lost, rows_lost_bytes; /* of those losses, what had been taken in before */
+    uint64_t requested;                  /* flushes asked for */
+    uint64_t done;                       /* flushes answered; waited for with `flushed` */
     pthread_cond_t flushed;
     bool opened; /* the file has been created, or could not be */
 
     atomic_bool failed; /* nothing is stored any more; `failure` says why */
     atomic_bool stopping;
-    atomic_ullong bytes_stored;
-    atomic_ullong rows_added; /* to `rows`, ever */
+    atomic_ullong bytes_stored; /* of chunks, at the last flush */
+    atomic_ullong rows_added;   /* to `rows`, ever */
 
     /* the writer thread's own */
     struct nauha__file file;
@@ -98,7 +99,8 @@ struct nauha__writer {
     uint64_t contiguous[NAUHA__STREAMS]; /* all chunks below this number are written */
     struct nauha__chunk_row *chunk_rows; /* written, not yet in /chunks */
     size_t chunk_count, chunk_capacity;
-    uint64_t *ahead; /* chunk numbers written out of turn, as stream << 48 | number */
+    uint64_t chunk_bytes; /* written since the last flush */
+    uint64_t *ahead;      /* chunk numbers written out of turn, as stream << 48 | number */
     size_t ahead_count, ahead_capacity;
     uint32_t written_names[5]; /* kinds, modules, slots, tags, shapes in the file */
     uint16_t written_kinds[NAUHA__STREAMS];

@@ -160,10 +160,15 @@ static void print_summary(const struct nauha_train_result *result, const char *t
     if (!isnan(result->test_accuracy))
         fprintf(stderr, ", test accuracy %.1f %%", 100 * result->test_accuracy);
     fprintf(stderr, "\n");
-    if (trace)
-        fprintf(stderr, "%s: %s messages, %s published, %s stored\n", trace,
-                nauha__count_text(stats->messages, a), nauha__size_text(stats->bytes_published, b),
-                nauha__size_text(stats->bytes_stored, c));
+    if (!trace)
+        return;
+    fprintf(stderr, "%s: %s messages, %s published, %s stored", trace,
+            nauha__count_text(stats->messages, a), nauha__size_text(stats->bytes_published, b),
+            nauha__size_text(stats->bytes_stored, c));
+    if (stats->messages_lost)
+        fprintf(stderr, "; %s messages, %s, lost", nauha__count_text(stats->messages_lost, a),
+                nauha__size_text(stats->bytes_lost, b));
+    fprintf(stderr, "\n");
 }
 
 /* ---- putting it together ---- */
@@ -231,15 +236,14 @@ static int close_session(struct session *session, const struct invocation *invoc
         nauha__progress_say(&session->progress, "writing what is still in memory");
         nauha_recorder_flush(session->recorder, NULL);
         nauha_recorder_get_stats(session->recorder, &stats);
-        if (nauha_recorder_close(session->recorder, &err) != NAUHA_OK) {
-            if (invocation->quiet) /* else the front end has said so when it happened */
-                fprintf(stderr, "nauha: %s\n", err.message);
+        if (nauha_recorder_close(session->recorder, &err) != NAUHA_OK)
             code = EXIT_FAILED;
-        }
         nauha__progress_end(&session->progress);
     }
     if (trained && !invocation->quiet)
         print_summary(result, nauha__get(invocation, "output", NULL), &stats);
+    if (err.code != NAUHA_OK)
+        fprintf(stderr, "nauha: %s is not complete: %s\n", session->trace, err.message);
     return code;
 }
 

@@ -141,11 +141,12 @@ NAUHA_API enum nauha_status nauha_recorder_alias(struct nauha_recorder *recorder
 /* The stamps of the step that is open or was last. */
 NAUHA_API uint64_t nauha_recorder_global_step(const struct nauha_recorder *recorder);
 
-/* What has been taken in so far. */
+/* What has become of the messages so far. After nauha_recorder_flush, whether that fails or not, a
+ * reader finds just those that are not lost. */
 struct nauha_recorder_stats {
-    uint64_t messages;
-    uint64_t bytes_published;
-    uint64_t bytes_stored;
+    uint64_t messages;        /* taken in and not lost */
+    uint64_t bytes_published; /* the bytes of their elements */
+    uint64_t bytes_stored;    /* what chunks take in the file, as of the last flush */
     uint64_t messages_lost;
     uint64_t bytes_lost;
     uint64_t blocked_ns; /* time publishers waited for the buffer */

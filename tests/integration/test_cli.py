@@ -495,6 +495,20 @@ class Train(unittest.TestCase):
         info = json.loads(nauha("info", "--json", self.trace).stdout)
         self.assertIs(info["complete"], False)
 
+    def test_a_full_disk_at_the_last_flush_is_told(self):
+        script = 'ulimit -f 1024; trap "" XFSZ; exec "$0" train -o "$1" --max-steps 3 --flush 100 $2'
+        for quiet in ("", "--quiet"):
+            done = subprocess.run(["bash", "-c", script, NAUHA, str(self.trace), quiet], stderr=subprocess.PIPE, text=True,
+                                  timeout=120)
+            self.assertEqual(done.returncode, 3, done.stderr)
+            self.assertRegex(done.stderr, f"(?m)^nauha: {self.trace} is not complete: .*File too large")
+            info = json.loads(nauha("info", "--json", self.trace).stdout)
+            self.assertIs(info["complete"], False)
+            self.assertGreater(info["lost"], 0)
+            if not quiet:
+                self.assertRegex(done.stderr, f"(?m)^{self.trace}: {info['messages']} messages, .* stored; "
+                                              f"{info['lost']} messages, .* lost$")
+
     def test_a_limit_ends_the_recording_and_is_told(self):
         done = nauha("train", "-o", self.trace, "--max-steps", "60", "--limit", "4M", "--buffer", "2M", code=3)
         self.assertIn("recording stopped at its limit of 4194304 bytes", done.stderr)

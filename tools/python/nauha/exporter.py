@@ -324,8 +324,8 @@ class Exporter:
     # ---- ending ----
 
     def stats(self):
-        """What was taken in so far: messages, bytes_published, bytes_stored, messages_lost, bytes_lost,
-        blocked_ns."""
+        """What has become of the messages so far: messages and bytes_published of what was taken in and not lost,
+        bytes_stored in the file as of the last flush, messages_lost, bytes_lost, blocked_ns."""
         with self.publisher.lock:
             return self.publisher.stats() if self.observer.is_open else {}
 
