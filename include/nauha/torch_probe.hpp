@@ -6,6 +6,7 @@
 #ifndef NAUHA_TORCH_PROBE_HPP
 #define NAUHA_TORCH_PROBE_HPP
 
+#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -99,8 +100,8 @@ class Untouched {
     }
     ~Untouched() {
         for (auto &kept : buffers_)
-            if (kept.buffer._version() != kept.version)
-                kept.buffer.copy_(kept.values);
+            if (kept.buffer._version() != kept.version || !is_equal(kept.buffer, kept.values))
+                kept.buffer.data().copy_(kept.values);
         for (auto mode = modes_.rbegin(); mode != modes_.rend(); ++mode)
             mode->first->train(mode->second);
     }
@@ -112,6 +113,15 @@ class Untouched {
         torch::Tensor buffer, values;
         int64_t version;
     };
+
+    /* What is written through data() has the version that it had. */
+    static bool is_equal(const torch::Tensor &buffer, const torch::Tensor &values) {
+        try {
+            return buffer.equal(values);
+        } catch (const std::exception &) { /* a type that libtorch cannot compare */
+            return true;
+        }
+    }
 
     /* Modules come behind what is in them: train() sets that too, so it is set again later. */
     void collect(const std::shared_ptr<torch::nn::Module> &module) {

@@ -14,7 +14,7 @@ namespace {
 /* Draws random numbers and writes a buffer in any mode, and does both in its evaluation. */
 struct NoisyImpl : torch::nn::Module {
     torch::nn::Sequential layers{nullptr};
-    Tensor runs;
+    Tensor runs, uncounted;
 
     NoisyImpl() {
         layers = register_module(
@@ -22,9 +22,11 @@ struct NoisyImpl : torch::nn::Module {
                                             torch::nn::ReLU(), torch::nn::Dropout(0.5),
                                             torch::nn::Linear(8, 3)));
         runs = register_buffer("runs", torch::zeros({}));
+        uncounted = register_buffer("uncounted", torch::zeros({}));
     }
     Tensor forward(Tensor x) {
         runs.add_(1);
+        uncounted.data().add_(1);
         return layers->forward(x.flatten(1) + torch::randn({1}) * runs);
     }
 };
