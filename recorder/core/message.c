@@ -201,7 +201,7 @@ static enum nauha_status hash_piece(void *context, const struct nauha_tensor *pi
     (void)first;
     (void)err;
     nauha__hasher_add(context, piece->data,
-                       (size_t)piece->shape[0] * nauha_dtype_size(piece->dtype));
+                      (size_t)piece->shape[0] * nauha_dtype_size(piece->dtype));
     return NAUHA_OK;
 }
 
