@@ -119,12 +119,21 @@ static enum nauha_status set_samples(struct nauha_recorder_config *config, const
     return NAUHA_OK;
 }
 
-static enum nauha_status set_hash(struct nauha_recorder_config *config, const char *value,
-                                  struct nauha_error *err) {
+static enum nauha_status parse_switch(const char *value, bool *on, struct nauha_error *err) {
     if (value && strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
         return nauha_error_set(err, NAUHA_INVALID, "\"%s\" is neither yes nor no", value);
-    config->hash = !value || value[0] == 'y';
+    *on = !value || value[0] == 'y';
     return NAUHA_OK;
+}
+
+static enum nauha_status set_hash(struct nauha_recorder_config *config, const char *value,
+                                  struct nauha_error *err) {
+    return parse_switch(value, &config->hash, err);
+}
+
+static enum nauha_status set_overwrite(struct nauha_recorder_config *config, const char *value,
+                                       struct nauha_error *err) {
+    return parse_switch(value, &config->overwrite, err);
 }
 
 /* Row by row with the setters below. */
@@ -144,9 +153,13 @@ static const struct nauha_option options[] = {
      "record a hash of each tensor in its place: enough for nauha diff to say where trainings "
      "part"},
     {"limit", 0, "SIZE", "0", "stop recording before the trace is larger than this; 0 is no limit"},
+    {"overwrite", 0, NULL, NULL,
+     "replace the file that is there, whatever it holds; without this only a trace is replaced, "
+     "and kept as TRACE.old"},
 };
-static const set_fn setters[] = {set_depth,     set_codec,   set_buffer, set_on_full, set_flush,
-                                 set_precision, set_samples, set_hash,   set_limit};
+static const set_fn setters[] = {set_depth, set_codec,     set_buffer,  set_on_full,
+                                 set_flush, set_precision, set_samples, set_hash,
+                                 set_limit, set_overwrite};
 #define OPTIONS (sizeof options / sizeof options[0])
 _Static_assert(OPTIONS == sizeof setters / sizeof setters[0], "a setter for every option");
 
@@ -273,6 +286,10 @@ enum nauha_status nauha_recorder_config_set_rank(struct nauha_recorder_config *c
     config->rank = rank;
     config->world_size = world_size;
     return NAUHA_OK;
+}
+
+void nauha_recorder_config_set_tentative(struct nauha_recorder_config *config, bool tentative) {
+    config->tentative = tentative;
 }
 
 struct nauha_recorder_config *nauha__config_copy(const struct nauha_recorder_config *config) {

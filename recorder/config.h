@@ -26,6 +26,8 @@ struct nauha_recorder_config {
     unsigned precision;   /* significand bits kept behind the point; 0: all */
     uint32_t samples;     /* of a batch; 0: all */
     bool hash;            /* hashes in place of tensors */
+    bool overwrite;       /* what is at the path is not kept */
+    bool tentative;       /* only nauha_recorder_settle gives the file its name */
     uint32_t rank, world_size;
     struct nauha__fact *facts;
     size_t fact_count;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "nauha/internal/h5_driver.h"
+#include "nauha/internal/streams.h"
 
 /* What disks write whole or not at all: the one for certain, the other mostly. */
 #define SECTOR ((haddr_t)512)
@@ -53,7 +54,7 @@ static H5FD_t *disk_open(const char *name, unsigned flags, hid_t access, haddr_t
         return NULL;
     }
     file->disk = info->disk;
-    file->disk->fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    file->disk->fd = nauha__above_streams(open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     if (file->disk->fd < 0) {
         file->disk->error = errno;
         free(pending);

@@ -10,46 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-
-/* ---- one writer at a time ---- */
-
-/* Where the file system knows no locks, there is no protection and no error. */
-static bool locked_by_another(int fd) {
-    struct flock lock = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = NAUHA__LOCK_BYTE, .l_len = 1};
-    return fcntl(fd, F_OFD_SETLK, &lock) != 0 && (errno == EAGAIN || errno == EACCES);
-}
-
-static enum nauha_status busy(const char *path, struct nauha_error *err) {
-    return nauha_error_set(err, NAUHA_BUSY, "trace \"%s\" is being written by another recorder",
-                           path);
-}
-
-/* Removes an older file, which its readers keep, unless a recorder is writing it. */
-static enum nauha_status remove_older(const char *path, struct nauha_error *err) {
-    struct stat about;
-    if (stat(path, &about) != 0)
-        return errno == ENOENT
-                   ? NAUHA_OK
-                   : nauha_error_set_errno(err, errno, "cannot create trace \"%s\"", path);
-    if (!S_ISREG(about.st_mode))
-        return nauha_error_set(err, NAUHA_IO, "cannot create trace \"%s\": %s", path,
-                               S_ISDIR(about.st_mode) ? "it is a directory"
-                                                      : "it is not a regular file");
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return nauha_error_set_errno(err, errno, "cannot replace \"%s\"", path);
-    bool taken = locked_by_another(fd);
-    close(fd);
-    if (taken)
-        return busy(path, err);
-    if (unlink(path) != 0)
-        return nauha_error_set_errno(err, errno, "cannot replace \"%s\"", path);
-    return NAUHA_OK;
-}
 
 /* ---- creating ---- */
 
@@ -176,16 +138,17 @@ static bool make_tables(struct nauha__file *file) {
     return true;
 }
 
-static enum nauha_status create_file(struct nauha__file *file, const char *path,
+static enum nauha_status create_file(struct nauha__file *file, const struct nauha__naming *naming,
                                      struct nauha_error *err) {
     enum nauha_status status = NAUHA_OK;
     hid_t access = nauha__disk_access(&file->disk, &file->driver);
     if (access >= 0)
-        file->file = H5Fcreate(path, H5F_ACC_EXCL, H5P_DEFAULT, access);
+        file->file = H5Fcreate(naming->beside, H5F_ACC_EXCL, H5P_DEFAULT, access);
     if (file->file < 0 && file->disk.error)
-        status = nauha_error_set_errno(err, file->disk.error, "cannot create trace \"%s\"", path);
+        status = nauha_error_set_errno(err, file->disk.error, "cannot create trace \"%s\"",
+                                       naming->path);
     else if (file->file < 0) /* before another call clears the reason */
-        status = nauha__h5_error(err, NAUHA_IO, "cannot create trace \"%s\"", path);
+        status = nauha__h5_error(err, NAUHA_IO, "cannot create trace \"%s\"", naming->path);
     if (access >= 0)
         H5Pclose(access);
     return status;
@@ -227,19 +190,6 @@ static bool place_end(struct nauha__file *file) {
     return true;
 }
 
-/* After a loss of power a new file is found only if its directory was on the disk. Some file
- * systems do not sync directories: there is no more to be done then. */
-static void sync_directory(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    int fd = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-    free(directory);
-}
-
 /* The compressed chunks come ready made, so the filters themselves are not needed: HDF5 need not
  * search for them, which would take a millisecond a stream. */
 static bool make_objects(struct nauha__file *file, const struct nauha_recorder_config *config) {
@@ -253,7 +203,7 @@ static bool make_objects(struct nauha__file *file, const struct nauha_recorder_c
     return settled_well(file, good);
 }
 
-enum nauha_status nauha__file_create(struct nauha__file *file, const char *path,
+enum nauha_status nauha__file_create(struct nauha__file *file, struct nauha__naming *naming,
                                      const struct nauha_recorder_config *config,
                                      struct nauha_error *err) {
     memset(file, 0, sizeof *file);
@@ -263,33 +213,28 @@ enum nauha_status nauha__file_create(struct nauha__file *file, const char *path,
         file->streams[i] = H5I_INVALID_HID;
     for (size_t i = 0; i < NAUHA__TABLE_COUNT; i++)
         file->tables[i] = file->row_types[i] = H5I_INVALID_HID;
-    file->path = strdup(path);
-    if (!file->path)
-        return nauha_error_set(err, NAUHA_NOMEM, "no memory to create trace \"%s\"", path);
-    enum nauha_status status = remove_older(path, err);
+    file->path = naming->path;
+    file->sync = config->flush_sync;
+    enum nauha_status status = nauha__naming_clear(naming, err);
+    if (status == NAUHA_OK)
+        status = create_file(file, naming, err);
     if (status != NAUHA_OK)
         goto out;
-    status = create_file(file, path, err);
-    if (status != NAUHA_OK)
-        goto out;
-    file->fd = fcntl(file->disk.fd, F_DUPFD_CLOEXEC, 0);
+    file->fd = fcntl(file->disk.fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (file->fd < 0)
-        status = nauha_error_set_errno(err, errno, "cannot create trace \"%s\"", path);
-    else if (locked_by_another(file->fd))
-        status = busy(path, err);
-    else if (!make_objects(file, config))
+        status = nauha_error_set_errno(err, errno, "cannot create trace \"%s\"", file->path);
+    else
+        status = nauha__naming_take(naming, file->fd, err);
+    if (status == NAUHA_OK && !make_objects(file, config))
         status = write_error(file, "set up", err);
-    if (status == NAUHA_OK && config->flush_sync) {
-        file->sync = true;
-        sync_directory(path);
+    if (status == NAUHA_OK)
         status = nauha__file_sync(file, err);
-    }
+    if (status == NAUHA_OK && !naming->waits)
+        status = nauha__naming_settle(naming, err);
 out:
     if (status != NAUHA_OK) {
-        bool made = file->file >= 0 && status != NAUHA_BUSY;
         nauha__file_close(file, NULL, NULL);
-        if (made)
-            unlink(path);
+        nauha__naming_remove(naming);
     }
     return status;
 }
@@ -392,7 +337,5 @@ enum nauha_status nauha__file_close(struct nauha__file *file, struct nauha__end_
         status = nauha__file_sync(file, err);
     if (file->fd >= 0)
         close(file->fd);
-    free(file->path);
-    file->path = NULL;
     return status;
 }

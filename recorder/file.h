@@ -11,9 +11,10 @@
 #include "recorder/buffer.h"
 #include "recorder/config.h"
 #include "recorder/disk.h"
+#include "recorder/naming.h"
 
 struct nauha__file {
-    char *path;
+    const char *path; /* what the recording is to be called */
     int fd;    /* our own, for as long as the recording lasts: holds the lock, writes the end */
     bool sync; /* whether flushes reach the disk itself */
     uint64_t end_address; /* where the row of /end lies in the file */
@@ -28,8 +29,9 @@ struct nauha__file {
     uint64_t rows[NAUHA__TABLE_COUNT];
 };
 
-/* Replaces what is at path, unless a recorder is writing it (BUSY). IO, NOMEM. */
-enum nauha_status nauha__file_create(struct nauha__file *file, const char *path,
+/* Makes the file, under the name that it has at first; after a failure there is none. naming is
+ * borrowed until close. BUSY, INVALID, IO, NOMEM. */
+enum nauha_status nauha__file_create(struct nauha__file *file, struct nauha__naming *naming,
                                      const struct nauha_recorder_config *config,
                                      struct nauha_error *err);
 

@@ -59,8 +59,18 @@ static void free_recorder(struct nauha_recorder *recorder) {
     nauha_recorder_config_free(recorder->config);
     nauha_names_free(recorder->names);
     free(recorder->scratch);
-    free(recorder->path);
+    nauha__naming_fini(&recorder->naming);
     free(recorder);
+}
+
+static enum nauha_status start_writer(struct nauha_recorder *recorder, const char *path,
+                                      struct nauha_error *err) {
+    enum nauha_status status = nauha__naming_init(&recorder->naming, path, recorder->config, err);
+    recorder->path = recorder->naming.path;
+    if (status == NAUHA_OK)
+        status = nauha__writer_start(&recorder->writer, &recorder->naming, recorder->config,
+                                     recorder->names, err);
+    return status;
 }
 
 enum nauha_status nauha_recorder_open(const char *path, const struct nauha_recorder_config *config,
@@ -70,14 +80,12 @@ enum nauha_status nauha_recorder_open(const char *path, const struct nauha_recor
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for a recorder");
     recorder->config = nauha__config_copy(config);
     recorder->names = nauha_names_new();
-    recorder->path = path ? strdup(path) : NULL;
     recorder->started_ns = now_ns();
     enum nauha_status status = NAUHA_OK;
-    if (!recorder->config || !recorder->names || (path && !recorder->path) || !make_alive(recorder))
+    if (!recorder->config || !recorder->names || !make_alive(recorder))
         status = nauha_error_set(err, NAUHA_NOMEM, "no memory for a recorder");
     else if (path)
-        status = nauha__writer_start(&recorder->writer, recorder->path, recorder->config,
-                                     recorder->names, err);
+        status = start_writer(recorder, path, err);
     else
         pthread_mutex_init(&recorder->writer.publish, NULL);
     if (status != NAUHA_OK) {
@@ -88,17 +96,77 @@ enum nauha_status nauha_recorder_open(const char *path, const struct nauha_recor
     return NAUHA_OK;
 }
 
+enum nauha_status nauha_recorder_check(const char *path, const struct nauha_recorder_config *config,
+                                       struct nauha_error *err) {
+    struct nauha__naming naming;
+    struct nauha_recorder_config *defaults = config ? NULL : nauha_recorder_config_new();
+    if (!config && !defaults)
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory to check \"%s\"", path);
+    enum nauha_status status = nauha__naming_init(&naming, path, config ? config : defaults, err);
+    if (status == NAUHA_OK)
+        status = nauha__naming_check(&naming, err);
+    nauha__naming_fini(&naming);
+    nauha_recorder_config_free(defaults);
+    return status;
+}
+
+/* Without steps there is nothing to wait for but the end. */
+static bool is_worth_its_name(const struct nauha_recorder *recorder) {
+    return !recorder->config->tentative && !recorder->any_step && recorder->messages > 0;
+}
+
 enum nauha_status nauha_recorder_close(struct nauha_recorder *recorder, struct nauha_error *err) {
     if (!recorder || is_child(recorder))
         return NAUHA_OK; /* a child leaves its parent's recording alone */
     enum nauha_status status = NAUHA_OK;
-    if (recorder->path)
+    if (recorder->path) {
+        if (is_worth_its_name(recorder))
+            nauha__settle(recorder);
         status = nauha__writer_stop(&recorder->writer, recorder->stored_seq,
                                     now_ns() - recorder->started_ns, err);
-    else
+        if (!recorder->naming.settled)
+            nauha__naming_remove(&recorder->naming);
+        if (status == NAUHA_OK && recorder->naming_error.code != NAUHA_OK) {
+            status = recorder->naming_error.code;
+            if (err)
+                *err = recorder->naming_error;
+        }
+    } else {
         pthread_mutex_destroy(&recorder->writer.publish);
+    }
     free_recorder(recorder);
     return status;
+}
+
+/* ---- the file's name ---- */
+
+void nauha__settle(struct nauha_recorder *recorder) {
+    if (recorder->path)
+        nauha__naming_settle(&recorder->naming, &recorder->naming_error);
+}
+
+enum nauha_status nauha_recorder_settle(struct nauha_recorder *recorder, struct nauha_error *err) {
+    if (is_child(recorder))
+        return NAUHA_OK;
+    lock(recorder);
+    nauha__settle(recorder);
+    const struct nauha_error failure = recorder->naming_error;
+    unlock(recorder);
+    if (failure.code != NAUHA_OK && err)
+        *err = failure;
+    return failure.code;
+}
+
+bool nauha_recorder_settled(const struct nauha_recorder *recorder) {
+    return !recorder->path || recorder->naming.settled;
+}
+
+const char *nauha_recorder_path(const struct nauha_recorder *recorder) {
+    return recorder->path ? nauha__naming_now(&recorder->naming) : NULL;
+}
+
+const char *nauha_recorder_older(const struct nauha_recorder *recorder) {
+    return recorder->naming.kept ? recorder->naming.older : NULL;
 }
 
 /* ---- asking ---- */

@@ -32,8 +32,10 @@ struct nauha__held_list {
 struct nauha_recorder {
     struct nauha_recorder_config *config;
     struct nauha_names *names;
-    char *path;           /* NULL: tap only */
-    unsigned char *alive; /* a page that a forked child finds wiped */
+    const char *path; /* NULL: tap only */
+    struct nauha__naming naming;
+    struct nauha_error naming_error; /* why the file could not be given its name */
+    unsigned char *alive;            /* a page that a forked child finds wiped */
     size_t page_bytes;
     struct nauha__writer writer; /* its publish lock is also the recorder's without a path */
     nauha_message_fn tap;
@@ -78,6 +80,10 @@ struct nauha__outgoing {
 /* Stores and taps one message; publish lock held. What fails is noted: a live metric that fails
  * costs the trace nothing. */
 void nauha__emit(struct nauha_recorder *recorder, const struct nauha__outgoing *out);
+
+/* Gives the file its name, where it has not got it; publish lock held. A failure is noted: the
+ * recording goes on under the name that the file has. */
+void nauha__settle(struct nauha_recorder *recorder);
 
 /* What a publishing call returns: `status`, or the tap's failure where nobody was told of it. */
 enum nauha_status nauha__outcome(struct nauha_recorder *recorder, enum nauha_status status,

@@ -229,6 +229,8 @@ static enum nauha_status publish_end(struct nauha_recorder *recorder, struct nau
     }
     recorder->step_open = false;
     emit_event(recorder, NAUHA_KIND_BATCH_FINISHED);
+    if (!recorder->config->tentative)
+        nauha__settle(recorder);
     return status;
 }
 

@@ -207,7 +207,7 @@ static void *run(void *context) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     enter_hdf5(&quiet);
     enum nauha_status status =
-        nauha__file_create(&writer->file, writer->path, writer->config, &err);
+        nauha__file_create(&writer->file, writer->naming, writer->config, &err);
     leave_hdf5(&quiet);
     pthread_mutex_lock(&writer->lock);
     writer->failure = err;
@@ -255,7 +255,7 @@ static void fini(struct nauha__writer *writer) {
     pthread_cond_destroy(&writer->flushed);
 }
 
-enum nauha_status nauha__writer_start(struct nauha__writer *writer, const char *path,
+enum nauha_status nauha__writer_start(struct nauha__writer *writer, struct nauha__naming *naming,
                                       const struct nauha_recorder_config *config,
                                       struct nauha_names *names, struct nauha_error *err) {
     enum nauha_status status = nauha__buffer_init(&writer->buffer, config->buffer_bytes, err);
@@ -263,7 +263,8 @@ enum nauha_status nauha__writer_start(struct nauha__writer *writer, const char *
         return status;
     writer->config = config;
     writer->names = names;
-    writer->path = path;
+    writer->naming = naming;
+    writer->path = naming->path;
     pthread_mutex_init(&writer->publish, NULL);
     pthread_mutex_init(&writer->lock, NULL);
     pthread_cond_init(&writer->answered, NULL);

@@ -64,7 +64,8 @@ struct nauha__flush {
 struct nauha__writer {
     const struct nauha_recorder_config *config;
     struct nauha_names *names;
-    const char *path;
+    struct nauha__naming *naming;
+    const char *path; /* what the recording is to be called */
 
     pthread_mutex_t publish;       /* the publish lock */
     pthread_cond_t answered;       /* with it: rows were taken, or a flush has ended */
@@ -107,8 +108,8 @@ struct nauha__writer {
     bool written_used[NAUHA__STREAMS];
 };
 
-/* Creates the file and starts the threads. config, names and path are borrowed until stop. */
-enum nauha_status nauha__writer_start(struct nauha__writer *writer, const char *path,
+/* Creates the file and starts the threads. config, names and naming are borrowed until stop. */
+enum nauha_status nauha__writer_start(struct nauha__writer *writer, struct nauha__naming *naming,
                                       const struct nauha_recorder_config *config,
                                       struct nauha_names *names, struct nauha_error *err);
 

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,8 +61,9 @@ static const int passed_on[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUS
 
 /* ---- what the hook is told ---- */
 
-/* Checks the options here, where an error still is one of usage. */
-static int check_options(const struct invocation *invocation, cJSON *options) {
+/* Checks the options here, where an error still is one of usage, and whether there can be a trace.
+ * What the program is given may be files of its own. */
+static int check_options(const struct invocation *invocation, const char *trace, cJSON *options) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct nauha_recorder_config *config = nauha_recorder_config_new();
     enum nauha_status status = config ? NAUHA_OK : nauha_error_set(&err, NAUHA_NOMEM, "no memory");
@@ -77,29 +77,23 @@ static int check_options(const struct invocation *invocation, cJSON *options) {
     }
     if (status == NAUHA_OK)
         status = nauha__check_recorded_kinds(invocation, &err);
+    if (status == NAUHA_OK)
+        status = nauha__recording_check(trace, config, invocation->arguments,
+                                        invocation->argument_count, &err);
     nauha_recorder_config_free(config);
     return status == NAUHA_OK ? EXIT_FINE : nauha__fail(&err);
 }
 
-/* The absolute path of the trace, whose directory can be written. */
+/* The absolute path of the trace. */
 static int resolve_output(const char *output, char path[PATH_MAX]) {
-    struct stat there;
     char directory[PATH_MAX], real[PATH_MAX];
     const char *slash = strrchr(output, '/');
     const char *name = slash ? slash + 1 : output;
     snprintf(directory, sizeof directory, "%.*s", slash ? (int)(name - output) : 1,
              slash ? output : ".");
-    if (!*name || (stat(output, &there) == 0 && S_ISDIR(there.st_mode))) {
-        fprintf(stderr, "nauha: \"%s\" is a directory: -o takes a file\n", output);
-        return EXIT_USAGE;
-    }
-    if (!realpath(directory, real) || access(real, W_OK) != 0) {
-        fprintf(stderr, "nauha: cannot write to \"%s\": %s\n", directory, strerror(errno));
-        return EXIT_FAILED;
-    }
-    if (snprintf(path, PATH_MAX, "%s/%s", real, name) < PATH_MAX)
+    if (realpath(directory, real) && snprintf(path, PATH_MAX, "%s/%s", real, name) < PATH_MAX)
         return EXIT_FINE;
-    fprintf(stderr, "nauha: cannot write to \"%s\": %s\n", output, strerror(ENAMETOOLONG));
+    fprintf(stderr, "nauha: cannot write to \"%s\": %s\n", output, strerror(errno));
     return EXIT_FAILED;
 }
 
@@ -170,7 +164,7 @@ static int set_environment(const struct invocation *invocation, const char *stat
     char package[PATH_MAX], hook[PATH_MAX + 16], output[PATH_MAX];
     cJSON *settings = cJSON_CreateObject();
     cJSON *options = cJSON_AddObjectToObject(settings, "options");
-    int code = check_options(invocation, options);
+    int code = check_options(invocation, trace, options);
     if (code == EXIT_FINE)
         code = check_step(invocation, settings);
     if (code == EXIT_FINE)
@@ -299,31 +293,32 @@ struct outcome {
     int code;
 };
 
-/* Reads one mark that a process left: python, torch, torchless (a path in it), trace-PID (a path in
- * it), failed-PID. */
+/* Reads one mark that a process left: python, torch, torchless and trace-PID (paths in them, each
+ * ended by a zero byte, since any other may be part of a name), failed-PID. */
 static void take_mark(const struct invocation *invocation, struct outcome *outcome,
                       const char *directory, const char *name) {
-    char path[2 * PATH_MAX], line[PATH_MAX];
+    char path[2 * PATH_MAX], *trace = NULL;
+    size_t room = 0;
     snprintf(path, sizeof path, "%s/%s", directory, name);
     outcome->python |= strcmp(name, "python") == 0;
     outcome->torch |= strcmp(name, "torch") == 0;
     outcome->failed |= strncmp(name, "failed-", 7) == 0;
     const bool torchless = strcmp(name, "torchless") == 0;
     FILE *file = torchless || strncmp(name, "trace-", 6) == 0 ? fopen(path, "r") : NULL;
-    while (file && fgets(line, sizeof line, file)) {
-        line[strcspn(line, "\n")] = '\0';
+    while (file && getdelim(&trace, &room, '\0', file) > 0) {
         if (torchless) {
-            memcpy(outcome->torchless, line, sizeof line);
+            snprintf(outcome->torchless, sizeof outcome->torchless, "%s", trace);
             continue;
         }
         outcome->traces++;
         if (outcome->estimate)
-            outcome->code = nauha__estimate_print(invocation, line, outcome->estimate);
+            outcome->code = nauha__estimate_print(invocation, trace, outcome->estimate);
         else if (!invocation->quiet)
-            tell_trace(line);
+            tell_trace(trace);
     }
     if (file)
         fclose(file);
+    free(trace);
     unlink(path);
 }
 

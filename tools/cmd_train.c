@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* nauha train: the built-in training, recorded. libtorch is loaded here and nowhere else. */
+#include <dirent.h>
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/output.h"
 #include "nauha/recorder.h"
 #include "tools/estimate.h"
 #include "tools/metrics.h"
@@ -171,6 +173,13 @@ static void print_summary(const struct nauha_train_result *result, const char *t
     fprintf(stderr, "\n");
 }
 
+/* A trace that had the name, and has another one now. */
+static void tell_older(const struct session *session) {
+    const char *older = nauha_recorder_older(session->recorder);
+    if (older && !session->invocation->quiet)
+        fprintf(stderr, "nauha: the trace that was there is kept as %s\n", older);
+}
+
 /* ---- putting it together ---- */
 
 static enum nauha_status describe_pipeline(const struct session *session, struct nauha_error *err) {
@@ -236,6 +245,7 @@ static int close_session(struct session *session, const struct invocation *invoc
         nauha__progress_say(&session->progress, "writing what is still in memory");
         nauha_recorder_flush(session->recorder, NULL);
         nauha_recorder_get_stats(session->recorder, &stats);
+        tell_older(session);
         if (nauha_recorder_close(session->recorder, &err) != NAUHA_OK)
             code = EXIT_FAILED;
         nauha__progress_end(&session->progress);
@@ -268,6 +278,24 @@ static int train(const struct invocation *invocation, struct session *session,
     return code;
 }
 
+/* The images are not to be recorded over, either. */
+static enum nauha_status check_trace(const char *trace, const struct nauha_recorder_config *config,
+                                     const char *data, struct nauha_error *err) {
+    enum nauha_status status = nauha__recording_check(trace, config, NULL, 0, err);
+    struct dirent *entry;
+    DIR *folder = opendir(data);
+    while (status == NAUHA_OK && folder && (entry = readdir(folder))) {
+        char path[4096 + sizeof entry->d_name];
+        const char *const input = path;
+        snprintf(path, sizeof path, "%s/%s", data, entry->d_name);
+        const struct nauha_output_request spared = {trace, .inputs = &input, .input_count = 1};
+        status = nauha_output_check(&spared, err);
+    }
+    if (folder)
+        closedir(folder);
+    return status;
+}
+
 static int run_session(const struct invocation *invocation, const char *trace, uint64_t estimate) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct nauha_train_options options;
@@ -289,6 +317,8 @@ static int run_session(const struct invocation *invocation, const char *trace, u
         status = nauha__metrics_check(invocation, &err);
     if (status == NAUHA_OK)
         status = describe(invocation, &session, &options, &err);
+    if (status == NAUHA_OK && trace && !estimate)
+        status = check_trace(trace, session.config, nauha_train_data_dir(&options), &err);
     int code = status == NAUHA_OK ? EXIT_FINE : nauha__fail(&err);
     nauha_train_run_fn run = code == EXIT_FINE ? find_training() : NULL;
     if (code == EXIT_FINE)

@@ -2,7 +2,7 @@
 /* The options of a recording; see recording.h. */
 #include "tools/recording.h"
 
-#include "nauha/recorder.h"
+#include "nauha/output.h"
 #include "nauha/selector.h"
 
 static bool is_row(const struct nauha_option *(*table)(size_t *count),
@@ -31,4 +31,14 @@ enum nauha_status nauha__check_recorded_kinds(const struct invocation *invocatio
     nauha_selector_free(selector);
     nauha_names_free(builtin);
     return status;
+}
+
+enum nauha_status nauha__recording_check(const char *trace,
+                                         const struct nauha_recorder_config *config,
+                                         const char *const *inputs, size_t input_count,
+                                         struct nauha_error *err) {
+    const struct nauha_output_request spared = {
+        .path = trace, .inputs = inputs, .input_count = input_count};
+    enum nauha_status status = nauha_output_check(&spared, err);
+    return status == NAUHA_OK ? nauha_recorder_check(trace, config, err) : status;
 }

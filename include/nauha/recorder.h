@@ -59,13 +59,46 @@ NAUHA_API enum nauha_status nauha_recorder_config_set_rank(struct nauha_recorder
                                                            uint32_t rank, uint32_t world_size,
                                                            struct nauha_error *err);
 
+/* Tentative: the file gets its name by nauha_recorder_settle alone, and without it close leaves
+ * none: for a front end that cannot know yet whether what it sees is a training. */
+NAUHA_API void nauha_recorder_config_set_tentative(struct nauha_recorder_config *config,
+                                                   bool tentative);
+
 /* Opens a recording. config is copied and may be NULL: defaults. path NULL: nothing is stored,
- * messages only reach the tap. An existing file at path is replaced unless a recorder is writing
- * it (BUSY). IO, NOMEM, INVALID. Caller owns *recorder, release with nauha_recorder_close. */
+ * messages only reach the tap. Caller owns *recorder, release with nauha_recorder_close.
+ *
+ * What is at path stays until the recording has something to put in its place. Where there is
+ * nothing, or an empty file, the file has its name when this returns, so that readers can follow
+ * it. Where there is a trace, the file is called PATH.untrained until its first step has ended (a
+ * recording without steps: until it is closed); then the trace that was there is renamed PATH.old,
+ * in the place of an older one, unless the option "overwrite" is on. A recording that comes to no
+ * step leaves nothing but that trace; one that was killed may leave PATH.untrained, which the next
+ * replaces. A path that is a link stands for what it points at.
+ *
+ * INVALID: at path is no trace, and "overwrite" is off; or no regular file; or at PATH.old there is
+ * no trace; or the name is too long for these. BUSY: a recorder is writing it. IO, NOMEM. */
 NAUHA_API enum nauha_status nauha_recorder_open(const char *path,
                                                 const struct nauha_recorder_config *config,
                                                 struct nauha_recorder **recorder,
                                                 struct nauha_error *err);
+
+/* What nauha_recorder_open would refuse at once, for programs that have long to go until then. It
+ * leaves nothing. */
+NAUHA_API enum nauha_status nauha_recorder_check(const char *path,
+                                                 const struct nauha_recorder_config *config,
+                                                 struct nauha_error *err);
+
+/* Gives the file its name now. Once is enough. After a failure the recording goes on, under the
+ * name that the file has; close returns it again. */
+NAUHA_API enum nauha_status nauha_recorder_settle(struct nauha_recorder *recorder,
+                                                  struct nauha_error *err);
+/* Whether the file has its name: also where nothing is stored. */
+NAUHA_API bool nauha_recorder_settled(const struct nauha_recorder *recorder);
+/* The file's absolute name, as of now; NULL: there is none. Borrowed until close. */
+NAUHA_API const char *nauha_recorder_path(const struct nauha_recorder *recorder);
+/* The absolute name that a trace which was there has been kept under; NULL: none was. Borrowed
+ * until close. */
+NAUHA_API const char *nauha_recorder_older(const struct nauha_recorder *recorder);
 
 /* How deep front ends descend into a model; negative: all the way. */
 NAUHA_API int nauha_recorder_depth(const struct nauha_recorder *recorder);

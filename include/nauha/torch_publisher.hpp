@@ -265,7 +265,9 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
         Lock lock(mutex_);
         if (!recorder_)
             return true;
-        end_step();
+        /* A first step that an exception ends does not take an older trace's place. */
+        if (std::uncaught_exceptions() == 0 || nauha_recorder_settled(recorder_))
+            end_step();
         for (auto &entry : parameters_)
             if (entry.second->hooked)
                 entry.second->tensor.remove_hook(entry.second->hook);

@@ -20,7 +20,7 @@ import unittest
 import torch
 
 from tests.integration import h5trace
-from tests.integration.program import BUILD, NAUHA, ROOT
+from tests.integration.program import BUILD, NAUHA, ROOT, make_trace
 
 TORCH = tuple(int(part) for part in torch.__version__.split(".")[:2])
 EXAMPLES = ROOT / "docs/examples"
@@ -271,17 +271,47 @@ class NoTraining(Case):
         self.assertIn("with -I, -E or -S", done.stderr)
 
     def test_forward_passes_alone_are_no_training(self):
-        self.path.write_text("older")
+        make_trace(self.path)
+        older = self.path.read_bytes()
         done = self.record_script("model(data[0])")
         self.assertIn("no model was trained", done.stderr)
-        self.assertEqual(self.path.read_text(), "older")
-        self.assertEqual([p.name for p in self.dir.glob("*.untrained")], [])
+        self.assertEqual(self.path.read_bytes(), older)
+        self.assertEqual([p.name for p in self.dir.glob("run.h5*")], ["run.h5"])
 
     def test_an_older_trace_stays(self):
-        self.path.write_text("older")
+        make_trace(self.path)
+        older = self.path.read_bytes()
         done = self.record(sys.executable, "-c", "pass")
         self.assertIn("was left as it was", done.stderr)
-        self.assertEqual(self.path.read_text(), "older")
+        self.assertEqual(self.path.read_bytes(), older)
+
+    def test_a_crash_after_some_steps_keeps_the_older_trace(self):
+        make_trace(self.path)
+        older = self.path.read_bytes()
+        done = self.record_script("train(3)\nraise SystemExit(5)", code=5)
+        self.assertIn(f"the trace that was there is kept as {self.path}.old", done.stderr)
+        self.assertEqual(pathlib.Path(f"{self.path}.old").read_bytes(), older)
+        self.assertEqual(len(self.trace().of("loss")), 3)
+
+    def test_a_program_without_an_error_stream(self):
+        """What it writes to descriptor 2 goes nowhere, and not into the trace."""
+        self.record_script("""
+            os.close(2)
+            train(1)
+            for _ in range(50):
+                try:
+                    os.write(2, b"written to descriptor 2 " * 1000)
+                except OSError:
+                    pass
+                train(1)
+        """)
+        subprocess.run([NAUHA, "verify", self.path], check=True, stdout=subprocess.DEVNULL)
+        self.assertEqual(len(self.trace().of("loss")), 51)
+
+    def test_a_name_with_a_newline(self):
+        self.path = self.dir / "a\nb.h5"
+        done = self.record_script("train(2)")
+        self.assertRegex(done.stderr, rf"^nauha: {self.path}: \d+ messages of 2 steps")
 
 
 class Hook(Case):
@@ -425,9 +455,9 @@ class Finding(Case):
 
     def test_a_path_that_another_program_writes(self):
         with nauha_writing(self.path):
-            done = self.record_script("train(2)\nprint('trained')")
-        self.assertEqual(done.stdout, "trained\n")
-        self.assertIn("another program is writing it", done.stderr)
+            done = self.record_script("train(2)\nprint('trained')", code=3)
+        self.assertEqual(done.stdout, "")
+        self.assertIn("is being written by another recorder", done.stderr)
 
     def test_what_runs_before_and_beside_the_training(self):
         """A dry run to see shapes, parametrizations, a trainable net that no optimizer holds."""

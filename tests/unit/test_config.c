@@ -51,7 +51,7 @@ static void test_every_fallback_is_a_value(void **state) {
     (void)state;
     size_t count;
     const struct nauha_option *rows = nauha_recorder_options(&count);
-    assert_int_equal(count, 9);
+    assert_int_equal(count, 10);
     for (size_t i = 0; i < count; i++)
         taken(rows[i].name, rows[i].fallback);
 }

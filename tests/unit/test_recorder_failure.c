@@ -198,8 +198,9 @@ static void test_places_that_cannot_be_written(void **state) {
     assert_int_equal(nauha_recorder_open("/nonexistent/run.h5", NULL, &recorder, &err), NAUHA_IO);
     assert_string_equal(err.message,
                         "cannot create trace \"/nonexistent/run.h5\": No such file or directory");
-    assert_int_equal(nauha_recorder_open("/tmp", NULL, &recorder, &err), NAUHA_IO);
-    assert_string_equal(err.message, "cannot create trace \"/tmp\": it is a directory");
+    assert_int_equal(nauha_recorder_open("/tmp", NULL, &recorder, &err), NAUHA_INVALID);
+    assert_string_equal(err.message, "cannot create trace \"/tmp\": it is a directory; a trace is "
+                                     "a regular file");
     assert_null(recorder);
 }
 
@@ -209,11 +210,12 @@ static void test_an_older_file_is_replaced_and_its_readers_keep_it(void **state)
     publish_big(recorder, 1);
     close_recorder(recorder);
     struct recorded old = read_back();
-    recorder = recorded_open(NULL);
+    recorder = recorded_open((const char *const[]){"overwrite", "yes", NULL});
+    publish_big(recorder, 2);
     close_recorder(recorder);
     struct recorded got = read_back();
     assert_int_equal(old.count, 1);
-    assert_int_equal(got.count, 0);
+    assert_int_equal(got.count, 2);
     forget(&got);
     forget(&old);
 }

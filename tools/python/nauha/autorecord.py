@@ -5,8 +5,8 @@ the epochs by watching PyTorch.
 - The model is the outermost module that runs in training mode and holds parameters of an optimizer. Where
   the optimizers train parameters that are not in it, there are further models. While there is no optimizer,
   the largest module that runs is taken for the model, until an optimizer or a backward pass tells.
-- Up to the first backward pass the trace has a name of its own, RUN.h5.untrained: a program that never
-  trains leaves none behind, and an older RUN.h5 as it was.
+- Up to the first backward pass the recording is tentative: a program that never trains leaves no trace
+  behind, and an older RUN.h5 as it was.
 - The loss is what backward() is called on; the labels are the targets of the loss functions that are called.
 - An epoch has ended when the DataLoader that feeds the training has run out, or starts anew.
 
@@ -21,7 +21,6 @@ import multiprocessing.util
 import os
 import pathlib
 import signal
-import struct
 import sys
 import threading
 import weakref
@@ -185,10 +184,9 @@ class AutoRecorder:
             self._path = self._claim(pathlib.Path(settings["output"]), rank, world_size)
             self._end_with_the_process()
             self._close_at_sigterm()
-        _check_writer(self._path)
         facts = {"model": type(model).__name__, "command": settings["command"], "step": step}
-        self.exporter = Exporter(f"{self._path}.untrained", step=step, facts=facts, rank=rank, world_size=world_size,
-                                 notice=self._say, **settings["options"])
+        self.exporter = Exporter(self._path, step=step, facts=facts, rank=rank, world_size=world_size,
+                                 notice=self._say, tentative=True, **settings["options"])
         rules, stop_on = settings.get("rules", []), settings.get("stop_on", [])
         if rules or stop_on:
             self.exporter.subscribe(rules=rules, stop_on=stop_on)
@@ -202,11 +200,10 @@ class AutoRecorder:
             return
         publisher = self.exporter.publisher
         try:
-            os.replace(publisher.path, self._path)
-            publisher.path = self._path
-        except OSError as error:
-            self._say(f"the trace keeps the name {publisher.path}: {error}")
-        self._mark("trace", os.fspath(publisher.path))
+            publisher.settle()
+        except native.Error as error:
+            self._say(str(error))
+        self._mark("trace", publisher.path)
         self._stop_watching()
 
     def _discard(self):
@@ -220,7 +217,6 @@ class AutoRecorder:
         self._outputs.clear()
         if exporter is not None:
             exporter.close()
-            os.unlink(exporter.publisher.path)
 
     def _end(self):
         """The process ends."""
@@ -454,27 +450,22 @@ class AutoRecorder:
         signal.signal(signal.SIGTERM, close)
 
     def _say(self, text):
-        if not self.settings.get("quiet"):
+        if not self.settings.get("quiet") and sys.stderr is not None:
             print(f"nauha: {text}", file=sys.stderr, flush=True)
 
     def _mark(self, name, text):
-        """A line for the waiting `nauha record`."""
-        with open(os.path.join(self.settings["status"], f"{name}-{os.getpid()}"), "a") as file:
-            file.write(text + "\n")
+        """A text for the waiting `nauha record`, ended by a byte that no path has."""
+        with open(os.path.join(self.settings["status"], f"{name}-{os.getpid()}"), "ab", opener=_open_above) as file:
+            file.write(os.fsencode(text) + b"\0")
 
 
-def _check_writer(path):
-    """Raises Error where another program records to this path: it holds a lock on the file."""
+def _open_above(path, flags):
+    """A descriptor above those of the standard streams, where a program that has closed one may write to it."""
+    low = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
-        with open(path, "r+b") as file:
-            lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-            fcntl.fcntl(file, 37, lock)  # F_OFD_SETLK, which Python knows from 3.9 on
-    except FileNotFoundError:
-        pass
-    except BlockingIOError:
-        raise native.Error(f'cannot record to "{path}": another program is writing it', native.Status.BUSY) from None
-    except OSError as error:
-        raise native.Error(f'cannot record to "{path}": {error.strerror}', native.Status.IO) from None
+        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
+    finally:
+        os.close(low)
 
 
 def _all_modules():

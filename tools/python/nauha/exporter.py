@@ -25,6 +25,7 @@ import functools
 import multiprocessing.util
 import os
 import pathlib
+import sys
 import time
 import weakref
 
@@ -63,22 +64,24 @@ def path_of_rank(path, rank, world_size):
 class Exporter:
     """Records the trainings of one process to one trace.
 
-    path: the trace; in a distributed training each rank's file gets its number (run.rank0.h5), unless
+    path: the trace; one that is there is kept as run.h5.old from this one's first step on, unless `overwrite` is
+        given, and what is no trace is refused; in a distributed training each rank's file gets its number (run.rank0.h5), unless
         `rank` is given. None: nothing is stored, messages only reach what subscribe() was given.
     step: what a step is: "forward", a training-mode forward of the model; "optimizer", ended when
         every optimizer given to set_optimizer() has made a step (gradient accumulation, GANs);
         "manual", ended by step().
     options: those of `nauha record`, with underscores: depth=2, codec="lz4", kinds=["weights", "loss"],
-        steps=slice(0, None, 10), on_full="drop", ...
+        steps=slice(0, None, 10), on_full="drop", overwrite=True, ...
     facts: kept in the trace and shown by `nauha info`.
     notice: called with what a person should know, once each; prints to stderr where None.
     staging: "auto": tensors on a GPU are copied through a ring of pinned memory; "always": those of the
         CPU as well, which is of use to tests alone.
+    tentative: the trace gets its name when publisher.settle() is called, and without it there will be none.
     Raises Error for a file that cannot be made and options that do not exist.
     """
 
     def __init__(self, path=None, *, step="forward", facts=None, rank=None, world_size=None, notice=None,
-                 staging="auto", **options):
+                 staging="auto", tentative=False, **options):
         if step not in STEPS:
             raise native.Error(f'no step "{step}"; steps: {", ".join(STEPS)}')
         here = place_in_training()
@@ -89,7 +92,7 @@ class Exporter:
             path = path_of_rank(path, rank, world_size)
         facts = {"framework": f"torch {torch.__version__}", **(facts or {})}
         options = {key.replace("_", "-"): native.option_text(value) for key, value in options.items()}
-        self.publisher = Publisher(path, options, facts, rank, world_size, notice)
+        self.publisher = Publisher(path, options, facts, rank, world_size, notice, tentative)
         if staging == "always":
             self.publisher.stage("cpu")
         self.observer = Observer(self.publisher, step)
@@ -341,11 +344,16 @@ class Exporter:
 
     def close(self):
         """Ends the open step and the recording, takes off the hooks; False where the trace is incomplete."""
+        return self._close(crashed=False)
+
+    def _close(self, crashed):
+        """crashed: by an exception. A first step that ends so does not take an older trace's place."""
         with self.publisher.lock:
             if not self.observer.is_open:
                 return True
             observer = self.observer
-            observer.guarded(observer.end_step)
+            if self.publisher.settled or not crashed:
+                observer.guarded(observer.end_step)
             observer.is_open = False
             observer.detach()
             self.publisher.finish()
@@ -375,7 +383,7 @@ class Exporter:
         return self
 
     def __exit__(self, kind, value, traceback):
-        self.close()
+        self._close(crashed=kind is not None)
 
     def _close_at_exit(self):
         """At the end of the process, also of a process that multiprocessing forked."""
@@ -385,7 +393,7 @@ class Exporter:
         def close():
             exporter = weak()
             if exporter is not None and os.getpid() == mine:
-                exporter.close()
+                exporter._close(crashed=getattr(sys, "last_value", None) is not None)
 
         atexit.register(close)
         multiprocessing.util.Finalize(None, close, exitpriority=100)

@@ -40,16 +40,17 @@ class Status(enum.IntEnum):
 class Error(Exception):
     """What the C library refused or could not do; `status` says which of its codes."""
 
-    def __init__(self, message, status=Status.INVALID):
+    def __init__(self, message, status=Status.INVALID, saved_errno=0):
         super().__init__(message)
         self.status = status
+        self.saved_errno = saved_errno  # of a system call that failed; else 0
 
 
 class _SystemError(Error):
     """Of an Error that is an OSError as well: the text is the library's."""
 
     def __init__(self, message, status, number):
-        super().__init__(message, status)
+        super().__init__(message, status, number)
         self.errno, self.strerror = number, os.strerror(number)
 
     def __str__(self):
@@ -80,7 +81,7 @@ def notice(text):
     logger = logging.getLogger("nauha")
     if logger.hasHandlers():
         logger.warning("%s", text)
-    else:
+    elif sys.stderr is not None:  # it is where the program has closed it
         print(f"nauha: {text}", file=sys.stderr, flush=True)
 
 
@@ -170,6 +171,11 @@ PROTOTYPES = {
     "nauha_recorder_config_set": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),
     "nauha_recorder_config_describe": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),
     "nauha_recorder_config_set_rank": (STATUS, [c_void_p, c_uint32, c_uint32, ERROR]),
+    "nauha_recorder_config_set_tentative": (None, [c_void_p, c_bool]),
+    "nauha_recorder_settle": (STATUS, [c_void_p, ERROR]),
+    "nauha_recorder_settled": (c_bool, [c_void_p]),
+    "nauha_recorder_path": (c_char_p, [c_void_p]),
+    "nauha_recorder_older": (c_char_p, [c_void_p]),
     "nauha_recorder_open": (STATUS, [c_char_p, c_void_p, POINTER(c_void_p), ERROR]),
     "nauha_recorder_depth": (c_int, [c_void_p]),
     "nauha_recorder_names": (c_void_p, [c_void_p]),
@@ -263,7 +269,7 @@ def call(function, *arguments):
 
 def error_of(message, status, number=0):
     """The exception for an error of the library's, of which errno was `number`."""
-    return _SYSTEM_ERRORS[number](message, status, number) if number in _SYSTEM_ERRORS else Error(message, status)
+    return _SYSTEM_ERRORS[number](message, status, number) if number in _SYSTEM_ERRORS else Error(message, status, number)
 
 
 class Names:
@@ -289,6 +295,7 @@ def fill_error(error, exception):
     if error:
         text = str(exception) if isinstance(exception, Error) else f"{type(exception).__name__}: {exception}"
         error.contents.code = status
+        error.contents.saved_errno = exception.saved_errno if isinstance(exception, Error) else 0
         error.contents.message = text.encode("utf-8", "replace")[:1023]
     return int(status)
 

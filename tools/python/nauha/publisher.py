@@ -98,15 +98,14 @@ def _selector(options):
 class Publisher:
     """One recording: opens the trace, stamps messages, ends it."""
 
-    def __init__(self, path, options, facts, rank, world_size, notice=None):
+    def __init__(self, path, options, facts, rank, world_size, notice=None, tentative=False):
         """Options are those of the command line without dashes, as text. Raises Error."""
         self.lock = threading.RLock()
-        self.path = path
         self.rank = rank
         self._told = set()
         self._notice = notice or native.notice
         self.facts = facts
-        self.recorder = _open(path, options, facts, rank, world_size)
+        self.recorder = _open(path, options, facts, rank, world_size, tentative)
         self.names = library.nauha_recorder_names(self.recorder)
         self.depth = library.nauha_recorder_depth(self.recorder)
         self.wanted = Wanted(self.names, options, rank)
@@ -221,6 +220,29 @@ class Publisher:
             for path, tensor in pairs:
                 self.publish(kind, module, self.slot(path), call, tag, tensor)
 
+    # ---- the file ----
+
+    @property
+    def path(self):
+        """The trace's absolute path as of now; None where there is none."""
+        path = None if self.recorder is None else library.nauha_recorder_path(self.recorder)
+        return None if path is None else os.fsdecode(path)
+
+    @property
+    def settled(self):
+        """Whether the trace has its name."""
+        return self.recorder is None or library.nauha_recorder_settled(self.recorder)
+
+    def settle(self):
+        """Gives the trace its name. Raises Error where it keeps the one that it has."""
+        if self.recorder is not None:
+            native.call(library.nauha_recorder_settle, self.recorder)
+
+    def _tell_older(self):
+        older = library.nauha_recorder_older(self.recorder)
+        if older is not None:
+            self.tell(f"the trace that was there is kept as {os.fsdecode(older)}")
+
     # ---- ending ----
 
     def stats(self):
@@ -251,6 +273,7 @@ class Publisher:
             return True
         self.active = False
         self.out.close()
+        self._tell_older()
         recorder, self.recorder = self.recorder, None
         error = native.NativeError()
         status = library.nauha_recorder_close(recorder, native.byref(error))
@@ -260,7 +283,7 @@ class Publisher:
         return status == Status.OK
 
 
-def _open(path, options, facts, rank, world_size):
+def _open(path, options, facts, rank, world_size, tentative):
     config = library.nauha_recorder_config_new()
     try:
         for key, value in options.items():
@@ -268,6 +291,7 @@ def _open(path, options, facts, rank, world_size):
         for key, value in facts.items():
             native.call(library.nauha_recorder_config_describe, config, key.encode(), value.encode("utf-8", "replace"))
         native.call(library.nauha_recorder_config_set_rank, config, rank, world_size)
+        library.nauha_recorder_config_set_tentative(config, tentative)
         recorder = native.c_void_p()
         native.call(library.nauha_recorder_open, None if path is None else os.fsencode(path), config,
                     native.byref(recorder))

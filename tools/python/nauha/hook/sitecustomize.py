@@ -52,7 +52,7 @@ class _TorchFinder(object):
         if spec is None or spec.loader is None:
             sys.meta_path.insert(0, self)
             if spec is None:
-                _note(self.settings, "torchless", "%s\n" % sys.executable)
+                _note(self.settings, "torchless", "%s\0" % sys.executable)
             return spec
         loader = spec.loader
         execute = loader.exec_module
