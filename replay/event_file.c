@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "nauha/internal/streams.h"
+
 #define BUFFER_BYTES (256u * 1024u)
 #define PREFIX "events.out.tfevents."
 #define SUFFIX ".nauha"
@@ -104,7 +106,8 @@ enum nauha_status nauha__event_file_create(const char *directory, struct nauha__
         file->path = new_path(directory, number);
         if (!file->path)
             break;
-        descriptor = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        descriptor =
+            nauha__above_streams(open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
         saved_errno = errno;
     }
     if (!file || !file->path) {

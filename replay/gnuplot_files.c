@@ -13,6 +13,7 @@
 #include <xxhash.h>
 
 #include "nauha/internal/arithmetic.h"
+#include "nauha/output.h"
 #include "replay/gnuplot_script.h"
 
 /* The last line of a script: the hash of everything above it. */
@@ -123,18 +124,17 @@ enum nauha__script_state nauha__script_inspect(const char *path,
     return sealed ? NAUHA__SCRIPT_OURS : NAUHA__SCRIPT_EDITED;
 }
 
+/* Whatever regular file is there: nauha__script_inspect has told whether it is somebody's. */
 static enum nauha_status write_whole(const char *path, const char *text, size_t length,
                                      struct nauha_error *err) {
-    FILE *file = fopen(path, "we");
-    if (!file)
-        return nauha_error_set_errno(err, errno, "cannot create \"%s\"", path);
-    errno = 0;
-    fwrite(text, 1, length, file);
-    fprintf(file, "%s%016" PRIx64 "\n", SEAL, (uint64_t)XXH3_64bits(text, length));
-    const bool failed = ferror(file) != 0;
-    if (fclose(file) != 0 || failed)
-        return nauha_error_set_errno(err, errno ? errno : EIO, "cannot write \"%s\"", path);
-    return NAUHA_OK;
+    struct nauha_output output;
+    const struct nauha_output_request request = {.path = path, .named_by_us = true};
+    enum nauha_status status = nauha_output_open(&output, &request, err);
+    if (status != NAUHA_OK)
+        return status;
+    fwrite(text, 1, length, output.stream);
+    fprintf(output.stream, "%s%016" PRIx64 "\n", SEAL, (uint64_t)XXH3_64bits(text, length));
+    return nauha_output_finish(&output, err);
 }
 
 /* What a script is made of, for the function that writes it. */

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "replay/gnuplot_pictures.h"
 #include "replay/gnuplot_terminal.h"
 
 extern char **environ;
@@ -95,9 +96,13 @@ enum nauha_status nauha__gnuplot_ask(const char *expression, char *text, size_t 
     return status;
 }
 
-/* The terminal, as commands of gnuplot. */
+/* The terminal, and that files are drawn beside their places, as commands of gnuplot. */
 static void write_setting(const struct nauha_drawing *drawing, char *text, size_t size) {
-    size_t length = (size_t)snprintf(text, size, "term='%s'", drawing->term);
+    size_t length = (size_t)snprintf(text, size, NAUHA__BESIDE "='" NAUHA__BESIDE_SUFFIX "'");
+    if (drawing && drawing->term)
+        length += (size_t)snprintf(text + length, size - length, "; term='%s'", drawing->term);
+    if (!drawing)
+        return;
     if (drawing->columns && length < size)
         length +=
             (size_t)snprintf(text + length, size - length, "; dumb_columns=%u", drawing->columns);
@@ -105,35 +110,54 @@ static void write_setting(const struct nauha_drawing *drawing, char *text, size_
         snprintf(text + length, size - length, "; dumb_lines=%u", drawing->lines);
 }
 
-enum nauha_status nauha__gnuplot_run(const char *directory, const char *script,
-                                     const struct nauha_drawing *drawing, struct nauha_error *err) {
-    const bool with_term = drawing && drawing->term;
-    char setting[128], what[8192];
-    enum nauha_status status = with_term ? nauha__terminal_check(drawing->term, err) : NAUHA_OK;
-    if (status != NAUHA_OK)
-        return status;
-    struct stat info;
-    if (stat(directory, &info) != 0)
-        return nauha_error_set_errno(err, errno, "cannot enter \"%s\"", directory);
-    char *argv[] = {(char *)"gnuplot", (char *)"-d", (char *)script, NULL, NULL, NULL};
-    if (with_term) {
-        write_setting(drawing, setting, sizeof setting);
-        argv[2] = (char *)"-e";
-        argv[3] = setting;
-        argv[4] = (char *)script;
-    }
+static enum nauha_status run_script(const char *directory, const char *script,
+                                    const struct nauha_drawing *drawing, struct nauha_error *err) {
+    char setting[160], what[8192];
+    write_setting(drawing, setting, sizeof setting);
+    char *const argv[] = {(char *)"gnuplot", (char *)"-d",   (char *)"-e",
+                          setting,           (char *)script, NULL};
     /* A file and not a pipe: a window that stays keeps its error stream open. */
     FILE *complaints = tmpfile();
     if (!complaints)
         return nauha_error_set_errno(err, errno, "cannot make a temporary file");
     fflush(stdout);
     pid_t child = 0;
-    status = spawn(directory, argv, complaints, &child);
+    enum nauha_status status = spawn(directory, argv, complaints, &child);
     snprintf(what, sizeof what, "run \"gnuplot %s\" in \"%s\"", script, directory);
     if (status != NAUHA_OK)
         status = cannot_run(status, what, err);
     else
         status = wait_for(child, script, complaints, err);
     fclose(complaints);
+    return status;
+}
+
+/* "name" for "./name.gp". */
+static char *stem_of(const char *script) {
+    const char *slash = strrchr(script, '/'), *name = slash ? slash + 1 : script;
+    const char *dot = strrchr(name, '.');
+    return strndup(name, dot ? (size_t)(dot - name) : strlen(name));
+}
+
+enum nauha_status nauha__gnuplot_run(const char *directory, const char *script,
+                                     const struct nauha_drawing *drawing, struct nauha_error *err) {
+    const char *term = drawing ? drawing->term : NULL;
+    struct stat info;
+    enum nauha_status status = term ? nauha__terminal_check(term, err) : NAUHA_OK;
+    if (status != NAUHA_OK)
+        return status;
+    if (stat(directory, &info) != 0)
+        return nauha_error_set_errno(err, errno, "cannot enter \"%s\"", directory);
+    if (!nauha_plot_makes_files(term))
+        return run_script(directory, script, drawing, err);
+    char *stem = stem_of(script);
+    if (!stem)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    status = nauha__pictures_clear(directory, stem, term, err);
+    if (status == NAUHA_OK)
+        status = run_script(directory, script, drawing, err);
+    if (status == NAUHA_OK)
+        status = nauha__pictures_place(directory, stem, term, err);
+    free(stem);
     return status;
 }

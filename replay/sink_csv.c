@@ -19,24 +19,24 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nauha/internal/streams.h"
+#include "nauha/output.h"
 #include "replay/csv.h"
 #include "replay/series.h"
 
 #define BUFFER_BYTES (256u * 1024u)
 
-/* One file and where it is bound for. */
-struct csv_file {
-    FILE *file;    /* NULL: not open */
-    char *partial; /* its name while it is written; NULL: standard output */
-    char *path;    /* its name when it is finished */
-};
+static const struct nauha_output_form csv_form = {.noun = "a series of nauha",
+                                                  .start = NAUHA__CSV_KEY_COLUMNS ",",
+                                                  .start_bytes = sizeof NAUHA__CSV_KEY_COLUMNS};
 
 struct csv_series {
     char *name;
     enum nauha_form form;
     uint64_t messages;
     uint64_t rows;
-    struct csv_file file; /* unused on standard output */
+    char *path;                 /* of its file; unused on standard output, as the rest */
+    struct nauha_output output; /* open while its stream is */
 };
 
 struct csv_sink {
@@ -46,67 +46,51 @@ struct csv_sink {
     const char *run; /* borrowed; NULL: there is only one */
     bool any_histogram;
     bool finished;
-    struct csv_file output; /* standard output */
+    FILE *output; /* standard output */
     locale_t c_locale;
 };
 
 /* ---- files ---- */
 
-static const char *file_name(const struct csv_file *file) {
-    return file->partial ? file->partial : "standard output";
+static enum nauha_status write_failed(const char *name, int saved_errno, struct nauha_error *err) {
+    return nauha_error_set_errno(err, saved_errno, "cannot write \"%s\"", name);
 }
 
-static enum nauha_status write_failed(const struct csv_file *file, int saved_errno,
-                                      struct nauha_error *err) {
-    return nauha_error_set_errno(err, saved_errno, "cannot write \"%s\"", file_name(file));
-}
-
-static enum nauha_status open_file(struct csv_file *file, const char *directory, const char *name,
+static enum nauha_status open_file(const struct csv_sink *sink, struct csv_series *series,
                                    struct nauha_error *err) {
-    file->partial = nauha__path(directory, name, ".csv.partial");
-    file->path = nauha__path(directory, name, ".csv");
-    if (!file->partial || !file->path)
+    series->path = nauha__path(sink->directory, series->name, ".csv");
+    if (!series->path)
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-    file->file = fopen(file->partial, "we");
-    if (!file->file)
-        return nauha_error_set_errno(err, errno, "cannot create \"%s\"", file->partial);
-    setvbuf(file->file, NULL, _IOFBF, BUFFER_BYTES);
-    return NAUHA_OK;
+    const struct nauha_output_request request = {
+        .path = series->path, .form = &csv_form, .named_by_us = true};
+    enum nauha_status status = nauha_output_open(&series->output, &request, err);
+    if (status == NAUHA_OK)
+        setvbuf(series->output.stream, NULL, _IOFBF, BUFFER_BYTES);
+    return status;
 }
 
 /* A stream of its own on the same descriptor, so that the program's stdout stays as it is. */
-static enum nauha_status open_output(struct csv_file *file, struct nauha_error *err) {
+static enum nauha_status open_output(struct csv_sink *sink, struct nauha_error *err) {
     fflush(stdout);
-    const int descriptor = dup(STDOUT_FILENO);
-    file->file = descriptor < 0 ? NULL : fdopen(descriptor, "w");
-    if (!file->file) {
+    const int descriptor = nauha__above_streams(dup(STDOUT_FILENO));
+    sink->output = descriptor < 0 ? NULL : fdopen(descriptor, "w");
+    if (!sink->output) {
         const int saved_errno = errno;
         if (descriptor >= 0)
             close(descriptor);
-        return nauha_error_set_errno(err, saved_errno, "cannot write \"standard output\"");
+        return write_failed("standard output", saved_errno, err);
     }
-    setvbuf(file->file, NULL, _IOFBF, BUFFER_BYTES);
+    setvbuf(sink->output, NULL, _IOFBF, BUFFER_BYTES);
     return NAUHA_OK;
 }
 
-static enum nauha_status finish_file(struct csv_file *file, struct nauha_error *err) {
-    FILE *stream = file->file;
-    file->file = NULL;
-    errno = 0;
-    const bool failed = ferror(stream) != 0;
-    if (fclose(stream) != 0 || failed)
-        return write_failed(file, errno ? errno : EIO, err);
-    if (file->partial && rename(file->partial, file->path) != 0)
-        return nauha_error_set_errno(err, errno, "cannot rename \"%s\" to \"%s\"", file->partial,
-                                     file->path);
-    return NAUHA_OK;
-}
-
-static void close_file(struct csv_file *file) {
-    if (file->file)
-        fclose(file->file);
-    free(file->partial);
-    free(file->path);
+static enum nauha_status finish_output(struct csv_sink *sink, struct nauha_error *err) {
+    FILE *stream = sink->output;
+    sink->output = NULL;
+    int failed = nauha_output_flush(stream);
+    if (fclose(stream) != 0 && !failed)
+        failed = errno;
+    return failed ? write_failed("standard output", failed, err) : NAUHA_OK;
 }
 
 /* ---- the sink ---- */
@@ -114,10 +98,12 @@ static void close_file(struct csv_file *file) {
 static void csv_free(void *self) {
     struct csv_sink *sink = self;
     for (size_t i = 0; i < sink->count; i++) {
-        close_file(&sink->series[i].file);
+        nauha_output_leave(&sink->series[i].output);
+        free(sink->series[i].path);
         free(sink->series[i].name);
     }
-    close_file(&sink->output);
+    if (sink->output)
+        fclose(sink->output);
     if (sink->c_locale)
         freelocale(sink->c_locale);
     free(sink->series);
@@ -166,9 +152,9 @@ static enum nauha_status csv_start(void *self, struct nauha_error *err) {
     struct csv_sink *sink = self;
     const char *run_column = sink->run ? "," NAUHA__CSV_RUN_COLUMN : "";
     if (!sink->directory) {
-        enum nauha_status status = open_output(&sink->output, err);
+        enum nauha_status status = open_output(sink, err);
         if (status == NAUHA_OK)
-            fprintf(sink->output.file, "metric,%s,%s%s%s\n", NAUHA__CSV_KEY_COLUMNS,
+            fprintf(sink->output, "metric,%s,%s%s%s\n", NAUHA__CSV_KEY_COLUMNS,
                     NAUHA__CSV_SCALAR_COLUMNS,
                     sink->any_histogram ? "," NAUHA__CSV_HISTOGRAM_COLUMNS : "", run_column);
         return status;
@@ -176,9 +162,9 @@ static enum nauha_status csv_start(void *self, struct nauha_error *err) {
     enum nauha_status status = nauha__make_directory(sink->directory, err);
     for (size_t i = 0; i < sink->count && status == NAUHA_OK; i++) {
         struct csv_series *series = &sink->series[i];
-        status = open_file(&series->file, sink->directory, series->name, err);
+        status = open_file(sink, series, err);
         if (status == NAUHA_OK)
-            fprintf(series->file.file, "%s,%s%s\n", NAUHA__CSV_KEY_COLUMNS,
+            fprintf(series->output.stream, "%s,%s%s\n", NAUHA__CSV_KEY_COLUMNS,
                     series->form == NAUHA_FORM_HISTOGRAM ? NAUHA__CSV_HISTOGRAM_COLUMNS
                                                          : NAUHA__CSV_SCALAR_COLUMNS,
                     run_column);
@@ -240,6 +226,16 @@ static void write_message(const struct csv_sink *sink, struct csv_series *series
     }
 }
 
+/* Whether all that was written to a series' file, or to standard output, got there. */
+static enum nauha_status flush_file(const struct csv_sink *sink, const struct csv_series *series,
+                                    struct nauha_error *err) {
+    FILE *file = sink->directory ? series->output.stream : sink->output;
+    const int failed = file ? nauha_output_flush(file) : 0;
+    return failed ? write_failed(sink->directory ? series->output.partial : "standard output",
+                                 failed, err)
+                  : NAUHA_OK;
+}
+
 static enum nauha_status csv_take(void *self, size_t position, struct nauha_message *message,
                                   struct nauha_error *err) {
     struct csv_sink *sink = self;
@@ -252,36 +248,29 @@ static enum nauha_status csv_take(void *self, size_t position, struct nauha_mess
     status = nauha__series_check(series->name, series->form, &tensor, err);
     if (status != NAUHA_OK)
         return status;
-    struct csv_file *file = sink->directory ? &series->file : &sink->output;
-    errno = 0;
-    write_message(sink, series, file->file, info, tensor.data);
+    FILE *file = sink->directory ? series->output.stream : sink->output;
+    write_message(sink, series, file, info, tensor.data);
     series->messages++;
-    if (ferror(file->file))
-        return write_failed(file, errno ? errno : EIO, err);
-    return NAUHA_OK;
-}
-
-/* Puts every file in place that can be, and reports the first that cannot. */
-static enum nauha_status flush_file(const struct csv_file *file, struct nauha_error *err) {
-    return !file->file || fflush(file->file) == 0 ? NAUHA_OK : write_failed(file, errno, err);
+    return ferror(file) ? flush_file(sink, series, err) : NAUHA_OK;
 }
 
 static enum nauha_status csv_flush(void *self, struct nauha_error *err) {
     const struct csv_sink *sink = self;
-    enum nauha_status status = flush_file(&sink->output, err);
+    enum nauha_status status = NAUHA_OK;
     for (size_t i = 0; i < sink->count && status == NAUHA_OK; i++)
-        status = flush_file(&sink->series[i].file, err);
+        status = flush_file(sink, &sink->series[i], err);
     return status;
 }
 
+/* Puts every file in place that can be, and reports the first that cannot. */
 static enum nauha_status csv_finish(void *self, struct nauha_error *err) {
     struct csv_sink *sink = self;
     if (!sink->directory)
-        return finish_file(&sink->output, err);
+        return finish_output(sink, err);
     enum nauha_status first = NAUHA_OK;
     for (size_t i = 0; i < sink->count; i++) {
         enum nauha_status status =
-            finish_file(&sink->series[i].file, first == NAUHA_OK ? err : NULL);
+            nauha_output_finish(&sink->series[i].output, first == NAUHA_OK ? err : NULL);
         if (first == NAUHA_OK)
             first = status;
     }
@@ -296,11 +285,11 @@ static void csv_report(const void *self, void (*line)(void *context, const char 
     for (size_t i = 0; i < sink->count; i++) {
         const struct csv_series *series = &sink->series[i];
         if (sink->finished) {
-            snprintf(text, sizeof text, "%s: %" PRIu64 " row%s", series->file.path, series->rows,
+            snprintf(text, sizeof text, "%s: %" PRIu64 " row%s", series->path, series->rows,
                      series->rows == 1 ? "" : "s");
             line(context, text);
-        } else if (series->file.partial) {
-            snprintf(text, sizeof text, "%s: not finished", series->file.partial);
+        } else if (series->output.partial) {
+            snprintf(text, sizeof text, "%s: not finished", series->output.partial);
             line(context, text);
         }
         if (series->messages == 0) {

@@ -4,9 +4,11 @@
 #include "replay/sink.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "nauha/plotting.h"
 #include "replay/gnuplot_run.h"
@@ -15,9 +17,9 @@
 struct picture {
     const struct nauha__series *series; /* borrowed */
     bool drawn;
-    bool empty;      /* no rows */
-    bool kept_edits; /* an edited script was there and has another name now */
-    size_t left_out; /* lines that gnuplot cannot tell from others */
+    bool empty;       /* no rows */
+    char *kept_edits; /* the path of an edited script that was there; NULL: none was */
+    size_t left_out;  /* lines that gnuplot cannot tell from others */
 };
 
 struct gnuplot_sink {
@@ -29,6 +31,8 @@ struct gnuplot_sink {
 
 static void gnuplot_free(void *self) {
     struct gnuplot_sink *sink = self;
+    for (size_t i = 0; i < sink->count; i++)
+        free(sink->pictures[i].kept_edits);
     free(sink->directory);
     free(sink->pictures);
     free(sink);
@@ -65,19 +69,33 @@ static enum nauha_status gnuplot_start(void *self, struct nauha_error *err) {
     return NAUHA_OK;
 }
 
+/* NAME.edited.gp, NAME.edited.2.gp, ...: one that is free. NULL when out of memory. */
+static char *free_name(const struct gnuplot_sink *sink, const char *name) {
+    char *path = nauha__path(sink->directory, name, ".edited.gp");
+    for (unsigned number = 2; path && faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+         number++) {
+        char ending[32];
+        free(path);
+        snprintf(ending, sizeof ending, ".edited.%u.gp", number);
+        path = nauha__path(sink->directory, name, ending);
+    }
+    return path;
+}
+
 /* Gives an edited script another name, so that nobody's work is written over. */
 static enum nauha_status keep_edits(const struct gnuplot_sink *sink, struct picture *picture,
                                     const char *path, struct nauha_error *err) {
     if (nauha__script_inspect(path, NULL) != NAUHA__SCRIPT_EDITED)
         return NAUHA_OK;
-    char *other = nauha__path(sink->directory, picture->series->name, ".edited.gp");
-    if (!other)
+    picture->kept_edits = free_name(sink, picture->series->name);
+    if (!picture->kept_edits)
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-    enum nauha_status status = NAUHA_OK;
-    if (rename(path, other) != 0)
-        status = nauha_error_set_errno(err, errno, "cannot rename \"%s\" to \"%s\"", path, other);
-    free(other);
-    picture->kept_edits = status == NAUHA_OK;
+    if (rename(path, picture->kept_edits) == 0)
+        return NAUHA_OK;
+    enum nauha_status status = nauha_error_set_errno(err, errno, "cannot rename \"%s\" to \"%s\"",
+                                                     path, picture->kept_edits);
+    free(picture->kept_edits);
+    picture->kept_edits = NULL;
     return status;
 }
 
@@ -150,8 +168,7 @@ static void gnuplot_report(const void *self, void (*line)(void *context, const c
             line(context, text);
         }
         if (picture->kept_edits) {
-            snprintf(text, sizeof text, "%s/%s.edited.gp: the script you had edited",
-                     sink->directory, name);
+            snprintf(text, sizeof text, "%s: the script you had edited", picture->kept_edits);
             line(context, text);
         }
         if (picture->left_out) {
