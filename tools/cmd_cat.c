@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* nauha cat: tensors as text, or as a file for NumPy. */
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "nauha/output.h"
 #include "tools/opened.h"
 #include "tools/terminal.h"
 
@@ -18,6 +17,9 @@ static const struct nauha_option cat_table[] = {
     {"npy", 0, "FILE", NULL,
      "write the one chosen tensor to a file that NumPy reads; bf16 and fp8 become float32, which "
      "holds them exactly"},
+    {"overwrite", 0, NULL, NULL,
+     "with --npy: replace the file that is there, whatever it holds; without this only a .npy file "
+     "is replaced"},
     {"limit", 0, "N", "1000", "shorten tensors of more elements than this"},
 };
 OPTION_GROUP(cat_options, "Output", cat_table);
@@ -178,9 +180,14 @@ static bool print_message(void *context, struct nauha_message *message) {
 
 /* ---- as .npy ---- */
 
+#define NPY_MAGIC "\x93NUMPY"
+
+static const struct nauha_output_form npy_form = {
+    .noun = "an array of NumPy", .start = NPY_MAGIC, .start_bytes = sizeof NPY_MAGIC - 1};
+
 struct chosen {
     uint64_t count;
-    const char *path;
+    struct nauha_output_request request;
     struct nauha_error err;
 };
 
@@ -211,11 +218,6 @@ static bool write_header(FILE *file, const struct nauha_message_info *info) {
            fwrite(header, 1, (size_t)used, file) == (size_t)used;
 }
 
-struct writing {
-    const char *path;
-    FILE *file;
-};
-
 static enum nauha_status cannot_write(const char *path, struct nauha_error *err) {
     return nauha_error_set_errno(err, errno, "cannot write \"%s\"", path);
 }
@@ -223,39 +225,35 @@ static enum nauha_status cannot_write(const char *path, struct nauha_error *err)
 static enum nauha_status write_piece(void *context, const struct nauha_tensor *piece,
                                      uint64_t first, struct nauha_error *err) {
     (void)first;
-    const struct writing *writing = context;
+    const struct nauha_output *output = context;
     const size_t count = (size_t)piece->shape[0];
     bool as_is = piece->dtype == NAUHA_DTYPE_F32 || strcmp(npy_type(piece->dtype), "<f4") != 0;
     bool good = true;
     if (as_is)
-        good = fwrite(piece->data, nauha_dtype_size(piece->dtype), count, writing->file) == count;
+        good = fwrite(piece->data, nauha_dtype_size(piece->dtype), count, output->stream) == count;
     for (size_t i = 0; i < count && !as_is && good; i++) {
         double wide;
         nauha_tensor_to_f64(piece, i, 1, &wide);
         float value = (float)wide;
-        good = fwrite(&value, sizeof value, 1, writing->file) == 1;
+        good = fwrite(&value, sizeof value, 1, output->stream) == 1;
     }
-    return good ? NAUHA_OK : cannot_write(writing->path, err);
+    return good ? NAUHA_OK : cannot_write(output->path, err);
 }
 
-static enum nauha_status write_npy(const char *path, struct nauha_message *message,
-                                   struct nauha_error *err) {
+static enum nauha_status write_npy(const struct nauha_output_request *request,
+                                   struct nauha_message *message, struct nauha_error *err) {
     const struct nauha_message_info *info = nauha_message_info(message);
-    struct writing writing = {.path = path};
+    struct nauha_output output = {0};
     if (info->hash_only) /* says so, before there is a file */
-        return nauha_message_for_each_piece(message, write_piece, &writing, err);
-    writing.file = fopen(path, "wb");
-    if (!writing.file)
-        return cannot_write(path, err);
-    enum nauha_status status =
-        write_header(writing.file, info)
-            ? nauha_message_for_each_piece(message, write_piece, &writing, err)
-            : cannot_write(path, err);
-    if (fclose(writing.file) != 0 && status == NAUHA_OK)
-        status = cannot_write(path, err);
-    struct stat about; /* half a file is worse than none; a device is not ours to remove */
-    if (status != NAUHA_OK && lstat(path, &about) == 0 && S_ISREG(about.st_mode))
-        remove(path);
+        return nauha_message_for_each_piece(message, write_piece, &output, err);
+    enum nauha_status status = nauha_output_open(&output, request, err);
+    if (status == NAUHA_OK)
+        status = write_header(output.stream, info)
+                     ? nauha_message_for_each_piece(message, write_piece, &output, err)
+                     : cannot_write(output.path, err);
+    if (status == NAUHA_OK)
+        return nauha_output_finish(&output, err);
+    nauha_output_drop(&output); /* half a file is worse than none */
     return status;
 }
 
@@ -269,12 +267,20 @@ static bool export_message(void *context, struct nauha_message *message) {
     struct chosen *chosen = context;
     if (!nauha_message_info(message)->has_tensor)
         return true;
-    write_npy(chosen->path, message, &chosen->err);
+    write_npy(&chosen->request, message, &chosen->err);
     return false;
 }
 
-static int export_npy(const struct opened *opened, const char *path) {
-    struct chosen chosen = {.path = path, .err = NAUHA_ERROR_INIT};
+static int export_npy(const struct opened *opened, const struct invocation *invocation,
+                      const char *path) {
+    struct chosen chosen = {.request = {.path = path,
+                                        .form = &npy_form,
+                                        .overwrite = nauha__has(invocation, "overwrite"),
+                                        .inputs = invocation->arguments,
+                                        .input_count = invocation->argument_count},
+                            .err = NAUHA_ERROR_INIT};
+    if (nauha_output_check(&chosen.request, &chosen.err) != NAUHA_OK)
+        return nauha__fail(&chosen.err);
     int code = nauha__walk(opened, count_message, &chosen);
     if (code != EXIT_FINE)
         return code;
@@ -302,7 +308,7 @@ int nauha__run_cat(const struct invocation *invocation) {
     const char *path = nauha__get(invocation, "npy", NULL);
     code = nauha__opened_init(&opened, invocation);
     if (code == EXIT_FINE && path)
-        code = export_npy(&opened, path);
+        code = export_npy(&opened, invocation, path);
     else if (code == EXIT_FINE)
         code = nauha__walk(&opened, print_message, &printing);
     if (printing.err.code != NAUHA_OK)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* nauha report: one page about a training. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "nauha/output.h"
 #include "nauha/plugin.h"
 #include "tools/metrics.h"
 #include "tools/report/page.h"
@@ -16,6 +15,8 @@
 static const struct nauha_option report_table[] = {
     {"output", 'o', "FILE.html", NULL,
      "the page; - for standard output (default: beside the trace, run.h5 gives run.html)"},
+    {"overwrite", 0, NULL, NULL,
+     "replace the file that is there, whatever it holds; without this only a report is replaced"},
     {"metric", 'm', "SPEC", NULL,
      "a series to show besides those that are always there, or in the place of one of them; give "
      "it once for each"},
@@ -26,8 +27,15 @@ static const struct nauha_option report_table[] = {
 };
 OPTION_GROUP(report_options, "Report", report_table);
 
+static const struct nauha_output_form report_form = {.noun = "a report of nauha",
+                                                     .start = "<!DOCTYPE html>",
+                                                     .start_bytes = 15,
+                                                     .mark = PAGE_MARK,
+                                                     .within = 512};
+
 struct report {
     const struct invocation *invocation;
+    char *path; /* of the page; NULL: standard output */
     struct runs runs;
     const struct opened *opened; /* of the only run */
     struct nauha_pipeline *pipeline;
@@ -122,14 +130,7 @@ static char *command_text(const struct invocation *invocation) {
     return NULL;
 }
 
-static int write_failed(const char *path) {
-    struct nauha_error err = NAUHA_ERROR_INIT;
-    nauha_error_set_errno(&err, errno ? errno : EIO, "cannot write \"%s\"", path);
-    nauha__fail(&err);
-    return EXIT_FAILED;
-}
-
-static int write_page(const struct report *report, FILE *out, const char *path) {
+static void write_page(const struct report *report, FILE *out) {
     char *command = command_text(report->invocation);
     struct page page = {
         .out = out,
@@ -141,34 +142,28 @@ static int write_page(const struct report *report, FILE *out, const char *path) 
         .pipeline = report->pipeline,
         .metrics = report->metrics,
     };
-    errno = 0;
     page_write(&page);
     free(command);
-    return fflush(out) != 0 || ferror(out) ? write_failed(path) : EXIT_FINE;
 }
 
-/* Under another name until it is whole, so that a page that was there stays. */
-static int write_file(const struct report *report, const char *path) {
-    char *partial = NULL;
-    int code = EXIT_FAILED;
-    if (asprintf(&partial, "%s.partial", path) < 0) {
-        fprintf(stderr, "nauha: out of memory\n");
-        return EXIT_FAILED;
+static struct nauha_output_request request(const struct report *report) {
+    return (struct nauha_output_request){.path = report->path,
+                                         .form = &report_form,
+                                         .overwrite = nauha__has(report->invocation, "overwrite"),
+                                         .inputs = (const char *const *)report->runs.paths,
+                                         .input_count = report->runs.path_count};
+}
+
+static int write_file(const struct report *report) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    const struct nauha_output_request wanted = request(report);
+    struct nauha_output output;
+    enum nauha_status status = nauha_output_open(&output, &wanted, &err);
+    if (status == NAUHA_OK) {
+        write_page(report, output.stream);
+        status = nauha_output_finish(&output, &err);
     }
-    FILE *out = fopen(partial, "we");
-    if (out) {
-        code = write_page(report, out, partial);
-        if (fclose(out) != 0 && code == EXIT_FINE)
-            code = write_failed(partial);
-        if (code == EXIT_FINE && rename(partial, path) != 0)
-            code = write_failed(path);
-        if (code != EXIT_FINE)
-            unlink(partial);
-    } else {
-        write_failed(partial);
-    }
-    free(partial);
-    return code;
+    return status == NAUHA_OK ? EXIT_FINE : nauha__fail(&err);
 }
 
 /* "runs/run.html" for "runs/run.h5"; of several ranks the name that they have in common. */
@@ -180,21 +175,31 @@ static char *default_path(const struct report *report) {
                                                                                         : path;
 }
 
-static int write_report(const struct report *report) {
+/* Decides where the page goes, while it can still be refused at once. */
+static int choose_path(struct report *report) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
     const char *given = nauha__get(report->invocation, "output", NULL);
     if (given && strcmp(given, "-") == 0)
-        return write_page(report, stdout, "standard output");
-    char *path = given ? strdup(given) : default_path(report);
-    int code = EXIT_FAILED;
-    if (path)
-        code = write_file(report, path);
-    else
+        return EXIT_FINE;
+    report->path = given ? strdup(given) : default_path(report);
+    if (!report->path) {
         fprintf(stderr, "nauha: out of memory\n");
+        return EXIT_FAILED;
+    }
+    const struct nauha_output_request wanted = request(report);
+    return nauha_output_check(&wanted, &err) == NAUHA_OK ? EXIT_FINE : nauha__fail(&err);
+}
+
+static int write_report(const struct report *report) {
+    if (!report->path) {
+        write_page(report, stdout);
+        return EXIT_FINE;
+    }
+    const int code = write_file(report);
     if (code == EXIT_FINE && !report->invocation->quiet) {
         const size_t findings = nauha_pipeline_findings(report->pipeline);
-        fprintf(stderr, "%s: %zu finding%s\n", path, findings, findings == 1 ? "" : "s");
+        fprintf(stderr, "%s: %zu finding%s\n", report->path, findings, findings == 1 ? "" : "s");
     }
-    free(path);
     return code;
 }
 
@@ -212,7 +217,9 @@ static int run(struct report *report) {
         fprintf(stderr, "nauha: out of memory\n");
         return EXIT_FAILED;
     }
-    int code = prepare(report);
+    int code = choose_path(report);
+    if (code == EXIT_FINE)
+        code = prepare(report);
     if (code == EXIT_FINE)
         code = compute(report);
     return code == EXIT_FINE ? write_report(report) : code;
@@ -233,6 +240,7 @@ int nauha__run_report(const struct invocation *invocation) {
     nauha_pipeline_free(report.pipeline);
     collection_fini(&report.collection);
     survey_fini(&report.survey);
+    free(report.path);
     nauha__runs_fini(&report.runs);
     return code;
 }

@@ -40,7 +40,17 @@ static void say_who(void) {
             nauha__colour(stderr, COLOUR_PLAIN));
 }
 
+static bool reader_gone;
+
+bool nauha__reader_gone(void) {
+    return reader_gone;
+}
+
 int nauha__fail(const struct nauha_error *err) {
+    if (err->saved_errno == EPIPE) {
+        reader_gone = true;
+        return EXIT_FAILED;
+    }
     say_who();
     fprintf(stderr, "%s\n", err->message);
     return err->code == NAUHA_UNKNOWN || err->code == NAUHA_INVALID ? EXIT_USAGE : EXIT_FAILED;

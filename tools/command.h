@@ -89,6 +89,9 @@ uint64_t nauha__get_number(const struct invocation *invocation, const char *name
 /* Prints "nauha: MESSAGE" and returns the exit code that fits: usage where a name or value of the
  * user's was wrong, failure otherwise. */
 int nauha__fail(const struct nauha_error *err);
+/* Whether nauha__fail was told, and kept it to itself, that a reader of what is printed has seen
+ * enough, as in `nauha replay ... | head`: that is no failure. */
+bool nauha__reader_gone(void);
 /* Prints "nauha: ..." and where to find help; returns EXIT_USAGE. */
 int nauha__usage(const struct command *command, const char *format, ...) NAUHA_PRINTF(2, 3);
 

@@ -2,10 +2,14 @@
 /* The program as a function: finds the command and runs it. */
 #include "tools/program.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "nauha/output.h"
 #include "nauha/version.h"
 #include "tools/command.h"
 
@@ -26,11 +30,18 @@ static void print_versions(void) {
         printf("%-13s %s\n", name, text);
 }
 
-int nauha_main(int argc, char **argv, const struct nauha_python *python) {
-    /* A reader that has seen enough, as in `nauha ls run.h5 | head`, is no failure to report. */
-    signal(SIGPIPE, SIG_IGN);
-    if (python)
-        let_interrupts_end_it();
+/* Where a standard stream is closed, the next file to be opened would get its number, and what is
+ * printed. A program that is run in turn finds it closed again. */
+static void fill_streams(void) {
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
+static int run(int argc, char **argv, const struct nauha_python *python) {
     if (argc < 2) {
         nauha__print_help(stderr);
         return EXIT_USAGE;
@@ -47,4 +58,24 @@ int nauha_main(int argc, char **argv, const struct nauha_python *python) {
     const struct command *command = nauha__command_find(first);
     return command ? nauha__command_run(command, argc - 1, argv + 1, python)
                    : nauha__unknown_command(first);
+}
+
+/* Whatever a command has printed: that all of it arrived. A reader that has seen enough, as in
+ * `nauha ls run.h5 | head`, is no failure to report. */
+static int finish_output(int code) {
+    const int failed = nauha_output_flush(stdout);
+    if (nauha__reader_gone())
+        return EXIT_FINE;
+    if (!failed || failed == EPIPE)
+        return code;
+    fprintf(stderr, "nauha: cannot write to standard output: %s\n", strerror(failed));
+    return EXIT_FAILED;
+}
+
+int nauha_main(int argc, char **argv, const struct nauha_python *python) {
+    fill_streams();
+    signal(SIGPIPE, SIG_IGN);
+    if (python)
+        let_interrupts_end_it();
+    return finish_output(run(argc, argv, python));
 }

@@ -39,7 +39,7 @@ static void write_head(const struct page *page) {
     static const char *const told[] = {"model", "dataset", "optimizer", "framework"};
     FILE *out = page->out;
     /* The policy forbids what the page does without anyway: it fetches nothing. */
-    fputs("<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
+    fputs("<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n" PAGE_MARK "\n"
           "<meta name=viewport content=\"width=device-width, initial-scale=1\">\n"
           "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src"
           " 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">\n"

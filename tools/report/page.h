@@ -12,6 +12,9 @@
 #include "tools/report/survey.h"
 #include "tools/runs.h"
 
+/* Tells a page of ours from others, near its beginning. */
+#define PAGE_MARK "<meta name=generator content=nauha>"
+
 struct page {
     FILE *out;
     const char *title;

@@ -63,7 +63,8 @@ def main():
     argv = (ctypes.c_char_p * (len(words) + 1))(*words, None)
     python = _Python(_Python.FIND(finder.find), None)
     code = library.nauha_main(len(words), argv, ctypes.byref(python))
-    finder.tell()
+    if code:
+        finder.tell()
     sys.exit(code)
 
 
