@@ -90,8 +90,9 @@ inline const void *const_data(const torch::Tensor &tensor) {
 #endif
 }
 
-/* Numbers for tensors: the same number means the same elements. A tensor is known again while it
- * lives, by what libtorch counts as writing to it: as itself, or as a view of all of it. */
+/* Numbers for tensors: the same number means the same elements, as far as libtorch counts what
+ * writes to them; the recorder looks. A tensor is known again while it lives: as itself, or as a
+ * view of all of it. */
 class Identities {
   public:
     /* 0 where libtorch does not count, or elements are not what lies in memory. */

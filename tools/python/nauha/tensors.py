@@ -78,8 +78,8 @@ def fill(view, tensor):
 
 
 class Identities:
-    """Numbers for tensors: the same number means the same elements. A tensor is known again while it lives, by
-    what PyTorch counts as writing to it: as itself, or as a view of all of it."""
+    """Numbers for tensors: the same number means the same elements, as far as PyTorch counts what writes to them; the
+    recorder looks whether they are. A tensor is known again while it lives: as itself, or as a view of all of it."""
 
     def __init__(self):
         self._known = {}  # address -> (weak tensor, version, number)
