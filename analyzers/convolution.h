@@ -18,6 +18,7 @@ struct convolution {
     size_t groups;
     size_t in[SPATIAL], kernel[SPATIAL], out[SPATIAL];
     size_t stride[SPATIAL], padding[SPATIAL], dilation[SPATIAL];
+    size_t more[SPATIAL]; /* by which the padding behind the last element is larger */
 };
 
 static inline size_t convolution_positions(const struct convolution *c) {
@@ -32,7 +33,7 @@ static inline size_t convolution_row(const struct convolution *c) {
 /* Whether lengths fit by torch.nn.Conv2d's formula, in dimension d. A stride to nowhere may be any.
  */
 static inline bool convolution_fits(const struct convolution *c, size_t d) {
-    const size_t padded = c->in[d] + 2 * c->padding[d];
+    const size_t padded = c->in[d] + 2 * c->padding[d] + c->more[d];
     const size_t reach = c->dilation[d] * (c->kernel[d] - 1) + 1;
     return padded >= reach && (c->out[d] == 1 || (padded - reach) / c->stride[d] + 1 == c->out[d]);
 }
@@ -44,21 +45,27 @@ static inline bool convolution_fits(const struct convolution *c, size_t d) {
 
 /* Steps dimension d to its next geometry, from small dilations, paddings and strides to large ones;
  * false after the last, and it is back at the first. Padding past the kernel's reach, dilation of
- * a kernel of one element and strides to nowhere are not tried. */
+ * a kernel of one element and strides to nowhere are not tried. Padding is the same on both sides,
+ * but for padding="same" of a reach that is odd, which has one more behind, and no strides. */
 static inline bool convolution_step(struct convolution *c, size_t d) {
     for (;;) {
-        if (c->stride[d] < STRIDE_MAX && c->out[d] > 1) {
+        const size_t reach = c->dilation[d] * (c->kernel[d] - 1);
+        if (c->stride[d] < STRIDE_MAX && c->out[d] > 1 && !c->more[d]) {
             c->stride[d]++;
-        } else if (c->padding[d] < c->dilation[d] * (c->kernel[d] - 1)) {
+        } else if (reach == 2 * c->padding[d] + 1 && !c->more[d]) {
             c->stride[d] = 1;
+            c->more[d] = 1;
+        } else if (c->padding[d] < reach) {
+            c->stride[d] = 1;
+            c->more[d] = 0;
             c->padding[d]++;
         } else if (c->dilation[d] < DILATION_MAX && c->kernel[d] > 1) {
             c->stride[d] = 1;
-            c->padding[d] = 0;
+            c->padding[d] = c->more[d] = 0;
             c->dilation[d]++;
         } else {
             c->stride[d] = c->dilation[d] = 1;
-            c->padding[d] = 0;
+            c->padding[d] = c->more[d] = 0;
             return false;
         }
         if (convolution_fits(c, d))
@@ -70,7 +77,7 @@ static inline bool convolution_step(struct convolution *c, size_t d) {
 static inline bool convolution_begin(struct convolution *c) {
     for (size_t d = 0; d < SPATIAL; d++) {
         c->stride[d] = c->dilation[d] = 1;
-        c->padding[d] = 0;
+        c->padding[d] = c->more[d] = 0;
         if (!convolution_fits(c, d) && !convolution_step(c, d))
             return false;
     }

@@ -383,6 +383,7 @@ static inline bool share_geometry(struct sampled_layer *layer) {
             c->stride[d] = first->stride[d];
             c->padding[d] = first->padding[d];
             c->dilation[d] = first->dilation[d];
+            c->more[d] = first->more[d];
             if (!convolution_fits(c, d))
                 return false;
         }
@@ -393,7 +394,7 @@ static inline bool share_geometry(struct sampled_layer *layer) {
 static inline bool same_in_all_dimensions(const struct convolution *c, int dimensions) {
     for (size_t d = SPATIAL - (size_t)dimensions + 1; d < SPATIAL; d++) {
         if (c->stride[d] != c->stride[d - 1] || c->padding[d] != c->padding[d - 1] ||
-            c->dilation[d] != c->dilation[d - 1])
+            c->dilation[d] != c->dilation[d - 1] || c->more[d] != c->more[d - 1])
             return false;
     }
     return true;
@@ -448,6 +449,7 @@ static inline bool recall_geometry(struct sampled_layer *layer, const struct kno
     memcpy(first->stride, known->convolution.stride, sizeof first->stride);
     memcpy(first->padding, known->convolution.padding, sizeof first->padding);
     memcpy(first->dilation, known->convolution.dilation, sizeof first->dilation);
+    memcpy(first->more, known->convolution.more, sizeof first->more);
     return layer->dimensions == 0 || share_geometry(layer);
 }
 

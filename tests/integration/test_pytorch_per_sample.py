@@ -128,6 +128,16 @@ class PerSample(Case):
         wanted = self.record(model, nn.CrossEntropyLoss(), self.data(2, (2, 5, 6, 6), 3))
         self.compare(self.replay("gsnr")["gsnr"], wanted, gsnr)
 
+    def test_same_padding_of_even_kernels(self):
+        """One more zero behind the last element than before the first, in the dimensions whose reach is odd."""
+        model = nn.Sequential(nn.Conv2d(2, 4, 4, padding="same"), nn.Tanh(), nn.Conv2d(4, 4, (2, 3), padding="same", groups=2),
+                              nn.Tanh(), nn.Conv2d(4, 3, (4, 2), padding="same", dilation=(3, 2)), nn.Flatten(),
+                              nn.Linear(3 * 9 * 8, 3))
+        wanted = self.record(model, nn.CrossEntropyLoss(), self.data(2, (2, 9, 8), 3))
+        series = self.replay("gsnr", "gradient_noise_scale")
+        self.compare(series["gsnr"], wanted, gsnr)
+        self.compare(series["gradient_noise_scale"], wanted, lambda g: np.divide(*noise(g)))
+
     def test_a_sum_over_the_batch_is_the_same(self):
         model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
         wanted = self.record(model, nn.CrossEntropyLoss(reduction="sum"), self.data(2, (6,), 3, batch=16))
