@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* nauha cat: tensors as text, or as a file for NumPy. */
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
