@@ -17,10 +17,10 @@ packages='
 # Installed where the distribution has them: without, a few tests are skipped.
 optional_packages='chromium zsh hdf5-filter-plugin python3-torch python3-venv libopenmpi-dev openmpi-bin
     debhelper dpkg-dev man-db'
-# What only the checks of contributors need: sanitizer and style runs. Where the runtime of clang's
-# sanitizers is no package of its own, it comes with clang.
+# What only the checks of contributors need: sanitizer and style runs, empty machines. Where the
+# runtime of clang's sanitizers is no package of its own, it comes with clang.
 contributor_packages='clang clang-format valgrind'
-optional_contributor_packages='libclang-rt-dev lintian'
+optional_contributor_packages='libclang-rt-dev lintian debootstrap'
 
 case "${1-}" in
 --list) printf '%s\n' $packages $optional_packages; exit 0 ;;

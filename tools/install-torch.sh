@@ -1,9 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Makes a virtual environment with the newest PyTorch that is tested, beside the distribution's.
-# Usage: tools/install-torch.sh DIR. Where PyPI cannot be reached it says so and the tests go without.
+# Usage: tools/install-torch.sh DIR. Where it is not to be had it says so and the tests go without.
+# NAUHA_TORCH_CUDA=1 takes what PyPI has, which may be a build for CUDA, of several GB; else it is one
+# for processors alone: only they are called VERSION+cpu.
 set -eu
 version=2.13.0
+index=https://download.pytorch.org/whl/cpu
 directory=$1
 
 give_up() {
@@ -30,9 +33,19 @@ python=/usr/bin/python3
 [ -x "$python" ] || python=python3
 "$python" -m venv "$directory" >/dev/null 2>&1 ||
     give_up "there is no python3-venv"
-echo "Installing PyTorch $version from PyPI for the tests (once, some 200 MB)" >&2
-"$directory/bin/pip" install -q --disable-pip-version-check --retries 1 --timeout 20 \
-    "torch==$version" numpy h5py setuptools wheel >"$directory/log" 2>&1 ||
-    give_up "pip cannot install torch==$version ($(tail -n 1 "$directory/log"))"
+pip_install() {
+    "$directory/bin/pip" install -q --disable-pip-version-check --retries 1 --timeout 20 "$@" >"$directory/log" 2>&1
+}
+said() { sed -n 's/^ERROR: *//p' "$directory/log" | tail -n 1; }
+if [ -n "${NAUHA_TORCH_CUDA-}" ]; then
+    echo "Installing PyTorch $version from PyPI for the tests (once; a build for CUDA is several GB)" >&2
+    pip_install "torch==$version" numpy h5py setuptools wheel ||
+        give_up "pip cannot install torch==$version ($(said))"
+else
+    echo "Installing PyTorch $version for processors alone, for the tests (once, some 200 MB)" >&2
+    pip_install --extra-index-url "$index" "torch==$version+cpu" numpy h5py setuptools wheel ||
+        give_up "pip finds no torch==$version+cpu for this Python, neither at $index nor where it is set to look
+($(said)). NAUHA_TORCH_CUDA=1 takes the build of PyPI, which may be several GB."
+fi
 install_optional
 touch "$directory/torch-$version"
