@@ -43,9 +43,11 @@ if [ -n "${NAUHA_TORCH_CUDA-}" ]; then
         give_up "pip cannot install torch==$version ($(said))"
 else
     echo "Installing PyTorch $version for processors alone, for the tests (once, some 200 MB)" >&2
-    pip_install --extra-index-url "$index" "torch==$version+cpu" numpy h5py setuptools wheel ||
+    pip_install --no-deps --extra-index-url "$index" "torch==$version+cpu" ||
         give_up "pip finds no torch==$version+cpu for this Python, neither at $index nor where it is set to look
 ($(said)). NAUHA_TORCH_CUDA=1 takes the build of PyPI, which may be several GB."
+    pip_install "torch==$version+cpu" numpy h5py setuptools wheel ||
+        give_up "pip cannot install what torch==$version+cpu, numpy and h5py need ($(said))"
 fi
 install_optional
 touch "$directory/torch-$version"

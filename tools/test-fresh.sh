@@ -218,7 +218,7 @@ say() { printf '  %s (%s)\n' "$1" "$(date +%T)"; }
 hindrance() {
     local tool
     if [ "$(id -u)" -ne 0 ]; then echo 'this needs root'; return; fi
-    for tool in debootstrap unshare chroot tar git flock; do
+    for tool in debootstrap unshare setpriv chroot tar git flock; do
         command -v $tool >/dev/null || { echo "there is no $tool"; return; }
     done
     unshare --mount --pid --fork --propagation private sh -c '
@@ -256,7 +256,7 @@ run_cell() { # release variant command user
         remove_root
         return
     fi
-    unshare --mount --pid --fork --kill-child --propagation private "$0" --inside "$cache/root" "$@" \
+    setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --propagation private "$0" --inside "$cache/root" "$@" \
         >>"$log" 2>&1 </dev/null &
     worker=$!
     wait "$worker"
