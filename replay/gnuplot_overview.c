@@ -53,6 +53,7 @@ static void write_head(FILE *out, const char *name, const struct page *page) {
           "set tics nomirror font ',8'\n"
           "set key below center horizontal font ',8' samplen 1.5\n",
           out);
+    nauha__gnuplot_define_marks(out);
 }
 
 /* What one panel's topic needs: csv, the slices of its steps, which values can be drawn. */
@@ -131,7 +132,6 @@ static void write_lines(FILE *out, const struct nauha__series_summary *summary) 
         else
             fputs("title", out);
     }
-    putc('\n', out);
 }
 
 static void write_runs(FILE *out, const struct nauha__series_summary *summary,
@@ -143,6 +143,14 @@ static void write_runs(FILE *out, const struct nauha__series_summary *summary,
         fputs("title ", out);
         nauha__gnuplot_quote(out, runs[i]->text[NAUHA__KEY_RUN]);
     }
+}
+
+/* Crosses at the edge for what is not finite, of all lines. */
+static void write_marks(FILE *out, const struct nauha__series_summary *summary) {
+    if (summary->not_finite && !summary->histogram)
+        fputs(", \\\n         csv skip 1 using (gone(strcol(9)) ? $1 : NaN):(edge(strcol(9))) "
+              "axes x1y2 with points pt 2 ps 0.6 lc rgb '#b00020' title 'nan or infinite'",
+              out);
     putc('\n', out);
 }
 
@@ -156,7 +164,7 @@ static void write_panel(FILE *out, const struct nauha__topic *topic) {
     write_epochs(out, summary);
     const size_t count = summary->varies[NAUHA__KEY_RUN] ? find_runs(summary, runs) : 0;
     if (!(axis.high >= axis.low)) {
-        fputs("    plot NaN title 'no finite value'\n", out);
+        fputs("    set yrange [0:1]\n    plot NaN title 'no finite value'", out);
     } else if (!summary->histogram && summary->line_count <= LINES_MAX) {
         write_lines(out, summary);
     } else if (!summary->histogram && count > 0 && count <= RUNS_MAX) {
@@ -167,8 +175,8 @@ static void write_panel(FILE *out, const struct nauha__topic *topic) {
                  summary->histogram ? ", all elements" : "");
         nauha__band_read(out, "    ", summary, NULL);
         nauha__band_plot(out, "    ", summary->line_count, noun, true);
-        putc('\n', out);
     }
+    write_marks(out, summary);
 }
 
 void nauha__gnuplot_overview(FILE *out, const char *name, const struct nauha__topic *topics,

@@ -204,11 +204,15 @@ void nauha__gnuplot_columns(FILE *out, const struct nauha__series_summary *summa
     fputs(" ----\nset datafile separator comma\nset datafile missing NaN\n", out);
     nauha__gnuplot_define_is(out, summary);
     if (summary->not_finite)
-        fputs("huge(s)    = strstrt(s, 'e+30') > 0 && strlen(s) - strstrt(s, 'e+30') == 4\n"
-              "gone(s)    = s eq 'nan' || s eq 'inf' || s eq '-inf' || huge(s)\n"
-              "edge(s)    = s eq 'inf' ? 0.98 : 0.02 # where a cross stands for such a value\n"
-              "set y2range [0:1]\n",
-              out);
+        nauha__gnuplot_define_marks(out);
+}
+
+void nauha__gnuplot_define_marks(FILE *out) {
+    fputs("huge(s)    = strstrt(s, 'e+30') > 0 && strlen(s) - strstrt(s, 'e+30') == 4\n"
+          "gone(s)    = s eq 'nan' || s eq 'inf' || s eq '-inf' || huge(s)\n"
+          "edge(s)    = s eq 'inf' ? 0.98 : 0.02 # where a cross stands for such a value\n"
+          "set y2range [0:1]\n",
+          out);
 }
 
 void nauha__gnuplot_note(FILE *out, const char *text) {

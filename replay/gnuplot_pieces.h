@@ -50,6 +50,8 @@ void nauha__gnuplot_call_is(FILE *out, const struct nauha__series_summary *summa
 void nauha__gnuplot_head(FILE *out, const struct nauha__gnuplot_frame *frame);
 /* What the columns are, how the CSV is read, gone() of values that are nan, infinite or huge. */
 void nauha__gnuplot_columns(FILE *out, const struct nauha__series_summary *summary);
+/* gone() and edge(): whether a cross stands for a value, and where on the second y axis. */
+void nauha__gnuplot_define_marks(FILE *out);
 /* The x axis, epochs and colours of axes. */
 void nauha__gnuplot_axes(FILE *out, const struct nauha__gnuplot_frame *frame);
 /* A note at the lower right, label 9. "" is none. */

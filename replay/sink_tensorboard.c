@@ -326,6 +326,15 @@ static struct nauha__moment moment_of(struct tensorboard_sink *sink,
     };
 }
 
+/* Whether anything was counted: of a tensor without a finite element TensorBoard would draw bins of
+ * nothing at 0, where there should be a gap. */
+static bool counts_any(const double *bins, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (bins[3 * i + 2] > 0)
+            return true;
+    return false;
+}
+
 static enum nauha_status tensorboard_take(void *self, size_t position,
                                           struct nauha_message *message, struct nauha_error *err) {
     struct tensorboard_sink *sink = self;
@@ -336,6 +345,9 @@ static enum nauha_status tensorboard_take(void *self, size_t position,
     enum nauha_status status = nauha_message_tensor(message, &tensor, err);
     if (status == NAUHA_OK)
         status = nauha__series_check(series->name, series->form, &tensor, err);
+    if (status == NAUHA_OK && series->form == NAUHA_FORM_HISTOGRAM &&
+        !counts_any(tensor.data, (size_t)tensor.shape[0]))
+        return NAUHA_OK;
     struct writer *writer = NULL;
     if (status == NAUHA_OK)
         status = find_writer(sink, info->rank, &moment, &writer, err);

@@ -60,13 +60,14 @@ class Arrays:
             for array, (module, (_, dtype)) in zip(self.held, given.items()))), len(given)
 
     def publish(self, kind, module, array, *, tag="default", call_number=0, dtype=None, class_name="Linear"):
-        """dtype: for arrays that hold the bits of a type which NumPy lacks."""
+        """module: None for kinds of the network. dtype: for arrays that hold the bits of a type which NumPy lacks."""
         library = native.library
         array = np.ascontiguousarray(array).reshape(np.shape(array))
         text = dtype or DTYPES[array.dtype.name]
         tensor = self._tensor(array, text)
         call(library.nauha_recorder_set_tag, self.recorder, number(library.nauha_names_add_tag, self.names, tag.encode()))
-        owner = number(library.nauha_names_add_module, self.names, module.encode(), class_name.encode())
+        owner = 2**32 - 1 if module is None else number(library.nauha_names_add_module, self.names, module.encode(),
+                                                         class_name.encode())
         call(library.nauha_recorder_publish, self.recorder, library.nauha_names_find_kind(self.names, kind.encode()),
              owner, 0, call_number, byref(tensor))
         call(library.nauha_recorder_set_tag, self.recorder, 0)

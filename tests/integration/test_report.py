@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 
+from tests.integration.arrays import Arrays
 from tests.integration.h5trace import Trace
 from tests.integration.program import has_training, make_trace, nauha
 
@@ -176,6 +177,33 @@ class ReportTest(unittest.TestCase):
         self.assertEqual(rows, len(found))
         for finding in found:
             self.assertIn(finding["rule"], page.text)
+
+    def test_a_training_that_became_nan(self):
+        trace, losses = self.place / "nan.h5", [2.5, np.nan, 3.5, 1e9, np.nan, np.nan, np.nan]
+        labels = np.zeros(4, np.int64)
+        with Arrays(trace) as arrays:
+            for loss in losses:
+                arrays.step()
+                arrays.publish("network_output", None, np.full((4, 3), loss, np.float32))
+                arrays.publish("input_labels", None, labels)
+                arrays.publish("loss", None, np.float32(loss).reshape(()))
+        page = self.report(trace)
+        self.assertRegex(page.text, r"Last loss\s*NaN\s*since step 4; from 2.5 at step 0")
+        self.assertRegex(page.text, r"Training accuracy\s*\S+\s*the loss is NaN since step 4; from")
+        self.assertNotIn("-nan", (self.place / "page.html").read_text())
+
+    def test_not_finite_values_are_crosses_in_the_overview(self):
+        trace, out = self.place / "nan.h5", self.place / "nan"
+        with Arrays(trace) as arrays:
+            for loss in (2.5, np.nan, 3.5, np.nan):
+                arrays.step()
+                arrays.publish("activations", "fc", np.full(8, np.nan, np.float32))
+                arrays.publish("loss", None, np.float32(loss).reshape(()))
+        nauha("replay", trace, "--metric", "loss", "--metric", "mean:activations", "-o", out)
+        # One cross is two strokes of one path; the key has one as well.
+        picture = (out / "overview.svg").read_text()
+        marks = re.findall(r"<use xlink:href='#gpPt1'[^>]*", picture)
+        self.assertEqual(len(marks), 2 + 1 + 4 + 1)
 
     def test_chosen_metrics_and_messages(self):
         page = self.report(self.path, "--metric", "kurtosis:weights", "--kinds", "weights", "--title", "<i>&\"'")

@@ -12,6 +12,9 @@ import tempfile
 import time
 import unittest
 
+import numpy as np
+
+from tests.integration.arrays import Arrays
 from tests.integration.program import BUILD, NAUHA, ROOT, has_training, make_trace, nauha, read_csv
 
 PYTHON = ROOT / "build/venv/bin/python"
@@ -193,6 +196,16 @@ class TensorBoard(unittest.TestCase):
         self.assertTrue(math.isnan(values[0]))
         self.assertEqual(values[1:], [math.inf, -math.inf])
         self.assertIn("configuration", run)
+
+    def test_histograms_of_nothing_finite_are_gaps(self):
+        trace = self.dir / "run.h5"
+        with Arrays(trace) as arrays:
+            for step in range(6):
+                arrays.step()
+                arrays.publish("activations", "fc", np.full(8, np.nan if step in (2, 3) else step, np.float32))
+        nauha("replay", trace, "--metric", "histogram:activations:bins=4", "-o", self.dir / "out", "--sink", "tensorboard")
+        tag = read(self.dir / "out")["."]["activations_histogram/fc"]
+        self.assertEqual([step for step, _, _ in tag[2]], [0, 1, 4, 5])
 
     def test_a_full_disk_is_an_error_that_names_the_file(self):
         trace = make_trace(self.dir / "run.h5", "--steps", 200)

@@ -69,6 +69,8 @@ bool curve_add(struct curve *curve, uint64_t origin, uint64_t step, double value
     struct bucket *bucket = bucket_of(curve, step);
     if (!bucket)
         return false;
+    if (!isfinite(value) && (curve->count + curve->odd == 0 || isfinite(curve->last)))
+        curve->odd_since = step;
     curve->last = value;
     curve->last_step = step;
     if (!isfinite(value)) {

@@ -28,6 +28,7 @@ struct curve {
     size_t used, room;
     uint64_t count, odd; /* values that are finite, and that are not */
     uint64_t first_odd;  /* step, where odd > 0 */
+    uint64_t odd_since;  /* step from which on no value is finite, where the last one is not */
     uint64_t first_step, last_step;
     double first, last;  /* finite or not */
     double low, high;    /* of the finite ones */

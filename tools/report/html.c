@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/terminal.h"
+
 /* Bytes of the UTF-8 sequence at text; 0 where there is none. */
 static size_t sequence_length(const unsigned char *text) {
     const size_t length = text[0] < 0x80   ? 1
@@ -69,7 +71,10 @@ void html_format(FILE *out, const char *format, ...) {
 }
 
 const char *html_number(double value, char text[32]) {
-    snprintf(text, 32, "%.4g", value);
+    if (isnan(value))
+        snprintf(text, 32, "NaN"); /* printf gives it a sign */
+    else
+        snprintf(text, 32, "%.4g", value);
     return text;
 }
 
@@ -79,7 +84,7 @@ void html_number_cell(FILE *out, double value, const char *shown) {
         fputs("<td class=n>–</td>", out);
         return;
     }
-    fprintf(out, "<td class=n data-v=\"%.17g\">", value);
+    fprintf(out, "<td class=n data-v=\"%.17g\">", nauha__printable(value));
     html_text(out, shown ? shown : html_number(value, text));
     fputs("</td>", out);
 }

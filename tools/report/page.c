@@ -84,25 +84,39 @@ static void close_tile(FILE *out, const char *note) {
     fputs("</div>\n", out);
 }
 
-/* The last value of a series that is one line. */
-static void write_last(const struct page *page, const char *series, const char *name) {
+/* The curve of a series that is one line; NULL: there is none, or several. */
+static const struct curve *only_curve(const struct page *page, const char *series) {
     const struct topic *topic = collection_find(page->collection, series);
     const struct line *line = NULL;
-    char value[32], from[32], note[128] = "";
     for (size_t i = 0; topic && i < topic->count; i++) {
         const bool counts = topic->lines[i].key.tag == 0 || strcmp(series, "loss") != 0;
         if (counts && line)
-            return; /* several networks, or ranks: the curves tell them apart */
+            return NULL; /* several networks, or ranks: the curves tell them apart */
         line = counts ? &topic->lines[i] : line;
     }
-    if (!line || line->curve.count + line->curve.odd == 0)
+    return line && line->curve.count + line->curve.odd > 0 ? &line->curve : NULL;
+}
+
+/* The last value of a series that is one line; loss: the training's, NULL for its own tile. What is
+ * computed from outputs that are no numbers is a number all the same, and says nothing. */
+static void write_last(const struct page *page, const char *series, const char *name,
+                       const struct curve *loss) {
+    const struct curve *curve = only_curve(page, series);
+    char value[32], from[32], note[128] = "";
+    if (!curve)
         return;
-    const struct curve *curve = &line->curve;
+    const bool odd = !isfinite(curve->last);
+    if (odd)
+        snprintf(note, sizeof note, "since step %" PRIu64 "; ", curve->odd_since);
+    else if (loss && !isfinite(loss->last) && curve->last_step >= loss->odd_since)
+        snprintf(note, sizeof note, "the loss is %s since step %" PRIu64 "; ",
+                 html_number(loss->last, value), loss->odd_since);
+    const size_t used = strlen(note);
     if (curve->count + curve->odd > 1)
-        snprintf(note, sizeof note, "from %s at step %" PRIu64, html_number(curve->first, from),
-                 curve->first_step);
-    open_tile(page->out, name, isfinite(curve->last) ? "" : "bad");
-    fprintf(page->out, "<span data-v=\"%.17g\">%s</span>", curve->last,
+        snprintf(note + used, sizeof note - used, "from %s at step %" PRIu64,
+                 html_number(curve->first, from), curve->first_step);
+    open_tile(page->out, name, odd || used ? "bad" : "");
+    fprintf(page->out, "<span data-v=\"%.17g\">%s</span>", nauha__printable(curve->last),
             html_number(curve->last, value));
     close_tile(page->out, note);
 }
@@ -125,9 +139,10 @@ static void write_tiles(const struct page *page) {
     }
     const size_t findings = nauha_pipeline_findings(page->pipeline);
     fputs("<dl class=tiles>\n", out);
-    write_last(page, "loss", "Last loss");
-    write_last(page, "train_accuracy", "Training accuracy");
-    write_last(page, "test_accuracy", "Test accuracy");
+    const struct curve *loss = only_curve(page, "loss");
+    write_last(page, "loss", "Last loss", NULL);
+    write_last(page, "train_accuracy", "Training accuracy", loss);
+    write_last(page, "test_accuracy", "Test accuracy", loss);
     open_tile(out, "Steps", "");
     fputs(nauha__count_text(survey->messages ? survey->last_step - survey->first_step + 1 : 0, a),
           out);

@@ -13,6 +13,7 @@
 #include "tools/report/html.h"
 #include "tools/report/page.h"
 #include "tools/rules.h"
+#include "tools/terminal.h"
 
 /* Places of one finding that are listed. */
 #define PLACES 300u
@@ -241,7 +242,8 @@ static void write_module(const struct page *page, uint32_t module,
             continue;
         }
         const double last = line->curve.last;
-        fprintf(out, "<td class=n data-v=\"%.17g\">%s", last, html_number(last, text));
+        fprintf(out, "<td class=n data-v=\"%.17g\">%s", nauha__printable(last),
+                html_number(last, text));
         chart_spark(out, &line->curve);
         fputs("</td>", out);
     }
