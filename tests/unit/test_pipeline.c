@@ -406,7 +406,7 @@ static void test_unknown_kinds(void **state) {
                  "batch_started, ");
     assert_null(strstr(err.message, "wieghts_norm2"));
     refuse_start((const char *[]){"message_mean:weights_norm2", NULL}, NAUHA_UNKNOWN,
-                 "no kind \"weights_norm2\"; kinds: ");
+                 "no kind \"weights_norm2\" (did you mean \"wieghts_norm2\"?); kinds: ");
 }
 
 static void test_unknown_metrics_and_sinks(void **state) {
@@ -416,7 +416,8 @@ static void test_unknown_metrics_and_sinks(void **state) {
     assert_has(err.message, "no metric \"nrom\" (did you mean \"norm\"?); metrics: ");
     assert_has(err.message, "norm");
     assert_int_equal(nauha_pipeline_add_sink(pipeline, "cvs", directory, &err), NAUHA_UNKNOWN);
-    assert_string_equal(err.message, "no sink \"cvs\"; sinks: csv, gnuplot, tensorboard");
+    assert_string_equal(
+        err.message, "no sink \"cvs\" (did you mean \"csv\"?); sinks: csv, gnuplot, tensorboard");
     assert_int_equal(nauha_pipeline_add_sink(pipeline, "gnuplot", NULL, &err), NAUHA_INVALID);
     assert_string_equal(err.message, "sink \"gnuplot\" needs a directory to write to");
     nauha_pipeline_free(pipeline);
