@@ -61,7 +61,7 @@ class Bounded(unittest.TestCase):
                 self.assertLess(peak_kb(*arguments), LIMIT_KB)
         # Not as a whole: what this process has held counts for those that it starts.
         head = array.stat().st_size - 4 * self.count
-        self.assertIn(f"({self.count // 1000}, 1000)".encode(), np.fromfile(array, "u1", head).tobytes())
+        self.assertIn(f"({self.count // 1000}, 1000,)".encode(), np.fromfile(array, "u1", head).tobytes())
         for first in (0, self.count // 2 // STRIDE * STRIDE):
             stored = np.fromfile(array, "<f4", 64 * STRIDE, offset=head + 4 * first)
             np.testing.assert_array_equal(stored[::STRIDE], self.every[first // STRIDE:][:64])
