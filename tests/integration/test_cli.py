@@ -483,7 +483,7 @@ class Train(unittest.TestCase):
 
     def test_places_that_cannot_be_written(self):
         self.assertIn("No such file or directory", nauha("train", "-o", self.dir / "a/b.h5", "--max-steps", "1", code=3).stderr)
-        self.assertIn("it is a directory", nauha("train", "-o", self.dir, "--max-steps", "1", code=3).stderr)
+        self.assertIn("it is a directory", nauha("train", "-o", self.dir, "--max-steps", "1", code=2).stderr)
 
     def test_a_full_disk_stops_the_recording_and_not_the_training(self):
         script = 'ulimit -f 4096; trap "" XFSZ; exec "$0" train -o "$1" --max-steps 60 --batch-size 32'
