@@ -39,6 +39,7 @@ class Case(unittest.TestCase):
 
     def export(self, *models, **options):
         """An exporter with models and all of their modules added."""
+        options = {"overwrite": True, **options}  # tests record several times
         self.exporter = nauha.Exporter(self.path, notice=self.notices.append, **options)
         for i, model in enumerate(models):
             self.exporter.set_model(model, f"model{i}" if i else "")

@@ -177,6 +177,29 @@ class LeavesNoMark(Case):
         trace = h5trace.Trace(self.path)
         self.assertEqual(trace.messages[-1].kind, "batch_finished")
 
+    def test_an_older_trace_stays_until_a_step_is_over(self):
+        older = self.path.with_name("run.h5.old")
+        model = nn.Linear(3, 2)
+        for steps, code in (2, 0), (1, KeyError), (3, KeyError):
+            with self.subTest(steps=steps), contextlib.ExitStack() as stack:
+                if code:
+                    stack.enter_context(self.assertRaises(code))
+                exporter = stack.enter_context(nauha.Exporter(self.path, notice=self.notices.append))
+                exporter.set_model(model)
+                exporter.add_modules(model)
+                for _ in range(steps):
+                    model(torch.randn(1, 3)).sum().backward()
+                if code:
+                    raise code
+            self.assertEqual(len(h5trace.Trace(self.path).of("batch_finished")), 3 if steps == 3 else 2)
+            self.assertEqual(older.exists(), steps == 3)
+        self.assertEqual(len(h5trace.Trace(older).of("batch_finished")), 2)
+        self.assertEqual(self.notices, [f"the trace that was there is kept as {older}"])
+        self.path.write_text("somebody's")
+        with self.assertRaisesRegex(nauha.Error, "so it stays as it is"):
+            nauha.Exporter(self.path)
+        self.assertEqual(self.path.read_text(), "somebody's")
+
 
 class Topics(Case):
     def test_own_topics(self):
