@@ -233,7 +233,7 @@ class Topics(Case):
             nauha.Exporter(self.path.parent / "no" / "such.h5")
 
     def test_a_selection_of_nothing_is_told(self):
-        for options, text in (({"kinds": ["wights"]}, 'kind "wights" is unknown'), ({"modules": "layer*"}, "layer*")):
+        for options, text in (({"kinds": ["altitudes"]}, 'kind "altitudes" is unknown'), ({"modules": "layer*"}, "layer*")):
             self.notices.clear()
             model = nn.Linear(1, 1)
             self.export(model, **options)
