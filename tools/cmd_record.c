@@ -2,7 +2,6 @@
 /* nauha record: runs a program, whose PyTorch trainings record themselves through a start-up hook
  * of Python, and says afterwards what came of it. */
 #include <cjson/cJSON.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,12 +13,16 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "nauha/recorder.h"
 #include "nauha/trace.h"
+#include "tools/descendants.h"
 #include "tools/estimate.h"
+#include "tools/marks.h"
 #include "tools/metrics.h"
+#include "tools/opened.h"
 #include "tools/python_package.h"
 #include "tools/recording.h"
 #include "tools/terminal.h"
@@ -45,14 +48,17 @@ static const struct nauha_option record_table[] = {
 };
 OPTION_GROUP(record_options, "Output", record_table);
 
-/* The running program, for the signal handler. */
-static volatile sig_atomic_t child;
+/* The running program, for the signal handler; 0 once it has ended, and what it left running is
+ * waited for. */
+static volatile sig_atomic_t child, waiting_ended;
 
 /* A signal sent to this process is meant for the program. One of the terminal's has reached the
  * program already: it goes to the whole foreground group. */
 static void pass_on(int number, siginfo_t *info, void *context) {
     (void)context;
-    if (child > 0 && info->si_code <= 0)
+    if (child == 0)
+        waiting_ended = 1;
+    else if (child > 0 && info->si_code <= 0)
         kill((pid_t)child, number);
 }
 
@@ -159,9 +165,9 @@ static void add_command(const struct invocation *invocation, cJSON *settings) {
 
 /* Settings and search path for every Python process that the program consists of. estimate: steps
  * to end after, 0 for none. */
-static int set_environment(const struct invocation *invocation, const char *status_directory,
-                           const char *trace, uint64_t estimate) {
-    char package[PATH_MAX], hook[PATH_MAX + 16], output[PATH_MAX];
+static int set_environment(const struct invocation *invocation, const struct marks *marks,
+                           const char *trace, uint64_t estimate, char output[PATH_MAX]) {
+    char package[PATH_MAX], hook[PATH_MAX + 16];
     cJSON *settings = cJSON_CreateObject();
     cJSON *options = cJSON_AddObjectToObject(settings, "options");
     int code = check_options(invocation, trace, options);
@@ -179,7 +185,8 @@ static int set_environment(const struct invocation *invocation, const char *stat
         add_command(invocation, settings);
         cJSON_AddStringToObject(settings, "output", output);
         cJSON_AddStringToObject(settings, "package", package);
-        cJSON_AddStringToObject(settings, "status", status_directory);
+        cJSON_AddStringToObject(settings, "status", marks->path);
+        cJSON_AddStringToObject(settings, "status_link", marks->link);
         cJSON_AddBoolToObject(settings, "quiet", invocation->quiet);
         if (estimate)
             end_after(settings, options, estimate);
@@ -210,7 +217,8 @@ static void become(const struct invocation *invocation, int failure, pid_t paren
     _exit(written == (ssize_t)sizeof why ? EXIT_NOT_FOUND : EXIT_FAILED);
 }
 
-/* Starts the program and waits for its end. Returns its wait status, or -1 with *code set. */
+/* Starts the program and waits for its end; signals are caught from then on. Returns its wait
+ * status, or -1 with *code set. */
 static int run_program(const struct invocation *invocation, int *code) {
     int ends[2], why = 0, status = 0;
     if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -230,6 +238,7 @@ static int run_program(const struct invocation *invocation, int *code) {
         if (before[i].sa_handler != SIG_IGN) /* nohup: the program inherits that */
             sigaction(passed_on[i], &action, NULL);
     }
+    nauha__descendants_adopt();
     const pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
         for (size_t i = 0; i < PASSED_ON; i++)
@@ -237,7 +246,7 @@ static int run_program(const struct invocation *invocation, int *code) {
         sigprocmask(SIG_SETMASK, &open, NULL);
         become(invocation, ends[1], parent);
     }
-    child = pid;
+    child = pid > 0 ? pid : -1;
     sigprocmask(SIG_SETMASK, &open, NULL);
     close(ends[1]);
     if (pid < 0) {
@@ -245,8 +254,10 @@ static int run_program(const struct invocation *invocation, int *code) {
     } else {
         if (read(ends[0], &why, sizeof why) != (ssize_t)sizeof why)
             why = 0;
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            ;
+        pid_t ended; /* an orphan, maybe */
+        do
+            ended = waitpid(-1, &status, 0);
+        while (ended != pid && (ended >= 0 || errno == EINTR));
     }
     child = 0;
     close(ends[0]);
@@ -255,6 +266,51 @@ static int run_program(const struct invocation *invocation, int *code) {
     fprintf(stderr, "nauha: cannot run \"%s\": %s\n", invocation->arguments[0], strerror(why));
     *code = why == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
     return -1;
+}
+
+/* ---- what it leaves running ---- */
+
+/* Whether a process that is left is recording. Where none has recorded anything, a program that
+ * ended well has only started what is to be recorded: sh -c "python3 train.py &". */
+static bool goes_on(const struct marks *marks, bool ended_well) {
+    struct mark mark;
+    size_t position = 0;
+    bool recorded = nauha__marks_have(marks, "failed", 0);
+    while (nauha__marks_next(marks, "trace", &position, &mark)) {
+        recorded = true;
+        if (!nauha__marks_have(marks, "done", mark.process) && nauha__is_descendant(mark.process))
+            return true;
+    }
+    if (recorded || !ended_well)
+        return false;
+    position = 0; /* one that has torch and is done: nothing was trained */
+    while (nauha__marks_next(marks, "torch", &position, &mark)) {
+        if (!nauha__is_descendant(mark.process))
+            return false;
+    }
+    return true;
+}
+
+/* Waits for the recordings that go on in processes which the program has left running, but not for
+ * others: servers that it has started, say. */
+static void wait_for_recordings(const struct invocation *invocation, struct marks *marks,
+                                bool ended_well) {
+    const struct timespec pause = {0, 50000000};
+    bool told = invocation->quiet;
+    while (nauha__descendants_left() && !waiting_ended) {
+        nauha__marks_read(marks);
+        if (!goes_on(marks, ended_well))
+            return;
+        if (!told)
+            fprintf(stderr, "nauha: the program has ended, and what it left running is recorded "
+                            "until it ends (a signal ends the waiting, not the training)\n");
+        told = true;
+        nanosleep(&pause, NULL);
+    }
+    nauha__marks_read(marks);
+    if (waiting_ended && !invocation->quiet)
+        fprintf(stderr, "nauha: recordings go on in processes that the program has left running; "
+                        "nauha info says how far they are\n");
 }
 
 /* ---- what came of it ---- */
@@ -278,83 +334,95 @@ static void tell_trace(const char *path) {
                     "nauha: %s was not closed: what was flushed before the program ended is "
                     "there\n",
                     path);
-        if (info.failure[0])
-            fprintf(stderr, "nauha: %s is not complete: %s\n", path, info.failure);
+        if (info.failure[0]) /* which the training has told when it happened */
+            fprintf(stderr, "nauha: %s is not complete: the recorder had to stop\n", path);
+        if (info.messages_lost)
+            nauha__warn_of_losses(trace, names, &info);
     }
     nauha_trace_close(trace);
     nauha_names_free(names);
 }
 
-struct outcome {
-    bool python, torch, failed;
-    char torchless[PATH_MAX]; /* a Python that was asked for torch and has none; "" */
-    size_t traces;
-    const char *estimate; /* folder of the sample; NULL: this is no estimate */
-    int code;
+/* What is at the output, to know later whether it is another file, or has been written to. */
+struct before {
+    struct stat file;
+    bool there;
 };
 
-/* Reads one mark that a process left: python, torch, torchless and trace-PID (paths in them, each
- * ended by a zero byte, since any other may be part of a name), failed-PID. */
-static void take_mark(const struct invocation *invocation, struct outcome *outcome,
-                      const char *directory, const char *name) {
-    char path[2 * PATH_MAX], *trace = NULL;
-    size_t room = 0;
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    outcome->python |= strcmp(name, "python") == 0;
-    outcome->torch |= strcmp(name, "torch") == 0;
-    outcome->failed |= strncmp(name, "failed-", 7) == 0;
-    const bool torchless = strcmp(name, "torchless") == 0;
-    FILE *file = torchless || strncmp(name, "trace-", 6) == 0 ? fopen(path, "r") : NULL;
-    while (file && getdelim(&trace, &room, '\0', file) > 0) {
-        if (torchless) {
-            snprintf(outcome->torchless, sizeof outcome->torchless, "%s", trace);
-            continue;
-        }
-        outcome->traces++;
-        if (outcome->estimate)
-            outcome->code = nauha__estimate_print(invocation, trace, outcome->estimate);
-        else if (!invocation->quiet)
-            tell_trace(trace);
-    }
-    if (file)
-        fclose(file);
-    free(trace);
-    unlink(path);
+static bool is_changed(const char *output, const struct before *before) {
+    struct stat now;
+    if (stat(output, &now) != 0)
+        return false;
+    return !before->there || now.st_ino != before->file.st_ino ||
+           now.st_mtim.tv_sec != before->file.st_mtim.tv_sec ||
+           now.st_mtim.tv_nsec != before->file.st_mtim.tv_nsec;
 }
 
-/* Tells what was recorded, or why nothing was; removes the marks. Returns the exit code that an
- * estimate came to. */
-static int tell_outcome(const struct invocation *invocation, const char *directory,
-                        const char *estimate) {
-    struct outcome outcome = {.estimate = estimate};
-    struct dirent **entries = NULL;
-    const int count = scandir(directory, &entries, NULL, alphasort);
-    for (int i = 0; i < count; i++) {
-        if (entries[i]->d_name[0] != '.')
-            take_mark(invocation, &outcome, directory, entries[i]->d_name);
-        free(entries[i]);
+/* Whether a process has imported torch and not said that it was done. */
+static bool is_untold(const struct marks *marks) {
+    struct mark mark;
+    size_t position = 0;
+    while (nauha__marks_next(marks, "torch", &position, &mark)) {
+        if (!nauha__marks_have(marks, "done", mark.process))
+            return true;
     }
-    free(entries);
-    rmdir(directory);
-    if (outcome.traces || outcome.failed)
-        return outcome.code;
+    return false;
+}
+
+/* Why there is no trace. */
+static void tell_nothing(const struct marks *marks, const char *output, bool is_sample) {
     char torchless[PATH_MAX + 200];
+    struct mark mark = {.text = ""};
+    size_t position = 0;
+    const bool lacks_torch = nauha__marks_next(marks, "torchless", &position, &mark);
     snprintf(
         torchless, sizeof torchless,
         "the program ran under \"%s\", which has no torch (PyTorch): name the Python that has "
         "it, as in \"nauha record -o run.h5 -- venv/bin/python3 train.py\", or install PyTorch "
         "for this one",
-        outcome.torchless);
+        mark.text);
     const char *why =
-        outcome.torch          ? "no model was trained"
-        : outcome.torchless[0] ? torchless
-        : outcome.python       ? "the program never imported torch"
-                         : "the program started no Python that runs a sitecustomize (is it Python? "
-                           "with -I, -E or -S it cannot be recorded; use nauha.Exporter)";
+        is_untold(marks) ? "a process that imported torch ended without telling what it trained "
+                           "(killed, left by os._exit(), or out of files to open?)"
+        : nauha__marks_have(marks, "torch", 0)  ? "no model was trained"
+        : lacks_torch                           ? torchless
+        : nauha__marks_have(marks, "python", 0) ? "the program never imported torch"
+                                                : "the program started no Python that runs a "
+                                                  "sitecustomize (is it Python? with -I, -E or -S "
+                                                  "it cannot be recorded; use nauha.Exporter)";
     fprintf(stderr, "nauha: nothing was recorded: %s\n", why);
-    if (!estimate && access(nauha__get(invocation, "output", ""), F_OK) == 0)
-        fprintf(stderr, "nauha: %s is an older file and was left as it was\n",
-                nauha__get(invocation, "output", ""));
+    if (!is_sample && access(output, F_OK) == 0)
+        fprintf(stderr, "nauha: %s is an older file and was left as it was\n", output);
+}
+
+/* Tells what was recorded, or why nothing was. Returns the exit code that an estimate came to. */
+static int tell_outcome(const struct invocation *invocation, const struct marks *marks,
+                        const char *output, const struct before *before, const char *estimate) {
+    struct mark mark;
+    size_t position = 0, traces = 0;
+    int code = EXIT_FINE;
+    while (nauha__marks_next(marks, "trace", &position, &mark)) {
+        traces++;
+        if (estimate)
+            code = nauha__estimate_print(invocation, mark.text, estimate);
+        else if (!invocation->quiet)
+            tell_trace(mark.text);
+    }
+    position = 0;
+    while (nauha__marks_next(marks, "failed", &position, &mark)) {
+        if (*mark.text) /* the process could not say it */
+            fprintf(stderr, "nauha: a recording has failed: %s\n", mark.text);
+    }
+    if (traces || nauha__marks_have(marks, "failed", 0))
+        return code;
+    if (is_changed(output, before)) {
+        if (!invocation->quiet) {
+            fprintf(stderr, "nauha: the recording's process could not tell what came of it\n");
+            tell_trace(output);
+        }
+        return estimate ? nauha__estimate_print(invocation, output, estimate) : EXIT_FINE;
+    }
+    tell_nothing(marks, nauha__get(invocation, "output", ""), estimate != NULL);
     return estimate ? EXIT_FAILED : EXIT_FINE;
 }
 
@@ -372,26 +440,21 @@ static int end_like(int status) {
 /* Runs the program, recorded into `trace`; estimate: folder of the sample, NULL for none. */
 static int record(const struct invocation *invocation, const char *trace, const char *estimate,
                   uint64_t steps) {
-    const char *temporary = getenv("TMPDIR");
-    char directory[PATH_MAX];
-    snprintf(directory, sizeof directory, "%s/nauha-record-XXXXXX",
-             temporary && *temporary ? temporary : "/tmp");
-    if (!mkdtemp(directory)) {
-        fprintf(stderr, "nauha: cannot make \"%s\": %s\n", directory, strerror(errno));
-        return EXIT_FAILED;
+    char output[PATH_MAX];
+    struct marks marks;
+    struct before before;
+    nauha__marks_init(&marks);
+    int code = set_environment(invocation, &marks, trace, steps, output), status = -1;
+    if (code == EXIT_FINE) {
+        before.there = stat(output, &before.file) == 0;
+        status = run_program(invocation, &code);
     }
-    int code = set_environment(invocation, directory, trace, steps);
-    if (code != EXIT_FINE) {
-        rmdir(directory);
-        return code;
+    if (status >= 0) {
+        wait_for_recordings(invocation, &marks, status == 0);
+        code = tell_outcome(invocation, &marks, output, &before, estimate);
     }
-    const int status = run_program(invocation, &code);
-    if (status < 0) {
-        rmdir(directory);
-        return code;
-    }
-    code = tell_outcome(invocation, directory, estimate);
-    return status == 0 || (estimate && code == EXIT_FINE) ? code : end_like(status);
+    nauha__marks_fini(&marks);
+    return status <= 0 || (estimate && code == EXIT_FINE) ? code : end_like(status);
 }
 
 int nauha__run_record(const struct invocation *invocation) {

@@ -54,29 +54,6 @@ static int usage_without_metric(const struct command *command) {
     return code;
 }
 
-/* "nauha: run.h5: lost in the recording: 12 activations (buffer full), 3.1 MB; 1 loss (...), 4 B"
- */
-static void warn_of_losses(const struct nauha_trace *trace, const struct nauha_names *names,
-                           const struct nauha_trace_info *info) {
-    const char *reason, *semicolon = "";
-    uint32_t kind;
-    uint64_t messages, bytes, told = 0;
-    char count[32], size[32];
-    fprintf(stderr, "nauha: %s: lost in the recording: ", info->path);
-    for (size_t i = 0; nauha_trace_loss(trace, i, &kind, &reason, &messages, &bytes); i++) {
-        fprintf(stderr, "%s%s %s (%s), %s", semicolon, nauha__count_text(messages, count),
-                nauha_names_kind(names, kind), reason, nauha__size_text(bytes, size));
-        semicolon = "; ";
-        told += messages;
-    }
-    /* On a full disk there may have been no room to say which. */
-    if (told < info->messages_lost)
-        fprintf(stderr, "%s%s messages in all, %s", semicolon,
-                nauha__count_text(info->messages_lost, count),
-                nauha__size_text(info->bytes_lost, size));
-    fputc('\n', stderr);
-}
-
 /* What a user should know before trusting the numbers. */
 static void warn(const struct nauha_trace *trace, const struct nauha_names *names, bool followed) {
     struct nauha_trace_info info;
@@ -94,7 +71,7 @@ static void warn(const struct nauha_trace *trace, const struct nauha_names *name
     if (info.failure[0])
         fprintf(stderr, "nauha: %s: the recorder had to stop: %s\n", info.path, info.failure);
     if (info.messages_lost)
-        warn_of_losses(trace, names, &info);
+        nauha__warn_of_losses(trace, names, &info);
 }
 
 static void warn_of_all(const struct opened *opened, const struct invocation *invocation) {

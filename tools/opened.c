@@ -221,6 +221,27 @@ const char *nauha__state_text(const struct nauha_trace_info *info) {
                               : "incomplete: messages were lost";
 }
 
+void nauha__warn_of_losses(const struct nauha_trace *trace, const struct nauha_names *names,
+                           const struct nauha_trace_info *info) {
+    const char *reason, *semicolon = "";
+    uint32_t kind;
+    uint64_t messages, bytes, told = 0;
+    char count[32], size[32];
+    fprintf(stderr, "nauha: %s: lost in the recording: ", info->path);
+    for (size_t i = 0; nauha_trace_loss(trace, i, &kind, &reason, &messages, &bytes); i++) {
+        fprintf(stderr, "%s%s %s (%s), %s", semicolon, nauha__count_text(messages, count),
+                nauha_names_kind(names, kind), reason, nauha__size_text(bytes, size));
+        semicolon = "; ";
+        told += messages;
+    }
+    /* On a full disk there may have been no room to say which. */
+    if (told < info->messages_lost)
+        fprintf(stderr, "%s%s messages in all, %s", semicolon,
+                nauha__count_text(info->messages_lost, count),
+                nauha__size_text(info->bytes_lost, size));
+    fputc('\n', stderr);
+}
+
 const char *nauha__created_text(const struct nauha_trace_info *info, char text[64]) {
     const time_t created = (time_t)(info->created_ns / 1000000000);
     struct tm when;

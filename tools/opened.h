@@ -57,6 +57,12 @@ const char *nauha__shape_text(const struct nauha_message_info *info, char *text,
 /* "complete", "cut off: ...": how a recording ended. */
 const char *nauha__state_text(const struct nauha_trace_info *info);
 
+/* Says on standard error what was lost and why, for a trace with losses:
+ * "nauha: run.h5: lost in the recording: 12 activations (buffer full), 3.1 MB; 1 loss (...), 4 B"
+ */
+void nauha__warn_of_losses(const struct nauha_trace *trace, const struct nauha_names *names,
+                           const struct nauha_trace_info *info);
+
 /* "2026-11-28 03:06:02 UTC" into text: when it was recorded; "" for no date. Returns text. */
 const char *nauha__created_text(const struct nauha_trace_info *info, char text[64]);
 

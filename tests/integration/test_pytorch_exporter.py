@@ -4,6 +4,7 @@ and the memory that tensors of a GPU pass through.
 
 Run once for each PyTorch there is; see tests/run.py.
 """
+import importlib
 import collections
 import contextlib
 import copy
@@ -146,6 +147,74 @@ class LeavesNoMark(Case):
         train(model, batches(2, 3, 2))
         self.assertEqual(self.notices, ["a message was not recorded: ZeroDivisionError: division by zero"])
 
+    def test_a_training_that_stood_in_line_is_told(self):
+        crowd = sys.modules["nauha.crowd"]
+        for waited, lasted, threads, environment, told in (
+                ([0.1, 8, 9], 20, 2, {}, True), ([0.1, 8, 9], 20, 2, {"OMP_WAIT_POLICY": "passive"}, False),
+                ([8, 9], 20, 2, {"OMP_WAIT_POLICY": "active"}, False), ([8, 9], 20, 2, {"KMP_BLOCKTIME": "0"}, False),
+                ([8, 9], 20, 1, {}, False), ([1, 1], 20, 2, {}, False), ([3, 3], 4, 2, {}, False), ([], 20, 2, {}, False)):
+            with self.subTest(waited=waited, lasted=lasted, threads=threads, environment=environment):
+                advice = crowd.advice(waited, lasted, threads, environment)
+                self.assertEqual(advice is not None, told)
+                if told:
+                    self.assertRegex(advice, "for 8 of 20 s.*OMP_WAIT_POLICY=passive")
+        exporter = self.export(nn.Linear(3, 2))
+        exporter._crowd.advice = lambda: "told"
+        exporter.close()
+        self.assertEqual(self.notices, ["told"])
+
+    def test_a_kind_that_is_misspelt(self):
+        for kinds, meant in (("weigths", "weights"), (["loss", "activation"], "activations")):
+            with self.assertRaisesRegex(ValueError, f'did you mean "{meant}"'):
+                nauha.Exporter(self.path, kinds=kinds)
+        self.assertFalse(self.path.exists())
+        exporter = self.export(nn.Linear(3, 2), kinds=["loss2", "temperature", "losses"])
+        exporter.close()
+
+    def test_flushing_to_a_full_disk_is_told_and_not_raised(self):
+        exporter = self.export(nn.Linear(3, 2))
+        with mock.patch.object(exporter.publisher, "flush", side_effect=nauha.Error("no space")):
+            exporter.flush()
+        self.assertEqual(self.notices, ["a message was not recorded: Error: no space"])
+
+    def test_a_notice_that_raises(self):
+        exporter = nauha.Exporter(self.path, notice=lambda text: 1 / 0)
+        model = nn.Linear(3, 2)
+        exporter.set_model(model)
+        exporter.add_modules(model)
+        exporter.observer.module_ran = lambda *arguments: 1 / 0
+        train(model, batches(2, 3, 2))
+        self.assertTrue(exporter.close())
+
+    def test_staging_goes_on_after_a_copy_that_failed(self):
+        """A piece of the ring, or the parameters' copies, that nobody gives back would be waited for for ever."""
+        staging = sys.modules.get("nauha.staging") or importlib.import_module("nauha.staging")
+        model = nn.Linear(3, 2)
+        for place in ("copy", "synchronize"):
+            with self.subTest(place):
+                exporter = self.export(model, staging="always")
+                stager = exporter.publisher.out
+                stager._ring.capacity = 256  # so that one lost piece is missed at once
+                fails = iter([True, True] + 1000 * [False])
+
+                class Late:
+                    def synchronize(self):
+                        if next(fails):
+                            raise RuntimeError("the device is gone")
+
+                class Device(staging.HostDevice):
+                    def copy(self, source, host):
+                        if place == "copy" and next(fails):
+                            raise RuntimeError("the device is gone")
+                        super().copy(source, host)
+                        return Late() if place == "synchronize" else None
+
+                stager._device = stager._ring._device = Device()
+                train(model, batches(4, 3, 2))
+                trace = self.trace()
+                self.assertIn("a message was not recorded: RuntimeError: the device is gone", self.notices)
+                self.assertGreaterEqual(len(trace.of("batch_finished")), 2)
+
     def test_a_training_that_waited_is_told(self):
         told = sys.modules[nauha.Exporter.__module__]
         for waited, policy, expected in ((0, None, "for the recorder.*OMP_WAIT_POLICY=passive"),
@@ -156,6 +225,7 @@ class LeavesNoMark(Case):
                 if not policy:
                     os.environ.pop("OMP_WAIT_POLICY", None)
                 exporter = self.export(nn.Linear(3, 2), buffer="1M")
+                exporter._crowd = None  # which may see this machine full
                 exporter.register("large", scope="network")
                 for _ in range(5):
                     exporter.publish("large", torch.randn(2_000_000))

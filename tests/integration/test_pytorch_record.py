@@ -68,7 +68,7 @@ class Case(unittest.TestCase):
 
     def run_program(self, command, **options):
         return subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=300, **{"env": ENVIRONMENT, "cwd": self.dir, **options})
+                              **{"env": ENVIRONMENT, "cwd": self.dir, "timeout": 300, **options})
 
     def record(self, *command, options=(), code=0, **more):
         done = self.run_program([NAUHA, "record", "-o", self.path, *options, "--", *command], **more)

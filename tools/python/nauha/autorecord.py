@@ -9,14 +9,16 @@ the epochs by watching PyTorch.
   behind, and an older RUN.h5 as it was.
 - The loss is what backward() is called on; the labels are the targets of the loss functions that are called.
 - An epoch has ended when the DataLoader that feeds the training has run out, or starts anew.
+- Whatever fails here ends the recording, not the program: all ways from the program into this file go through
+  one guard (see guard.py).
 
 Threads: any.
 """
 import atexit
-import fcntl
 import functools
 import gc
 import inspect
+import itertools
 import multiprocessing.util
 import os
 import pathlib
@@ -31,6 +33,7 @@ from torch.nn import functional
 from nauha import compat, hooks, native, registry
 from nauha.epochs import Epochs
 from nauha.exporter import Exporter, path_of_rank, place_in_training
+from nauha.guard import Guard, say
 from nauha.publisher import Counter
 from nauha.tensors import each_tensor
 
@@ -40,15 +43,18 @@ _LOSSES = ("cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss",
            "multilabel_margin_loss", "multilabel_soft_margin_loss", "soft_margin_loss")
 
 
-def install(settings):
-    """settings: "output", "options", "step", "status" (a folder for marks), "command", "quiet", and for an estimate
-    the steps after which the program ends, "estimate"."""
-    AutoRecorder(settings).install()
+def install(settings, status):
+    """settings: "output", "options", "step", "command", "quiet", and for an estimate the steps after which the program
+    ends, "estimate". status: see status.py."""
+    recorder = AutoRecorder(settings, status)
+    recorder.guard(recorder.install)
 
 
 class AutoRecorder:
-    def __init__(self, settings):
+    def __init__(self, settings, status):
         self.settings = settings
+        self.status = status
+        self.guard = Guard(self._fail)
         self.exporter = None
         self._lock = threading.RLock()
         self._call = torch.nn.Module.__call__  # what Module.__call__ is without us
@@ -69,16 +75,34 @@ class AutoRecorder:
         self._watch_optimizers()
         self._watch_losses()
         self._watch_backward()
-        Epochs(self._steps, self._epoch_finished).watch()
+        Epochs(self._steps, self._epoch_finished).watch(self.guard)
         self._watch_compile()
         self._hide_from_scripting()
-        os.register_at_fork(after_in_child=self._leave)
+        os.register_at_fork(after_in_child=functools.partial(self.guard, self._leave))
+        atexit.register(self.status.tell, "done")
 
     def _leave(self):
         """In a forked child: the recording is its parent's."""
+        self._lock = threading.RLock()  # another thread of the parent's may have held it
         if self.exporter is not None:
             self._failed = True
             self.exporter = None
+
+    def _fail(self, error):
+        """Ends the recording, whatever state it is in, and says so once."""
+        if self._failed:
+            return
+        self._failed = True
+        reason = str(error) if isinstance(error, native.Error) else f"{type(error).__name__}: {error}"
+        begun = self._trained and self.exporter is not None
+        what = "recording has ended, the training goes on" if begun else "this training is not recorded"
+        said = self._say(f"{what}: {reason}")
+        self.status.tell("failed", "" if said else reason)
+        last = Guard(lambda error: None)
+        last(self._stop_watching)
+        last(self._forget_outputs)
+        last(self._end)
+        self.exporter = None
 
     # ---- models ----
 
@@ -87,7 +111,7 @@ class AutoRecorder:
 
         def __call__(module, *args, **kwargs):
             if module.training and not compat.is_traced():
-                recorder._found(module)
+                recorder.guard(recorder._found, module)
             return call(module, *args, **kwargs)
 
         torch.nn.Module.__call__ = __call__
@@ -103,15 +127,10 @@ class AutoRecorder:
             optimized = self._is_optimized(plain)
             if not optimized and not self._is_guess(plain):
                 return
-            try:
-                if self.exporter is not None and self._guessed:
-                    self._discard()
-                self._attach(module, plain)
-                self._guessed = not optimized
-            except Exception as error:
-                self._failed = True
-                self._say(f"this training is not recorded: {error}")
-                self._mark("failed", str(error))
+            if self.exporter is not None and self._guessed:
+                self._discard()
+            self._attach(module, plain)
+            self._guessed = not optimized
             self._stop_watching()
 
     def _stop_watching(self):
@@ -203,7 +222,8 @@ class AutoRecorder:
             publisher.settle()
         except native.Error as error:
             self._say(str(error))
-        self._mark("trace", publisher.path)
+        if not self.status.tell("trace", os.fspath(publisher.path)):
+            self._say(f"nauha record cannot be told of {publisher.path}: nauha info tells what is in it")
         self._stop_watching()
 
     def _discard(self):
@@ -212,43 +232,59 @@ class AutoRecorder:
         self._guessed = False
         self._roots.clear()
         self._names.clear()
+        self._forget_outputs()
+        if exporter is not None:
+            exporter.close()
+
+    def _forget_outputs(self):
         for handle in self._outputs:
             handle.remove()
         self._outputs.clear()
-        if exporter is not None:
-            exporter.close()
 
     def _end(self):
         """The process ends."""
         if self.exporter is not None and self._trained:
+            self._tell_no_evaluation()
             self.exporter.close()
         else:
             self._discard()
+        self.status.tell("done")
+
+    def _tell_no_evaluation(self):
+        """What was asked for and is not there, and what there was instead."""
+        tag, observer = self.settings.get("evaluation"), self.exporter.observer
+        if not tag or observer.evaluations_seen:
+            return
+        seen = [text for run, text in (
+            ((False, False), "it ran in evaluation mode without gradients, but no loss function of "
+                             "torch.nn.functional was called on what it gave"),
+            ((False, True), "it ran in evaluation mode, but with gradients: evaluate under torch.no_grad()"),
+            ((True, False), "it ran without gradients, but in training mode: call model.eval() before"))
+            if run in observer.runs_elsewhere]
+        self._say(f'no evaluation was recorded as "{tag}": the model was to run in evaluation mode without gradients, and '
+                  f"a loss function of its output; {'; '.join(seen) or 'it never ran outside of the training'}")
 
     def _end_with_the_process(self):
         mine = os.getpid()
 
         def end():
             if os.getpid() == mine:
-                self._end()
+                self.guard(self._end)
 
         atexit.register(end)
         multiprocessing.util.Finalize(None, end, exitpriority=200)  # where multiprocessing made the process
 
     def _claim(self, wanted, rank, world_size):
         """A path that no other process of this program records to: run.h5, else run.2.h5, ..."""
-        path, number = wanted, 2
-        while True:
-            mine = path_of_rank(path, rank, world_size)
-            try:
-                os.close(os.open(os.path.join(self.settings["status"], f"claim-{mine.name}"),
-                                 os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-                return mine
-            except FileExistsError:
-                path, number = wanted.with_name(f"{wanted.stem}.{number}{wanted.suffix}"), number + 1
+        def paths():
+            yield path_of_rank(wanted, rank, world_size)
+            for number in itertools.count(2):
+                yield path_of_rank(wanted.with_name(f"{wanted.stem}.{number}{wanted.suffix}"), rank, world_size)
+
+        return self.status.claim(paths())
 
     def trouble(self, error):
-        self.exporter.observer.trouble(error)
+        self.guard.trouble(error)
 
     # ---- optimizers ----
 
@@ -258,14 +294,14 @@ class AutoRecorder:
         @functools.wraps(init)
         def __init__(optimizer, *args, **kwargs):
             init(optimizer, *args, **kwargs)
-            recorder._made(optimizer)
+            recorder.guard(recorder._made, optimizer)
 
         torch.optim.Optimizer.__init__ = __init__
 
     def _made(self, optimizer):
         with self._lock:
             self._optimizers.add(optimizer)
-            compat.after_optimizer_step(optimizer, self._stepped)
+            compat.after_optimizer_step(optimizer, functools.partial(self.guard, self._stepped))
             if self._guessed and not self._trained:
                 self._discard()
             if self.exporter is not None:
@@ -296,10 +332,10 @@ class AutoRecorder:
             if recorder.exporter is not None and not compat.is_traced():
                 output = args[0] if args else kwargs.get(parameters[0])
                 labels = args[position] if len(args) > position else kwargs.get(parameters[position])
-                call = recorder._labelled(output, labels)
+                call = recorder.guard(recorder._labelled, output, labels)
             loss = function(*args, **kwargs)
             if call is not None:
-                recorder._evaluated(loss, call)
+                recorder.guard(recorder._evaluated, loss, call)
             return loss
 
         watched.__nauha_original__ = function  # for TorchScript, see _hide_from_scripting
@@ -336,20 +372,23 @@ class AutoRecorder:
         @functools.wraps(backward)
         def watched(tensors, *args, **kwargs):
             if not compat.in_backward():
-                if not recorder._trained:
-                    recorder._settle()
-                if recorder.exporter is not None:
-                    recorder._end_of_sample()
-                    recorder._backward(tensors)
+                recorder.guard(recorder._backward_begins, tensors)
             return backward(tensors, *args, **kwargs)
 
         @functools.wraps(grad)
         def watched_grad(*args, **kwargs):
             if not recorder._trained and not compat.in_backward():
-                recorder._settle()
+                recorder.guard(recorder._settle)
             return grad(*args, **kwargs)
 
         torch.autograd.backward, torch.autograd.grad = watched, watched_grad
+
+    def _backward_begins(self, losses):
+        if not self._trained:
+            self._settle()
+        if self.exporter is not None:
+            self._end_of_sample()
+            self._backward(losses)
 
     def _end_of_sample(self):
         """For an estimate, the program ends when so many steps are recorded."""
@@ -398,13 +437,18 @@ class AutoRecorder:
         def watched(obj, *args, **kwargs):
             original = getattr(obj, "__nauha_original__", None) if inspect.isfunction(obj) else None
             if original is not None:
-                if kwargs.get("_rcb") is not None:
-                    kwargs["_rcb"] = torch._jit_internal.createResolutionCallbackFromClosure(original)
+                resolve = recorder.guard(torch._jit_internal.createResolutionCallbackFromClosure, original)
+                if kwargs.get("_rcb") is not None and resolve is not None:
+                    kwargs["_rcb"] = resolve
                 return script(original, *args, **kwargs)
-            if not isinstance(obj, torch.nn.Module) or recorder.exporter is None:
+            if not isinstance(obj, torch.nn.Module):
                 return script(obj, *args, **kwargs)
-            with _hidden_hooks(obj):
+            hidden = recorder.guard(_HiddenHooks, obj)
+            try:
                 return script(obj, *args, **kwargs)
+            finally:
+                if hidden is not None:
+                    recorder.guard(hidden.show)
 
         torch.jit.script = watched
 
@@ -418,13 +462,13 @@ class AutoRecorder:
         def watched(model=None, *args, **kwargs):
             compiled = compile_function(model, *args, **kwargs)
             if isinstance(compiled, torch.nn.Module):
-                recorder._compiled(compiled)
+                recorder.guard(recorder._compiled, compiled)
             return compiled
 
         @functools.wraps(compile_module)
         def watched_method(module, *args, **kwargs):
             compile_module(module, *args, **kwargs)
-            recorder._compiled(module)
+            recorder.guard(recorder._compiled, module)
 
         torch.compile, torch.nn.Module.compile = watched, watched_method
 
@@ -444,28 +488,14 @@ class AutoRecorder:
         def close(number, frame):
             signal.signal(number, signal.SIG_DFL)
             if os.getpid() == mine:
-                self._end()
+                self.guard(self._end)
             os.kill(os.getpid(), number)
 
         signal.signal(signal.SIGTERM, close)
 
     def _say(self, text):
-        if not self.settings.get("quiet") and sys.stderr is not None:
-            print(f"nauha: {text}", file=sys.stderr, flush=True)
-
-    def _mark(self, name, text):
-        """A text for the waiting `nauha record`, ended by a byte that no path has."""
-        with open(os.path.join(self.settings["status"], f"{name}-{os.getpid()}"), "ab", opener=_open_above) as file:
-            file.write(os.fsencode(text) + b"\0")
-
-
-def _open_above(path, flags):
-    """A descriptor above those of the standard streams, where a program that has closed one may write to it."""
-    low = os.open(path, flags | os.O_CLOEXEC, 0o600)
-    try:
-        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
-    finally:
-        os.close(low)
+        """False where it cannot be said. The trace has, in what is said of it, the name it was asked for under."""
+        return self.settings.get("quiet") or say(text.replace(f"{self._path}.untrained", str(self._path)))
 
 
 def _all_modules():
@@ -508,19 +538,19 @@ class _RememberOutput(hooks.Hook):
             recorder.output = weakref.ref(first)
 
 
-class _hidden_hooks:
+class _HiddenHooks:
+    """Takes our hooks off a module and its parts, until they are to be seen again."""
+
     def __init__(self, module):
-        self._tables = [table for part in module.modules() for table in (part._forward_hooks, part._forward_pre_hooks)]
-
-    def __enter__(self):
         self._taken = []
-        for table in self._tables:
-            ours = [(key, hook) for key, hook in table.items()
-                    if isinstance(hook, (hooks.Hook, compat.WithoutKeywords))]
-            for key, _ in ours:
-                del table[key]
-            self._taken.append((table, ours))
+        for part in module.modules():
+            for table in part._forward_hooks, part._forward_pre_hooks:
+                ours = [(key, hook) for key, hook in table.items()
+                        if isinstance(hook, (hooks.Hook, compat.WithoutKeywords))]
+                self._taken.append((table, ours))
+                for key, _ in ours:
+                    del table[key]
 
-    def __exit__(self, *exception):
+    def show(self):
         for table, ours in self._taken:
             table.update(ours)

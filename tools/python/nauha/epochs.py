@@ -20,29 +20,32 @@ class Epochs:
         self._fed_at = -1
         self._epoch_began_at = 0
 
-    def watch(self):
+    def watch(self, guard):
         """From now on, all DataLoaders of the process."""
         start, advance = DataLoader.__iter__, dataloader._BaseDataLoaderIter.__next__
         loaders, iterators = weakref.WeakKeyDictionary(), weakref.WeakKeyDictionary()  # to a loader's token
         epochs = self
 
-        @functools.wraps(start)
-        def __iter__(loader):
+        def starts(loader):
             token = loaders.setdefault(loader, object())
             epochs.ends(token)
+            return token
+
+        @functools.wraps(start)
+        def __iter__(loader):
+            token = guard(starts, loader)
             iterator = start(loader)
-            iterators[iterator] = token
+            guard(iterators.__setitem__, iterator, token)
             return iterator
 
         @functools.wraps(advance)
         def __next__(iterator):
-            token = iterators.get(iterator)
             try:
                 batch = advance(iterator)
             except StopIteration:
-                epochs.ends(token)
+                guard(lambda: epochs.ends(iterators.get(iterator)))
                 raise
-            epochs.gave(token)
+            guard(lambda: epochs.gave(iterators.get(iterator)))
             return batch
 
         DataLoader.__iter__ = __iter__

@@ -21,6 +21,7 @@ Threads: any; backward passes and replicas run in PyTorch's own.
 """
 import atexit
 import contextlib
+import difflib
 import functools
 import multiprocessing.util
 import os
@@ -32,6 +33,7 @@ import weakref
 import torch
 
 from nauha import compat, hooks, native, probes
+from nauha.crowd import Crowd, turns
 from nauha.native import NONE
 from nauha.observer import Observer
 from nauha.publisher import Publisher
@@ -61,6 +63,15 @@ def path_of_rank(path, rank, world_size):
     return path if world_size == 1 else path.with_name(f"{path.stem}.rank{rank}{path.suffix}")
 
 
+def _check_kinds(kinds):
+    """Raises UnknownName for a kind that is a built-in one misspelt. Kinds of one's own are registered later; one
+    that never is, is told of as the first step begins."""
+    for kind in kinds.split(","):
+        meant = difflib.get_close_matches(kind, native.KINDS, 1, 0.8)
+        if kind not in native.KINDS and meant and not kind.startswith(meant[0]):
+            raise native.UnknownName(f'no kind "{kind}" to record: did you mean "{meant[0]}"?')
+
+
 class Exporter:
     """Records the trainings of one process to one trace.
 
@@ -77,7 +88,8 @@ class Exporter:
     staging: "auto": tensors on a GPU are copied through a ring of pinned memory; "always": those of the
         CPU as well, which is of use to tests alone.
     tentative: the trace gets its name when publisher.settle() is called, and without it there will be none.
-    Raises Error for a file that cannot be made and options that do not exist.
+    Raises Error for a file that cannot be made and options that do not exist; for a misspelt kind one that is
+    a ValueError too.
     """
 
     def __init__(self, path=None, *, step="forward", facts=None, rank=None, world_size=None, notice=None,
@@ -92,11 +104,13 @@ class Exporter:
             path = path_of_rank(path, rank, world_size)
         facts = {"framework": f"torch {torch.__version__}", **(facts or {})}
         options = {key.replace("_", "-"): native.option_text(value) for key, value in options.items()}
+        _check_kinds(options.get("kinds", ""))
         self.publisher = Publisher(path, options, facts, rank, world_size, notice, tentative)
         if staging == "always":
             self.publisher.stage("cpu")
         self.observer = Observer(self.publisher, step)
         self._began = time.monotonic()
+        self._crowd = self.observer.guarded(Crowd)
         self._pipeline = None
         self._told_rules = set()
         self.series = {}  # what live metrics published, by name; after close()
@@ -145,7 +159,8 @@ class Exporter:
         Returns what it was given."""
         for optimizer in optimizers:
             if self.observer.know_optimizer(optimizer):
-                self.observer.placed.add(compat.after_optimizer_step(optimizer, self.observer.optimizer_stepped))
+                stepped = functools.partial(self.observer.guarded, self.observer.optimizer_stepped)
+                self.observer.placed.add(compat.after_optimizer_step(optimizer, stepped))
         return optimizers[0] if len(optimizers) == 1 else optimizers
 
     def subscribe(self, *metrics, output=None, sinks=None, rules=(), stop_on=()):
@@ -238,7 +253,7 @@ class Exporter:
         """Paused, steps are counted and nothing is published: the hooks on modules and parameters are off."""
         with self.publisher.lock:
             if self.observer.is_open:
-                self.observer.pause(paused)
+                self.observer.guarded(self.observer.pause, paused)
 
     def tag(self, name, results_only=False):
         """A scope in which runs of the model are published under this tag, in any mode, and begin no step:
@@ -330,17 +345,17 @@ class Exporter:
         """What has become of the messages so far: messages and bytes_published of what was taken in and not lost,
         bytes_stored in the file as of the last flush, messages_lost, bytes_lost, blocked_ns."""
         with self.publisher.lock:
-            return self.publisher.stats() if self.observer.is_open else {}
+            return self.observer.guarded(self.publisher.stats) or {} if self.observer.is_open else {}
 
     def flush(self):
-        """Waits until everything published so far is on file."""
+        """Waits until everything published so far is on file. What keeps it from being is told, not raised."""
         with self.publisher.lock:
             if self.observer.is_open:
-                self.publisher.flush()
+                self.observer.guarded(self.publisher.flush)
 
     def detach(self):
         """Takes all hooks off the models; what was recorded stays, close() still ends it."""
-        self.observer.detach()
+        self.observer.guarded(self.observer.detach)
 
     def close(self):
         """Ends the open step and the recording, takes off the hooks; False where the trace is incomplete."""
@@ -355,22 +370,24 @@ class Exporter:
             if self.publisher.settled or not crashed:
                 observer.guarded(observer.end_step)
             observer.is_open = False
-            observer.detach()
-            self.publisher.finish()
+            observer.guarded(observer.detach)
+            observer.guarded(self.publisher.finish)
             observer.guarded(self._tell_waits)
             if self._pipeline is not None:
                 observer.guarded(self._finish_metrics)
-            return self.publisher.close()
+            return bool(observer.guarded(self.publisher.close))
 
     def _tell_waits(self):
         if self.publisher.recorder is None:
             return
         waited, lasted = self.publisher.stats()["blocked_ns"] * 1e-9, time.monotonic() - self._began
-        if waited < max(WAITED_SECONDS, WAITED_PART * lasted):
-            return
-        sleeps = "" if "OMP_WAIT_POLICY" in os.environ else "; so would OMP_WAIT_POLICY=passive where it trains on processors"
-        self.publisher.tell(f"the training waited {waited:.0f} of {lasted:.0f} s for the recorder: fewer kinds or steps "
-                            f"would cost less{sleeps}")
+        advice = self._crowd and self._crowd.advice()
+        if advice:
+            self.publisher.tell(advice)
+        elif waited >= max(WAITED_SECONDS, WAITED_PART * lasted):
+            sleeps = "; so would OMP_WAIT_POLICY=passive where it trains on processors" if turns(os.environ) else ""
+            self.publisher.tell(f"the training waited {waited:.0f} of {lasted:.0f} s for the recorder: fewer kinds or "
+                                f"steps would cost less{sleeps}")
 
     def _finish_metrics(self):
         pipeline, self._pipeline = self._pipeline, None

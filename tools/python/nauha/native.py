@@ -11,9 +11,10 @@ import logging
 import os
 import pathlib
 import re
-import sys
 from ctypes import (CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_size_t,
                     c_uint32, c_uint64, c_void_p)
+
+from nauha.guard import say
 
 NONE = 0xFFFFFFFF  # NAUHA_NONE: no module
 
@@ -81,8 +82,15 @@ def notice(text):
     logger = logging.getLogger("nauha")
     if logger.hasHandlers():
         logger.warning("%s", text)
-    elif sys.stderr is not None:  # it is where the program has closed it
-        print(f"nauha: {text}", file=sys.stderr, flush=True)
+    else:
+        say(text)
+
+
+class UnknownName(Error, ValueError):
+    """There is nothing of this name, and something that may have been meant."""
+
+    def __init__(self, message):
+        super().__init__(message, Status.UNKNOWN)
 
 
 class NativeError(Structure):
@@ -316,6 +324,11 @@ def _builtin_kinds():
                 for kind in range(library.nauha_names_kinds(names))}
     finally:
         library.nauha_names_free(names)
+
+
+def encoded(text):
+    """Text in UTF-8; what came from the command line as something else goes back as it was."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def options(table):

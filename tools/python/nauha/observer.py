@@ -8,6 +8,7 @@ import weakref
 import torch
 
 from nauha import compat, hooks, native, probes, tensors
+from nauha.guard import Guard
 from nauha.native import KINDS, NONE, Stopped
 from nauha.publisher import Counter
 from nauha.registry import WRAPPERS, Registry, is_compiled, unwrapped
@@ -30,9 +31,13 @@ def seen_from_outside(module):
 class Observer:
     def __init__(self, publisher, step_mode):
         self.publisher = publisher
+        self.guarded = Guard(publisher.trouble)  # what is raised is told, and costs what was to be recorded
+        self.trouble = self.guarded.trouble
         self.is_open = True
         self.latest_on = False  # whether the latest run of a model is recorded
         self.evaluation_tag = 0  # of evaluations that were found, not told; 0: they are not recorded
+        self.evaluations_seen = False  # whether any has been recorded
+        self.runs_elsewhere = set()  # (training mode, with gradients) of runs that are part of no training
         self._latest_evaluates = False  # whether the latest run of a model was one
         self.loss_function = None  # what set_loss() returned
         self._probes = []
@@ -53,16 +58,6 @@ class Observer:
 
     def _alias(self, *place):
         native.call(native.library.nauha_recorder_alias, self.publisher.recorder, *place)
-
-    def guarded(self, function, *arguments):
-        """Calls a function; what it raises is told, not raised."""
-        try:
-            function(*arguments)
-        except Exception as error:
-            self.trouble(error)
-
-    def trouble(self, error):
-        self.publisher.trouble(error)
 
     # ---- what is observed ----
 
@@ -237,6 +232,7 @@ class Observer:
             self.latest_on = tag != 0 or (weak_root().training and torch.is_grad_enabled())
             self._latest_evaluates = not weak_root().training and not torch.is_grad_enabled()
             if not self.latest_on:
+                self.runs_elsewhere.add((weak_root().training, torch.is_grad_enabled()))
                 return
             if not tag:
                 if self._begins_step(weak_root):
@@ -364,8 +360,7 @@ class Observer:
         again = Counter()
 
         def arrived(gradients):
-            if gradients[position] is not None:
-                self._layer_gradient(record, slot, call, tag, serial, again, gradients[position])
+            self.guarded(self._layer_gradient, record, slot, call, tag, serial, again, gradients[position])
 
         node = tensor.grad_fn
         if node is not None:
@@ -377,20 +372,17 @@ class Observer:
 
     def _layer_gradient(self, record, slot, call, tag, serial, again, gradient):
         publisher = self.publisher
-        if not publisher.active:
+        if gradient is None or not publisher.active:
             return
-        try:
-            with publisher.lock:
-                if serial != publisher.serial or not (publisher.step_open or tag):
-                    publisher.tell("gradients of an earlier step's outputs were not recorded; where the model runs "
-                                   "several times in one step, let the optimizer end steps (--step-by optimizer)")
-                    return
-                passes = again.next(serial, tag)
-                if passes:  # another backward pass through the same graph: behind the calls there were
-                    call = record.calls.count(serial, tag) * passes + call
-                publisher.publish(LAYER_GRADIENTS, record.id, slot, call, tag, gradient)
-        except Exception as error:
-            self.trouble(error)
+        with publisher.lock:
+            if serial != publisher.serial or not (publisher.step_open or tag):
+                publisher.tell("gradients of an earlier step's outputs were not recorded; where the model runs "
+                               "several times in one step, let the optimizer end steps (--step-by optimizer)")
+                return
+            passes = again.next(serial, tag)
+            if passes:  # another backward pass through the same graph: behind the calls there were
+                call = record.calls.count(serial, tag) * passes + call
+            publisher.publish(LAYER_GRADIENTS, record.id, slot, call, tag, gradient)
 
     def parameter_gradient(self, hook, gradient):
         publisher = self.publisher
@@ -415,6 +407,7 @@ class Observer:
         tag = self._tag()
         if not tag and not (publisher.step_open and self.latest_on):
             return None
+        self.evaluations_seen |= tag == self.evaluation_tag
         call = self._losses.next(publisher.serial, tag)
         for kind, tensor in (("network_output", output), ("input_labels", labels)):
             if tensor is not None:

@@ -11,8 +11,12 @@ import threading
 import weakref
 
 from nauha import native, tensors
+from nauha.guard import Guard
 from nauha.native import KINDS, Status, library
 from nauha.sender import Sender
+
+
+MAX_TOLD = 100  # each of them may have a number or an address in it
 
 
 class Counter:
@@ -91,7 +95,7 @@ def _selector(options):
     known = native.options(library.nauha_selector_options)
     for key, value in options.items():
         if key in known:
-            native.call(library.nauha_selector_set, selector, key.encode(), value.encode())
+            native.call(library.nauha_selector_set, selector, key.encode(), native.encoded(value))
     return selector
 
 
@@ -103,6 +107,7 @@ class Publisher:
         self.lock = threading.RLock()
         self.rank = rank
         self._told = set()
+        self._failure = None  # of the recorder, which has been told
         self._notice = notice or native.notice
         self.facts = facts
         self.recorder = _open(path, options, facts, rank, world_size, tentative)
@@ -124,10 +129,11 @@ class Publisher:
     # ---- telling ----
 
     def tell(self, text):
-        """Tells a person something, once."""
-        if text not in self._told:
-            self._told.add(text)
-            self._notice(text)
+        """Tells a person something, once; nothing after MAX_TOLD different things. Never raises."""
+        if text in self._told or len(self._told) > MAX_TOLD:
+            return
+        self._told.add(text)
+        Guard(lambda error: None)(self._notice, text if len(self._told) <= MAX_TOLD else "further notices are left out")
 
     def trouble(self, error):
         """A hook failed: the training goes on, and somebody is told."""
@@ -190,7 +196,8 @@ class Publisher:
     def _check(self):
         error = native.NativeError()
         if library.nauha_recorder_failure(self.recorder, native.byref(error)) != Status.OK:
-            self.tell(f"recording has stopped, the training goes on: {error.text()}")
+            self._failure = error.text()
+            self.tell(f"recording has stopped, the training goes on: {self._failure}")
 
     # ---- messages ----
 
@@ -272,13 +279,13 @@ class Publisher:
         if self.recorder is None:
             return True
         self.active = False
-        self.out.close()
-        self._tell_older()
+        Guard(self.trouble)(self.out.close)
+        Guard(self.trouble)(self._tell_older)
         recorder, self.recorder = self.recorder, None
         error = native.NativeError()
         status = library.nauha_recorder_close(recorder, native.byref(error))
         self.wanted.free()
-        if status != Status.OK:
+        if status != Status.OK and error.text() != self._failure:
             self.tell(f"the recording is incomplete: {error.text()}")
         return status == Status.OK
 
@@ -287,7 +294,7 @@ def _open(path, options, facts, rank, world_size, tentative):
     config = library.nauha_recorder_config_new()
     try:
         for key, value in options.items():
-            native.call(library.nauha_recorder_config_set, config, key.encode(), value.encode())
+            native.call(library.nauha_recorder_config_set, config, key.encode(), native.encoded(value))
         for key, value in facts.items():
             native.call(library.nauha_recorder_config_describe, config, key.encode(), value.encode("utf-8", "replace"))
         native.call(library.nauha_recorder_config_set_rank, config, rank, world_size)
@@ -309,5 +316,6 @@ def _close_in_children(publisher):
         if child is not None:
             child.active = False
             child.recorder = None
+            child.lock = threading.RLock()  # another thread of the parent's may have held it
 
     os.register_at_fork(after_in_child=leave)

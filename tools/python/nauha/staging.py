@@ -17,6 +17,7 @@ import threading
 import torch
 
 from nauha import tensors
+from nauha.guard import Guard
 from nauha.sender import Value
 
 RING_BYTES = 128 << 20
@@ -113,7 +114,7 @@ class Stager:
     def __init__(self, sender, device, tell, capacity=RING_BYTES):
         self._sender = sender
         self._device = device
-        self._tell = tell
+        self._guarded = Guard(lambda error: tell(f"a message was not recorded: {type(error).__name__}: {error}"))
         self._ring = Ring(device, capacity // _ALIGNMENT * _ALIGNMENT)
         self._calls = queue.SimpleQueue()
         self._values = None  # the parameters' list, and the same with tensors of the host
@@ -137,9 +138,14 @@ class Stager:
             self._later(self._sender.publish, kind, module, slot, call, tag, host, identity)
             self.drain()
             return
-        host = self._ring.take(count)[:count].view(tensor.dtype).view(tensor.shape)
-        done = self._device.copy(tensor, host)
-        self._calls.put((done, self._publish_from_ring, (kind, module, slot, call, tag, host, identity)))
+        piece = self._ring.take(count)
+        try:
+            host = piece[:count].view(tensor.dtype).view(tensor.shape)
+            done = self._device.copy(tensor, host)
+        except Exception:
+            self._later(self._ring.give_back)  # in its turn
+            raise
+        self._calls.put((done, self._sender.publish, (kind, module, slot, call, tag, host, identity), self._ring.give_back))
 
     def begin_step(self, values):
         self._with_parameters(self._sender.begin_step, values)
@@ -162,12 +168,22 @@ class Stager:
         self._sender.close()
 
     def _later(self, function, *arguments):
-        self._calls.put((None, function, arguments))
+        self._calls.put((None, function, arguments, None))
 
     def _with_parameters(self, function, values):
         """Parameters have host memory of their own, as large as they are: all are needed at once."""
         self._mirrors_free.wait()
         self._mirrors_free.clear()
+        try:
+            done = self._copied(values)
+        except Exception:
+            self._values = None
+            self._mirrors_free.set()
+            raise
+        self._calls.put((_All(done), function, (self._mirrors,), self._mirrors_free.set))
+
+    def _copied(self, values):
+        """Has the values copied to their mirrors; returns what is to be waited for."""
         if values is not self._values or any(value.tensor.shape != mirror.tensor.shape or
                                              value.tensor.dtype is not mirror.tensor.dtype
                                              for value, mirror in zip(values, self._mirrors)):
@@ -183,7 +199,7 @@ class Stager:
             if under_way > self._ring.capacity:  # snapshots take the device's memory: not more than the ring's
                 event.synchronize()
                 under_way = 0
-        self._calls.put((_All(done), self._with_mirrors, (function, self._mirrors)))
+        return done
 
     def _mirror(self, value):
         count = value.tensor.numel() * value.tensor.element_size()
@@ -192,30 +208,23 @@ class Stager:
 
     # ---- the worker's side ----
 
-    def _publish_from_ring(self, *arguments):
-        try:
-            self._sender.publish(*arguments)
-        finally:
-            self._ring.give_back()
-
-    def _with_mirrors(self, function, mirrors):
-        try:
-            function(mirrors)
-        finally:
-            self._mirrors_free.set()
-
     def _work(self):
         while True:
             entry = self._calls.get()
             if entry is None:
                 return
-            done, function, arguments = entry
-            try:
-                if done is not None:
-                    done.synchronize()
-                function(*arguments)
-            except Exception as error:
-                self._tell(f"a message was not recorded: {type(error).__name__}: {error}")
+            self._guarded(self._do, *entry)
+
+    @staticmethod
+    def _do(done, function, arguments, afterwards):
+        """afterwards: what the training waits for, whatever fails here."""
+        try:
+            if done is not None:
+                done.synchronize()
+            function(*arguments)
+        finally:
+            if afterwards is not None:
+                afterwards()
 
 
 class _All:

@@ -12,47 +12,62 @@ import os
 import sys
 
 
-def _say(text):
-    sys.stderr.write("nauha: %s\n" % text)
-    sys.stderr.flush()
-
-
-def _note(settings, name, text=""):
-    """Leaves a mark for the waiting `nauha record`."""
+def _say(error):
+    """False where that cannot be."""
     try:
-        with open(os.path.join(settings["status"], name), "a") as file:
-            file.write(text)
-    except OSError:
-        pass
+        sys.stderr.write("nauha: this process is not recorded: %s: %s\n" % (type(error).__name__, error))
+        sys.stderr.flush()
+    except Exception:
+        return False
+    return True
 
 
-def _watch(settings):
+def _status(settings):
+    """The module status alone: the package is not to be on the program's path, and most programs need no more of it."""
+    path = os.path.join(settings["package"], "nauha", "status.py")
+    spec = importlib.util.spec_from_file_location("nauha_status", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Status(settings)
+
+
+def _watch(settings, status):
+    """torch has been imported."""
     try:
+        status.tell("torch")
         sys.path.insert(0, settings["package"])
         try:
             from nauha import autorecord
         finally:
             sys.path.remove(settings["package"])
-        autorecord.install(settings)
+        autorecord.install(settings, status)
     except Exception as error:
-        _say("this process is not recorded: %s: %s" % (type(error).__name__, error))
+        status.tell("failed", "" if _say(error) else str(error))
 
 
 class _TorchFinder(object):
     """Lets torch be found by the others, and acts when it has been imported."""
 
-    def __init__(self, settings):
+    def __init__(self, settings, status):
         self.settings = settings
+        self.status = status
 
     def find_spec(self, name, path=None, target=None):
         if name != "torch":
             return None
+        try:
+            return self._find()
+        except Exception as error:
+            _say(error)
+            return None  # the others find it
+
+    def _find(self):
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec("torch")
         if spec is None or spec.loader is None:
             sys.meta_path.insert(0, self)
             if spec is None:
-                _note(self.settings, "torchless", "%s\0" % sys.executable)
+                self.status.tell("torchless", sys.executable)
             return spec
         loader = spec.loader
         execute = loader.exec_module
@@ -60,8 +75,7 @@ class _TorchFinder(object):
         def exec_module(module):
             del loader.exec_module  # the instance's; the class's is what it was
             execute(module)
-            _note(self.settings, "torch")
-            _watch(self.settings)
+            _watch(self.settings, self.status)
 
         loader.exec_module = exec_module
         return spec
@@ -83,8 +97,12 @@ def _start():
         settings = json.loads(os.environ["NAUHA_RECORD"])
     except (KeyError, ValueError):
         return  # not started by `nauha record`
-    _note(settings, "python")
-    sys.meta_path.insert(0, _TorchFinder(settings))
+    try:
+        status = _status(settings)
+        status.tell("python")
+        sys.meta_path.insert(0, _TorchFinder(settings, status))
+    except Exception as error:
+        _say(error)
 
 
 _start()

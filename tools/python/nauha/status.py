@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""How recorded processes tell the waiting `nauha record` what they do: by marks in memory that is its own, which no
+full disk and no cleaner of temporary folders takes away. Where that cannot be reached (the recorder is gone, another
+user or user namespace), nothing is told and nothing else is different.
+
+Threads: any. Needs nothing but the standard library.
+"""
+import fcntl
+import os
+import time
+
+
+class Status:
+    """settings: "status", the memory as a path in /proc, and "status_link", what the path has to point to: once the
+    recorder is gone, its number may be another process's."""
+
+    def __init__(self, settings):
+        self._path = settings.get("status", "")
+        self._link = settings.get("status_link", "")
+
+    def tell(self, verb, text=""):
+        """Leaves the mark "VERB PID TEXT". False where that cannot be."""
+        try:
+            memory = self._open()
+            try:
+                _append(memory, verb, text)
+            finally:
+                os.close(memory)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def claim(self, paths):
+        """The first of the paths that no process of the program has claimed; where processes cannot tell each other, the
+        first at which there is nothing."""
+        try:
+            memory = self._open()
+        except (OSError, ValueError):
+            return next(path for path in paths if not os.path.lexists(path))
+        try:
+            for path in paths:
+                mine = f"{time.monotonic_ns()} {path.name}"
+                _append(memory, "claim", mine)
+                first = next(mark for mark in _marks(memory) if mark[0] == b"claim" and
+                             mark[2].split(b" ", 1)[1] == os.fsencode(path.name))
+                if first[1:] == [b"%d" % os.getpid(), os.fsencode(mine)]:
+                    return path
+        finally:
+            os.close(memory)
+
+    def _open(self):
+        if os.readlink(self._path) != self._link:
+            raise FileNotFoundError(self._path)
+        low = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        try:  # a program that has closed a standard stream may write to its number
+            return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
+        finally:
+            os.close(low)
+
+
+def _append(memory, verb, text):
+    try:
+        text = os.fsencode(text)
+    except UnicodeEncodeError:  # no file's name
+        text = text.encode("utf-8", "replace")
+    os.write(memory, b"%s %d %s\0" % (verb.encode(), os.getpid(), text.replace(b"\0", b" ")))
+
+
+def _marks(memory):
+    """[verb, process, text] of each, in order."""
+    text = os.pread(memory, os.fstat(memory).st_size, 0)
+    return [mark.split(b" ", 2) for mark in text.split(b"\0")[:-1]]
