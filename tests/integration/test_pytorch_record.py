@@ -550,29 +550,6 @@ class Finding(Case):
         self.assertEqual(len(self.trace().of("batch_finished")), 3)
 
 
-class Failing(Case):
-    def test_a_full_disk_is_told_once_and_the_training_goes_on(self):
-        text = """
-            train(400)
-            print(repr(sum(p.double().sum().item() for p in model.parameters())))
-        """
-        bare = self.run_program([sys.executable, self.script(text)])
-        done = self.record_script(text, preexec_fn=lambda: __import__("resource").setrlimit(
-            __import__("resource").RLIMIT_FSIZE, (300000, 300000)))
-        self.assertEqual(done.stdout, bare.stdout)
-        told = [line for line in done.stderr.splitlines() if "recording has stopped, the training goes on" in line]
-        self.assertEqual(len(told), 1, done.stderr)
-        self.assertIn("File too large", told[0])
-        self.assertIn("is not complete", done.stderr)
-
-    def test_a_trace_that_cannot_be_made(self):
-        self.path.mkdir()
-        self.path = self.path / "run.h5"
-        done = self.record_script(f"os.rmdir({str(self.path.parent)!r})\ntrain(2)\nprint('trained')")
-        self.assertEqual(done.stdout, "trained\n")
-        self.assertIn("this training is not recorded: cannot create trace", done.stderr)
-
-
 class Installed(Case):
     """Elsewhere than in a build tree."""
 
