@@ -109,7 +109,7 @@ for name in sys.argv[1:] or names[1:]:
 """
 
 
-class Failing(Case):
+class Disks(Case):
     def test_a_full_disk_is_told_once_and_the_training_goes_on(self):
         text = """
             train(400)
