@@ -462,6 +462,9 @@ class Train(unittest.TestCase):
         process = self.start("--flush", "0.1")
         done = nauha("train", "-o", self.trace, "--max-steps", "1", code=3)
         self.assertIn("is being written by another recorder", done.stderr)
+        while json.loads(nauha("info", "--json", self.trace).stdout)["steps"] == 0:
+            self.assertIsNone(process.poll())
+            time.sleep(0.05)
         process.kill()
         process.communicate(timeout=60)
         info = json.loads(nauha("info", "--json", self.trace).stdout)
