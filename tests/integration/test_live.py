@@ -220,11 +220,10 @@ class Example(unittest.TestCase):
             environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE") and key != "MFLAGS"}
             subprocess.run(["make", "-s", "install", f"DESTDIR={folder}", "PREFIX=/usr"], cwd=ROOT, check=True,
                            env=environment, stdout=subprocess.DEVNULL)
-            torch = subprocess.run(["tools/find-libtorch.sh"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-            found = dict(line.split(" := ", 1) for line in torch.splitlines())
-            subprocess.run(["g++", *found["TORCH_CXXFLAGS"].split(), "-O0", "-I", folder / "usr/include", "docs/examples/record.cpp",
-                            "-o", folder / "record", "-L", folder / "usr/lib", "-lnauha-recorder", *found["TORCH_LIBS"].split()],
-                           cwd=ROOT, check=True)
+            torch = subprocess.run(["make", "-s", "torch-flags"], cwd=ROOT, check=True, env=environment,
+                                   stdout=subprocess.PIPE, text=True).stdout
+            subprocess.run(["g++", "-O0", "-I", folder / "usr/include", "docs/examples/record.cpp", "-o", folder / "record",
+                            "-L", folder / "usr/lib", "-lnauha-recorder", *torch.split()], cwd=ROOT, check=True)
             subprocess.run([folder / "record"], cwd=folder, check=True, env={**os.environ, "LD_LIBRARY_PATH": str(folder / "usr/lib")})
             info = json.loads(nauha("info", folder / "run.h5", "--json").stdout)
             self.assertTrue(info["complete"])
