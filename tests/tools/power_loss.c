@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -73,11 +74,16 @@ static void note(char kind, uint64_t offset, const void *data, size_t bytes) {
     pthread_mutex_unlock(&lock);
 }
 
-/* By what it is, not by its name: descriptors are duplicated. */
+/* By what it is, not by its name: descriptors are duplicated, and a trace is set up as .untrained.
+ */
 static int is_watched(int fd) {
     struct stat here, there;
+    char untrained[4096];
     pthread_once(&once, begin);
-    return log_fd >= 0 && fstat(fd, &here) == 0 && stat(watched, &there) == 0 &&
+    if (log_fd < 0 || fstat(fd, &here) != 0)
+        return 0;
+    snprintf(untrained, sizeof untrained, "%s.untrained", watched);
+    return (stat(untrained, &there) == 0 || stat(watched, &there) == 0) &&
            here.st_ino == there.st_ino && here.st_dev == there.st_dev;
 }
 
