@@ -79,6 +79,8 @@ def run(row, case):
     name, argv = row
     environment = dict(os.environ)
     environment.pop("HDF5_USE_FILE_LOCKING", None)
+    # What libgomp does by itself, as somebody's choice: the remark on threads that spin comes and goes with the load.
+    environment.setdefault("GOMP_SPINCOUNT", "300000")
     if case:
         environment["CMOCKA_TEST_FILTER"] = case
         if "unittest" in argv:

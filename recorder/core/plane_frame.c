@@ -379,7 +379,7 @@ static size_t frame_header_size(const unsigned char *frame, size_t size) {
         return 0;
     const unsigned descriptor = frame[4], content = descriptor >> 6;
     const bool single_segment = (descriptor >> 5 & 1) != 0;
-    return 5 + !single_segment + dictionary_bytes[descriptor & 3] +
+    return 5u + (single_segment ? 0u : 1u) + dictionary_bytes[descriptor & 3] +
            (content == 0 && single_segment ? 1 : content_bytes[content]);
 }
 

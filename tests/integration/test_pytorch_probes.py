@@ -208,7 +208,7 @@ class ProbeTest(Case):
         train(model, batches(2, 4, 3))
         self.assertTrue(model.training)
         trace = self.trace()
-        self.assertEqual(len(self.notices), 1)
+        self.assertEqual(len(self.notices), 1, self.notices)
         self.assertIn("a probe failed: RuntimeError: mat1 and mat2", self.notices[0])
         self.assertEqual(len([m for m in trace.of("activations") if m.tag == "default"]), 2)
 

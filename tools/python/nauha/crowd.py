@@ -29,8 +29,7 @@ def _waited():
 
 def turns(environment):
     """Whether threads of OpenMP turn while they wait, and nobody has chosen that."""
-    return ("OMP_WAIT_POLICY" not in environment and environment.get("GOMP_SPINCOUNT") != "0" and
-            environment.get("KMP_BLOCKTIME") != "0")
+    return not any(name in environment for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"))
 
 
 def advice(waited, lasted, threads, environment):
