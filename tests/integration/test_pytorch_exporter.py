@@ -148,6 +148,7 @@ class LeavesNoMark(Case):
         self.assertEqual(self.notices, ["a message was not recorded: ZeroDivisionError: division by zero"])
 
     def test_a_training_that_stood_in_line_is_told(self):
+        nauha.Exporter  # which is imported when it is asked for
         crowd = sys.modules["nauha.crowd"]
         for waited, lasted, threads, environment, told in (
                 ([0.1, 8, 9], 20, 2, {}, True), ([0.1, 8, 9], 20, 2, {"OMP_WAIT_POLICY": "passive"}, False),
