@@ -62,7 +62,8 @@ void test_options(void **) {
     assert_true(options.learning_rate == 0.01);
 
     expect_refused("model", "lenet", NAUHA_INVALID,
-                   "\"lenet\" is not a value of \"model\": expected one of alexnetmini, fc, vgg, "
+                   "\"lenet\" is not a value of \"model\" (did you mean \"resnet\"?): expected one "
+                   "of alexnetmini, fc, vgg, "
                    "resnet, densenet");
     expect_refused("batch-size", "0", NAUHA_INVALID,
                    "\"0\" is not a value of \"batch-size\": expected a whole number from 1 to "

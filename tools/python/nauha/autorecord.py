@@ -64,7 +64,7 @@ class AutoRecorder:
         self._failed = False
         self._trained = False  # a backward pass has run
         self._guessed = False  # no optimizer has told that the model is one
-        self._path = None  # of the trace, once it is trained
+        self._path = None  # that the trace was asked for under
         self._outputs = []  # hooks that remember a model's output
         self._backwards = Counter()
         self._labelled_in = -1  # the step whose labels have been seen

@@ -20,7 +20,7 @@ import pathlib
 import re
 import sys
 import warnings
-from ctypes import c_char_p, c_double, c_uint32, c_uint64, c_void_p
+from ctypes import c_char_p, c_double, c_uint32, c_uint64
 
 import numpy as np
 
