@@ -196,8 +196,9 @@ static bool make_objects(struct nauha__file *file, const struct nauha_recorder_c
     unsigned loading = 0;
     bool known = H5PLget_loading_state(&loading) >= 0 && H5PLset_loading_state(0) >= 0;
     bool good = put_attributes(file->file, config) && make_streams(file, &config->codec) &&
-                make_tables(file) && place_end(file) &&
-                H5Fflush(file->file, H5F_SCOPE_GLOBAL) >= 0 && H5Fstart_swmr_write(file->file) >= 0;
+                make_tables(file) && place_end(file) && H5Fflush(file->file, H5F_SCOPE_GLOBAL) >= 0;
+    /* This reads back what has been written. Where it fails, HDF5 loses count of what is open. */
+    good = settled_well(file, good) && H5Fstart_swmr_write(file->file) >= 0;
     if (known)
         H5PLset_loading_state(loading);
     return settled_well(file, good);
