@@ -17,6 +17,8 @@
 /* Ridges in a panel, and panels of them. */
 #define RIDGES 16.0
 #define RIDGE_PANELS 16u
+/* Panels whose bins are taken out of all at a time. */
+#define GROUP 8u
 /* Slices of the band that stands for a histogram in a terminal of characters. */
 #define BAND_SLICES 100u
 
@@ -54,6 +56,30 @@ static void lay_out(struct nauha__histograms *map) {
     map->share_min = map->log ? fmax(smallest, fullest * 1e-4) : 0;
 }
 
+/* Each panel's bins in a block of their own, so that no plot reads what it does not draw; by way of
+ * blocks of some panels each, since gnuplot reads a whole block to take a part of it. */
+static void write_split(FILE *out, size_t panels) {
+    fprintf(
+        out,
+        "# The bins of %u panels, and of those the bins of each; a row of nothing comes first,\n"
+        "# so that there is a block where no slice has bins.\n"
+        "do for [group = 0:%zu] {\n"
+        "    set print $group; print 'NaN,NaN,NaN,0,-1'; set print\n"
+        "    set table $group append separator comma\n"
+        "    plot $bins using (strcol(1)):(strcol(2)):(strcol(3)):(strcol(4)):(strcol(5)) \\\n"
+        "        with table if int($5)/%u == group\n"
+        "    unset table\n"
+        "    do for [k = %u*group:%u*group + %u] {\n"
+        "        eval sprintf('set print $panel%%d', k); print 'NaN,NaN,NaN,0'; set print\n"
+        "        eval sprintf('set table $panel%%d append separator comma', k)\n"
+        "        plot $group using (strcol(1)):(strcol(2)):(strcol(3)):(strcol(4)) "
+        "with table if $5 == k\n"
+        "        unset table\n"
+        "    }\n"
+        "}\n",
+        GROUP, panels ? (panels - 1) / GROUP : 0, GROUP, GROUP, GROUP, GROUP - 1);
+}
+
 static void write_definitions(FILE *out, const struct nauha__histograms *map) {
     const struct nauha__series_summary *summary = map->frame.summary;
     fprintf(out, "every      = %" PRIu64 " # steps from one slice drawn to the next\n",
@@ -62,19 +88,29 @@ static void write_definitions(FILE *out, const struct nauha__histograms *map) {
     fputs("good(v)    = abs(v) < 1e300\n", out);
     nauha__band_define(out, summary->first_step, summary->last_step,
                        nauha__band_step(summary, BAND_SLICES), false);
-    fputs("\n# ---- the slices to draw, read once ----\n", out);
-    fprintf(out,
-            "is_slice(step) = (step - first) / every == floor((step - first) / every)\n"
-            "# The step where a bin is drawn; NaN, and so nothing, for empty bins.\n"
-            "drawn(mine) = mine && $11 > 0 ? $1 + every/2.0 : NaN\n"
-            "# Boxes reach a little into the next, which covers that, so that no seams show.\n"
-            "overlap(low, high) = high + 0.1*(high - low)\n"
-            "set table $slices separator comma\n"
-            "all(n) = n > 1 ? all(n - 1).','.strcol(n) : strcol(1)\n"
-            "plot csv skip 1 using (all(%zu)) \\\n"
-            "    with table if is_slice($1)\n"
-            "unset table\n",
-            nauha__series_columns(summary));
+    fputs("\n# ---- the bins to draw, read once: step, low, high, count ----\n"
+          "is_slice(step) = (step - first) / every == floor((step - first) / every)\n"
+          "# The step where a bin is drawn; NaN, and so nothing, for empty bins.\n"
+          "drawn(count) = count > 0 ? $1 + every/2.0 : NaN\n"
+          "# Boxes reach a little into the next, which covers that, so that no seams show.\n"
+          "overlap(low, high) = high + 0.1*(high - low)\n"
+          "# The panel of a row; -1: it is in none.\n"
+          "panel(row) = ",
+          out);
+    size_t panels = 0;
+    for (size_t l = 0; l < summary->line_count && panels < map->count; l++) {
+        if (summary->lines[l].unreadable)
+            continue;
+        nauha__gnuplot_call_is(out, summary, &summary->lines[l], false);
+        fprintf(out, " ? %zu \\\n    : ", panels++);
+    }
+    fputs("-1\n"
+          "set table $bins separator comma\n"
+          "plot csv skip 1 using (strcol(1)):(strcol(9)):(strcol(10)):(strcol(11)) \\\n"
+          "    :(is_slice($1) ? panel(0) : -1) with table if is_slice($1)\n"
+          "unset table\n",
+          out);
+    write_split(out, panels);
 }
 
 static void write_colours(FILE *out, const struct nauha__histograms *map) {
@@ -88,27 +124,25 @@ static void write_colours(FILE *out, const struct nauha__histograms *map) {
 }
 
 static void write_panel(FILE *out, const struct nauha__histograms *map,
-                        const struct nauha__line *line) {
-    const struct nauha__series_summary *summary = map->frame.summary;
+                        const struct nauha__line *line, size_t panel) {
     const struct nauha_plot *plot = &map->frame.picture->plot;
     if (line->elements == 0 || line->finite == 0) {
         fputs("    set yrange [0:1]\n    plot NaN\n", out);
         return;
     }
     if (map->ridges) {
-        nauha__ridges_panel(out, map, line);
+        nauha__ridges_panel(out, map, line, panel);
         return;
     }
     const double margin = line->high > line->low ? 0.02 * (line->high - line->low) : 1;
     fprintf(out, "    set yrange [%.6g:%.6g]\n",
             isnan(plot->y_low) ? line->low - margin : plot->y_low,
             isnan(plot->y_high) ? line->high + margin : plot->y_high);
-    fputs("    plot $slices using (drawn(", out);
-    nauha__gnuplot_call_is(out, summary, line, false);
     fprintf(out,
-            ")):9:1:($1+1.05*every):9:(overlap($9,$10)):($11/%" PRIu64 ".0) \\\n"
+            "    plot $panel%zu using (drawn($4)):2:1:($1+1.05*every):2:(overlap($2,$3)):"
+            "($4/%" PRIu64 ".0) \\\n"
             "        with boxxyerror lc palette\n",
-            line->elements);
+            panel, line->elements);
 }
 
 static void write_panels(FILE *out, const struct nauha__histograms *map) {
@@ -142,7 +176,7 @@ static void write_panels(FILE *out, const struct nauha__histograms *map) {
                 bottom || map->ridges ? "'%g'" : "''", bottom ? map->xlabel : "''");
         nauha__gnuplot_quote(out, legend);
         fputs(" font ',9' offset 0,-0.7\n", out);
-        write_panel(out, map, line);
+        write_panel(out, map, line, i);
         i++;
     }
 }
@@ -170,7 +204,7 @@ static void write_picture(FILE *out, const struct nauha__histograms *map) {
                 map->ylabel);
         for (size_t i = 0; i < summary->line_count; i++) {
             if (!summary->lines[i].unreadable)
-                write_panel(out, map, &summary->lines[i]);
+                write_panel(out, map, &summary->lines[i], 0);
         }
     }
     fputs("    }\n", out);

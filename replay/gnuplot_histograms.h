@@ -18,8 +18,8 @@ struct nauha__histograms {
     bool log;
 };
 
-/* The plot command of a panel of ridges, of the slices in $slices. */
+/* The plot command of a panel of ridges, of the bins in $panelN. */
 void nauha__ridges_panel(FILE *out, const struct nauha__histograms *histograms,
-                         const struct nauha__line *line);
+                         const struct nauha__line *line, size_t panel);
 
 #endif

@@ -9,7 +9,7 @@
 #define HEIGHT 2.5
 
 void nauha__ridges_panel(FILE *out, const struct nauha__histograms *histograms,
-                         const struct nauha__line *line) {
+                         const struct nauha__line *line, size_t panel) {
     const struct nauha__series_summary *summary = histograms->frame.summary;
     const struct nauha_plot *plot = &histograms->frame.picture->plot;
     const uint64_t slice = histograms->frame.slice;
@@ -21,13 +21,10 @@ void nauha__ridges_panel(FILE *out, const struct nauha__histograms *histograms,
     fprintf(out,
             "    set yrange [%" PRIu64 " + 0.3*every:first - %g*every]\n"
             "    unset colorbox\n"
-            "    plot for [k = 0:%" PRIu64 "] $slices using (",
-            summary->first_step + slices * slice, HEIGHT + 0.2, slices);
-    nauha__gnuplot_call_is(out, summary, line, false);
-    fprintf(out,
-            " && int(($1 - first)/every) == k \\\n"
-            "        ? ($9 + $10)/2.0 : NaN):($1 - %g*every*$11/%" PRIu64 ".0) \\\n"
+            "    plot for [k = 0:%" PRIu64 "] $panel%zu using (int(($1 - first)/every) == k \\\n"
+            "        ? ($2 + $3)/2.0 : NaN):($1 - %g*every*$4/%" PRIu64 ".0) \\\n"
             "        with filledcurves y=(first + k*every) fs solid 1.0 border lc rgb '#ffffff' "
             "fc rgb (k %% 2 ? 0x5b9bc8 : 0x2f6f9f)\n",
-            HEIGHT, line->fullest ? line->fullest : 1);
+            summary->first_step + slices * slice, HEIGHT + 0.2, slices, panel, HEIGHT,
+            line->fullest ? line->fullest : 1);
 }

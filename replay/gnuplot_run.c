@@ -3,16 +3,21 @@
 #include "replay/gnuplot_run.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "replay/gnuplot_pictures.h"
 #include "replay/gnuplot_terminal.h"
+
+/* gnuplots at a time, at most. */
+#define RUNS_MAX 64
 
 extern char **environ;
 
@@ -49,13 +54,8 @@ static enum nauha_status spawn(const char *directory, char *const *argv, FILE *c
     return failed == ENOENT ? NAUHA_UNAVAILABLE : failed ? NAUHA_IO : NAUHA_OK;
 }
 
-static enum nauha_status wait_for(pid_t child, const char *script, FILE *complaints,
-                                  struct nauha_error *err) {
-    int how = 0;
-    while (waitpid(child, &how, 0) < 0) {
-        if (errno != EINTR)
-            return nauha_error_set_errno(err, errno, "cannot wait for gnuplot");
-    }
+static enum nauha_status what_came_of(int how, const char *script, FILE *complaints,
+                                      struct nauha_error *err) {
     if (WIFEXITED(how) && WEXITSTATUS(how) == 0)
         return NAUHA_OK;
     char words[512];
@@ -64,6 +64,28 @@ static enum nauha_status wait_for(pid_t child, const char *script, FILE *complai
         return nauha_error_set(err, NAUHA_UNAVAILABLE, "cannot run gnuplot over \"%s\"", script);
     return nauha_error_set(err, NAUHA_UNAVAILABLE, "gnuplot failed over \"%s\": %s", script,
                            words[0] ? words : "it did not say why");
+}
+
+/* Whether a child has ended, waiting for that if `wait`; then *status says how. */
+static bool has_ended(pid_t child, bool wait, const char *script, FILE *complaints,
+                      enum nauha_status *status, struct nauha_error *err) {
+    int how = 0;
+    pid_t ended;
+    do
+        ended = waitpid(child, &how, wait ? 0 : WNOHANG);
+    while (ended < 0 && errno == EINTR);
+    if (ended < 0)
+        *status = nauha_error_set_errno(err, errno, "cannot wait for gnuplot");
+    else if (ended > 0)
+        *status = what_came_of(how, script, complaints, err);
+    return ended != 0;
+}
+
+static enum nauha_status wait_for(pid_t child, const char *script, FILE *complaints,
+                                  struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    has_ended(child, true, script, complaints, &status, err);
+    return status;
 }
 
 static enum nauha_status cannot_run(enum nauha_status status, const char *what,
@@ -110,28 +132,6 @@ static void write_setting(const struct nauha_drawing *drawing, char *text, size_
         snprintf(text + length, size - length, "; dumb_lines=%u", drawing->lines);
 }
 
-static enum nauha_status run_script(const char *directory, const char *script,
-                                    const struct nauha_drawing *drawing, struct nauha_error *err) {
-    char setting[160], what[8192];
-    write_setting(drawing, setting, sizeof setting);
-    char *const argv[] = {(char *)"gnuplot", (char *)"-d",   (char *)"-e",
-                          setting,           (char *)script, NULL};
-    /* A file and not a pipe: a window that stays keeps its error stream open. */
-    FILE *complaints = tmpfile();
-    if (!complaints)
-        return nauha_error_set_errno(err, errno, "cannot make a temporary file");
-    fflush(stdout);
-    pid_t child = 0;
-    enum nauha_status status = spawn(directory, argv, complaints, &child);
-    snprintf(what, sizeof what, "run \"gnuplot %s\" in \"%s\"", script, directory);
-    if (status != NAUHA_OK)
-        status = cannot_run(status, what, err);
-    else
-        status = wait_for(child, script, complaints, err);
-    fclose(complaints);
-    return status;
-}
-
 /* "name" for "./name.gp". */
 static char *stem_of(const char *script) {
     const char *slash = strrchr(script, '/'), *name = slash ? slash + 1 : script;
@@ -139,25 +139,143 @@ static char *stem_of(const char *script) {
     return strndup(name, dot ? (size_t)(dot - name) : strlen(name));
 }
 
+/* A gnuplot at work. */
+struct run {
+    const char *directory, *script;
+    const struct nauha_drawing *drawing;
+    bool *drawn;      /* set when it went well; may be NULL */
+    char *stem;       /* of the pictures it draws; NULL for a terminal without files */
+    FILE *complaints; /* a file and not a pipe: a window that stays keeps its error stream open */
+    pid_t child;
+};
+
+static void run_fini(struct run *run) {
+    if (run->complaints)
+        fclose(run->complaints);
+    free(run->stem);
+}
+
+static enum nauha_status start_gnuplot(struct run *run, struct nauha_error *err) {
+    char setting[160], what[8192];
+    write_setting(run->drawing, setting, sizeof setting);
+    char *const argv[] = {(char *)"gnuplot", (char *)"-d",        (char *)"-e",
+                          setting,           (char *)run->script, NULL};
+    run->complaints = tmpfile();
+    if (!run->complaints)
+        return nauha_error_set_errno(err, errno, "cannot make a temporary file");
+    enum nauha_status status = spawn(run->directory, argv, run->complaints, &run->child);
+    if (status == NAUHA_OK)
+        return status;
+    snprintf(what, sizeof what, "run \"gnuplot %s\" in \"%s\"", run->script, run->directory);
+    return cannot_run(status, what, err);
+}
+
+/* Starts gnuplot over a script. Nothing is to be freed where that fails. */
+static enum nauha_status begin(struct run *run, struct nauha_error *err) {
+    const char *term = run->drawing ? run->drawing->term : NULL;
+    enum nauha_status status = NAUHA_OK;
+    if (nauha_plot_makes_files(term)) {
+        run->stem = stem_of(run->script);
+        status = run->stem ? nauha__pictures_clear(run->directory, run->stem, term, err)
+                           : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    }
+    if (status == NAUHA_OK)
+        status = start_gnuplot(run, err);
+    if (status != NAUHA_OK)
+        run_fini(run);
+    return status;
+}
+
+/* Whether it has ended, waiting for that if `wait`. Then its pictures are in place, or *status
+ * says why they are not, and nothing of the run is left. */
+static bool has_finished(struct run *run, bool wait, enum nauha_status *status,
+                         struct nauha_error *err) {
+    if (!has_ended(run->child, wait, run->script, run->complaints, status, err))
+        return false;
+    if (*status == NAUHA_OK && run->stem)
+        *status = nauha__pictures_place(run->directory, run->stem,
+                                        run->drawing ? run->drawing->term : NULL, err);
+    if (run->drawn)
+        *run->drawn = *status == NAUHA_OK;
+    run_fini(run);
+    return true;
+}
+
+static enum nauha_status check(const char *directory, const struct nauha_drawing *drawing,
+                               struct nauha_error *err) {
+    struct stat info;
+    enum nauha_status status =
+        drawing && drawing->term ? nauha__terminal_check(drawing->term, err) : NAUHA_OK;
+    if (status == NAUHA_OK && stat(directory, &info) != 0)
+        return nauha_error_set_errno(err, errno, "cannot enter \"%s\"", directory);
+    return status;
+}
+
 enum nauha_status nauha__gnuplot_run(const char *directory, const char *script,
                                      const struct nauha_drawing *drawing, struct nauha_error *err) {
-    const char *term = drawing ? drawing->term : NULL;
-    struct stat info;
-    enum nauha_status status = term ? nauha__terminal_check(term, err) : NAUHA_OK;
-    if (status != NAUHA_OK)
-        return status;
-    if (stat(directory, &info) != 0)
-        return nauha_error_set_errno(err, errno, "cannot enter \"%s\"", directory);
-    if (!nauha_plot_makes_files(term))
-        return run_script(directory, script, drawing, err);
-    char *stem = stem_of(script);
-    if (!stem)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-    status = nauha__pictures_clear(directory, stem, term, err);
+    struct run run = {.directory = directory, .script = script, .drawing = drawing};
+    enum nauha_status status = check(directory, drawing, err);
+    fflush(stdout);
     if (status == NAUHA_OK)
-        status = run_script(directory, script, drawing, err);
+        status = begin(&run, err);
     if (status == NAUHA_OK)
-        status = nauha__pictures_place(directory, stem, term, err);
-    free(stem);
+        has_finished(&run, true, &status, err);
+    return status;
+}
+
+/* The processors this process may use. */
+static size_t processors(void) {
+    cpu_set_t set;
+    const int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return count < 1 ? 1 : count > RUNS_MAX ? RUNS_MAX : (size_t)count;
+}
+
+/* Takes those that have ended off the list. The first failure is kept in status and err. */
+static size_t collect(struct run *runs, size_t *active, enum nauha_status *status,
+                      struct nauha_error *err) {
+    size_t ended = 0, kept = 0;
+    for (size_t i = 0; i < *active; i++) {
+        enum nauha_status own = NAUHA_OK;
+        struct nauha_error reason = NAUHA_ERROR_INIT;
+        if (!has_finished(&runs[i], false, &own, &reason)) {
+            runs[kept++] = runs[i];
+            continue;
+        }
+        ended++;
+        if (own != NAUHA_OK && *status == NAUHA_OK) {
+            *status = own;
+            if (err)
+                *err = reason;
+        }
+    }
+    *active = kept;
+    return ended;
+}
+
+enum nauha_status nauha__gnuplot_run_all(const char *directory,
+                                         const struct nauha__gnuplot_job *jobs, size_t count,
+                                         nauha_progress_fn progress, void *context,
+                                         struct nauha_error *err) {
+    const size_t width = processors();
+    const struct timespec moment = {.tv_nsec = 20000000};
+    struct run runs[RUNS_MAX];
+    size_t begun = 0, active = 0, done = 0;
+    enum nauha_status status = check(directory, NULL, err);
+    fflush(stdout);
+    while (active > 0 || (begun < count && status == NAUHA_OK)) {
+        while (active < width && begun < count && status == NAUHA_OK) {
+            const struct nauha__gnuplot_job *job = &jobs[begun++];
+            runs[active] =
+                (struct run){.directory = directory, .script = job->script, .drawn = job->drawn};
+            status = begin(&runs[active], err);
+            active += status == NAUHA_OK;
+        }
+        const size_t ended = collect(runs, &active, &status, err);
+        done += ended;
+        if (progress)
+            progress(context, done, count);
+        if (active > 0 && ended == 0)
+            nanosleep(&moment, NULL);
+    }
     return status;
 }

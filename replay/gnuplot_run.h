@@ -7,6 +7,7 @@
 #define NAUHA_REPLAY_GNUPLOT_RUN_H
 
 #include "nauha/plotting.h"
+#include "nauha/trace.h"
 #include "replay/gnuplot_script.h"
 
 /* What stands at a script's path. */
@@ -42,6 +43,24 @@ enum nauha_status nauha__overview_write(const char *path, const char *name,
  * words; otherwise as nauha__terminal_check. */
 enum nauha_status nauha__gnuplot_run(const char *directory, const char *script,
                                      const struct nauha_drawing *drawing, struct nauha_error *err);
+
+/* A script to run, relative to the directory, and whether that went well. */
+struct nauha__gnuplot_job {
+    const char *script;
+    bool *drawn;
+};
+
+/* Runs gnuplot over all of them, as many at a time as there are processors, for svg and png. The
+ * first failure is returned, and nothing more begun. progress may be NULL; it is called some fifty
+ * times a second. As nauha__gnuplot_run. */
+enum nauha_status nauha__gnuplot_run_all(const char *directory,
+                                         const struct nauha__gnuplot_job *jobs, size_t count,
+                                         nauha_progress_fn progress, void *context,
+                                         struct nauha_error *err);
+
+/* Writes the script of the overview of a directory's series, unless somebody edited it. END: there
+ * is none to draw, as nauha_plot_overview. */
+enum nauha_status nauha__overview_prepare(const char *directory, struct nauha_error *err);
 
 /* What an expression is to this machine's gnuplot, cut to size. UNAVAILABLE. */
 enum nauha_status nauha__gnuplot_ask(const char *expression, char *text, size_t size,

@@ -25,6 +25,7 @@ void nauha__gnuplot_script(FILE *out, const char *name, const struct nauha__pict
 
 /* The name of an overview: of its script and pictures. */
 #define NAUHA__OVERVIEW "overview"
+#define NAUHA__OVERVIEW_SCRIPT "./" NAUHA__OVERVIEW ".gp"
 
 /* One panel of an overview, drawn from NAME.csv. */
 struct nauha__topic {

@@ -451,6 +451,13 @@ enum nauha_status nauha_pipeline_finish(struct nauha_pipeline *pipeline, struct 
     return status;
 }
 
+void nauha_pipeline_watch_finish(struct nauha_pipeline *pipeline, nauha_progress_fn progress,
+                                 void *context) {
+    for (size_t i = 0; i < pipeline->sink_count; i++)
+        if (pipeline->sinks[i]->ops->watch)
+            pipeline->sinks[i]->ops->watch(pipeline->sinks[i]->self, progress, context);
+}
+
 /* ---- asking ---- */
 
 size_t nauha_pipeline_topics(const struct nauha_pipeline *pipeline) {

@@ -253,18 +253,37 @@ static bool has_overview(const struct topics *topics) {
     return false;
 }
 
+/* The series of a directory. END: there is no overview of them. */
+static enum nauha_status take_topics(struct topics *topics, const char *directory,
+                                     struct nauha_error *err) {
+    enum nauha_status status = take_directory(topics, directory, err);
+    if (status == NAUHA_OK && has_overview(topics))
+        return nauha_error_set(err, NAUHA_END, "a series is called \"" NAUHA__OVERVIEW "\"");
+    if (status == NAUHA_OK && topics->count < 2)
+        return nauha_error_set(err, NAUHA_END, "\"%s\" has not two series to draw", directory);
+    return status;
+}
+
+enum nauha_status nauha__overview_prepare(const char *directory, struct nauha_error *err) {
+    struct topics topics = {0};
+    char *path = nauha__path(directory, NAUHA__OVERVIEW, ".gp");
+    enum nauha_status status = path ? take_topics(&topics, directory, err)
+                                    : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    if (status == NAUHA_OK && nauha__script_inspect(path, NULL) != NAUHA__SCRIPT_EDITED)
+        status = write_topics(&topics, path, NAUHA__OVERVIEW, err);
+    topics_fini(&topics);
+    free(path);
+    return status;
+}
+
 enum nauha_status nauha_plot_overview(const char *directory, const struct nauha_drawing *drawing,
                                       struct nauha_error *err) {
     struct topics topics = {0};
     char *path = nauha__path(directory, NAUHA__OVERVIEW, ".gp");
-    const struct script script = {directory, path, "./" NAUHA__OVERVIEW ".gp", NAUHA__OVERVIEW,
+    const struct script script = {directory, path, NAUHA__OVERVIEW_SCRIPT, NAUHA__OVERVIEW,
                                   drawing};
-    enum nauha_status status = path ? take_directory(&topics, directory, err)
+    enum nauha_status status = path ? take_topics(&topics, directory, err)
                                     : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-    if (status == NAUHA_OK && has_overview(&topics))
-        status = nauha_error_set(err, NAUHA_END, "a series is called \"" NAUHA__OVERVIEW "\"");
-    else if (status == NAUHA_OK && topics.count < 2)
-        status = nauha_error_set(err, NAUHA_END, "\"%s\" has not two series to draw", directory);
     if (status == NAUHA_OK && nauha__script_inspect(path, NULL) == NAUHA__SCRIPT_EDITED)
         status = nauha__gnuplot_run(directory, script.run_as, drawing, err);
     else if (status == NAUHA_OK)

@@ -9,6 +9,7 @@
 #define NAUHA_REPLAY_SINK_H
 
 #include "nauha/bus.h"
+#include "nauha/trace.h"
 #include "replay/picture.h"
 
 /* One published topic, as sinks see it. Strings are borrowed until the sink is freed. */
@@ -49,6 +50,8 @@ struct nauha__sink_ops {
     /* What was taken so far is to be seen from outside. Called when nothing comes for a while, and
      * every second. NULL where nothing waits. */
     enum nauha_status (*flush)(void *self, struct nauha_error *err);
+    /* Whom to tell how far finish has come. NULL where it takes no time. */
+    void (*watch)(void *self, nauha_progress_fn watch, void *context);
     /* The run has ended well: puts the files in place. */
     enum nauha_status (*finish)(void *self, struct nauha_error *err);
     /* Calls line for each file written and each thing the user should know. */

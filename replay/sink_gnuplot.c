@@ -27,7 +27,15 @@ struct gnuplot_sink {
     struct picture *pictures;
     size_t count;
     bool overview; /* drawn */
+    nauha_progress_fn watch;
+    void *watch_context;
 };
+
+static void gnuplot_watch(void *self, nauha_progress_fn watch, void *context) {
+    struct gnuplot_sink *sink = self;
+    sink->watch = watch;
+    sink->watch_context = context;
+}
 
 static void gnuplot_free(void *self) {
     struct gnuplot_sink *sink = self;
@@ -127,29 +135,46 @@ static enum nauha_status write_script(const struct gnuplot_sink *sink, struct pi
     return status;
 }
 
+/* Runs the scripts of all pictures, and of the overview where there is one. */
+static enum nauha_status draw(struct gnuplot_sink *sink, bool overview, struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    size_t count = 0;
+    struct nauha__gnuplot_job *jobs = calloc(sink->count + 1, sizeof *jobs);
+    char **scripts = calloc(sink->count + 1, sizeof *scripts);
+    if (!jobs || !scripts)
+        status = nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    for (size_t i = 0; i < sink->count && status == NAUHA_OK; i++) {
+        struct picture *picture = &sink->pictures[i];
+        if (picture->empty)
+            continue;
+        scripts[count] = nauha__path(".", picture->series->name, ".gp");
+        if (!scripts[count])
+            status = nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        jobs[count] = (struct nauha__gnuplot_job){scripts[count], &picture->drawn};
+        count++;
+    }
+    if (status == NAUHA_OK && overview)
+        jobs[count] = (struct nauha__gnuplot_job){NAUHA__OVERVIEW_SCRIPT, &sink->overview};
+    if (status == NAUHA_OK)
+        status = nauha__gnuplot_run_all(sink->directory, jobs, count + overview, sink->watch,
+                                        sink->watch_context, err);
+    for (size_t i = 0; i < count; i++)
+        free(scripts[i]);
+    free(scripts);
+    free(jobs);
+    return status;
+}
+
 /* All scripts first: they are of use even where gnuplot is missing. */
 static enum nauha_status gnuplot_finish(void *self, struct nauha_error *err) {
     struct gnuplot_sink *sink = self;
     enum nauha_status status = NAUHA_OK;
     for (size_t i = 0; i < sink->count && status == NAUHA_OK; i++)
         status = write_script(sink, &sink->pictures[i], err);
-    for (size_t i = 0; i < sink->count && status == NAUHA_OK; i++) {
-        struct picture *picture = &sink->pictures[i];
-        if (picture->empty)
-            continue;
-        char *script = nauha__path(".", picture->series->name, ".gp");
-        status = script ? nauha__gnuplot_run(sink->directory, script, NULL, err)
-                        : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-        picture->drawn = status == NAUHA_OK;
-        free(script);
-    }
-    if (status == NAUHA_OK) {
-        status = nauha_plot_overview(sink->directory, &(struct nauha_drawing){0}, err);
-        sink->overview = status == NAUHA_OK;
-        if (status == NAUHA_END)
-            status = NAUHA_OK;
-    }
-    return status;
+    if (status != NAUHA_OK)
+        return status;
+    status = nauha__overview_prepare(sink->directory, err);
+    return status == NAUHA_OK || status == NAUHA_END ? draw(sink, status == NAUHA_OK, err) : status;
 }
 
 static void gnuplot_report(const void *self, void (*line)(void *context, const char *text),
@@ -193,6 +218,7 @@ const struct nauha__sink_ops nauha__sink_gnuplot = {
     .start = gnuplot_start,
     .take = NULL,
     .flush = NULL,
+    .watch = gnuplot_watch,
     .finish = gnuplot_finish,
     .report = gnuplot_report,
     .free = gnuplot_free,

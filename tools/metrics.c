@@ -16,6 +16,7 @@
 #include "tools/program.h"
 #include "tools/python_package.h"
 #include "tools/rules.h"
+#include "tools/terminal.h"
 
 /* ---- metrics in Python ---- */
 
@@ -153,10 +154,20 @@ static void print_line(void *context, const char *text) {
     fprintf(stderr, "%s\n", text);
 }
 
+static void show_drawing(void *context, uint64_t done, uint64_t total) {
+    nauha__progress_show(context, done, total, NULL);
+}
+
 int nauha__metrics_finish(struct nauha_pipeline *pipeline, const struct invocation *invocation) {
     struct nauha_error err = NAUHA_ERROR_INIT;
+    struct progress progress;
     int code = EXIT_FINE;
-    if (nauha_pipeline_finish(pipeline, &err) != NAUHA_OK) {
+    nauha__progress_begin(&progress, "drawing", "pictures", invocation->quiet);
+    nauha_pipeline_watch_finish(pipeline, show_drawing, &progress);
+    const enum nauha_status status = nauha_pipeline_finish(pipeline, &err);
+    nauha_pipeline_watch_finish(pipeline, NULL, NULL);
+    nauha__progress_end(&progress);
+    if (status != NAUHA_OK) {
         nauha__fail(&err);
         code = EXIT_FAILED;
     }

@@ -166,6 +166,11 @@ NAUHA_API enum nauha_status nauha_pipeline_check_ranks(struct nauha_trace *const
 NAUHA_API enum nauha_status nauha_pipeline_finish(struct nauha_pipeline *pipeline,
                                                   struct nauha_error *err);
 
+/* Whom nauha_pipeline_finish tells, some fifty times a second, how many pictures are drawn and how
+ * many are to be; NULL: nobody. Call it when the sinks are added. */
+NAUHA_API void nauha_pipeline_watch_finish(struct nauha_pipeline *pipeline,
+                                           nauha_progress_fn progress, void *context);
+
 /* Several trainings into the same series, one run after the other, each through a pipeline of its
  * own: metrics begin anew, and names may mean something else. Every run is named before its
  * pipeline starts; each CSV then ends with a column `run`, and pictures have a line for each. The

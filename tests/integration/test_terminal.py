@@ -65,6 +65,17 @@ class Terminal(unittest.TestCase):
     def tearDownClass(cls):
         cls.folder.cleanup()
 
+    def test_a_bar_while_pictures_are_drawn(self):
+        stub = self.place / "bin/gnuplot"
+        stub.parent.mkdir()
+        stub.write_text("#!/bin/sh\nsleep 1\n")
+        stub.chmod(0o755)
+        code, said = on_terminal("replay", self.a, "--metric", "loss", "-o", self.place / "drawn",
+                                 PATH=f"{stub.parent}:{os.environ['PATH']}")
+        self.assertEqual(code, 0, said)
+        self.assertRegex(ESCAPE.sub("", said), r"drawing \[\.+\]   0 %")
+        self.assertFalse([line for line in on_screen(said) if "drawing" in line])
+
     def test_lines_fit(self):
         for width in (80, 120):
             for name, arguments in self.commands.items():

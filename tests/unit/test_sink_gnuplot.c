@@ -3,6 +3,8 @@
  * and what is said when something is missing. */
 #include "gnuplot_fixture.h"
 
+#include <sched.h>
+
 /* ---- scripts ---- */
 
 static void test_script_of_lines(void **state) {
@@ -142,6 +144,27 @@ static void test_script_of_histograms(void **state) {
     assert_has(script, "title main_title.' (the first 60 of 61)' font");
     assert_has(script, "set title 'fc59'");
     assert_has_not(script, "set title 'fc60'");
+}
+
+/* What is drawn is read once, and each plot reads what it draws. */
+static void test_histograms_read_what_they_draw(void **state) {
+    (void)state;
+    write_bins("norm.csv", 61, 40);
+    for (unsigned ridges = 0; ridges < 2; ridges++) {
+        const struct nauha__picture picture_as = {
+            .plot = plain, .style = ridges ? NAUHA__STYLE_RIDGES : NAUHA__STYLE_AUTO};
+        const char *script = picture_of("norm.csv", &picture_as);
+        char last[32], next[32];
+        snprintf(last, sizeof last, "is('fc%d') ? ", ridges ? 15 : 59);
+        snprintf(next, sizeof next, "is('fc%d')", ridges ? 16 : 60);
+        assert_has(script, last);
+        assert_has_not(script, next);
+        assert_has(script, ridges ? "$panel15 using" : "$panel59 using");
+        assert_has_not(script, "plot $bins using (drawn");
+        const char *picture = strstr(script, "set multiplot");
+        assert_non_null(picture);
+        assert_has_not(picture, "strcol(");
+    }
 }
 
 /* ---- pictures ---- */
@@ -400,6 +423,73 @@ static void test_sink(void **state) {
     assert_int_equal(size_of("none.gp"), -1);
 }
 
+/* A module of which no drawn slice has bins has an empty panel. */
+static void test_histograms_between_slices(void **state) {
+    (void)state;
+    if (!have_gnuplot())
+        skip();
+    FILE *file = create_csv("norm.csv", "bin_low,bin_high,count");
+    for (int step = 0; step < 400; step++) {
+        fprintf(file, "%d,%d,0,0,default,a,,0,0,1,5\n", step, step);
+        if (step == 1)
+            fputs("1,1,0,0,default,b,,0,0,1,5\n", file);
+    }
+    fclose(file);
+    plot_ok("norm.csv", NULL);
+    assert_has(read_file("norm.gp"), "every      = 3 #");
+    assert_true(size_of("norm.png") > 3000);
+}
+
+/* A gnuplot that ends well when another one has begun, within a minute. */
+static void make_waiting_gnuplot(void) {
+    mkdir(path_of("bin"), 0777);
+    FILE *file = fopen(path_of("bin/gnuplot"), "w");
+    fputs("#!/bin/sh\n: >begun.$$\nfor i in $(seq 600); do\n"
+          "    [ $(ls begun.* | wc -l) -ge 2 ] && exit 0\n    sleep 0.1\ndone\nexit 1\n",
+          file);
+    fclose(file);
+    chmod(path_of("bin/gnuplot"), 0777);
+}
+
+static void watch(void *context, uint64_t done, uint64_t total) {
+    uint64_t *before = context;
+    assert_true(done >= *before && done <= total);
+    assert_int_equal(total, 3);
+    *before = done;
+}
+
+static void test_pictures_are_drawn_side_by_side(void **state) {
+    (void)state;
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) < 2)
+        skip();
+    const char *found = getenv("PATH");
+    char *path = strdup(found ? found : ""), both[8192];
+    const struct nauha__series series[] = {
+        {.name = "norm", .form = NAUHA_FORM_SCALAR, .plot = plain},
+        {.name = "mean", .form = NAUHA_FORM_SCALAR, .plot = plain}};
+    void *sink = NULL;
+    uint64_t done = 0;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    make_waiting_gnuplot();
+    write_scalars("norm.csv", 2, 30);
+    write_scalars("mean.csv", 2, 30);
+    assert_int_equal(nauha__sink_gnuplot.create(directory, &sink, &err), NAUHA_OK);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(nauha__sink_gnuplot.add_series(sink, &series[i], &err), NAUHA_OK);
+    assert_int_equal(nauha__sink_gnuplot.start(sink, &err), NAUHA_OK);
+    nauha__sink_gnuplot.watch(sink, watch, &done);
+    snprintf(both, sizeof both, "%s:%s", path_of("bin"), path);
+    setenv("PATH", both, 1);
+    const enum nauha_status status = nauha__sink_gnuplot.finish(sink, &err);
+    setenv("PATH", path, 1);
+    free(path);
+    if (status != NAUHA_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(done, 3);
+    nauha__sink_gnuplot.free(sink);
+}
+
 static const struct CMUnitTest tests[] = {
     FILES(test_script_of_lines),
     FILES(test_steps_start_at_zero_where_that_is_near),
@@ -408,6 +498,8 @@ static const struct CMUnitTest tests[] = {
     FILES(test_legend_tells_lines_apart),
     FILES(test_strange_names_do_no_harm),
     FILES(test_script_of_histograms),
+    FILES(test_histograms_read_what_they_draw),
+    FILES(test_histograms_between_slices),
     FILES(test_pictures),
     FILES(test_script_stands_alone),
     FILES(test_nothing_to_see_is_drawn_too),
@@ -417,6 +509,7 @@ static const struct CMUnitTest tests[] = {
     FILES(test_refusals),
     FILES(test_missing_gnuplot),
     FILES(test_sink),
+    FILES(test_pictures_are_drawn_side_by_side),
 };
 
 UNIT_MAIN(tests)
