@@ -42,15 +42,15 @@ OUT := $(if $(filter release,$(CONFIG)),build,$(B))
 
 # ---- what is built ----
 
-CORE_SRC := $(wildcard recorder/core/*.c)
+CORE_SRC := $(wildcard recorder/core/*.c recorder/core/*/*.c)
 RECORDER_SRC := $(wildcard recorder/*.c)
-# From replay/tensorboard.proto, by protoc-c.
+# From replay/sinks/tensorboard.proto, by protoc-c.
 GENERATED := build/generated
-PROTO_SRC := $(GENERATED)/replay/tensorboard.pb-c.c
-REPLAY_SRC := $(wildcard replay/*.c) $(PROTO_SRC)
-ANALYZERS_SRC := $(wildcard analyzers/*.c)
+PROTO_SRC := $(GENERATED)/replay/sinks/tensorboard.pb-c.c
+REPLAY_SRC := $(wildcard replay/*/*.c) $(PROTO_SRC)
+ANALYZERS_SRC := $(wildcard analyzers/*.c analyzers/metrics/*.c analyzers/rules/*.c)
 LINALG_SRC := $(wildcard analyzers/linalg/*.c)
-TOOLS_SRC := $(wildcard tools/*.c tools/report/*.c)
+TOOLS_SRC := $(wildcard tools/cli/*.c tools/commands/*.c tools/report/*.c)
 # What a report's page has built in.
 REPORT_ASSETS := tools/report/report.css tools/report/report.js
 TRAIN_SRC := $(wildcard tools/train/*.cpp)
@@ -137,7 +137,7 @@ define newline
 
 endef
 ifneq ($(filter-out deps help clean test-fresh check check-%,$(or $(MAKECMDGOALS),all)),)
-TORCH := $(shell tools/find-libtorch.sh $(LIBTORCH) || echo FAILED)
+TORCH := $(shell tools/dev/find-libtorch.sh $(LIBTORCH) || echo FAILED)
 $(if $(findstring FAILED,$(TORCH)),$(error LIBTORCH=$(LIBTORCH) names no libtorch))
 $(eval $(subst ;,$(newline),$(TORCH)))
 endif
@@ -205,14 +205,14 @@ help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 deps: ## install what is missing (Debian, Ubuntu)
-	@tools/install-deps.sh
+	@tools/dev/install-deps.sh
 
 demo: deps ## train on Fashion-MNIST, replay the trace, draw the pictures
 	@$(MAKE) --no-print-directory -j2 all
-	@tools/demo.sh build/nauha build/demo
+	@tools/dev/demo.sh build/nauha build/demo
 
 test: deps ## all tests; T=codec runs one module, F='*full*' one case
-	@tools/install-torch.sh build/venv
+	@tools/dev/install-torch.sh build/venv
 	@$(MAKE) --no-print-directory -j2 run-test
 
 .PHONY: run-test run-unit
@@ -228,8 +228,8 @@ run-test: all $(UNIT_BIN) $(TEST_TOOLS_BIN) $(TEST_PRELOAD) $(if $(TORCH_FOUND),
 golden: all $(TEST_TOOLS_BIN) ## take what the commands print now as what they should: look at the change
 	@NAUHA_UPDATE_GOLDEN=1 $(MAKE) --no-print-directory run-test T=cli F='*Golden*' && git diff --stat tests/golden
 
-test-fresh: ## both commands on empty machines; tools/test-fresh.sh says how to choose some
-	@tools/test-fresh.sh
+test-fresh: ## both commands on empty machines; tools/dev/test-fresh.sh says how to choose some
+	@tools/dev/test-fresh.sh
 
 torture: deps ## kill 200 recordings at random moments and check what is left
 	@$(MAKE) --no-print-directory -j2 all $(B)/tests/tools/make_trace
@@ -259,11 +259,11 @@ run-bench: all $(BENCH_BIN)
 	    $$python -c 'import torch' 2>/dev/null || continue; \
 	    echo "== bench_python"; $$python tests/bench/bench_python.py || exit 1; \
 	    case $$python in build/venv/*) $$python -m pip install -q hdf5plugin tensorboard || true; \
-	        tools/install-smdebug.sh $$python build/smdebug || true; \
+	        tools/dev/install-smdebug.sh $$python build/smdebug || true; \
 	        echo "== bench_recorder"; $$python tests/bench/bench_recorder.py || exit 1;; esac; done
 
 bench-replay: deps ## measure replay, beside h5py and torch.load
-	@tools/install-torch.sh build/venv
+	@tools/dev/install-torch.sh build/venv
 	@$(MAKE) --no-print-directory -j2 all $(B)/tests/bench/bench_replay
 	@build/venv/bin/python tests/bench/bench_replay.py
 
@@ -291,7 +291,7 @@ fuzz-corpus: $(FUZZ_BIN) ## run each fuzzer over its corpus only
 check: check-layers check-headers check-format check-size ## the style checks
 
 check-layers: ## includes follow the arrows of docs/architecture.md
-	@tools/check-layers.sh
+	@tools/dev/check-layers.sh
 
 check-headers: ## each public header compiles alone, as C11 and as C++
 	@for header in $(wildcard include/nauha/*.h); do \
@@ -305,7 +305,7 @@ check-format: ## clang-format has nothing to change
 	@clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h' '*.hpp' '*.cpp')
 
 check-size: ## functions under 100 lines, files under 650
-	@tools/check-size.sh
+	@tools/dev/check-size.sh
 
 man: $(PROGRAM) ## regenerate docs/man from the command tables
 	@mkdir -p docs/man
@@ -332,15 +332,15 @@ install: all ## DESTDIR= PREFIX=/usr/local LIBDIR= ...
 	install -m 644 $(wildcard include/nauha/*.h include/nauha/*.hpp) $(DESTDIR)$(INCLUDEDIR)/nauha
 	install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(MANDIR)/man1
 	install -d $(DESTDIR)$(DATADIR)/bash-completion/completions $(DESTDIR)$(DATADIR)/zsh/site-functions
-	install -m 644 tools/completion/nauha.bash $(DESTDIR)$(DATADIR)/bash-completion/completions/nauha
-	install -m 644 tools/completion/_nauha $(DESTDIR)$(DATADIR)/zsh/site-functions
+	install -m 644 tools/packaging/completion/nauha.bash $(DESTDIR)$(DATADIR)/bash-completion/completions/nauha
+	install -m 644 tools/packaging/completion/_nauha $(DESTDIR)$(DATADIR)/zsh/site-functions
 	install -m 644 README.md CHANGELOG.md LICENSE $(DESTDIR)$(DOCDIR)
 	install -m 644 $(wildcard docs/*.md) $(DESTDIR)$(DOCDIR)/docs
 	install -m 644 $(wildcard docs/images/*) $(DESTDIR)$(DOCDIR)/docs/images
 	install -m 644 $(wildcard docs/examples/*) $(DESTDIR)$(DOCDIR)/docs/examples
 	for package in recorder replay plugin; do \
 	    sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call from_prefix,$(LIBDIR))|' \
-	        -e 's|@INCLUDEDIR@|$(call from_prefix,$(INCLUDEDIR))|' -e 's|@OWNDIR@|$(call from_prefix,$(OWNDIR))|' -e 's|@VERSION@|$(VERSION)|' tools/nauha-$$package.pc.in \
+	        -e 's|@INCLUDEDIR@|$(call from_prefix,$(INCLUDEDIR))|' -e 's|@OWNDIR@|$(call from_prefix,$(OWNDIR))|' -e 's|@VERSION@|$(VERSION)|' tools/packaging/nauha-$$package.pc.in \
 	        >$(DESTDIR)$(LIBDIR)/pkgconfig/nauha-$$package.pc || exit 1; done
 	$(if $(DESTDIR),,-ldconfig 2>/dev/null)
 
@@ -366,7 +366,7 @@ deb: all ## build/debian/*.deb
 	@mkdir -p build/debian
 	@$(MAKE) --no-print-directory install DESTDIR=$(abspath build/debian/stage) PREFIX=/usr \
 	    LIBDIR=/usr/lib/$(MULTIARCH) >build/debian/install.log
-	@tools/make-deb.sh build/debian/stage build/debian $(SOVERSION)
+	@tools/packaging/make-deb.sh build/debian/stage build/debian $(SOVERSION)
 	@ls build/debian/*.deb
 
 clean: ## remove build/
@@ -379,7 +379,7 @@ $(GENERATED)/%.pb-c.c: %.proto | $(B)/flags-c
 	@echo "  PROTOC $<"
 	@protoc-c --c_out=$(GENERATED) $<
 
-$(call obj,replay/tensorboard_event.c) build/fuzz/replay/tensorboard_event.c.o: $(PROTO_SRC)
+$(call obj,replay/sinks/tensorboard_event.c) build/fuzz/replay/sinks/tensorboard_event.c.o: $(PROTO_SRC)
 
 $(B)/%.c.o: %.c $(B)/flags-c
 	@mkdir -p $(@D)
@@ -452,12 +452,12 @@ $(RECORDER_LIB) $(REPLAY_LIB): VERSION
 	@$(CC) $(LINK_FLAGS) -shared -Wl,-soname,$(@F).$(SOVERSION) $(filter %.o,$^) -o $@ $(LINK_LIBS)
 	@ln -sf $(@F) $@.$(SOVERSION)
 
-$(LIBRARY): $(filter-out $(B)/tools/nauha.c.o,$(TOOLS_OBJ)) $(LIBRARY_OBJ)
+$(LIBRARY): $(filter-out $(B)/tools/cli/nauha.c.o,$(TOOLS_OBJ)) $(LIBRARY_OBJ)
 	@echo "  LINK $@"
 	@$(CC) $(LINK_FLAGS) -shared -Wl,-soname,$(@F) $^ -o $@ $(LINK_LIBS)
 
 $(H5_PLUGINS): $(OUT)/plugins/libnauha_%.so: $(B)/recorder/hdf5-filters/%.c.o \
-    $(call obj,recorder/core/shuffle.c recorder/core/sparse.c recorder/core/temporal.c)
+    $(call obj,recorder/core/codec/shuffle.c recorder/core/codec/sparse.c recorder/core/codec/temporal.c)
 	@mkdir -p $(@D)
 	@echo "  LINK $@"
 	@$(CC) $(LINK_FLAGS) -shared $^ -o $@ $(PKG_LIBS)
@@ -469,7 +469,7 @@ $(B)/libnauha.a: $(LIBRARY_OBJ)
 # Unit tests see everything, the program's tables too, but not its main().
 # They find nauha_linalg.so; the old tag, since with the new one the address sanitizer's dlopen would not.
 FIND_MODULES := -Wl,--disable-new-dtags,-rpath,$(abspath $(OUT))
-UNIT_LINK := $(filter-out $(B)/tools/nauha.c.o,$(TOOLS_OBJ))
+UNIT_LINK := $(filter-out $(B)/tools/cli/nauha.c.o,$(TOOLS_OBJ))
 $(UNIT_BIN): $(B)/%: $(B)/%.c.o $(UNIT_LINK) $(B)/libnauha.a
 	@$(CC) $(LINK_FLAGS) -rdynamic $(FIND_MODULES) $^ -o $@ -lcmocka $(LINK_LIBS)
 

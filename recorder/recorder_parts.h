@@ -4,8 +4,8 @@
  * Threads: everything but `names` and `alive` is under the writer's publish lock; `global_step` is
  * read without it as well.
  */
-#ifndef NAUHA_RECORDER_PARTS_H
-#define NAUHA_RECORDER_PARTS_H
+#ifndef NAUHA_RECORDER_RECORDER_PARTS_H
+#define NAUHA_RECORDER_RECORDER_PARTS_H
 
 #include "nauha/internal/message.h"
 #include "recorder/repeats.h"

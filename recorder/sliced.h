@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs: the parameters' values of successive steps, side by side in the same chunks, so that each
- * can be told from those before it (see recorder/core/temporal.h).
+ * can be told from those before it (see recorder/core/codec/temporal.h).
  *
  * All parameters of a kind and item size that a step stores make a row. A row fills one slice of
  * each block of the run, the next step's row the next slice; with the last slice, or at a flush,

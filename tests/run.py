@@ -3,7 +3,7 @@
 """Runs the unit tests (cmocka programs) and the integration tests (unittest modules).
 
 Modules test_pytorch_* run once for each PyTorch there is: the distribution's, and that of build/venv,
-which tools/install-torch.sh makes. Prints one line per program, the whole output of those that failed, and at the end
+which tools/dev/install-torch.sh makes. Prints one line per program, the whole output of those that failed, and at the end
 'N passed, N failed[, N skipped]' counted in test cases.
 """
 import argparse

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The filter of sparse chunks (recorder/core/sparse.h) as an HDF5 plugin, for h5dump, h5py and
- * every other program on HDF5. It reads alone: where something else writes it is skipped. Client
- * data: item size, bytes of a chunk.
+/* The filter of sparse chunks (recorder/core/codec/sparse.h) as an HDF5 plugin, for h5dump, h5py
+ * and every other program on HDF5. It reads alone: where something else writes it is skipped.
+ * Client data: item size, bytes of a chunk.
  *
  * Threads: any; each call has memory of its own.
  */
@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "nauha/internal/codec.h"
-#include "recorder/core/sparse.h"
+#include "recorder/core/codec/sparse.h"
 
 __attribute__((visibility("default"))) H5PL_type_t H5PLget_plugin_type(void);
 __attribute__((visibility("default"))) const void *H5PLget_plugin_info(void);

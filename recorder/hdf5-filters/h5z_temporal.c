@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The filter of sliced chunks (recorder/core/temporal.h) as an HDF5 plugin, for h5dump, h5py and
- * every other program on HDF5. It reads alone: where something else writes it is skipped. Client
- * data: item size, bytes of a chunk, slices of a chunk.
+/* The filter of sliced chunks (recorder/core/codec/temporal.h) as an HDF5 plugin, for h5dump, h5py
+ * and every other program on HDF5. It reads alone: where something else writes it is skipped.
+ * Client data: item size, bytes of a chunk, slices of a chunk.
  *
  * Threads: any; each call has memory of its own.
  */
@@ -9,7 +9,7 @@
 #include <H5PLextern.h>
 
 #include "nauha/internal/codec.h"
-#include "recorder/core/temporal.h"
+#include "recorder/core/codec/temporal.h"
 
 __attribute__((visibility("default"))) H5PL_type_t H5PLget_plugin_type(void);
 __attribute__((visibility("default"))) const void *H5PLget_plugin_info(void);

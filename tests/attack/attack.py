@@ -30,7 +30,7 @@ from tests.integration.program import NAUHA, make_trace  # noqa: E402
 
 TIMEOUT_S, MEMORY_KB, ADDRESSES = 60, 500_000, 16 << 30
 CODES = (0, 1, 2, 3)
-CRASHED = "crashed while it read"  # what the program says of a signal that it outlives; see tools/crash.c
+CRASHED = "crashed while it read"  # what the program says of a signal that it outlives; see tools/commands/crash.c
 TEMPLATES = {"zstd": ("--codec", "zstd"), "plain": ("--codec", "none"), "temporal": ("--codec", "lz4,temporal", "--steps", 40)}
 WEIGHTS = {"metadata": 6, "row": 6, "chunk": 3, "attribute": 1, "flip": 3, "cut": 1}
 PYTHON = ("import sys, nauha\nwith nauha.open(sys.argv[1]) as trace:\n    for message in trace.messages():\n"

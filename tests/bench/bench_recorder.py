@@ -29,7 +29,7 @@ from torch import nn
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools/python"))
 
-# Packages too old for the environment that the others live in; see tools/install-smdebug.sh.
+# Packages too old for the environment that the others live in; see tools/dev/install-smdebug.sh.
 SMDEBUG = pathlib.Path(__file__).resolve().parents[2] / "build/smdebug"
 PARAMETERS = "weights,biases,weight_updates,bias_updates,weight_gradients,bias_gradients,network_output,input_labels,loss"
 WEIGHTS = "weights,biases,weight_updates,bias_updates"

@@ -11,7 +11,7 @@
 #include <zstd.h>
 
 #include "nauha/internal/codec.h"
-#include "recorder/core/huffman.h"
+#include "recorder/core/codec/huffman.h"
 
 enum { HEADER = 5, MAX_BYTES = 1 << 16 };
 

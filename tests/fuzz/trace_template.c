@@ -8,7 +8,7 @@
 #define STEPS 4u
 #define STEPS_PER_EPOCH 2u
 #define ELEMENTS 150u /* of f32: in two chunks */
-/* Five pages and a bit: see PAGE_ROWS and PAGES in replay/index.c. */
+/* Five pages and a bit: see PAGE_ROWS and PAGES in replay/trace/index.c. */
 #define LONG_ROWS (5u * 4096u + 40u)
 #define METHODS ((size_t)NAUHA__CODEC_ZSTD + 1)
 

@@ -70,7 +70,7 @@ class Build(unittest.TestCase):
                                 CC="cc", CXX="c++", LC_ALL="C")
         self.environment.pop("PKG_CONFIG_PATH", None)
         # The distribution's libtorch is put into a folder of ours.
-        finder = self.tree / "tools/find-libtorch.sh"
+        finder = self.tree / "tools/dev/find-libtorch.sh"
         self.torch = self.dir / "torch"
         finder.rename(finder.with_suffix(".own"))
         finder.write_text(textwrap.dedent(f"""\
@@ -137,7 +137,7 @@ class Build(unittest.TestCase):
         package(self.found, "ompi-c", version="2")
         self.assertEqual(self.compiled(self.make()[1]), {"tools/mpi"})
         package(self.found, "hdf5", version="2")
-        self.assertLess({"recorder", "replay", "tools"}, self.compiled(self.make()[1]))
+        self.assertLess({"recorder", "replay/trace", "tools/cli"}, self.compiled(self.make()[1]))
 
     def test_what_is_missing_is_named(self):
         (self.found / "hdf5.pc").unlink()

@@ -139,7 +139,7 @@ class Shells(unittest.TestCase):
         words = re.findall(r"[^\s:=]+|[:=]+", line)
         if line[-1] in " :=":
             words.append("")
-        script = (f"source {ROOT}/tools/completion/nauha.bash; COMP_LINE=\"$1\"; COMP_POINT=${{#COMP_LINE}}; shift; "
+        script = (f"source {ROOT}/tools/packaging/completion/nauha.bash; COMP_LINE=\"$1\"; COMP_POINT=${{#COMP_LINE}}; shift; "
                   "COMP_WORDS=(\"$@\"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _nauha; printf '%s\\n' \"${COMPREPLY[@]}\"")
         done = subprocess.run(["bash", "-c", script, "bash", line, *words], cwd=self.place, env=self.environment, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
@@ -181,8 +181,8 @@ class Shells(unittest.TestCase):
             os.close(terminal)
             os.waitpid(child, 0)
 
-    BASH = ["bash", "--norc", "--noprofile", "-i"], f"source {ROOT}/tools/completion/nauha.bash"
-    ZSH = ["zsh", "-f", "-i"], f"fpath=({ROOT}/tools/completion $fpath); autoload -Uz compinit; compinit -u -D; unsetopt beep"
+    BASH = ["bash", "--norc", "--noprofile", "-i"], f"source {ROOT}/tools/packaging/completion/nauha.bash"
+    ZSH = ["zsh", "-f", "-i"], f"fpath=({ROOT}/tools/packaging/completion $fpath); autoload -Uz compinit; compinit -u -D; unsetopt beep"
 
     def zsh(self, typed):
         """What an interactive zsh makes of a line and a tab."""

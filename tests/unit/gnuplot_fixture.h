@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "nauha/plotting.h"
-#include "replay/gnuplot_run.h"
-#include "replay/gnuplot_script.h"
-#include "replay/sink.h"
+#include "replay/plot/gnuplot.h"
+#include "replay/plot/script.h"
+#include "replay/sinks/sink.h"
 
 #define KEY "global_step,train_step,epoch,rank,tag,module,slot,call,"
 

@@ -3,7 +3,7 @@
  */
 #include "tests/unit/trace_fixture.h"
 
-#include "replay/trace_parts.h"
+#include "replay/trace/parts.h"
 
 #define EACH 64u /* f32 elements of one chunk here */
 #define CHUNK_BYTES (EACH * sizeof(float))

@@ -9,7 +9,7 @@
 #include "codec_data.h"
 #include "codec_definition.h"
 #include "nauha/internal/codec.h"
-#include "recorder/core/plane_frame.h"
+#include "recorder/core/codec/plane_frame.h"
 
 enum { MAX_BYTES = (1 << 20) + 64 };
 

@@ -10,7 +10,7 @@
 
 #include "codec_data.h"
 #include "nauha/internal/codec.h"
-#include "recorder/core/temporal.h"
+#include "recorder/core/codec/temporal.h"
 
 enum { CHUNK_BYTES = 256 * 1024, CHUNKS = 3 };
 

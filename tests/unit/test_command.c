@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "nauha/nearest.h"
-#include "tools/command.h"
+#include "tools/cli/command.h"
 
 /* Calls each for every option of a command, the common ones included. */
 static void for_options(const struct command *command,

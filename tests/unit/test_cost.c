@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "nauha/trace.h"
-#include "replay/cost.h"
+#include "replay/parallel/cost.h"
 #include "tests/unit/codec_data.h"
 
 #define COUNT 16384 /* a chunk of the trace */

@@ -2,7 +2,7 @@
 /* Walking a trace: order, contents bit for bit, selection, and what is not decoded. */
 #include "tests/unit/trace_fixture.h"
 
-#include "replay/trace_parts.h"
+#include "replay/trace/parts.h"
 
 static struct nauha_names *names;
 static struct nauha_trace *trace;

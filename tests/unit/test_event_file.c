@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "replay/event_file.h"
+#include "replay/sinks/event_file.h"
 
 static struct nauha_error err;
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <zstd.h>
 
-#include "recorder/core/huffman.h"
+#include "recorder/core/codec/huffman.h"
 
 enum { MAX = NAUHA__HUFFMAN_MAX, GUARD = 64, FRAME = 4 + 1 + 4 + 3 };
 

@@ -4,7 +4,7 @@
 #include <pthread.h>
 
 /* Before cmocka makes a macro of `fail`. */
-#include "analyzers/linalg.h"
+#include "analyzers/support/linalg.h"
 
 #include "tests/unit/analyzer_fixture.h"
 

@@ -3,7 +3,7 @@
 #include "tests/unit/recorded.h"
 
 #include "nauha/pipeline.h"
-#include "replay/merge.h"
+#include "replay/trace/merge.h"
 
 #define RANKS 3
 

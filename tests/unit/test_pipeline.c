@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 
 #include "nauha/pipeline.h"
-#include "replay/trace_parts.h"
+#include "replay/trace/parts.h"
 
 #define STEPS 4u
 #define ROWS_PER_STEP 11u

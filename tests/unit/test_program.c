@@ -6,7 +6,7 @@
 #include <signal.h>
 
 #include "nauha/pipeline.h"
-#include "tools/program.h"
+#include "tools/cli/program.h"
 
 #define STEPS 4u
 

@@ -2,7 +2,7 @@
 /* Sharing out modules between parts: evenly, in runs, and together what belongs together. */
 #include "tests/unit/unit.h"
 
-#include "replay/shares.h"
+#include "replay/parallel/shares.h"
 
 #define MODULES 6u
 

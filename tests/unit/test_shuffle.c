@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "recorder/core/shuffle.h"
+#include "recorder/core/codec/shuffle.h"
 
 static const size_t item_sizes[] = {1, 2, 4, 8};
 static const size_t counts[] = {0,  1,  2,  3,  7,   8,   9,    15,   16,   17,   31,    32,

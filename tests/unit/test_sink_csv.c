@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "nauha/internal/message.h"
-#include "replay/csv.h"
-#include "replay/series.h"
-#include "replay/sink.h"
+#include "replay/plot/csv.h"
+#include "replay/plot/series.h"
+#include "replay/sinks/sink.h"
 
 #define KEY "global_step,train_step,epoch,rank,tag,module,slot,call,"
 

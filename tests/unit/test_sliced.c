@@ -4,7 +4,7 @@
 #include "tests/unit/recorded.h"
 
 #include "recorder/buffer.h"
-#include "replay/trace_parts.h"
+#include "replay/trace/parts.h"
 #include "tests/unit/codec_data.h"
 
 enum { PARAMETERS = 8, MOST = 90 * 1000 };

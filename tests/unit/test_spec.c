@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "replay/spec.h"
+#include "replay/pipeline/spec.h"
 
 static const struct nauha_analyzer_parameter norm_parameters[] = {
     {"order", NAUHA_PARAMETER_REAL, "2", 0, INFINITY, "p of the norm"},

@@ -10,7 +10,7 @@
 #include "codec_data.h"
 #include "codec_definition.h"
 #include "nauha/internal/codec.h"
-#include "recorder/core/temporal.h"
+#include "recorder/core/codec/temporal.h"
 
 enum { CHUNK = 64 * 1024 };
 

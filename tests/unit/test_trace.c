@@ -2,7 +2,7 @@
 /* Opening traces: what is in them, and what a file that is none is told. */
 #include "tests/unit/trace_fixture.h"
 
-#include "replay/trace_parts.h"
+#include "replay/trace/parts.h"
 
 static const struct fixture_options plain = {.method = NAUHA__CODEC_NONE};
 

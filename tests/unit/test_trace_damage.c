@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "replay/trace_parts.h"
+#include "replay/trace/parts.h"
 
 #define STEPS 12u
 #define ELEMENTS 50u

@@ -2,7 +2,7 @@
 /* Verify finds each kind of damage, names it, and says which messages it costs. */
 #include "tests/unit/trace_fixture.h"
 
-#include "replay/trace_parts.h"
+#include "replay/trace/parts.h"
 
 struct findings {
     char text[64][1400];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a network is run on: a dataset of `nauha train`, or two NumPy files. */
-#ifndef NAUHA_MODEL_DATA_HPP
-#define NAUHA_MODEL_DATA_HPP
+#ifndef NAUHA_TOOLS_MODEL_DATA_HPP
+#define NAUHA_TOOLS_MODEL_DATA_HPP
 
 #include <memory>
 #include <string>

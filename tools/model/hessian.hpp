@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The largest eigenvalues of the Hessian of a network's loss. */
-#ifndef NAUHA_MODEL_HESSIAN_HPP
-#define NAUHA_MODEL_HESSIAN_HPP
+#ifndef NAUHA_TOOLS_MODEL_HESSIAN_HPP
+#define NAUHA_TOOLS_MODEL_HESSIAN_HPP
 
 #include <functional>
 

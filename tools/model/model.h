@@ -4,8 +4,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef NAUHA_MODEL_H
-#define NAUHA_MODEL_H
+#ifndef NAUHA_TOOLS_MODEL_MODEL_H
+#define NAUHA_TOOLS_MODEL_MODEL_H
 
 #include "nauha/pipeline.h"
 

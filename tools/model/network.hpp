@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A network whose parameters can be replaced and whose modules are seen to run. */
-#ifndef NAUHA_MODEL_NETWORK_HPP
-#define NAUHA_MODEL_NETWORK_HPP
+#ifndef NAUHA_TOOLS_MODEL_NETWORK_HPP
+#define NAUHA_TOOLS_MODEL_NETWORK_HPP
 
 #include <functional>
 #include <memory>

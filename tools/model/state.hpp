@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The parameters and buffers of a step, from a trace into a network. */
-#ifndef NAUHA_MODEL_STATE_HPP
-#define NAUHA_MODEL_STATE_HPP
+#ifndef NAUHA_TOOLS_MODEL_STATE_HPP
+#define NAUHA_TOOLS_MODEL_STATE_HPP
 
 #include <functional>
 #include <map>

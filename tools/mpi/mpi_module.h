@@ -4,8 +4,8 @@
  *
  * Threads: the main thread.
  */
-#ifndef NAUHA_MPI_MODULE_H
-#define NAUHA_MPI_MODULE_H
+#ifndef NAUHA_TOOLS_MPI_MPI_MODULE_H
+#define NAUHA_TOOLS_MPI_MPI_MODULE_H
 
 #include "nauha/processes.h"
 

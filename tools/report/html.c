@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/terminal.h"
+#include "tools/cli/terminal.h"
 
 /* Bytes of the UTF-8 sequence at text; 0 where there is none. */
 static size_t sequence_length(const unsigned char *text) {

@@ -13,7 +13,7 @@
 #include "nauha/version.h"
 #include "tools/report/chart.h"
 #include "tools/report/html.h"
-#include "tools/terminal.h"
+#include "tools/cli/terminal.h"
 
 const char *page_module(const struct page *page, uint32_t module) {
     const char *name = nauha_names_module(page->opened->names, module);

@@ -10,7 +10,7 @@
 
 #include "tools/report/collection.h"
 #include "tools/report/survey.h"
-#include "tools/runs.h"
+#include "tools/commands/runs.h"
 
 /* Tells a page of ours from others, near its beginning. */
 #define PAGE_MARK "<meta name=generator content=nauha>"

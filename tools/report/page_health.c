@@ -12,8 +12,8 @@
 #include "tools/report/chart.h"
 #include "tools/report/html.h"
 #include "tools/report/page.h"
-#include "tools/rules.h"
-#include "tools/terminal.h"
+#include "tools/commands/rules.h"
+#include "tools/cli/terminal.h"
 
 /* Places of one finding that are listed. */
 #define PLACES 300u

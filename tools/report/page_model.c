@@ -9,7 +9,7 @@
 
 #include "tools/report/html.h"
 #include "tools/report/page.h"
-#include "tools/terminal.h"
+#include "tools/cli/terminal.h"
 
 /* Kinds that have the shapes of parameters; the first that a module has stand for them. */
 static const uint32_t shapes_of[][2] = {

@@ -9,7 +9,7 @@
 
 #include "tools/report/html.h"
 #include "tools/report/page.h"
-#include "tools/terminal.h"
+#include "tools/cli/terminal.h"
 
 static void row(FILE *out, const char *key, const char *value) {
     fputs("<tr><th scope=row>", out);

@@ -7,7 +7,7 @@
 #ifndef NAUHA_TOOLS_REPORT_SURVEY_H
 #define NAUHA_TOOLS_REPORT_SURVEY_H
 
-#include "tools/opened.h"
+#include "tools/commands/opened.h"
 
 #define SURVEY_DIMS 8u
 #define SURVEY_EPOCHS 64u

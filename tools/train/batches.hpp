@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A part of a dataset in memory, and batches of it as a network takes them. */
-#ifndef NAUHA_TRAIN_BATCHES_HPP
-#define NAUHA_TRAIN_BATCHES_HPP
+#ifndef NAUHA_TOOLS_TRAIN_BATCHES_HPP
+#define NAUHA_TOOLS_TRAIN_BATCHES_HPP
 
 #include <string>
 #include <utility>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Image datasets from the files they are published in: IDX (MNIST, Fashion-MNIST; plain or gzip)
  * and the binary versions of CIFAR-10 and CIFAR-100. */
-#ifndef NAUHA_TRAIN_DATASETS_HPP
-#define NAUHA_TRAIN_DATASETS_HPP
+#ifndef NAUHA_TOOLS_TRAIN_DATASETS_HPP
+#define NAUHA_TOOLS_TRAIN_DATASETS_HPP
 
 #include <cstdint>
 #include <stdexcept>

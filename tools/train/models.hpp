@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The networks of the built-in training: small ones, for images of 28x28 and 32x32. All are made
  * of Sequentials, so that an Exporter sees everything inside run. */
-#ifndef NAUHA_TRAIN_MODELS_HPP
-#define NAUHA_TRAIN_MODELS_HPP
+#ifndef NAUHA_TOOLS_TRAIN_MODELS_HPP
+#define NAUHA_TOOLS_TRAIN_MODELS_HPP
 
 #include <torch/torch.h>
 

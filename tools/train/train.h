@@ -4,8 +4,8 @@
  *
  * Threads: one at a time.
  */
-#ifndef NAUHA_TRAIN_H
-#define NAUHA_TRAIN_H
+#ifndef NAUHA_TOOLS_TRAIN_TRAIN_H
+#define NAUHA_TOOLS_TRAIN_TRAIN_H
 
 #include <signal.h>
 
@@ -102,7 +102,7 @@ struct nauha_train_result {
     bool stopped;         /* by the stop flag */
 };
 
-/* ---- options: tools/train_options.c, in the program; exported for the module ---- */
+/* ---- options: tools/commands/train_options.c, in the program; exported for the module ---- */
 
 /* The TRAINING options; keys of nauha_train_options_set. */
 NAUHA_API const struct nauha_option *nauha_train_option_table(size_t *count);

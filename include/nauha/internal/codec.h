@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Compressing one chunk of a stream so that HDF5's filters read it back. A stream's pipeline is
  * three filters, of which a chunk skips one or all: one of ours, shuffle (where ours is skipped),
- * zstd (32015) or lz4 (32004). Ours is sparse, for chunks with many zeros (recorder/core/sparse.h),
- * or, in sliced streams, temporal (recorder/core/temporal.h).
+ * zstd (32015) or lz4 (32004). Ours is sparse, for chunks with many zeros
+ * (recorder/core/codec/sparse.h), or, in sliced streams, temporal (recorder/core/codec/temporal.h).
  *
  * Threads: one codec object per thread.
  */

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* Rule: classes that a classifier still takes for others at the end of the run. */
+#include "analyzers/support/confusion.h"
+#include "analyzers/support/rule.h"
+
+struct confusion_rule {
+    struct rule rule;
+    double min_diag, max_off_diag;
+    uint64_t samples;
+    struct confusion open, latest; /* the latest that was full */
+    struct nauha_message_info stamps;
+};
+
+static void destroy(void *self) {
+    struct confusion_rule *rule = self;
+    free(rule->open.counts);
+    free(rule->latest.counts);
+    free(rule);
+}
+
+static enum nauha_status create(const struct nauha_host *host,
+                                const struct nauha_analyzer_config *config, void **self,
+                                struct nauha_error *err) {
+    struct confusion_rule *rule = rule_new(host, sizeof *rule);
+    if (!rule)
+        return host->fail(err, NAUHA_NOMEM, "out of memory");
+    rule->min_diag = config->values[0].real;
+    rule->max_off_diag = config->values[1].real;
+    rule->samples = (uint64_t)config->values[2].integer;
+    enum nauha_status status = rule_register(
+        &rule->rule, "confusion", "Least fraction of a class recognised", "fraction", err);
+    if (status != NAUHA_OK) {
+        free(rule);
+        return status;
+    }
+    *self = rule;
+    return NAUHA_OK;
+}
+
+/* The fraction of class `label` that was taken for class `as`; NaN where there is none of it. */
+static double fraction(const struct confusion *confusion, size_t label, size_t as) {
+    return (double)confusion->counts[label * confusion->classes + as] /
+           (double)confusion_samples(confusion, label);
+}
+
+static double least_recognised(const struct confusion *confusion) {
+    double least = 1;
+    for (size_t i = 0; i < confusion->classes; i++) {
+        const double right = fraction(confusion, i, i);
+        least = right < least ? right : least;
+    }
+    return least;
+}
+
+static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
+    struct confusion_rule *rule = self;
+    const struct nauha_host *host = rule->rule.host;
+    enum nauha_status status = confusion_add(host, &rule->open, bundle, err);
+    if (status != NAUHA_OK || !confusion_is_full(&rule->open, rule->samples))
+        return status;
+    const struct confusion before = rule->latest;
+    rule->latest = rule->open;
+    rule->open = before;
+    confusion_clear(&rule->open);
+    rule->stamps = *host->info(host->bundle_message(bundle, 0));
+    return host->publish_scalar(host, rule->rule.topic, &rule->stamps,
+                                least_recognised(&rule->latest), err);
+}
+
+/* The class, of the others, that samples of `label` are most often taken for. */
+static size_t most_taken_for(const struct confusion *confusion, size_t label) {
+    const uint64_t *row = confusion->counts + label * confusion->classes;
+    size_t most = label == 0 ? 1 : 0;
+    for (size_t i = 0; i < confusion->classes; i++)
+        most = i != label && row[i] > row[most] ? i : most;
+    return most;
+}
+
+static enum nauha_status judge_class(struct confusion_rule *rule, size_t label,
+                                     struct nauha_error *err) {
+    const struct nauha_host *host = rule->rule.host;
+    const double right = fraction(&rule->latest, label, label);
+    char measure[96];
+    enum nauha_status status = NAUHA_OK;
+    if (right < rule->min_diag) {
+        snprintf(measure, sizeof measure, "fraction of class %zu recognised", label);
+        status = host->finding(host, &rule->stamps, right, rule->min_diag, measure,
+                               "the network does not tell these classes from others at the end of "
+                               "the run: train longer, look for wrong labels, or give it more "
+                               "samples of them",
+                               err);
+    }
+    const size_t as = most_taken_for(&rule->latest, label);
+    const double wrong = fraction(&rule->latest, label, as);
+    if (status != NAUHA_OK || !(wrong > rule->max_off_diag))
+        return status;
+    snprintf(measure, sizeof measure, "fraction of class %zu taken for class %zu", label, as);
+    return host->finding(host, &rule->stamps, wrong, rule->max_off_diag, measure,
+                         "the network takes one class for another: look at samples of both, whose "
+                         "labels may be wrong or whose difference may not be in the data",
+                         err);
+}
+
+/* Early in a training everything is confused; what counts is how it ends. */
+static enum nauha_status finish(void *self, struct nauha_error *err) {
+    struct confusion_rule *rule = self;
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0; i < rule->latest.classes && status == NAUHA_OK; i++)
+        status = judge_class(rule, i, err);
+    return status;
+}
+
+static const char *const kinds[] = {"network_output", "input_labels", NULL};
+
+static const struct nauha_analyzer_parameter parameters[] = {
+    {"min_diag", NAUHA_PARAMETER_REAL, "0.9", 0, 1,
+     "fraction of each class that must be recognised"},
+    {"max_off_diag", NAUHA_PARAMETER_REAL, "0.1", 0, 1,
+     "fraction of a class that may be taken for another one"},
+    {"samples", NAUHA_PARAMETER_INTEGER, "500", 1, 9007199254740992.0,
+     "samples that a judgement is made of"},
+};
+
+NAUHA_ANALYZER(confusion) = {
+    .abi = NAUHA_ANALYZER_ABI,
+    .size = sizeof(struct nauha_analyzer),
+    .name = "confusion",
+    .summary = "at the end of the run, classes are taken for others",
+    .formula = "C[i, j] = samples of class i taken for class j, of the last `samples` and 50 for "
+               "each class: C[i, i] / sum(C[i]) < min_diag or, for the j != i of most samples, "
+               "C[i, j] / sum(C[i]) > "
+               "max_off_diag (whole labels, 2 to 1000 classes; SageMaker Debugger: Confusion)",
+    .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_SYNCHRONIZED,
+    .default_kinds = kinds,
+    .parameters = parameters,
+    .parameter_count = sizeof parameters / sizeof *parameters,
+    .create = create,
+    .compute = compute,
+    .finish = finish,
+    .destroy = destroy,
+};

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* For rules that compare the losses of the training with those of an evaluation, which come under a
+ * tag of their own: the mean of each evaluation beside that of the training since the one before.
+ *
+ * Threads: one at a time.
+ */
+#ifndef NAUHA_ANALYZERS_SUPPORT_EVALUATIONS_H
+#define NAUHA_ANALYZERS_SUPPORT_EVALUATIONS_H
+
+#include "analyzers/support/keys.h"
+#include "analyzers/support/rule.h"
+
+/* One rank. */
+struct evaluations {
+    double training_sum, validation_sum;
+    uint64_t training_count, validation_count;
+    struct nauha_message_info stamps; /* of the evaluation's latest loss */
+    double training;                  /* mean of the latest training losses there were */
+    bool has_training;
+    uint32_t training_tag;
+    uint64_t waiting[2]; /* the rule's own */
+    double best[2];
+    bool has_best;
+};
+
+struct evaluations_rule {
+    struct rule rule;
+    struct key_table ranks; /* struct evaluations */
+    char validation[NAUHA_NAME_MAX + 1];
+    /* An evaluation is over. */
+    enum nauha_status (*judge)(struct evaluations_rule *rule, struct evaluations *evaluations,
+                               double training, double validation, struct nauha_error *err);
+};
+
+#define EVALUATIONS_PARAMETER                                                                      \
+    { "validation", NAUHA_PARAMETER_TEXT, "testing", 0, 0, "the tag of the evaluation" }
+
+static inline void evaluations_free(void *self) {
+    struct evaluations_rule *rule = self;
+    key_table_fini(&rule->ranks, NULL);
+    free(rule);
+}
+
+/* Subscribes a rule to the losses of the evaluation as well. */
+static inline enum nauha_status evaluations_init(struct evaluations_rule *rule,
+                                                 const char *validation, struct nauha_error *err) {
+    static const char *const kinds[] = {"loss"};
+    const struct nauha_host *host = rule->rule.host;
+    rule->ranks.state_bytes = sizeof(struct evaluations);
+    if (!validation[0] || strlen(validation) > NAUHA_NAME_MAX)
+        return host->fail(err, NAUHA_INVALID, "key \"validation\" takes the name of a tag");
+    strcpy(rule->validation, validation);
+    return host->subscribe(host, kinds, 1, validation, false, err);
+}
+
+/* Ends the evaluation that is open, if one is. */
+static inline enum nauha_status evaluations_close(struct evaluations_rule *rule,
+                                                  struct evaluations *evaluations,
+                                                  struct nauha_error *err) {
+    if (evaluations->validation_count == 0)
+        return NAUHA_OK;
+    if (evaluations->training_count > 0) {
+        evaluations->training = evaluations->training_sum / (double)evaluations->training_count;
+        evaluations->has_training = true;
+    }
+    const double validation = evaluations->validation_sum / (double)evaluations->validation_count;
+    evaluations->training_sum = evaluations->validation_sum = 0;
+    evaluations->training_count = evaluations->validation_count = 0;
+    return evaluations->has_training
+               ? rule->judge(rule, evaluations, evaluations->training, validation, err)
+               : NAUHA_OK;
+}
+
+static inline enum nauha_status evaluations_compute(void *self, struct nauha_bundle *bundle,
+                                                    struct nauha_error *err) {
+    struct evaluations_rule *rule = self;
+    const struct nauha_host *host = rule->rule.host;
+    struct nauha_message *message = host->bundle_message(bundle, 0);
+    const struct nauha_message_info *info = host->info(message);
+    double loss = 0;
+    enum nauha_status status = rule_loss(host, message, &loss, err);
+    if (status != NAUHA_OK)
+        return status;
+    struct evaluations *evaluations = key_table_get(&rule->ranks, (struct key){.rank = info->rank});
+    if (!evaluations)
+        return host->fail(err, NAUHA_NOMEM, "out of memory");
+    if (strcmp(info->tag_name, rule->validation) == 0) {
+        evaluations->validation_sum += loss;
+        evaluations->validation_count++;
+        evaluations->stamps = *info;
+        evaluations->stamps.call = 0;
+        return NAUHA_OK;
+    }
+    status = evaluations_close(rule, evaluations, err);
+    evaluations->training_tag = info->tag;
+    evaluations->training_sum += loss;
+    evaluations->training_count++;
+    return status;
+}
+
+/* Publishes what was measured: as part of the training, whose tag the rule was asked for. */
+static inline enum nauha_status evaluations_publish(const struct evaluations_rule *rule,
+                                                    const struct evaluations *evaluations,
+                                                    double value, struct nauha_error *err) {
+    struct nauha_message_info stamps = evaluations->stamps;
+    stamps.tag = evaluations->training_tag;
+    return rule->rule.host->publish_scalar(rule->rule.host, rule->rule.topic, &stamps, value, err);
+}
+
+/* An evaluation may be the last that came. */
+static inline enum nauha_status evaluations_finish(void *self, struct nauha_error *err) {
+    struct evaluations_rule *rule = self;
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0; i < rule->ranks.count && status == NAUHA_OK; i++)
+        status = evaluations_close(rule, rule->ranks.rows[i].state, err);
+    return status;
+}
+
+#endif

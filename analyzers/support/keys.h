@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* For metrics and rules with a memory: a state for each tensor that comes again step by step.
+ *
+ * Threads: one at a time.
+ */
+#ifndef NAUHA_ANALYZERS_SUPPORT_KEYS_H
+#define NAUHA_ANALYZERS_SUPPORT_KEYS_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "nauha/message.h"
+
+struct key {
+    uint32_t kind, module, slot, call, rank;
+};
+
+/* Begins as zeros but for state_bytes. States stay where they are until the table is freed. */
+struct key_table {
+    size_t state_bytes;
+    size_t count, capacity;
+    size_t latest; /* found last: in the same order every step, the next one is behind it */
+    struct key_row {
+        struct key key;
+        void *state;
+    } * rows;
+};
+
+/* Of all but the kind, which is given: rules that put kinds together give 0. */
+static inline struct key key_of(const struct nauha_message_info *info, uint32_t kind) {
+    return (struct key){kind, info->module, info->slot, info->call, info->rank};
+}
+
+static inline bool key_equal(const struct key *a, const struct key *b) {
+    return a->kind == b->kind && a->module == b->module && a->slot == b->slot &&
+           a->call == b->call && a->rank == b->rank;
+}
+
+/* The state of a key, zero where it is new; NULL when out of memory. */
+static inline void *key_table_get(struct key_table *table, struct key key) {
+    for (size_t i = 0; i < table->count; i++) {
+        const size_t position = (table->latest + 1 + i) % table->count;
+        if (key_equal(&table->rows[position].key, &key)) {
+            table->latest = position;
+            return table->rows[position].state;
+        }
+    }
+    if (table->count == table->capacity) {
+        const size_t capacity = table->capacity ? 2 * table->capacity : 16;
+        struct key_row *more = realloc(table->rows, capacity * sizeof *more);
+        if (!more)
+            return NULL;
+        table->rows = more;
+        table->capacity = capacity;
+    }
+    void *state = calloc(1, table->state_bytes);
+    if (!state)
+        return NULL;
+    table->latest = table->count;
+    table->rows[table->count++] = (struct key_row){key, state};
+    return state;
+}
+
+/* fini, which may be NULL, releases what a state holds. */
+static inline void key_table_fini(struct key_table *table, void (*fini)(void *state)) {
+    for (size_t i = 0; i < table->count; i++) {
+        if (fini)
+            fini(table->rows[i].state);
+        free(table->rows[i].state);
+    }
+    free(table->rows);
+}
+
+#endif

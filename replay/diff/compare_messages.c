@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* How the elements of two messages differ, read piece by piece; see compare.h.
+ *
+ * Threads: one at a time per message.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "nauha/internal/message.h"
+#include "replay/diff/compare.h"
+
+/* Elements of each message that are held: a megabyte at most. */
+#define PIECE ((size_t)256 * NAUHA__COMPARE_BLOCK)
+
+struct side {
+    struct nauha_message *message;
+    void *memory;
+    int64_t held; /* elements */
+    struct nauha_tensor piece;
+};
+
+struct comparing {
+    struct side a, b;
+    uint64_t count;
+    uint64_t first; /* element of the piece that is held; UINT64_MAX: none is */
+};
+
+static bool make_room(struct side *side, struct nauha_message *message, uint64_t count) {
+    const size_t most = count < PIECE ? (size_t)count : PIECE;
+    side->message = message;
+    side->memory = malloc(most ? most * nauha_dtype_size(message->info.dtype) : 1);
+    side->piece = (struct nauha_tensor){
+        .data = side->memory, .dtype = message->info.dtype, .ndim = 1, .shape = &side->held};
+    return side->memory != NULL;
+}
+
+/* The piece from element `first` on. */
+static enum nauha_status hold(struct comparing *comparing, uint64_t first,
+                              struct nauha_error *err) {
+    const uint64_t left = comparing->count - first, n = left < PIECE ? left : PIECE;
+    struct side *a = &comparing->a, *b = &comparing->b;
+    if (comparing->first == first)
+        return NAUHA_OK;
+    comparing->first = UINT64_MAX;
+    a->held = b->held = (int64_t)n;
+    enum nauha_status status = nauha_message_read(a->message, first, n, a->memory, err);
+    if (status == NAUHA_OK)
+        status = nauha_message_read(b->message, first, n, b->memory, err);
+    if (status == NAUHA_OK)
+        comparing->first = first;
+    return status;
+}
+
+/* Whether all bits are equal, which takes no more than reading them: of equal tensors no sums are
+ * asked for. */
+static enum nauha_status compare_bits(struct comparing *comparing, bool *equal,
+                                      struct nauha_error *err) {
+    const struct nauha_tensor *a = &comparing->a.piece, *b = &comparing->b.piece;
+    enum nauha_status status = NAUHA_OK;
+    *equal = a->dtype == b->dtype || comparing->count == 0;
+    for (uint64_t first = 0; first < comparing->count && *equal; first += PIECE) {
+        status = hold(comparing, first, err);
+        if (status != NAUHA_OK)
+            return status;
+        *equal =
+            memcmp(a->data, b->data, (size_t)comparing->a.held * nauha_dtype_size(a->dtype)) == 0;
+    }
+    return status;
+}
+
+static enum nauha_status compare_values(struct comparing *comparing,
+                                        const struct nauha_tolerance *tolerance,
+                                        struct nauha_difference *difference, char first_a[40],
+                                        char first_b[40], struct nauha_error *err) {
+    for (uint64_t first = 0; first < comparing->count; first += PIECE) {
+        const uint64_t before = difference->differing;
+        enum nauha_status status = hold(comparing, first, err);
+        if (status != NAUHA_OK)
+            return status;
+        const struct nauha_tensor *a = &comparing->a.piece, *b = &comparing->b.piece;
+        nauha__compare_piece(a, b, tolerance, first, (size_t)comparing->a.held, difference);
+        if (before == 0 && difference->differing > 0) {
+            nauha_element_text(a, (size_t)(difference->first - first), first_a);
+            nauha_element_text(b, (size_t)(difference->first - first), first_b);
+        }
+    }
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha__compare_messages(struct nauha_message *a, struct nauha_message *b,
+                                          const struct nauha_tolerance *tolerance,
+                                          struct nauha_difference *difference, char first_a[40],
+                                          char first_b[40], struct nauha_error *err) {
+    struct comparing comparing = {.count = a->info.bytes / nauha_dtype_size(a->info.dtype),
+                                  .first = UINT64_MAX};
+    bool equal = false;
+    *difference = (struct nauha_difference){.count = comparing.count, .first = comparing.count};
+    const bool room =
+        make_room(&comparing.a, a, comparing.count) && make_room(&comparing.b, b, comparing.count);
+    enum nauha_status status =
+        room ? compare_bits(&comparing, &equal, err)
+             : nauha_error_set(err, NAUHA_NOMEM, "no memory to compare two traces");
+    if (status == NAUHA_OK && !equal)
+        status = compare_values(&comparing, tolerance, difference, first_a, first_b, err);
+    free(comparing.a.memory);
+    free(comparing.b.memory);
+    return status;
+}

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: MIT */
+/* What the first message that differs says.
+ *
+ * All that a step computes follows from its parameters, its data, the code and chance. So the first
+ * message that differs, in the order in which they follow from each other, names the cause, as far
+ * as what comes before it was compared; what was not is said.
+ *
+ * Threads: one at a time.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "replay/diff/verdict.h"
+
+/* A relative difference of up to so many times the weight of the last bit is what another order of
+ * summation makes. */
+#define ROUNDINGS 256.0
+/* Of types whose last bit weighs that much, rounding cannot be told from other causes. */
+#define TOO_COARSE 0x1p-7
+/* Two tensors are one with another factor where they are as parallel as rounding leaves them: up
+ * to so much 1 minus their cosine, of updates, and of activations, which may be in bf16. */
+#define PARALLEL 1e-6
+#define PARALLEL_ACTIVATIONS 1e-4
+
+/* ---- what was compared ---- */
+
+static bool saw(const struct nauha__seen_list *seen, uint32_t kind, uint32_t module) {
+    size_t differing;
+    return nauha__seen_of(seen, kind, module, &differing) > 0;
+}
+
+static bool saw_differing(const struct nauha__seen_list *seen, uint32_t kind) {
+    size_t differing;
+    return nauha__seen_of(seen, kind, NAUHA__ANY, &differing) > 0 && differing > 0;
+}
+
+/* ---- words ---- */
+
+static void NAUHA_PRINTF(2, 3) say(struct nauha_reading *reading, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    const size_t room = sizeof reading->text - reading->used;
+    const int length = vsnprintf(reading->text + reading->used, room, format, args);
+    va_end(args);
+    if (length > 0)
+        reading->used += (size_t)length < room ? (size_t)length : room - 1;
+}
+
+static const char *module_of(const struct nauha_message_info *info) {
+    return info->module_name[0] ? info->module_name : "(root)";
+}
+
+/* A kind that would have told more, had both recordings had it. */
+static void miss(struct nauha_reading *reading, uint32_t kind, const char *name, const char *but) {
+    if (!saw(&reading->now, kind, NAUHA__ANY))
+        say(reading, " %s was not compared: %s.", name, but);
+}
+
+/* What is computed from equal things, and comes out a little different. */
+static void say_rounding(struct nauha_reading *reading) {
+    const struct nauha_pair *pair = &reading->first.pair;
+    const double relative = nauha_difference_relative(&pair->difference);
+    const double last_bit = nauha__last_bit(pair->a->dtype);
+    if (pair->compared && pair->sort == NAUHA_PAIR_VALUES && pair->difference.not_finite == 0 &&
+        last_bit < TOO_COARSE && relative <= ROUNDINGS * last_bit)
+        say(reading,
+            " The difference is of the size of rounding (%.1e of the tensor): typical of another "
+            "order of summation, as of nondeterministic kernels, another number of threads, "
+            "another library or processor.",
+            relative);
+}
+
+static void say_types(struct nauha_reading *reading, const char *subject) {
+    const struct nauha_pair *pair = &reading->first.pair;
+    say(reading, "%s is %s in %s and %s in %s%s.", subject, nauha_dtype_name(pair->a->dtype),
+        reading->name_a, nauha_dtype_name(pair->b->dtype), reading->name_b,
+        reading->stage == NAUHA__STAGE_DATA ? "" : ": they compute in other precisions");
+}
+
+static void say_sort(struct nauha_reading *reading) {
+    if (reading->first.pair.sort == NAUHA_PAIR_DTYPE)
+        say_types(reading, " It");
+}
+
+/* The first that differs has equal values. */
+static void read_type(struct nauha_reading *reading) {
+    const struct nauha_message_info *info = &reading->first.a;
+    const struct nauha_difference *difference = &reading->first.pair.difference;
+    say_types(reading, info->kind_name);
+    say(reading, difference->differing ? " Its values are the same but for rounding,"
+                                       : " Its values are the same,");
+    say(reading,
+        " so this says nothing of another cause%s. With --rtol, nauha diff compares by "
+        "value and names what differs by more.",
+        reading->stage == NAUHA__STAGE_PARAMETERS && reading->step == reading->first_step
+            ? ", such as another initialisation or seed"
+            : "");
+}
+
+/* What counts as equal need not be, and grows. */
+static void say_within(struct nauha_reading *reading) {
+    const struct nauha_message_info *within = &reading->within;
+    const struct nauha_message_info *first = &reading->first.a;
+    if (!reading->any_within)
+        return;
+    /* What comes after the first, even if it was published before it, is none of its causes. */
+    const unsigned place = nauha__reading_place(within), of_first = nauha__reading_place(first);
+    if (within->global_step == first->global_step &&
+        (place > of_first || (place == of_first && within->seq > first->seq)))
+        return;
+    say(reading, " But equal means within the tolerance here, and %s", within->kind_name);
+    if (within->module != NAUHA_NONE)
+        say(reading, " of \"%s\"", module_of(within));
+    say(reading,
+        " has other bits since step %" PRIu64
+        ": what differs now may have grown from that. Without a "
+        "tolerance, nauha diff names its beginning.",
+        within->global_step);
+}
+
+/* ---- one stage each ---- */
+
+static void read_rank_parameters(struct nauha_reading *reading) {
+    if (reading->step == reading->first_step && reading->step == 0)
+        say(reading,
+            "The replicas do not start from the same parameters: they were not broadcast "
+            "(DistributedDataParallel does that when it is made), or were changed on one rank "
+            "afterwards.");
+    else if (reading->step == reading->first_step)
+        say(reading, "The replicas had drifted apart before the first step that was recorded.");
+    else
+        say(reading,
+            "Up to step %" PRIu64 " the replicas were the same; what the optimizer did since then "
+            "differs: their gradients were not averaged alike, or their optimizers are not in the "
+            "same state.",
+            reading->before_step);
+}
+
+/* Parameters that begin otherwise. */
+static void read_beginning(struct nauha_reading *reading) {
+    const struct nauha_first *first = &reading->first;
+    if (reading->step > 0) {
+        say(reading,
+            "The parameters differ already in step %" PRIu64 ", the first that both traces have: "
+            "the trainings parted before.",
+            reading->step);
+        return;
+    }
+    size_t biases, others;
+    const size_t all = nauha__seen_of(&reading->now, NAUHA_KIND_WEIGHTS, NAUHA__ANY, &others) +
+                       nauha__seen_of(&reading->now, NAUHA_KIND_BIASES, NAUHA__ANY, &biases);
+    others += biases;
+    say(reading, "The trainings begin with other parameters: ");
+    if (first->pair.sort == NAUHA_PAIR_SHAPE)
+        say(reading, "the models are not the same.");
+    else if (others < all && others == 1 && !nauha__reading_same_values(&first->pair))
+        say(reading,
+            "only \"%s\" differs, all others are equal, so it is not the seed; this one is "
+            "initialised, loaded or changed otherwise.",
+            module_of(&first->a));
+    else if (saw_differing(&reading->now, NAUHA_KIND_INPUT_DATA))
+        say(reading, "another initialisation; and as the first batch differs as well, most likely "
+                     "another seed.");
+    else if (saw(&reading->now, NAUHA_KIND_INPUT_DATA, NAUHA__ANY))
+        say(reading, "another initialisation or another checkpoint; the first batch is the same.");
+    else
+        say(reading, "another seed, initialisation or checkpoint.");
+}
+
+static void read_parameters(struct nauha_reading *reading) {
+    const struct nauha_first *first = &reading->first;
+    const bool bias = first->a.kind == NAUHA_KIND_BIASES;
+    const uint32_t update = bias ? NAUHA_KIND_BIAS_UPDATES : NAUHA_KIND_WEIGHT_UPDATES;
+    const uint32_t gradient = bias ? NAUHA_KIND_BIAS_GRADIENTS : NAUHA_KIND_WEIGHT_GRADIENTS;
+    if (reading->ranks) {
+        read_rank_parameters(reading);
+    } else if (reading->step == reading->first_step) {
+        read_beginning(reading);
+    } else if (reading->step > reading->before_step + 1) {
+        say(reading,
+            "The parameters part between step %" PRIu64 ", where all that was compared is equal, "
+            "and step %" PRIu64 "; the steps between them are not in both traces.",
+            reading->before_step, reading->step);
+    } else if (saw(&reading->before, update, first->a.module)) {
+        say(reading,
+            "The update of step %" PRIu64 " is the same in both, and yet the parameters after it "
+            "differ: something else changed them between the steps, such as a loaded checkpoint, "
+            "clipped weights or an averaged model.",
+            reading->before_step);
+    } else if (saw(&reading->before, gradient, first->a.module)) {
+        say(reading,
+            "The gradients of step %" PRIu64 " are the same in both, and the parameters after it "
+            "differ: the optimizer made another step of them, as with another learning rate, "
+            "momentum, weight decay or clipping; or something else changed the parameters.",
+            reading->before_step);
+    } else {
+        say(reading,
+            "The parameters were equal in step %" PRIu64 " and differ after it; neither its "
+            "gradients nor its updates are in both traces, so that data, model and optimizer all "
+            "may be the cause.",
+            reading->before_step);
+    }
+}
+
+/* Shapes that differ in their first dimension alone. */
+static bool is_other_batch(const struct nauha_first *first) {
+    const uint32_t ndim = first->a.ndim;
+    return ndim > 0 && ndim == first->b.ndim &&
+           (ndim == 1 || memcmp(first->a.shape + 1, first->b.shape + 1,
+                                (ndim - 1) * sizeof *first->a.shape) == 0);
+}
+
+static void read_data(struct nauha_reading *reading) {
+    const struct nauha_first *first = &reading->first;
+    const bool labels = first->a.kind == NAUHA_KIND_INPUT_LABELS;
+    const bool samples = first->pair.sort == NAUHA_PAIR_SHAPE && is_other_batch(first);
+    if (reading->ranks)
+        say(reading, "Each rank has its share of the data: their batches are expected to differ. ");
+    if (samples)
+        say(reading, "The batches have other sizes: %" PRId64 " samples in %s, %" PRId64 " in %s.",
+            first->a.shape[0], reading->name_a, first->b.shape[0], reading->name_b);
+    else if (first->pair.sort == NAUHA_PAIR_SHAPE)
+        say(reading, "The samples have other shapes: other data, or prepared otherwise.");
+    else if (labels && saw(&reading->now, NAUHA_KIND_INPUT_DATA, NAUHA__ANY))
+        say(reading, "The same inputs come with other labels.");
+    else if (reading->step == reading->first_step)
+        say(reading, "The first batch holds other data: another data set, another order of samples "
+                     "(the seed of shuffling), or other augmentation.");
+    else if (first->a.train_step == 0)
+        say(reading,
+            "The batches were the same until a new epoch began here: it goes through the samples "
+            "in another order, or augments them otherwise (the state of the random generator at "
+            "its "
+            "beginning).");
+    else
+        say(reading,
+            "The batches were the same up to step %" PRIu64 ": from here on another order of "
+            "samples, other augmentation, or other data.",
+            reading->before_step);
+    if (saw(&reading->now, NAUHA_KIND_WEIGHTS, NAUHA__ANY))
+        say(reading, " The parameters are still equal.");
+}
+
+static bool draws_random_numbers(const char *class_name) {
+    return strstr(class_name, "Dropout") || strstr(class_name, "DropPath") ||
+           strstr(class_name, "StochasticDepth") || strstr(class_name, "GaussianNoise");
+}
+
+static bool is_multiple(double squares_a, double squares_b, double products, double error,
+                        double *factor) {
+    if (squares_a == 0 || squares_b == 0)
+        return false;
+    *factor = sqrt(squares_b / squares_a);
+    return fabs(1 - products / (sqrt(squares_a) * sqrt(squares_b))) < error &&
+           fabs(*factor - 1) > 1e-3;
+}
+
+/* What drops elements at random lets the others through times a factor that follows from how many
+ * it drops: so where both let an element through, the setting shows, whatever was drawn. */
+static void read_random_numbers(struct nauha_reading *reading) {
+    const struct nauha_message_info *info = &reading->first.a;
+    const struct nauha_difference *d = &reading->first.pair.difference;
+    const char *module = module_of(info);
+    double factor;
+    if (reading->first.pair.compared && d->both > 0 && d->alike == d->both)
+        say(reading,
+            "\"%s\" (%s) drew other random numbers: another seed, or numbers drawn from the same "
+            "generator before it in one of the trainings. What it lets through in both is equal, "
+            "so its settings are.",
+            module, info->module_class);
+    else if (reading->first.pair.compared &&
+             is_multiple(d->both_squares_a, d->both_squares_b, d->sum_products,
+                         PARALLEL_ACTIVATIONS, &factor))
+        say(reading,
+            "What \"%s\" (%s) lets through in both is %.4g times as large in %s, and of its output "
+            "%.3g per cent is 0 in %s and %.3g per cent in %s: another probability of dropping, or "
+            "a factor on what goes in.",
+            module, info->module_class, factor, reading->name_b,
+            100 * (double)d->zeros_a / (double)d->count, reading->name_a,
+            100 * (double)d->zeros_b / (double)d->count, reading->name_b);
+    else
+        say(reading,
+            "\"%s\" (%s) draws random numbers, and puts out other values: another seed, numbers "
+            "drawn from the same generator before it in one of the trainings, or other settings.",
+            module, info->module_class);
+}
+
+static void read_activations(struct nauha_reading *reading) {
+    const struct nauha_first *first = &reading->first;
+    const char *module = module_of(&first->a);
+    const bool weights = saw(&reading->now, NAUHA_KIND_WEIGHTS, NAUHA__ANY) ||
+                         saw(&reading->now, NAUHA_KIND_BIASES, NAUHA__ANY);
+    const bool own = saw(&reading->now, NAUHA_KIND_WEIGHTS, first->a.module) ||
+                     saw(&reading->now, NAUHA_KIND_BIASES, first->a.module);
+    if (strcmp(first->a.module_class, first->b.module_class) != 0) {
+        say(reading, "\"%s\" is a %s in %s and a %s in %s.", module, first->a.module_class,
+            reading->name_a, first->b.module_class, reading->name_b);
+    } else if (first->pair.sort == NAUHA_PAIR_SHAPE && is_other_batch(first) &&
+               !saw(&reading->now, NAUHA_KIND_INPUT_DATA, NAUHA__ANY)) {
+        say(reading, "The batches have other sizes: %" PRId64 " samples in %s, %" PRId64 " in %s.",
+            first->a.shape[0], reading->name_a, first->b.shape[0], reading->name_b);
+        return;
+    } else if (first->pair.sort == NAUHA_PAIR_SHAPE) {
+        say(reading, "\"%s\" puts out another shape: it is configured otherwise.", module);
+    } else if (first->pair.sort == NAUHA_PAIR_DTYPE) {
+        say(reading, "\"%s\" computes in another precision, as with autocast in one of them.",
+            module);
+    } else if (draws_random_numbers(first->a.module_class)) {
+        read_random_numbers(reading);
+    } else {
+        say(reading,
+            "%sll that was computed before \"%s\" (%s) is equal, and what it puts out is not: "
+            "changed code or settings, random numbers or nondeterminism in it, or in what is "
+            "called between the modules before and it.",
+            own ? "Its parameters and a" : "A", module, first->a.module_class);
+        say_rounding(reading);
+    }
+    if (reading->any_alone)
+        say(reading, " \"%s\" (%s) runs in %s alone, which may be the cause.",
+            module_of(&reading->alone), reading->alone.module_class,
+            reading->alone_in_a ? reading->name_a : reading->name_b);
+    if (!weights)
+        say(reading, " Parameters were not compared: they may be the cause.");
+    miss(reading, NAUHA_KIND_INPUT_DATA, "input_data", "other data may be the cause");
+}
+
+static void read_forward(struct nauha_reading *reading) {
+    const struct nauha_first *first = &reading->first;
+    if (first->a.kind == NAUHA_KIND_ACTIVATIONS) {
+        read_activations(reading);
+        return;
+    }
+    if (first->a.kind == NAUHA_KIND_INPUTS)
+        say(reading,
+            "All that was computed before is equal, and what goes into \"%s\" is not: the code "
+            "that calls it, outside of the modules that were recorded, is another or not "
+            "deterministic.",
+            module_of(&first->a));
+    else if (saw(&reading->now, NAUHA_KIND_ACTIVATIONS, NAUHA__ANY))
+        say(reading, "What the modules put out is equal, the network's output is not: what the "
+                     "model does with it at its end is another.");
+    else
+        say(reading, "The network's output is the first that differs: changed code or "
+                     "nondeterminism in the forward pass; recorded activations would say where.");
+    say_rounding(reading);
+    if (!saw(&reading->now, NAUHA_KIND_WEIGHTS, NAUHA__ANY))
+        say(reading, " Parameters were not compared: they may be the cause.");
+    miss(reading, NAUHA_KIND_INPUT_DATA, "input_data", "other data may be the cause");
+}
+
+static void read_loss(struct nauha_reading *reading) {
+    const struct nauha__seen_list *now = &reading->now;
+    const bool output = saw(now, NAUHA_KIND_NETWORK_OUTPUT, NAUHA__ANY);
+    const bool labels = saw(now, NAUHA_KIND_INPUT_LABELS, NAUHA__ANY);
+    if (output && labels)
+        say(reading, "Output and labels are equal, the loss of them is not: another loss function, "
+                     "or other weights, smoothing, reduction or regularisation in it.");
+    else if (saw(now, NAUHA_KIND_WEIGHTS, NAUHA__ANY) &&
+             saw(now, NAUHA_KIND_INPUT_DATA, NAUHA__ANY))
+        say(reading, "Parameters and data are equal, the loss is not: changed code or "
+                     "nondeterminism in the forward pass or in the loss function.");
+    else if (saw(now, NAUHA_KIND_WEIGHTS, NAUHA__ANY))
+        say(reading, "The parameters are equal, the loss is not: other data, or changed code or "
+                     "nondeterminism in the forward pass or the loss function.");
+    else
+        say(reading, "The loss differs, and little before it was compared: data, parameters, model "
+                     "or loss function may be the cause.");
+    say_rounding(reading);
+    if (output && !labels)
+        miss(reading, NAUHA_KIND_INPUT_LABELS, "input_labels", "other labels may be the cause");
+    if (!output && !saw(now, NAUHA_KIND_INPUT_DATA, NAUHA__ANY))
+        say(reading, " Record input_data, weights and activations to tell.");
+}
+
+static void read_backward(struct nauha_reading *reading) {
+    const struct nauha_first *first = &reading->first;
+    const struct nauha__seen_list *now = &reading->now;
+    const char *module = module_of(&first->a);
+    const bool loss = saw(now, NAUHA_KIND_LOSS, NAUHA__ANY);
+    const bool begins = reading->backward_seq == first->a.seq;
+    if (first->a.kind != NAUHA_KIND_LAYER_GRADIENTS &&
+        saw(now, NAUHA_KIND_LAYER_GRADIENTS, first->a.module))
+        say(reading,
+            "The gradient that comes back to \"%s\" (%s) is equal, that of its parameters is not: "
+            "changed code or nondeterminism in its backward pass.",
+            module, first->a.module_class);
+    else if (loss && begins)
+        say(reading, "The loss is equal, and the gradient that comes back from it is not: it is "
+                     "scaled otherwise (loss scaling, accumulation), has another term, or its "
+                     "backward pass is not deterministic.");
+    else if (loss)
+        say(reading,
+            "The forward pass and the gradients before it are equal, that of \"%s\" (%s) is not: "
+            "changed code or nondeterminism in the backward pass of what uses its output.",
+            module, first->a.module_class);
+    else
+        say(reading, "The gradients differ. The loss was not compared: data, model, loss function "
+                     "and backward pass may be the cause.");
+    say_rounding(reading);
+}
+
+/* An update is all that changed a parameter between the beginnings of two steps. */
+static void say_step(struct nauha_reading *reading) {
+    const struct nauha_difference *difference = &reading->first.pair.difference;
+    const bool compared = reading->first.pair.compared;
+    double factor;
+    if (compared && difference->sum_squares_a == 0)
+        say(reading, " In %s the parameter stands still.", reading->name_a);
+    else if (compared && difference->sum_squares_b == 0)
+        say(reading, " In %s the parameter stands still: frozen, or not given to the optimizer.",
+            reading->name_b);
+    else if (compared && is_multiple(difference->sum_squares_a, difference->sum_squares_b,
+                                     difference->sum_products, PARALLEL, &factor))
+        say(reading,
+            " It is %.4g times as long in %s and in the same direction: another learning rate, or "
+            "a factor on the gradient (clipping, loss scaling).",
+            factor, reading->name_b);
+    else if (compared && difference->differing < difference->alike)
+        say(reading,
+            " Of this tensor %" PRIu64 " elements moved alike and %" PRIu64
+            " did not, so it is no setting that acts on all of them, as the learning rate, "
+            "momentum or weight decay, unless by less than rounding: code that writes to the "
+            "parameter after the optimizer's step, a bit that flipped, clipping of single values, "
+            "or another rounding in the optimizer.",
+            difference->alike, difference->differing);
+    else if (!reading->ranks)
+        say(reading, " Another optimizer, other momentum, weight decay, clipping or optimizer "
+                     "state, or code that changes the parameters after its step.");
+}
+
+static void read_updates(struct nauha_reading *reading) {
+    const struct nauha_first *first = &reading->first;
+    const uint32_t gradient = first->a.kind == NAUHA_KIND_BIAS_UPDATES
+                                  ? NAUHA_KIND_BIAS_GRADIENTS
+                                  : NAUHA_KIND_WEIGHT_GRADIENTS;
+    const bool known = saw(&reading->now, gradient, first->a.module);
+    const bool any = saw(&reading->now, gradient, NAUHA__ANY);
+    if (reading->ranks)
+        say(reading,
+            "From equal parameters the optimizers of the two ranks make other steps: the gradients "
+            "they see are not the same (not averaged over all ranks, as with no_sync or parameters "
+            "outside of DistributedDataParallel), their settings or states differ, or one rank "
+            "changes the parameters after its optimizer's step.");
+    else if (known)
+        say(reading, "The gradients are equal, and from the beginning of this step to that of the "
+                     "next the parameter changes otherwise: by the optimizer's step, or by what "
+                     "came after it.");
+    else
+        say(reading, "From equal parameters, the parameter changes otherwise from the beginning of "
+                     "this step to that of the next: by the optimizer's step, or by what came "
+                     "after it.");
+    say_step(reading);
+    if (!reading->ranks && !known && !any)
+        say(reading, " Gradients were not compared: they may be the cause.");
+}
+
+static void read_other(struct nauha_reading *reading) {
+    const struct nauha_first *first = &reading->first;
+    if (strcmp(first->a.tag_name, "default") != 0)
+        say(reading,
+            "All that was compared of the training's own messages in this step is equal; what "
+            "differs is of the pass \"%s\": its data, or how it is computed.",
+            first->a.tag_name);
+    else
+        say(reading,
+            "All of the training's own messages that were compared in this step are "
+            "equal; \"%s\" is a kind of the program's.",
+            first->a.kind_name);
+}
+
+static void read_buffers(struct nauha_reading *reading) {
+    say(reading,
+        "What the step computed is equal, the buffers of \"%s\" (%s) are not: they began "
+        "otherwise, "
+        "or are kept otherwise, as with another momentum of running statistics.",
+        module_of(&reading->first.a), reading->first.a.module_class);
+    say_rounding(reading);
+}
+
+/* Of parameters, all of a stage are looked at: many begin as ones or zeros, whatever the seed. What
+ * modules put out in another type has a reader of its own. */
+static bool is_type_alone(const struct nauha_reading *reading) {
+    return nauha__reading_same_values(&reading->first.pair) &&
+           reading->stage != NAUHA__STAGE_FORWARD &&
+           (reading->stage != NAUHA__STAGE_PARAMETERS ||
+            (!saw_differing(&reading->now, NAUHA_KIND_WEIGHTS) &&
+             !saw_differing(&reading->now, NAUHA_KIND_BIASES)));
+}
+
+void nauha__reading_explain(struct nauha_reading *reading) {
+    static void (*const readers[])(struct nauha_reading *) = {
+        [NAUHA__STAGE_PARAMETERS] = read_parameters, [NAUHA__STAGE_DATA] = read_data,
+        [NAUHA__STAGE_FORWARD] = read_forward,       [NAUHA__STAGE_LOSS] = read_loss,
+        [NAUHA__STAGE_BACKWARD] = read_backward,     [NAUHA__STAGE_BUFFERS] = read_buffers,
+        [NAUHA__STAGE_UPDATES] = read_updates,       [NAUHA__STAGE_OTHER] = read_other,
+    };
+    if (is_type_alone(reading)) {
+        read_type(reading);
+    } else {
+        readers[reading->stage](reading);
+        say_sort(reading);
+    }
+    say_within(reading);
+}

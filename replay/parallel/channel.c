@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* A stream of bytes between two threads: two buffers, one of them being filled. The reader is
+ * woken when much has come, not for each row of a series: waking costs the writer more than the
+ * rows do. What comes slowly it finds when it looks for itself, a few times in a blink.
+ *
+ * Threads: one writer and one reader, at any time each.
+ */
+#include "replay/parallel/channel.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* The reader is woken when this much lies there, */
+#define WAKE_BYTES ((size_t)64 << 10)
+/* and looks for itself as often as this. */
+#define LOOK_EVERY_NS 5000000L
+/* The writer waits when this much lies there. */
+#define FULL_BYTES ((size_t)1 << 20)
+
+struct buffer {
+    unsigned char *bytes;
+    size_t size, capacity;
+};
+
+struct nauha__channel {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed; /* much was put, all was taken, one of the two has gone */
+    struct buffer filling;  /* lock: mutex */
+    struct buffer taken;    /* the reader's */
+    bool ended, left;       /* lock: mutex */
+};
+
+struct nauha__channel *nauha__channel_new(void) {
+    struct nauha__channel *channel = calloc(1, sizeof *channel);
+    if (!channel)
+        return NULL;
+    pthread_mutex_init(&channel->mutex, NULL);
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&channel->changed, &clock);
+    pthread_condattr_destroy(&clock);
+    return channel;
+}
+
+void nauha__channel_free(struct nauha__channel *channel) {
+    if (!channel)
+        return;
+    pthread_cond_destroy(&channel->changed);
+    pthread_mutex_destroy(&channel->mutex);
+    free(channel->filling.bytes);
+    free(channel->taken.bytes);
+    free(channel);
+}
+
+static bool append(struct buffer *buffer, const void *bytes, size_t size) {
+    if (size > buffer->capacity - buffer->size) {
+        size_t capacity = buffer->capacity ? buffer->capacity : 4096;
+        while (capacity - buffer->size < size)
+            capacity *= 2;
+        unsigned char *more = realloc(buffer->bytes, capacity);
+        if (!more)
+            return false;
+        buffer->bytes = more;
+        buffer->capacity = capacity;
+    }
+    memcpy(buffer->bytes + buffer->size, bytes, size);
+    buffer->size += size;
+    return true;
+}
+
+enum nauha_status nauha__channel_put(struct nauha__channel *channel, const void *bytes, size_t size,
+                                     struct nauha_error *err) {
+    pthread_mutex_lock(&channel->mutex);
+    while (channel->filling.size >= FULL_BYTES && !channel->left)
+        pthread_cond_wait(&channel->changed, &channel->mutex);
+    const bool left = channel->left;
+    const bool little = channel->filling.size < WAKE_BYTES;
+    const bool put = !left && append(&channel->filling, bytes, size);
+    if (put && little && channel->filling.size >= WAKE_BYTES)
+        pthread_cond_signal(&channel->changed);
+    pthread_mutex_unlock(&channel->mutex);
+    if (left)
+        return nauha_error_set(err, NAUHA_STATE, "nobody waits for what is computed any more");
+    return put ? NAUHA_OK : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+}
+
+void nauha__channel_end(struct nauha__channel *channel) {
+    pthread_mutex_lock(&channel->mutex);
+    channel->ended = true;
+    pthread_cond_signal(&channel->changed);
+    pthread_mutex_unlock(&channel->mutex);
+}
+
+bool nauha__channel_left(struct nauha__channel *channel) {
+    pthread_mutex_lock(&channel->mutex);
+    const bool left = channel->left;
+    pthread_mutex_unlock(&channel->mutex);
+    return left;
+}
+
+/* With the mutex held. */
+static void wait_a_little(struct nauha__channel *channel) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += LOOK_EVERY_NS;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
+    pthread_cond_timedwait(&channel->changed, &channel->mutex, &until);
+}
+
+bool nauha__channel_take(struct nauha__channel *channel, bool wait, const unsigned char **bytes,
+                         size_t *size) {
+    pthread_mutex_lock(&channel->mutex);
+    while (wait && channel->filling.size == 0 && !channel->ended)
+        wait_a_little(channel);
+    const struct buffer empty = {channel->taken.bytes, 0, channel->taken.capacity};
+    channel->taken = channel->filling;
+    channel->filling = empty;
+    if (channel->taken.size >= FULL_BYTES)
+        pthread_cond_signal(&channel->changed);
+    pthread_mutex_unlock(&channel->mutex);
+    *bytes = channel->taken.bytes;
+    *size = channel->taken.size;
+    return *size > 0;
+}
+
+bool nauha__channel_over(struct nauha__channel *channel) {
+    pthread_mutex_lock(&channel->mutex);
+    const bool over = channel->ended && channel->filling.size == 0;
+    pthread_mutex_unlock(&channel->mutex);
+    return over;
+}
+
+void nauha__channel_leave(struct nauha__channel *channel) {
+    pthread_mutex_lock(&channel->mutex);
+    channel->left = true;
+    pthread_cond_signal(&channel->changed);
+    pthread_mutex_unlock(&channel->mutex);
+}

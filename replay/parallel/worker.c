@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* A worker of a parallel replay; see worker.h. */
+#include "replay/parallel/worker.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "replay/bus/parts.h"
+#include "replay/trace/merge.h"
+#include "replay/trace/parts.h"
+
+/* Decoded chunks that all workers keep, in all their traces. */
+#define CACHES_BYTES (2 * NAUHA__CHUNK_CACHE_BYTES)
+
+struct nauha__worker {
+    const struct nauha__work *work;
+    uint32_t part;
+    struct nauha_trace **traces;
+    size_t trace_count;
+    struct nauha_pipeline *pipeline;
+    struct nauha__merge *merge;
+    struct nauha__channel *channel;
+    struct nauha__outcome_writer writer;
+    pthread_t thread;
+    bool started;
+};
+
+/* ---- making ---- */
+
+static bool same_file(const struct nauha_trace *a, const struct nauha_trace *b) {
+    struct stat of_a, of_b;
+    return fstat(a->fd, &of_a) == 0 && fstat(b->fd, &of_b) == 0 && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
+}
+
+static enum nauha_status open_traces(struct nauha__worker *worker, struct nauha_error *err) {
+    const struct nauha__work *work = worker->work;
+    worker->traces = calloc(work->trace_count + 1, sizeof *worker->traces);
+    if (!worker->traces)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    for (size_t i = 0; i < work->trace_count; i++) {
+        const struct nauha_trace *trace = work->traces[i];
+        enum nauha_status status =
+            nauha_trace_open(trace->path, trace->names, &worker->traces[i], err);
+        if (status != NAUHA_OK)
+            return status;
+        worker->trace_count++;
+        /* Rows that a writer has added since are for a later replay. */
+        if (!same_file(trace, worker->traces[i]) ||
+            nauha__index_rows(trace->index) != nauha__index_rows(worker->traces[i]->index))
+            return nauha_error_set(err, NAUHA_IO, "trace \"%s\" has changed", trace->path);
+        nauha__chunks_limit_cache(worker->traces[i]->chunks,
+                                  CACHES_BYTES / (work->workers + 1) / work->trace_count);
+    }
+    return NAUHA_OK;
+}
+
+/* The metrics that are shared, from the same SPECs, in the same order. */
+static enum nauha_status make_pipeline(struct nauha__worker *worker, struct nauha_error *err) {
+    const struct nauha__work *work = worker->work;
+    const struct nauha_pipeline *origin = work->pipeline;
+    struct nauha_pipeline *pipeline = worker->pipeline = nauha_pipeline_new(origin->names);
+    if (!pipeline)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    nauha_bus_set_tensor_limit(pipeline->bus, origin->bus->tensor_limit);
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0; i < origin->analyzer_count && status == NAUHA_OK; i++) {
+        if (!nauha_pipeline_has_analyzer(pipeline, origin->analyzers[i]))
+            status = nauha_pipeline_add_analyzer(pipeline, origin->analyzers[i], err);
+    }
+    for (size_t i = 0; i < origin->metrics.count && status == NAUHA_OK; i++) {
+        if (!work->shared[i])
+            continue;
+        status = nauha_pipeline_add_metric(pipeline, origin->metrics.list[i]->spec->text, err);
+        if (status != NAUHA_OK)
+            break;
+        struct nauha__metric *metric = pipeline->metrics.list[pipeline->metrics.count - 1];
+        metric->number = (uint32_t)i;
+        metric->told = &worker->writer;
+    }
+    return status == NAUHA_OK ? nauha_pipeline_start(pipeline, err) : status;
+}
+
+enum nauha_status nauha__worker_new(const struct nauha__work *work, uint32_t part,
+                                    struct nauha__worker **out, struct nauha_error *err) {
+    struct nauha__worker *worker = calloc(1, sizeof *worker);
+    if (!worker)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    worker->work = work;
+    worker->part = part;
+    worker->channel = nauha__channel_new();
+    worker->writer.channel = worker->channel;
+    enum nauha_status status =
+        worker->channel ? NAUHA_OK : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    if (status == NAUHA_OK)
+        status = open_traces(worker, err);
+    if (status == NAUHA_OK)
+        status = make_pipeline(worker, err);
+    if (status == NAUHA_OK)
+        status = nauha__merge_new(worker->traces, worker->trace_count, work->selector,
+                                  &worker->merge, err);
+    if (status != NAUHA_OK)
+        nauha__worker_free(worker);
+    else
+        *out = worker;
+    return status;
+}
+
+void nauha__worker_free(struct nauha__worker *worker) {
+    if (!worker)
+        return;
+    if (worker->started) {
+        nauha__channel_leave(worker->channel);
+        pthread_join(worker->thread, NULL);
+    }
+    nauha__merge_free(worker->merge);
+    nauha_pipeline_free(worker->pipeline);
+    for (size_t i = 0; i < worker->trace_count; i++)
+        nauha_trace_close(worker->traces[i]);
+    free(worker->traces);
+    nauha__outcome_writer_fini(&worker->writer);
+    nauha__channel_free(worker->channel);
+    free(worker);
+}
+
+struct nauha__channel *nauha__worker_channel(struct nauha__worker *worker) {
+    return worker->channel;
+}
+
+/* ---- running ---- */
+
+/* One message: computed where it belongs to this part, else only taken note of, as it may end a
+ * step. */
+static enum nauha_status take(struct nauha__worker *worker, struct nauha_message *message,
+                              struct nauha_error *err) {
+    struct nauha_bus *bus = worker->pipeline->bus;
+    const struct nauha_message_info *info = nauha_message_info(message);
+    const uint32_t part = nauha__shares_part(worker->work->shares, info->kind, info->module);
+    return part == worker->part ? nauha_bus_publish(bus, message, err)
+                                : nauha__bus_pass(bus, info, err);
+}
+
+/* Damaged rows are for the pipeline to report, and so is what makes a walk fail: it comes to the
+ * same places. Its own bus is never strict: what is damaged is told like all outcomes. */
+static void *run(void *context) {
+    struct nauha__worker *worker = context;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    enum nauha_status status = NAUHA_OK;
+    while (status == NAUHA_OK && !nauha__channel_left(worker->channel)) {
+        struct nauha_message *message = NULL;
+        status = nauha__merge_next(worker->merge, &message, &err);
+        if (status == NAUHA_OK)
+            status = take(worker, message, &err);
+        else if (status == NAUHA_DAMAGED)
+            status = NAUHA_OK;
+    }
+    if (status != NAUHA_OK && status != NAUHA_END)
+        nauha__outcome_give_up(&worker->writer, &err);
+    nauha__channel_end(worker->channel);
+    return NULL;
+}
+
+enum nauha_status nauha__worker_start(struct nauha__worker *worker, struct nauha_error *err) {
+    const int failed = pthread_create(&worker->thread, NULL, run, worker);
+    if (failed)
+        return nauha_error_set_errno(err, failed, "cannot start a thread");
+    worker->started = true;
+    return NAUHA_OK;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* Findings of rules; see findings.h. */
+#include "replay/pipeline/findings.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct nauha__found {
+    uint32_t kind, tag, module, slot;
+    char *measure, *meaning;
+    struct nauha_finding finding; /* measure and meaning are those above */
+};
+
+static bool is(const struct nauha__found *found, const char *spec,
+               const struct nauha_message_info *stamps, const char *measure, const char *meaning) {
+    return found->kind == stamps->kind && found->tag == stamps->tag &&
+           found->module == stamps->module && found->slot == stamps->slot &&
+           found->finding.rank == stamps->rank && found->finding.spec == spec &&
+           strcmp(found->measure, measure) == 0 && strcmp(found->meaning, meaning) == 0;
+}
+
+/* Rules go over the modules in the same order in every step, so the search begins behind the one
+ * that was found last. */
+static struct nauha__found *find(struct nauha__findings *findings, const char *spec,
+                                 const struct nauha_message_info *stamps, const char *measure,
+                                 const char *meaning) {
+    for (size_t i = 0; i < findings->count; i++) {
+        const size_t position = (findings->latest + 1 + i) % findings->count;
+        if (is(&findings->list[position], spec, stamps, measure, meaning)) {
+            findings->latest = position;
+            return &findings->list[position];
+        }
+    }
+    return NULL;
+}
+
+static void found_fini(struct nauha__found *found) {
+    free(found->measure);
+    free(found->meaning);
+}
+
+static struct nauha__found *append(struct nauha__findings *findings) {
+    if (findings->count == findings->capacity) {
+        const size_t capacity = findings->capacity ? 2 * findings->capacity : 16;
+        struct nauha__found *more = realloc(findings->list, capacity * sizeof *more);
+        if (!more)
+            return NULL;
+        findings->list = more;
+        findings->capacity = capacity;
+    }
+    return &findings->list[findings->count];
+}
+
+/* Whether a value is farther beyond the threshold than another one, on the same side of it. At the
+ * threshold, it is reached from below. */
+static bool is_worse(double value, double than, double threshold) {
+    if (isnan(value) || isnan(than))
+        return isnan(value) && !isnan(than);
+    return than >= threshold ? value > than : value < than;
+}
+
+enum nauha_status nauha__findings_add(struct nauha__findings *findings,
+                                      const struct nauha_names *names, const char *rule,
+                                      const char *spec, const struct nauha_message_info *stamps,
+                                      double value, double threshold, const char *measure,
+                                      const char *meaning, struct nauha_error *err) {
+    struct nauha__found *found = find(findings, spec, stamps, measure, meaning);
+    if (found) {
+        struct nauha_finding *finding = &found->finding;
+        finding->count++;
+        finding->last_step = stamps->global_step;
+        finding->threshold = threshold;
+        if (is_worse(value, finding->worst, threshold)) {
+            finding->worst = value;
+            finding->worst_step = stamps->global_step;
+        }
+        return NAUHA_OK;
+    }
+    found = append(findings);
+    if (!found)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    *found = (struct nauha__found){.kind = stamps->kind,
+                                   .tag = stamps->tag,
+                                   .module = stamps->module,
+                                   .slot = stamps->slot,
+                                   .measure = strdup(measure),
+                                   .meaning = strdup(meaning)};
+    if (!found->measure || !found->meaning) {
+        found_fini(found);
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    }
+    const bool in_module = stamps->module != NAUHA_NONE;
+    found->finding = (struct nauha_finding){
+        .rule = rule,
+        .spec = spec,
+        .kind = nauha_names_kind(names, stamps->kind),
+        .tag = nauha_names_tag(names, stamps->tag),
+        .module = in_module ? nauha_names_module(names, stamps->module) : NULL,
+        .module_class = in_module ? nauha_names_module_class(names, stamps->module) : "",
+        .slot = nauha_names_slot(names, stamps->slot),
+        .rank = stamps->rank,
+        .first_step = stamps->global_step,
+        .last_step = stamps->global_step,
+        .count = 1,
+        .measure = found->measure,
+        .value = value,
+        .worst = value,
+        .worst_step = stamps->global_step,
+        .threshold = threshold,
+        .meaning = found->meaning};
+    findings->latest = findings->count++;
+    if (findings->fn)
+        findings->fn(findings->context, &found->finding);
+    return NAUHA_OK;
+}
+
+bool nauha__findings_get(const struct nauha__findings *findings, size_t position,
+                         struct nauha_finding *finding) {
+    if (position >= findings->count)
+        return false;
+    *finding = findings->list[position].finding;
+    return true;
+}
+
+void nauha__findings_fini(struct nauha__findings *findings) {
+    for (size_t i = 0; i < findings->count; i++)
+        found_fini(&findings->list[i]);
+    free(findings->list);
+    *findings = (struct nauha__findings){0};
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What the rules of a pipeline have found, each thing once with how often it was seen.
+ *
+ * Threads: one at a time.
+ */
+#ifndef NAUHA_REPLAY_PIPELINE_FINDINGS_H
+#define NAUHA_REPLAY_PIPELINE_FINDINGS_H
+
+#include "nauha/message.h"
+#include "nauha/pipeline.h"
+
+struct nauha__found;
+
+struct nauha__findings {
+    struct nauha__found *list; /* in the order they were first seen */
+    size_t count, capacity;
+    size_t latest;       /* the one that was seen last: the next one often follows it */
+    nauha_finding_fn fn; /* told of each that is new; NULL: nobody */
+    void *context;
+};
+
+/* rule and spec are borrowed until fini, measure and meaning are copied; stamps' numbers are those
+ * of names. NOMEM. */
+enum nauha_status nauha__findings_add(struct nauha__findings *findings,
+                                      const struct nauha_names *names, const char *rule,
+                                      const char *spec, const struct nauha_message_info *stamps,
+                                      double value, double threshold, const char *measure,
+                                      const char *meaning, struct nauha_error *err);
+/* False past the end. */
+bool nauha__findings_get(const struct nauha__findings *findings, size_t position,
+                         struct nauha_finding *finding);
+void nauha__findings_fini(struct nauha__findings *findings);
+
+#endif

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: MIT */
+/* What a pipeline offers an analyzer, and the subscription it makes for it. */
+#include "replay/pipeline/metric.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nauha/nearest.h"
+#include "replay/parallel/parallel.h"
+
+static enum nauha_status no_memory(struct nauha_error *err) {
+    return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+}
+
+/* ---- topics ---- */
+
+static void published_free(struct nauha__published *topic) {
+    if (!topic)
+        return;
+    for (size_t i = 0; i < sizeof topic->texts / sizeof *topic->texts; i++)
+        free(topic->texts[i]);
+    free(topic);
+}
+
+/* A copy of what sinks are told; NULL when out of memory. */
+static struct nauha__published *published_new(const char *series, enum nauha_form form,
+                                              const struct nauha_plot *plot) {
+    struct nauha__published *topic = calloc(1, sizeof *topic);
+    if (!topic)
+        return NULL;
+    const char *const texts[4] = {series, plot->title ? plot->title : series,
+                                  plot->xlabel ? plot->xlabel : "step",
+                                  plot->ylabel ? plot->ylabel : ""};
+    for (size_t i = 0; i < 4; i++) {
+        topic->texts[i] = strdup(texts[i]);
+        if (!topic->texts[i]) {
+            published_free(topic);
+            return NULL;
+        }
+    }
+    topic->series = (struct nauha__series){.name = topic->texts[0], .form = form, .plot = *plot};
+    topic->series.plot.series = topic->texts[0];
+    topic->series.plot.title = topic->texts[1];
+    topic->series.plot.xlabel = topic->texts[2];
+    topic->series.plot.ylabel = topic->texts[3];
+    return topic;
+}
+
+static bool is_rule(const struct nauha__metric *metric) {
+    return metric->spec->analyzer->flags & NAUHA_ANALYZER_RULE;
+}
+
+/* Whether two metrics may have a series of one name: not where it is written. Of rules only their
+ * findings count then, and the messages of different tags are told apart by those. */
+static bool may_share(const struct nauha__metric *metric, const struct nauha__metric *other) {
+    return !metric->all->written && ((is_rule(metric) && is_rule(other)) ||
+                                     strcmp(metric->spec->tag, other->spec->tag) != 0);
+}
+
+/* Series names are file names: of the characters that kinds have, and no hidden file. */
+static enum nauha_status check_series(const struct nauha__metric *metric, const char *series,
+                                      struct nauha_error *err) {
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    if (!series[0] || series[0] == '.' || series[0] == '-' || strlen(series) > NAUHA_NAME_MAX ||
+        series[strspn(series, allowed)])
+        return nauha_error_set(err, NAUHA_INVALID, "\"%s\" cannot be the name of a series", series);
+    for (size_t i = 0; i < metric->all->count; i++) {
+        const struct nauha__metric *other = metric->all->list[i];
+        for (size_t j = 0; j < other->topic_count; j++) {
+            if (may_share(metric, other) || strcmp(other->topics[j]->series.name, series) != 0)
+                continue;
+            return nauha_error_set(err, NAUHA_INVALID,
+                                   "metrics \"%s\" and \"%s\" both write the series \"%s\"",
+                                   other->spec->text, metric->spec->text, series);
+        }
+    }
+    return NAUHA_OK;
+}
+
+static struct nauha_plot plot_of(const struct nauha__spec *spec, const struct nauha_plot *given,
+                                 const char *name) {
+    struct nauha_plot plot = {.title = name, .y_low = NAN, .y_high = NAN};
+    if (given)
+        plot = *given;
+    if (spec->has_ylims) {
+        plot.y_low = spec->y_low;
+        plot.y_high = spec->y_high;
+    }
+    if (spec->log >= 0)
+        plot.log_y = spec->log == 1;
+    if (!plot.series)
+        plot.series = name;
+    return plot;
+}
+
+static enum nauha_status host_register_topic(const struct nauha_host *host, const char *name,
+                                             enum nauha_scope scope, enum nauha_form form,
+                                             const struct nauha_plot *given, uint32_t *kind,
+                                             struct nauha_error *err) {
+    struct nauha__metric *metric = host->context;
+    if (form != NAUHA_FORM_SCALAR && form != NAUHA_FORM_HISTOGRAM)
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "topic \"%s\" of a metric holds neither scalars nor histograms",
+                               name);
+    const struct nauha_plot plot = plot_of(metric->spec, given, name);
+    enum nauha_status status = check_series(metric, plot.series, err);
+    if (status != NAUHA_OK)
+        return status;
+    struct nauha__published **more =
+        realloc(metric->topics, (metric->topic_count + 1) * sizeof *more);
+    if (!more)
+        return no_memory(err);
+    metric->topics = more;
+    struct nauha__published *topic = published_new(plot.series, form, &plot);
+    if (!topic)
+        return no_memory(err);
+    if (metric->spec->log >= 0)
+        topic->series.scale = metric->spec->log ? NAUHA__SCALE_LOG : NAUHA__SCALE_LINEAR;
+    status = nauha_bus_register_topic(metric->bus, name, scope, form, &topic->series.plot,
+                                      &topic->kind, err);
+    if (status != NAUHA_OK) {
+        published_free(topic);
+        return status;
+    }
+    more[metric->topic_count++] = topic;
+    *kind = topic->kind;
+    return NAUHA_OK;
+}
+
+/* ---- the rest of the host ---- */
+
+static enum nauha_status host_publish_scalar(const struct nauha_host *host, uint32_t topic,
+                                             const struct nauha_message_info *stamps, double value,
+                                             struct nauha_error *err) {
+    const struct nauha__metric *metric = host->context;
+    return metric->told ? nauha__outcome_scalar(metric->told, topic, stamps, value, err)
+                        : nauha_bus_publish_scalar(metric->bus, topic, stamps, value, err);
+}
+
+static enum nauha_status host_publish_histogram(const struct nauha_host *host, uint32_t topic,
+                                                const struct nauha_message_info *stamps,
+                                                const double *edges, const uint64_t *counts,
+                                                size_t bins, struct nauha_error *err) {
+    const struct nauha__metric *metric = host->context;
+    return metric->told
+               ? nauha__outcome_histogram(metric->told, topic, stamps, edges, counts, bins, err)
+               : nauha_bus_publish_histogram(metric->bus, topic, stamps, edges, counts, bins, err);
+}
+
+static void request_fini(struct nauha__request *request) {
+    for (size_t i = 0; request->kinds && i < request->count; i++)
+        free(request->kinds[i]);
+    free(request->kinds);
+    free(request->tag);
+}
+
+static enum nauha_status host_subscribe(const struct nauha_host *host, const char *const *kinds,
+                                        size_t count, const char *tag, bool synchronized,
+                                        struct nauha_error *err) {
+    struct nauha__metric *metric = host->context;
+    if (!metric->creating)
+        return nauha_error_set(err, NAUHA_STATE, "an analyzer subscribes while it is created");
+    struct nauha__request *more =
+        realloc(metric->requests, (metric->request_count + 1) * sizeof *more);
+    if (!more)
+        return no_memory(err);
+    metric->requests = more;
+    struct nauha__request request = {.kinds = calloc(count + 1, sizeof *request.kinds),
+                                     .count = count,
+                                     .tag = strdup(tag),
+                                     .synchronized = synchronized};
+    bool copied = request.kinds && request.tag;
+    for (size_t i = 0; copied && i < count; i++)
+        copied = (request.kinds[i] = strdup(kinds[i])) != NULL;
+    if (!copied) {
+        request_fini(&request);
+        return no_memory(err);
+    }
+    more[metric->request_count++] = request;
+    return NAUHA_OK;
+}
+
+static enum nauha_status host_finding(const struct nauha_host *host,
+                                      const struct nauha_message_info *stamps, double value,
+                                      double threshold, const char *measure, const char *meaning,
+                                      struct nauha_error *err) {
+    const struct nauha__metric *metric = host->context;
+    const struct nauha__spec *spec = metric->spec;
+    if (!is_rule(metric))
+        return nauha_error_set(err, NAUHA_STATE, "an analyzer that is no rule has no findings");
+    return nauha__findings_add(&metric->all->findings, nauha_bus_names(metric->bus),
+                               spec->analyzer->name, spec->text, stamps, value, threshold, measure,
+                               meaning, err);
+}
+
+static void host_remark(const struct nauha_host *host, const char *text) {
+    struct nauha__metric *metric = host->context;
+    if (!metric->remark)
+        metric->remark = strdup(text);
+}
+
+static const void *host_service(const struct nauha_host *host, const char *name) {
+    const struct nauha__metric *metric = host->context;
+    const struct nauha__services *services = &metric->all->services;
+    for (size_t i = 0; i < services->count; i++) {
+        if (strcmp(services->list[i].name, name) == 0)
+            return services->list[i].service;
+    }
+    return NULL;
+}
+
+static const struct nauha_host host_template = {
+    .abi = NAUHA_ANALYZER_ABI,
+    .size = sizeof(struct nauha_host),
+    .register_topic = host_register_topic,
+    .publish_scalar = host_publish_scalar,
+    .publish_histogram = host_publish_histogram,
+    .bundle_count = nauha_bundle_count,
+    .bundle_message = nauha_bundle_message,
+    .info = nauha_message_info,
+    .tensor = nauha_message_tensor,
+    .stats = nauha_message_stats,
+    .sum_powers = nauha_stats_sum_powers,
+    .to_f64 = nauha_tensor_to_f64,
+    .fail = nauha_error_set,
+    .for_each_piece = nauha_message_for_each_piece,
+    .sum_powers_of = nauha_message_sum_powers,
+    .subscribe = host_subscribe,
+    .finding = host_finding,
+    .stats_of = nauha_message_stats_of,
+    .service = host_service,
+    .remark = host_remark,
+};
+
+/* ---- the metric as a subscriber ---- */
+
+static enum nauha_status metric_compute(void *self, struct nauha_bundle *bundle,
+                                        struct nauha_error *err) {
+    struct nauha__metric *metric = self;
+    metric->bundles++;
+    if (metric->request_count > 0) {
+        const char *tag = nauha_message_info(nauha_bundle_message(bundle, 0))->tag_name;
+        for (size_t i = 0; i < metric->request_count; i++)
+            metric->requests[i].bundles += strcmp(metric->requests[i].tag, tag) == 0;
+    }
+    if (metric->elsewhere)
+        return nauha__parallel_take(metric->elsewhere, metric, bundle, err);
+    if (metric->told)
+        nauha__outcome_begin(metric->told);
+    enum nauha_status status = metric->spec->analyzer->compute(metric->self, bundle, err);
+    return metric->told ? nauha__outcome_end(metric->told, metric->number, bundle, status, err)
+                        : status;
+}
+
+static enum nauha_status metric_step_finished(void *self, uint64_t global_step,
+                                              struct nauha_error *err) {
+    struct nauha__metric *metric = self;
+    return metric->spec->analyzer->step_finished(metric->self, global_step, err);
+}
+
+static enum nauha_status metric_lost(void *self, const char *kind, uint64_t messages,
+                                     uint64_t bytes, struct nauha_error *err) {
+    struct nauha__metric *metric = self;
+    return metric->spec->analyzer->lost(metric->self, kind, messages, bytes, err);
+}
+
+static enum nauha_status metric_finish(void *self, struct nauha_error *err) {
+    struct nauha__metric *metric = self;
+    return metric->spec->analyzer->finish(metric->self, err);
+}
+
+static void metric_free(struct nauha__metric *metric) {
+    nauha_subscriber_free(metric->subscriber);
+    if (metric->self && metric->spec->analyzer->destroy)
+        metric->spec->analyzer->destroy(metric->self);
+    for (size_t i = 0; i < metric->topic_count; i++)
+        published_free(metric->topics[i]);
+    free(metric->topics);
+    for (size_t i = 0; i < metric->request_count; i++)
+        request_fini(&metric->requests[i]);
+    free(metric->requests);
+    free(metric->remark);
+    nauha__spec_free(metric->spec);
+    free(metric);
+}
+
+enum nauha_status nauha__metrics_add(struct nauha__metrics *metrics, struct nauha_bus *bus,
+                                     struct nauha__spec *spec, struct nauha_error *err) {
+    struct nauha__metric **more = realloc(metrics->list, (metrics->count + 1) * sizeof *more);
+    if (more)
+        metrics->list = more;
+    struct nauha__metric *metric = more ? calloc(1, sizeof *metric) : NULL;
+    if (!metric) {
+        nauha__spec_free(spec);
+        return no_memory(err);
+    }
+    metric->host = host_template;
+    metric->host.context = metric;
+    metric->bus = bus;
+    metric->all = metrics;
+    metric->spec = spec;
+    metric->number = (uint32_t)metrics->count;
+    metric->ops = (struct nauha_subscriber_ops){
+        .compute = metric_compute,
+        .step_finished = spec->analyzer->step_finished ? metric_step_finished : NULL,
+        .lost = spec->analyzer->lost ? metric_lost : NULL,
+        .finish = spec->analyzer->finish ? metric_finish : NULL,
+    };
+    metric->subscriber = nauha_subscriber_new(spec->text, &metric->ops, metric);
+    if (!metric->subscriber) {
+        metric_free(metric);
+        return no_memory(err);
+    }
+    more[metrics->count++] = metric;
+    return NAUHA_OK;
+}
+
+void nauha__metrics_fini(struct nauha__metrics *metrics) {
+    for (size_t i = 0; i < metrics->count; i++)
+        metric_free(metrics->list[i]);
+    free(metrics->list);
+    nauha__findings_fini(&metrics->findings);
+    *metrics = (struct nauha__metrics){0};
+}
+
+enum nauha_status nauha__metric_create(struct nauha__metric *metric, struct nauha_error *err) {
+    const struct nauha__spec *spec = metric->spec;
+    const struct nauha_analyzer_config config = {
+        .kinds = spec->kinds, .kind_count = spec->kind_count, .values = spec->values};
+    struct nauha_error own = NAUHA_ERROR_INIT;
+    metric->creating = true;
+    enum nauha_status status = spec->analyzer->create(&metric->host, &config, &metric->self, &own);
+    metric->creating = false;
+    if (status == NAUHA_OK)
+        return NAUHA_OK;
+    metric->self = NULL; /* what failed to be made is not destroyed */
+    status = status == NAUHA_END ? NAUHA_SUBSCRIBER : status;
+    nauha_error_set(err, status, "%s", own.message[0] ? own.message : nauha_status_text(status));
+    return nauha_error_wrap(err, status, "metric \"%s\"", spec->text);
+}
+
+static bool publishes(const struct nauha__metric *metric, uint32_t kind) {
+    for (size_t i = 0; i < metric->topic_count; i++) {
+        if (metric->topics[i]->kind == kind)
+            return true;
+    }
+    return false;
+}
+
+static enum nauha_status check_kind(const struct nauha__metric *metric, const char *name,
+                                    struct nauha_error *err) {
+    const struct nauha_names *names = nauha_bus_names(metric->bus);
+    const uint32_t kind = nauha_names_find_kind(names, name);
+    if (kind != NAUHA_NONE && nauha_bus_has_topic(metric->bus, kind))
+        return NAUHA_OK;
+    struct nauha__list list = NAUHA__LIST_INIT;
+    struct nauha_nearest nearest = {.typed = name};
+    for (uint32_t known = 0; known < nauha_names_kinds(names); known++) {
+        if (publishes(metric, known)) /* named after what is not there */
+            continue;
+        nauha__list_add(&list, "%s", nauha_names_kind(names, known));
+        nauha_nearest_try(&nearest, nauha_names_kind(names, known));
+    }
+    return nauha_error_set(err, NAUHA_UNKNOWN, "metric \"%s\": no kind \"%s\"%s; kinds: %s",
+                           metric->spec->text, name, nauha_did_you_mean(&nearest), list.text);
+}
+
+enum nauha_status nauha__metric_check(const struct nauha__metric *metric, struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0; i < metric->spec->kind_count && status == NAUHA_OK; i++)
+        status = check_kind(metric, metric->spec->kinds[i], err);
+    for (size_t i = 0; i < metric->request_count; i++) {
+        const struct nauha__request *request = &metric->requests[i];
+        for (size_t j = 0; j < request->count && status == NAUHA_OK; j++)
+            status = check_kind(metric, request->kinds[j], err);
+    }
+    return status;
+}
+
+static enum nauha_status subscribe(struct nauha__metric *metric, const char *const *kinds,
+                                   size_t count, const char *tag, bool synchronized,
+                                   struct nauha_error *err) {
+    struct nauha_subscription *subscription = nauha_subscription_new(kinds, count);
+    if (!subscription)
+        return no_memory(err);
+    nauha_subscription_set_synchronized(subscription, synchronized);
+    enum nauha_status status = nauha_subscription_set_tag(subscription, tag, err);
+    if (status == NAUHA_OK)
+        status = nauha_subscription_set_subsample(subscription, metric->spec->subsample, err);
+    if (status == NAUHA_OK)
+        status = nauha_subscription_set_every(subscription, metric->spec->every, err);
+    if (status != NAUHA_OK)
+        nauha_subscription_free(subscription);
+    else
+        status = nauha_bus_subscribe(metric->bus, subscription, metric->subscriber, err);
+    if (status != NAUHA_OK)
+        return nauha_error_wrap(err, status, "metric \"%s\"", metric->spec->text);
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha__metric_subscribe(struct nauha__metric *metric, struct nauha_error *err) {
+    const struct nauha__spec *spec = metric->spec;
+    enum nauha_status status = subscribe(metric, spec->kinds, spec->kind_count, spec->tag,
+                                         spec->analyzer->flags & NAUHA_ANALYZER_SYNCHRONIZED, err);
+    for (size_t i = 0; i < metric->request_count && status == NAUHA_OK; i++) {
+        const struct nauha__request *request = &metric->requests[i];
+        status = subscribe(metric, (const char *const *)request->kinds, request->count,
+                           request->tag, request->synchronized, err);
+    }
+    return status;
+}
+
+const char *nauha__metric_missing_tag(const struct nauha__metric *metric) {
+    for (size_t i = 0; i < metric->request_count; i++) {
+        if (metric->requests[i].bundles == 0)
+            return metric->requests[i].tag;
+    }
+    return metric->bundles == 0 ? metric->spec->tag : NULL;
+}
+
+bool nauha__metric_feeds_on(const struct nauha__metric *metric, const struct nauha__metric *other) {
+    const struct nauha_names *names = nauha_bus_names(metric->bus);
+    for (size_t j = 0; j < other->topic_count; j++) {
+        const char *topic = nauha_names_kind(names, other->topics[j]->kind);
+        for (size_t i = 0; i < metric->spec->kind_count; i++) {
+            if (strcmp(metric->spec->kinds[i], topic) == 0)
+                return true;
+        }
+        for (size_t i = 0; i < metric->request_count; i++) {
+            for (size_t k = 0; k < metric->requests[i].count; k++) {
+                if (strcmp(metric->requests[i].kinds[k], topic) == 0)
+                    return true;
+            }
+        }
+    }
+    return false;
+}

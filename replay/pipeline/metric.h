@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* One metric of a pipeline: an analyzer's instance, its host, and the topics it publishes.
+ *
+ * Threads: one at a time.
+ */
+#ifndef NAUHA_REPLAY_PIPELINE_METRIC_H
+#define NAUHA_REPLAY_PIPELINE_METRIC_H
+
+#include "replay/pipeline/findings.h"
+#include "replay/parallel/outcome.h"
+#include "replay/sinks/sink.h"
+#include "replay/pipeline/spec.h"
+
+struct nauha__parallel;
+
+/* A topic that a metric publishes. */
+struct nauha__published {
+    uint32_t kind;
+    struct nauha__series series; /* its texts are those below */
+    char *texts[4];
+};
+
+/* What an analyzer asks for besides the kinds of its SPEC. */
+struct nauha__request {
+    char **kinds;
+    size_t count;
+    char *tag;
+    bool synchronized;
+    uint64_t bundles; /* of this tag that came */
+};
+
+struct nauha__metric {
+    struct nauha_host host; /* context: this metric */
+    struct nauha_bus *bus;
+    struct nauha__metrics *all; /* to see who publishes what */
+    struct nauha__spec *spec;
+    void *self; /* the analyzer's instance, NULL before create */
+    struct nauha_subscriber_ops ops;
+    struct nauha_subscriber *subscriber;
+    struct nauha__published **topics;
+    size_t topic_count;
+    struct nauha__request *requests;
+    size_t request_count;
+    bool creating;    /* the analyzer's create is running */
+    uint64_t bundles; /* that came, of all subscriptions */
+    char *remark;     /* of the analyzer; NULL: none */
+    uint32_t number;  /* in the list of the pipeline that has the sinks */
+    /* At most one is set. In a worker, calls are told to that pipeline and not to the worker's bus;
+     * in the pipeline, they are made by workers, and this metric publishes what those tell. */
+    struct nauha__outcome_writer *told;
+    struct nauha__parallel *elsewhere;
+};
+
+/* What is offered to analyzers by name; see nauha_pipeline_offer. */
+#define NAUHA__SERVICES_MAX 4u
+struct nauha__services {
+    size_t count;
+    struct {
+        const char *name;
+        const void *service;
+    } list[NAUHA__SERVICES_MAX];
+};
+
+/* The metrics of a pipeline, in the order they were added. */
+struct nauha__metrics {
+    struct nauha__metric **list;
+    size_t count;
+    bool written; /* there are sinks, which name files after series */
+    struct nauha__findings findings;
+    struct nauha__services services;
+};
+
+/* spec is consumed, also on failure. NOMEM. */
+enum nauha_status nauha__metrics_add(struct nauha__metrics *metrics, struct nauha_bus *bus,
+                                     struct nauha__spec *spec, struct nauha_error *err);
+/* After the bus is freed. */
+void nauha__metrics_fini(struct nauha__metrics *metrics);
+
+/* Makes the instance, which registers the topics it publishes. INVALID: another metric publishes
+ * a series of the same name, naming both. */
+enum nauha_status nauha__metric_create(struct nauha__metric *metric, struct nauha_error *err);
+
+/* UNKNOWN: a kind of the SPEC is no topic, listing those there are. */
+enum nauha_status nauha__metric_check(const struct nauha__metric *metric, struct nauha_error *err);
+/* Makes the metric's subscriptions. */
+enum nauha_status nauha__metric_subscribe(struct nauha__metric *metric, struct nauha_error *err);
+
+/* The tag of which the metric wants messages and got none; NULL: there is no such. */
+const char *nauha__metric_missing_tag(const struct nauha__metric *metric);
+
+/* Whether `metric` subscribes to a topic that `other` publishes. */
+bool nauha__metric_feeds_on(const struct nauha__metric *metric, const struct nauha__metric *other);
+
+#endif

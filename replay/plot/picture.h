@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* What a picture of a series is to look like.
+ *
+ * Threads: any thread.
+ */
+#ifndef NAUHA_REPLAY_PLOT_PICTURE_H
+#define NAUHA_REPLAY_PLOT_PICTURE_H
+
+#include "nauha/plot.h"
+
+/* The y axis. AUTO: logarithmic where the topic asks for it (plot.log_y) and its values span a
+ * decade, and where values are all above 0 and span three. */
+enum nauha__scale { NAUHA__SCALE_AUTO, NAUHA__SCALE_LINEAR, NAUHA__SCALE_LOG };
+
+/* How lines, or histograms, are laid out; style.c has the names. */
+enum nauha__style {
+    NAUHA__STYLE_AUTO,
+    NAUHA__STYLE_LINES,  /* all in one frame, each with its colour */
+    NAUHA__STYLE_TOP,    /* the extreme ones coloured, the others grey */
+    NAUHA__STYLE_PANELS, /* a small frame for each */
+    NAUHA__STYLE_BAND,   /* their mean, spread and range */
+    NAUHA__STYLE_ROWS,   /* a heat map, a row for each */
+    NAUHA__STYLE_MAP,    /* histograms: a heat map of steps and values */
+    NAUHA__STYLE_RIDGES  /* histograms: one behind the other */
+};
+
+struct nauha__picture {
+    struct nauha_plot plot;
+    enum nauha__scale scale;
+    enum nauha__style style;
+};
+
+#endif

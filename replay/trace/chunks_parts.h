@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* What the streams of a trace consist of: the table of chunks, datasets, and a cache of decoded
+ * chunks.
+ *
+ * Threads: one at a time.
+ */
+#ifndef NAUHA_REPLAY_TRACE_CHUNKS_PARTS_H
+#define NAUHA_REPLAY_TRACE_CHUNKS_PARTS_H
+
+#include "replay/trace/chunks.h"
+
+#define NAUHA__CODEC_METHODS (NAUHA__CODEC_ZSTD + 1)
+/* More slots than this are of no use, however small the chunks. */
+#define NAUHA__SLOTS_MAX 4096u
+
+struct nauha__stream {
+    size_t item_size;
+    uint16_t kind;       /* the trace's number; UINT16_MAX: several */
+    uint16_t slices;     /* to a chunk; 1: not sliced */
+    uint32_t run;        /* chunks that are read again for the next slice, as far as is known */
+    uint64_t highest;    /* chunk of a sliced stream since reading last went back */
+    size_t first, count; /* its chunks, in chunks->entries */
+    uint64_t extent;     /* elements that they reach to */
+    hid_t dataset;       /* negative until opened */
+    enum nauha__codec_method method;
+    char *fault;     /* why it cannot be opened, so that no message tries again; NULL: it can */
+    bool subtracted; /* derived messages were read from it: whole chunks are needed again */
+    bool stale;      /* it has chunks that were written after its dataset was opened */
+};
+
+/* One decoded chunk; the slots form a ring in order of use, `head` the latest. */
+struct nauha__slot {
+    unsigned char *data;
+    struct nauha__chunk *chunk;
+    uint32_t newer, older;
+    uint32_t pins; /* visits that are looking at it */
+    bool spent;    /* nobody is expected to ask for it again */
+};
+
+struct nauha__chunks {
+    hid_t file;
+    int fd;
+    const char *path;
+    size_t chunk_bytes;
+    struct nauha__stream *streams[NAUHA__NO_STREAM];
+    size_t stream_bound; /* past the last stream in use */
+    struct nauha__chunk *entries;
+    size_t count, capacity;
+    uint32_t added; /* rows of the table taken so far */
+    bool incomplete;
+    struct nauha__slot *slots;
+    uint32_t slot_count, slot_max, slot_room, head;
+    unsigned char *stored; /* one chunk as it lies in the file */
+    size_t stored_max;
+    unsigned char *scratch; /* one decoded chunk, for nauha__chunks_check */
+    void *staging;          /* a piece put together; NULL while a visit has it */
+    struct nauha__codec *codecs[NAUHA__CODEC_METHODS];
+    struct nauha__chunk_counts counts;
+};
+
+enum nauha_status nauha__chunks_no_memory(const struct nauha__chunks *chunks,
+                                          struct nauha_error *err);
+/* DAMAGED: "chunk 7 of stream ... HOW". */
+enum nauha_status nauha__chunks_damaged(const struct nauha__chunks *chunks,
+                                        const struct nauha__chunk *chunk, const char *how,
+                                        struct nauha_error *err);
+
+/* ---- chunk_file.c ---- */
+
+/* Opens the dataset of a stream in use, or takes in what its writer has added. FORMAT. */
+enum nauha_status nauha__chunk_open_stream(struct nauha__chunks *chunks, uint16_t number,
+                                           struct nauha_error *err);
+/* Reads a chunk, checks it against the table, and decodes it: chunk_bytes bytes into dst. */
+enum nauha_status nauha__chunk_decode(struct nauha__chunks *chunks,
+                                      const struct nauha__chunk *chunk, void *dst,
+                                      struct nauha_error *err);
+
+/* ---- chunk_cache.c ---- */
+
+/* A decoded chunk, borrowed until the call after the next: the one before stays, too. LIMIT: every
+ * chunk of the cache is pinned. */
+enum nauha_status nauha__chunk_fetch(struct nauha__chunks *chunks, struct nauha__chunk *chunk,
+                                     const unsigned char **data, struct nauha_error *err);
+/* The chunk that was fetched last stays until it is unpinned. Returns what to unpin. */
+uint32_t nauha__chunk_pin(struct nauha__chunks *chunks);
+/* spent: nobody is expected to ask for it again. */
+void nauha__chunk_unpin(struct nauha__chunks *chunks, uint32_t pinned, bool spent);
+
+#endif

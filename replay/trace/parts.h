@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* What an open trace consists of, for the sources that read it.
+ *
+ * Threads: one at a time per trace.
+ */
+#ifndef NAUHA_REPLAY_TRACE_PARTS_H
+#define NAUHA_REPLAY_TRACE_PARTS_H
+
+#include "nauha/internal/h5.h"
+#include "nauha/internal/message.h"
+#include "nauha/trace.h"
+#include "replay/trace/chunks.h"
+#include "replay/trace/index.h"
+
+/* Numbers of the trace's own table, as numbers of the names object; NAUHA_NONE: the row is
+ * damaged. */
+struct nauha__number_map {
+    uint32_t *numbers;
+    uint32_t count;
+    uint64_t capacity;
+};
+
+struct nauha__shape_map {
+    struct {
+        uint32_t number; /* NAUHA_NONE: the row is damaged */
+        uint64_t elements;
+    } * shapes;
+    uint32_t count;
+    uint64_t capacity;
+};
+
+/* Damaged rows of one table; the first of them by number. */
+#define NAUHA__DAMAGED_ROWS_SHOWN 16u
+struct nauha__table_state {
+    uint64_t rows; /* taken so far */
+    uint64_t damaged;
+    uint64_t shown[NAUHA__DAMAGED_ROWS_SHOWN];
+};
+
+struct nauha__trace_fact {
+    char *key, *value;
+};
+
+struct nauha__trace_loss {
+    uint32_t kind; /* number in names */
+    char reason[sizeof((struct nauha__loss_row *)0)->reason + 1];
+    uint64_t messages, bytes;
+};
+
+struct nauha__kind_totals {
+    uint64_t messages, bytes;
+};
+
+/* One pass over the index, made when first asked for. */
+struct nauha__trace_totals {
+    bool counted;
+    uint64_t messages, bytes;
+    uint64_t first_step, last_step;
+    uint32_t first_epoch, last_epoch;
+    uint64_t last_time;
+    struct nauha__kind_totals *kinds; /* by the trace's numbers */
+};
+
+struct nauha_trace {
+    char *path;
+    int fd;             /* of the same file, for its size, which may grow, and for chunks */
+    bool open_for_swmr; /* by a writer, or left so by one that died */
+    bool opened;        /* HDF5 knows the tables, as they were then */
+    hid_t file, driver;
+    struct nauha_names *names;
+
+    uint32_t format_major, format_minor, rank, world_size;
+    int64_t created_ns;
+    char *codec;
+    uint64_t chunk_bytes;
+    struct nauha__trace_fact *facts;
+    size_t fact_count;
+
+    struct nauha__table_state tables[NAUHA__TABLE_COUNT];
+    struct nauha__number_map kinds, modules, slots, tags;
+    struct nauha__shape_map shapes;
+    struct nauha__trace_loss *losses;
+    size_t loss_count;
+    bool closed;
+    uint64_t end_messages;                      /* what the writer says it wrote, where closed */
+    uint64_t end_messages_lost, end_bytes_lost; /* the same of what it could not */
+    char failure[sizeof((struct nauha__end_row *)0)->failure + 1];
+
+    struct nauha__index *index;
+    struct nauha__chunks *chunks;
+    struct nauha__trace_totals *totals;
+    struct nauha__source source;
+};
+
+/* Size of the file now. */
+uint64_t nauha__trace_file_bytes(const struct nauha_trace *trace);
+
+/* Forgets the pass over the index; kinds may be new. NOMEM. */
+enum nauha_status nauha__trace_reset_totals(struct nauha_trace *trace, struct nauha_error *err);
+
+/* ---- attributes.c ---- */
+
+/* Reads the root attributes into the trace. FORMAT, VERSION, NOMEM. */
+enum nauha_status nauha__trace_read_attributes(struct nauha_trace *trace, struct nauha_error *err);
+
+/* ---- tables.c ---- */
+
+/* Opens a table and checks its form. rows: how many it has now, not more than the file can hold.
+ * Release *dataset with H5Dclose. FORMAT. */
+enum nauha_status nauha__trace_open_table(const struct nauha_trace *trace, enum nauha__table_id id,
+                                          hid_t *dataset, uint64_t *rows, struct nauha_error *err);
+
+/* Reads rows [first, first + count) of an opened table. FORMAT. */
+enum nauha_status nauha__table_read_rows(hid_t dataset, hid_t row_type, uint64_t first,
+                                         uint64_t count, void *rows, struct nauha_error *err);
+
+/* Reads what is new in every table but the index and the end into the trace; damaged rows are noted
+ * in trace->tables. */
+enum nauha_status nauha__trace_read_tables(struct nauha_trace *trace, struct nauha_error *err);
+
+/* Reads whether the writer has closed the trace. What is read afterwards is then all there is. */
+enum nauha_status nauha__trace_read_end(struct nauha_trace *trace, struct nauha_error *err);
+
+/* ---- cursor.c ---- */
+
+/* Goes on with another selector, copied. NOMEM. */
+enum nauha_status nauha__cursor_select(struct nauha_cursor *cursor,
+                                       const struct nauha_selector *selector,
+                                       struct nauha_error *err);
+
+/* ---- the index against the tables ---- */
+
+/* Elements of a row's shape; only for rows that nauha__index_row gave. */
+uint64_t nauha__trace_row_elements(const struct nauha_trace *trace,
+                                   const struct nauha__index_row *row);
+/* Bytes of a row's elements, 0 for an event. */
+uint64_t nauha__trace_row_bytes(const struct nauha_trace *trace,
+                                const struct nauha__index_row *row);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* Modules are found from where this code lies: in the program, or in the library for Python. */
+#include "tools/cli/module.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The directory of the program or library that this is part of. */
+static void own_directory(char path[PATH_MAX]) {
+    Dl_info info;
+    ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - 1);
+    path[length > 0 ? length : 0] = '\0';
+    void *here = NULL;
+    void *(*self)(const char *, const char *, const char *) = nauha__module_symbol;
+    memcpy(&here, &self, sizeof here);
+    if (dladdr(here, &info) && info.dli_fname && strstr(info.dli_fname, ".so")) {
+        if (!realpath(info.dli_fname, path))
+            path[0] = '\0';
+        /* The module's symbols are those of a library that Python keeps to itself. */
+        dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
+    }
+    char *slash = strrchr(path, '/');
+    if (slash)
+        *slash = '\0';
+}
+
+/* The first place that holds a module: in a build tree, installed, beside the library for Python.
+ */
+static bool find_module(const char *directory, const char *name, char *path, size_t size) {
+    static const char *const places[] = {"", "/../lib/nauha", "/nauha"};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        snprintf(path, size, "%s%s/%s", directory, places[i], name);
+        if (access(path, F_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+void *nauha__module_symbol(const char *name, const char *symbol, const char *what) {
+    char directory[PATH_MAX], path[PATH_MAX + 64];
+    own_directory(directory);
+    const bool there = find_module(directory, name, path, sizeof path);
+    void *module = there ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
+    if (!module) {
+        fprintf(stderr, "nauha: %s is not available: ", what);
+        if (there)
+            fprintf(stderr, "%s\n", dlerror());
+        else
+            fprintf(stderr, "\"%s\" is neither in \"%s\" nor in \"%s/../lib/nauha\"\n", name,
+                    directory, directory);
+        fputs("It needs a build with libtorch: `apt install libtorch-dev` or LIBTORCH=DIR, then "
+              "make.\n",
+              stderr);
+        return NULL;
+    }
+    void *found = dlsym(module, symbol);
+    if (!found)
+        fprintf(stderr, "nauha: %s does not belong to this program\n", name);
+    return found;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* The plugins of a command; see plugins.h.
+ *
+ * Threads: the main thread.
+ */
+#include "tools/cli/plugins.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct nauha_option plugin_table[] = {
+    {"plugin", 0, "FILE", NULL,
+     "load an analyzer from this library; give it once for each. Those in the directories of "
+     "NAUHA_PLUGIN_PATH, with colons, and in PREFIX/lib/nauha/plugins are loaded by themselves"},
+};
+OPTION_GROUP(plugin_options, "Plugins", plugin_table);
+
+/* Where `make install` puts plugins, seen from the program. */
+static void installed_directory(char *directory, size_t bytes) {
+    char program[4096];
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(program, '/');
+    if (slash)
+        *slash = '\0';
+    snprintf(directory, bytes, "%s/../lib/nauha/plugins", program);
+}
+
+static bool takes_plugins(const struct command *command) {
+    for (size_t i = 0; command->groups[i]; i++) {
+        if (command->groups[i] == &nauha__plugin_options)
+            return true;
+    }
+    return false;
+}
+
+int nauha__plugins_open(const struct invocation *invocation, struct nauha_plugins **plugins) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    char installed[4200];
+    const char *path = getenv("NAUHA_PLUGIN_PATH");
+    *plugins = NULL;
+    if (!takes_plugins(invocation->command))
+        return EXIT_FINE;
+    *plugins = nauha_plugins_new();
+    enum nauha_status status =
+        *plugins ? NAUHA_OK : nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
+    for (size_t i = 0; i < invocation->given_count && status == NAUHA_OK; i++) {
+        if (invocation->given[i].option == plugin_table)
+            status = nauha_plugins_load(*plugins, invocation->given[i].value, &err);
+    }
+    if (status == NAUHA_OK && path)
+        status = nauha_plugins_search(*plugins, path, &err);
+    installed_directory(installed, sizeof installed);
+    if (status == NAUHA_OK)
+        status = nauha_plugins_search(*plugins, installed, &err);
+    return status == NAUHA_OK ? EXIT_FINE : nauha__fail(&err);
+}

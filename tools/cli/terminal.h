@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* What people see: colours, sizes and durations in words, the progress bar.
+ *
+ * Threads: the main thread.
+ */
+#ifndef NAUHA_TOOLS_CLI_TERMINAL_H
+#define NAUHA_TOOLS_CLI_TERMINAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum colour {
+    COLOUR_PLAIN,
+    COLOUR_BOLD,
+    COLOUR_GOOD,
+    COLOUR_BAD,
+    COLOUR_WARNING,
+    COLOUR_DIM,
+    COLOUR_NAME
+};
+
+/* Takes a value of --color: auto, always or never. False: it is none of them. */
+bool nauha__colour_choose(const char *when);
+
+/* The escape sequence of a colour; "" where the stream is no terminal or NO_COLOR is set. --color
+ * and CLICOLOR_FORCE say otherwise. */
+const char *nauha__colour(FILE *stream, enum colour colour);
+
+/* The characters of the terminal that standard output is, less the line of the next prompt; left
+ * as they are where it is none. */
+void nauha__terminal_size(unsigned *columns, unsigned *lines);
+
+/* Columns of the terminal that a stream is; 0: it is none, and lines have no limit. */
+int nauha__width(FILE *stream);
+/* For sentences, which nobody reads across a wide screen. */
+int nauha__prose_width(FILE *stream);
+
+/* The heading of a part of the output, after an empty line. */
+void nauha__heading(FILE *stream, const char *text);
+
+/* A number to print: no NaN has a sign. */
+double nauha__printable(double value);
+
+/* "1.5 MB" (powers of 1000), "12 B", into `text`; returns text. */
+const char *nauha__size_text(uint64_t bytes, char text[32]);
+/* "1 234 567"; returns text. */
+const char *nauha__count_text(uint64_t count, char text[32]);
+/* "3.2 s", "4 min 10 s"; returns text. */
+const char *nauha__duration_text(double seconds, char text[32]);
+
+/* A bar on standard error, drawn only on a terminal and at most ten times a second. */
+struct progress {
+    const char *what;
+    const char *unit;
+    bool on;
+    double started, drawn;
+};
+void nauha__progress_begin(struct progress *progress, const char *what, const char *unit,
+                           bool quiet);
+/* extra may be NULL. */
+void nauha__progress_show(struct progress *progress, uint64_t done, uint64_t total,
+                          const char *extra);
+/* Shows in its place what is being done, of which nobody knows how long it takes. */
+void nauha__progress_say(struct progress *progress, const char *text);
+/* Removes the bar until it is shown again: a line of output takes its place. */
+void nauha__progress_clear(struct progress *progress);
+/* Removes the bar. */
+void nauha__progress_end(struct progress *progress);
+
+#endif

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* nauha check: the health rules over a trace. */
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nauha/plugin.h"
+#include "tools/commands/json.h"
+#include "tools/commands/opened.h"
+#include "tools/commands/rules.h"
+#include "tools/cli/terminal.h"
+#include "tools/cli/text.h"
+
+static const struct nauha_option check_table[] = {
+    {"rule", 0, "SPEC", NULL,
+     "a rule to check, instead of all of them; give it once for each: "
+     "NAME[:KIND,...][:key=value...]"},
+    {"json", 0, NULL, NULL, "print a JSON object"},
+};
+OPTION_GROUP(check_options, "Rules", check_table);
+
+struct check {
+    struct opened opened;
+    struct nauha_pipeline *pipeline;
+    struct progress progress;
+    cJSON *unchecked; /* {"rule", "reason"} */
+};
+
+/* ---- which rules ---- */
+
+/* Whether the trace has messages of a kind, and whether with their elements: a recording has
+ * hashes of all tensors in place of them, or of none. */
+static bool trace_has(struct nauha_trace *trace, const char *name, bool *elements) {
+    struct nauha_selector *selector = nauha_selector_new();
+    struct nauha_cursor *cursor = NULL;
+    struct nauha_message *message = NULL;
+    const bool found = selector && nauha_selector_set(selector, "kinds", name, NULL) == NAUHA_OK &&
+                       nauha_cursor_new(trace, selector, &cursor, NULL) == NAUHA_OK &&
+                       nauha_cursor_next(cursor, &message, NULL) == NAUHA_OK;
+    if (found)
+        *elements |= !nauha_message_info(message)->hash_only;
+    nauha_cursor_free(cursor);
+    nauha_selector_free(selector);
+    return found;
+}
+
+/* elements: whether some of them have more than their hashes. */
+static bool has_messages(const struct check *check, const char *name, bool *elements) {
+    const uint32_t kind = nauha_names_find_kind(check->opened.names, name);
+    bool any = false;
+    *elements = false;
+    if (kind == NAUHA_NONE ||
+        !nauha_selector_accepts_kind(check->opened.selector, check->opened.names, kind))
+        return false;
+    for (size_t i = 0; i < check->opened.trace_count && !*elements; i++) {
+        uint64_t messages = 0, bytes = 0;
+        nauha_trace_kind_totals(check->opened.traces[i], kind, &messages, &bytes);
+        any |= messages > 0 && trace_has(check->opened.traces[i], name, elements);
+    }
+    return any;
+}
+
+static bool has_kind(void *context, const char *name) {
+    bool elements = false;
+    return has_messages(context, name, &elements) && elements;
+}
+
+static void add_unchecked(struct check *check, const char *rule, const char *reason) {
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "rule", rule);
+    cJSON_AddStringToObject(object, "reason", reason);
+    cJSON_AddItemToArray(check->unchecked, object);
+}
+
+static void without_kinds(void *context, const char *rule) {
+    struct check *check = context;
+    char reason[256] = "";
+    const struct nauha_analyzer *analyzer = NULL;
+    for (size_t i = 0; (analyzer = nauha_pipeline_analyzer(check->pipeline, i)) != NULL; i++)
+        if (strcmp(analyzer->name, rule) == 0)
+            break;
+    for (const char *const *kind = analyzer ? analyzer->default_kinds : NULL; kind && *kind;
+         kind++) {
+        const size_t used = strlen(reason);
+        bool elements = false;
+        if (has_messages(check, *kind, &elements) && !elements) {
+            snprintf(reason, sizeof reason, "only hashes were recorded");
+            break;
+        }
+        if (!elements)
+            snprintf(reason + used, sizeof reason - used, "%s%s", used ? ", " : "no ", *kind);
+    }
+    if (!reason[0])
+        snprintf(reason, sizeof reason, "it takes the kinds it is given: --rule %.80s:KIND", rule);
+    add_unchecked(check, rule, reason);
+}
+
+static enum nauha_status add_rules(struct check *check, const struct invocation *invocation,
+                                   struct nauha_error *err) {
+    if (!nauha__has(invocation, "rule"))
+        return nauha__rules_add_all(check->pipeline, has_kind, without_kinds, check, err);
+    return nauha__rules_add_given(check->pipeline, invocation, err);
+}
+
+/* ---- what was found ---- */
+
+/* Numbers that JSON has no way to write become texts. */
+static void add_number(cJSON *object, const char *key, double value) {
+    if (isfinite(value))
+        cJSON_AddNumberToObject(object, key, value);
+    else
+        cJSON_AddStringToObject(object, key, isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
+}
+
+static cJSON *to_json(const struct nauha_finding *finding) {
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "rule", finding->rule);
+    cJSON_AddStringToObject(object, "spec", finding->spec);
+    if (finding->module)
+        cJSON_AddStringToObject(object, "module", finding->module);
+    else
+        cJSON_AddNullToObject(object, "module");
+    cJSON_AddStringToObject(object, "class", finding->module_class);
+    cJSON_AddStringToObject(object, "slot", finding->slot);
+    cJSON_AddStringToObject(object, "kind", finding->kind);
+    cJSON_AddStringToObject(object, "tag", finding->tag);
+    nauha__json_add_whole(object, "rank", finding->rank);
+    nauha__json_add_whole(object, "first_step", finding->first_step);
+    nauha__json_add_whole(object, "last_step", finding->last_step);
+    nauha__json_add_whole(object, "count", finding->count);
+    cJSON_AddStringToObject(object, "measure", finding->measure);
+    add_number(object, "value", finding->value);
+    add_number(object, "worst", finding->worst);
+    nauha__json_add_whole(object, "worst_step", finding->worst_step);
+    add_number(object, "threshold", finding->threshold);
+    cJSON_AddStringToObject(object, "meaning", finding->meaning);
+    return object;
+}
+
+/* Tells apart the rules that saw something and those that saw nothing. */
+static size_t sort_rules(struct check *check, cJSON *checked) {
+    struct nauha_metric_info info;
+    size_t count = 0;
+    for (size_t i = 0; nauha_pipeline_metric(check->pipeline, i, &info); i++) {
+        char reason[300];
+        if (info.missing_tag) {
+            snprintf(reason, sizeof reason, "no messages with the tag %.200s", info.missing_tag);
+            add_unchecked(check, info.analyzer->name, reason);
+        } else {
+            cJSON_AddItemToArray(checked, cJSON_CreateString(info.spec));
+            count++;
+        }
+    }
+    return count;
+}
+
+static void print_json(const struct check *check, cJSON *checked) {
+    cJSON *root = cJSON_CreateObject();
+    cJSON *list = cJSON_AddArrayToObject(root, "findings");
+    struct nauha_finding finding;
+    for (size_t i = 0; nauha_pipeline_finding(check->pipeline, i, &finding); i++)
+        cJSON_AddItemToArray(list, to_json(&finding));
+    nauha__json_add_whole(root, "count", nauha_pipeline_findings(check->pipeline));
+    cJSON_AddItemReferenceToObject(root, "checked", checked);
+    cJSON_AddItemReferenceToObject(root, "unchecked", check->unchecked);
+    char *text = cJSON_Print(root);
+    printf("%s\n", text ? text : "{}");
+    cJSON_free(text);
+    cJSON_Delete(root);
+}
+
+static void print_summary(const struct check *check, const struct invocation *invocation,
+                          size_t checked) {
+    const size_t findings = nauha_pipeline_findings(check->pipeline);
+    if (findings == 0 && checked > 0)
+        printf("%s: %zu rule%s checked, %snothing found%s\n", invocation->arguments[0], checked,
+               checked == 1 ? "" : "s", nauha__colour(stdout, COLOUR_GOOD),
+               nauha__colour(stdout, COLOUR_PLAIN));
+    const cJSON *entry = NULL;
+    char *text = NULL;
+    size_t bytes;
+    FILE *list = open_memstream(&text, &bytes);
+    const char *comma = "not checked: ";
+    fflush(stdout);
+    cJSON_ArrayForEach(entry, check->unchecked) {
+        if (!list)
+            break;
+        fprintf(list, "%s%s (%s)", comma,
+                cJSON_GetObjectItemCaseSensitive(entry, "rule")->valuestring,
+                cJSON_GetObjectItemCaseSensitive(entry, "reason")->valuestring);
+        comma = ", ";
+    }
+    if (list && fclose(list) == 0 && *text) {
+        nauha__text_wrap(stderr, text, 2, 0, nauha__prose_width(stderr));
+        fputc('\n', stderr);
+    }
+    free(text);
+}
+
+static void print_line(void *context, const char *text) {
+    (void)context;
+    fprintf(stderr, "%s\n", text);
+}
+
+static int tell(struct check *check, const struct invocation *invocation) {
+    cJSON *checked = cJSON_CreateArray();
+    const size_t count = sort_rules(check, checked);
+    if (nauha__has(invocation, "json"))
+        print_json(check, checked);
+    else
+        nauha__findings_print(stdout, check->pipeline);
+    if (!nauha__has(invocation, "json") && !invocation->quiet)
+        print_summary(check, invocation, count);
+    if (!invocation->quiet)
+        nauha_pipeline_report(check->pipeline, print_line, NULL);
+    cJSON_Delete(checked);
+    if (count == 0)
+        return nauha__usage(invocation->command,
+                            "no rule was checked: \"%s\" has nothing that one looks at%s",
+                            invocation->arguments[0],
+                            nauha__selects(invocation) ? ", of what the options choose" : "");
+    return nauha_pipeline_findings(check->pipeline) > 0 ? EXIT_FINDING : EXIT_FINE;
+}
+
+/* ---- the command ---- */
+
+static void show_progress(void *context, uint64_t done, uint64_t total) {
+    nauha__progress_show(context, done, total, NULL);
+}
+
+static int run(struct check *check, const struct invocation *invocation) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct opened *opened = &check->opened;
+    enum nauha_status status =
+        nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err);
+    if (status == NAUHA_OK)
+        status = nauha_plugins_add_to(invocation->plugins, check->pipeline, &err);
+    if (status == NAUHA_OK)
+        status = add_rules(check, invocation, &err);
+    if (status == NAUHA_OK)
+        status = nauha_pipeline_start(check->pipeline, &err);
+    if (status != NAUHA_OK)
+        return nauha__fail(&err);
+    nauha__progress_begin(&check->progress, "checking", "messages", invocation->quiet);
+    status = nauha_pipeline_replay_ranks(check->pipeline, opened->traces, opened->trace_count,
+                                         opened->selector, show_progress, &check->progress, &err);
+    nauha__progress_end(&check->progress);
+    if (status == NAUHA_OK)
+        status = nauha_pipeline_finish(check->pipeline, &err);
+    if (status != NAUHA_OK) {
+        nauha__fail(&err);
+        return EXIT_FAILED; /* the traces are at fault, not the command line */
+    }
+    return tell(check, invocation);
+}
+
+int nauha__run_check(const struct invocation *invocation) {
+    struct check check = {.unchecked = cJSON_CreateArray()};
+    int code = nauha__opened_init(&check.opened, invocation);
+    if (code == EXIT_FINE) {
+        check.pipeline = nauha_pipeline_new(check.opened.names);
+        if (check.pipeline) {
+            code = run(&check, invocation);
+        } else {
+            fprintf(stderr, "nauha: out of memory\n");
+            code = EXIT_FAILED;
+        }
+    }
+    nauha_pipeline_free(check.pipeline);
+    nauha__opened_fini(&check.opened);
+    cJSON_Delete(check.unchecked);
+    return code;
+}

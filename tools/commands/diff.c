@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/* nauha diff: where two trainings part, and how they part from there. */
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/commands/crash.h"
+#include "tools/commands/diff_result.h"
+#include "tools/commands/opened.h"
+#include "tools/cli/terminal.h"
+
+/* What replicas must have in common: the rest depends on each rank's share of the data. */
+#define KINDS_OF_REPLICAS "weights,biases,weight_updates,bias_updates"
+
+static const struct nauha_option diff_table[] = {
+    {"rtol", 0, "X", NULL, "elements are equal up to this part of the larger one"},
+    {"atol", 0, "X", NULL, "elements are equal up to this"},
+    {"ulp", 0, "N", NULL, "elements are equal up to N units in the last place of their type"},
+    {"map", 0, "OLD=NEW", NULL,
+     "the module OLD of the first trace, and what lies below it, is NEW in the second; or with one "
+     "* "
+     "on each side. May be given several times"},
+    {"common", 0, NULL, NULL, "what only one trace has is told, and is no difference"},
+    {"output", 'o', "DIR", NULL, "write how the difference grows to DIR: CSV, scripts, pictures"},
+    {"rows", 0, "N", "15", "rows of the table of modules, 0 for all"},
+    {"json", 0, NULL, NULL, "print a JSON object"},
+};
+OPTION_GROUP(diff_options, "Comparing", diff_table);
+
+struct comparison {
+    const struct invocation *invocation;
+    struct nauha_diff_side *sides; /* one for each argument */
+    size_t count;
+    struct nauha_selector *selector;
+    struct nauha_tolerance tolerance;
+    bool tolerant;
+    bool ranks;
+    const char **maps;
+    size_t map_count;
+    uint64_t rows;
+    cJSON *json; /* an array of results; NULL: text */
+    int code;
+};
+
+/* ---- options ---- */
+
+static int take_real(const struct comparison *comparison, const char *name, double *value) {
+    const char *text = nauha__get(comparison->invocation, name, NULL);
+    char *end;
+    if (!text)
+        return EXIT_FINE;
+    *value = strtod(text, &end);
+    if (end == text || *end || !(*value >= 0))
+        return nauha__usage(comparison->invocation->command,
+                            "option \"--%s\": \"%s\" is not a number of 0 or more", name, text);
+    return EXIT_FINE;
+}
+
+static int take_options(struct comparison *comparison) {
+    const struct invocation *invocation = comparison->invocation;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    int code = take_real(comparison, "rtol", &comparison->tolerance.rtol);
+    if (code == EXIT_FINE)
+        code = take_real(comparison, "atol", &comparison->tolerance.atol);
+    if (code == EXIT_FINE)
+        comparison->tolerance.ulp = nauha__get_number(invocation, "ulp", 0, &code);
+    if (code == EXIT_FINE)
+        comparison->rows = nauha__get_number(invocation, "rows", 15, &code);
+    if (code != EXIT_FINE)
+        return code;
+    comparison->tolerant = nauha__has(invocation, "rtol") || nauha__has(invocation, "atol") ||
+                           nauha__has(invocation, "ulp");
+    comparison->selector = nauha_selector_new();
+    comparison->maps = calloc(invocation->given_count + 1, sizeof *comparison->maps);
+    comparison->sides = calloc(invocation->argument_count, sizeof *comparison->sides);
+    if (!comparison->selector || !comparison->maps || !comparison->sides) {
+        nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
+        return nauha__fail(&err);
+    }
+    for (size_t i = 0; i < invocation->given_count; i++)
+        if (strcmp(invocation->given[i].option->name, "map") == 0)
+            comparison->maps[comparison->map_count++] = invocation->given[i].value;
+    return nauha__apply_selection(comparison->selector, invocation, &err) == NAUHA_OK
+               ? EXIT_FINE
+               : nauha__fail(&err);
+}
+
+/* ---- traces ---- */
+
+static int open_traces(struct comparison *comparison) {
+    const struct invocation *invocation = comparison->invocation;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    for (size_t i = 0; i < invocation->argument_count; i++) {
+        struct nauha_diff_side *side = &comparison->sides[comparison->count++];
+        nauha__crash_watch(invocation->arguments[i]);
+        side->names = nauha_names_new();
+        if (!side->names)
+            nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
+        if (!side->names || nauha_trace_open(invocation->arguments[i], side->names, &side->trace,
+                                             &err) != NAUHA_OK) {
+            nauha__fail(&err);
+            return EXIT_FAILED; /* the file is at fault, not the command line */
+        }
+        nauha__note_newer_format(side->trace, invocation);
+    }
+    return EXIT_FINE;
+}
+
+/* Traces of different ranks of a training of several; of such a training of their own, two traces
+ * are of the same rank. */
+static bool are_ranks(const struct comparison *comparison) {
+    struct nauha_trace_info a, b;
+    for (size_t i = 0; i < comparison->count; i++) {
+        nauha_trace_get_head(comparison->sides[i].trace, &a);
+        if (a.world_size < 2)
+            return false;
+        for (size_t j = 0; j < i; j++) {
+            nauha_trace_get_head(comparison->sides[j].trace, &b);
+            if (a.rank == b.rank || a.world_size != b.world_size)
+                return false;
+        }
+    }
+    return true;
+}
+
+static int by_rank(const void *left, const void *right) {
+    struct nauha_trace_info a, b;
+    nauha_trace_get_head(((const struct nauha_diff_side *)left)->trace, &a);
+    nauha_trace_get_head(((const struct nauha_diff_side *)right)->trace, &b);
+    return (a.rank > b.rank) - (a.rank < b.rank);
+}
+
+static int prepare_ranks(struct comparison *comparison) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    comparison->ranks = are_ranks(comparison);
+    if (!comparison->ranks && comparison->count > 2)
+        return nauha__usage(comparison->invocation->command,
+                            "two trainings are compared, or the ranks of one; these %zu traces are "
+                            "not of different ranks of one training",
+                            comparison->count);
+    if (!comparison->ranks)
+        return EXIT_FINE;
+    qsort(comparison->sides, comparison->count, sizeof *comparison->sides, by_rank);
+    if (nauha__has(comparison->invocation, "kinds"))
+        return EXIT_FINE;
+    return nauha_selector_set(comparison->selector, "kinds", KINDS_OF_REPLICAS, &err) == NAUHA_OK
+               ? EXIT_FINE
+               : nauha__fail(&err);
+}
+
+/* ---- one pair of traces ---- */
+
+static void print_file(void *context, const char *text) {
+    (void)context;
+    fprintf(stderr, "%s\n", text);
+}
+
+static enum nauha_status walk(struct comparison *comparison, struct diff_result *result,
+                              struct nauha_diff *diff, struct nauha_diff_series *series,
+                              struct nauha_error *err) {
+    struct progress progress;
+    const struct nauha_pair *pair;
+    enum nauha_status status;
+    nauha__progress_begin(&progress, "comparing", "messages", comparison->invocation->quiet);
+    for (;;) {
+        uint64_t done, total;
+        status = nauha_diff_next(diff, &pair, err);
+        if (status == NAUHA_DAMAGED) {
+            if (result->damaged++ == 0)
+                snprintf(result->damage, sizeof result->damage, "%s", err->message);
+            continue;
+        }
+        if (status == NAUHA_OK)
+            status = diff_result_take(result, pair, err);
+        if (status == NAUHA_OK && series)
+            status = nauha_diff_series_take(series, pair, err);
+        if (status != NAUHA_OK)
+            break;
+        nauha_diff_progress(diff, &done, &total);
+        nauha__progress_show(&progress, done, total, NULL);
+    }
+    nauha__progress_end(&progress);
+    diff_result_end(result);
+    return status == NAUHA_END ? NAUHA_OK : status;
+}
+
+static void tell(struct comparison *comparison, struct diff_result *result) {
+    if (comparison->json) {
+        cJSON_AddItemToArray(comparison->json, diff_json(result));
+        return;
+    }
+    diff_print_text(result, (size_t)comparison->rows);
+    if (comparison->tolerant && result->hashes && !comparison->invocation->quiet)
+        fprintf(stderr, "nauha: hashes are equal or not: the tolerance has no effect on them\n");
+}
+
+/* Two traces of which nothing was looked at are not equal. */
+static int nothing_compared(const struct comparison *comparison, const struct diff_result *result) {
+    const struct invocation *invocation = comparison->invocation;
+    const struct nauha_diff_side *sides[] = {&result->a, &result->b};
+    for (size_t i = 0; i < 2 && nauha__selects(invocation); i++)
+        if (!nauha__has_chosen(sides[i]->trace, comparison->selector))
+            return nauha__nothing_chosen(invocation, sides[i]->trace, sides[i]->names);
+    return nauha__usage(invocation->command,
+                        "nothing was compared: the traces have no chosen tensor in common");
+}
+
+/* A finding weighs more than what could not be looked at. */
+static int code_of(const struct comparison *comparison, const struct diff_result *result) {
+    if (result->differing ||
+        (diff_result_only(result) && !nauha__has(comparison->invocation, "common")))
+        return EXIT_FINDING;
+    if (result->damaged)
+        return EXIT_FAILED;
+    return result->compared ? EXIT_FINE : nothing_compared(comparison, result);
+}
+
+static enum nauha_status compare(struct comparison *comparison, struct diff_result *result,
+                                 const char *directory, struct nauha_error *err) {
+    const struct nauha_diff_options options = {
+        .tolerance = comparison->tolerant ? &comparison->tolerance : NULL,
+        .selector = comparison->selector,
+        .maps = comparison->maps,
+        .map_count = comparison->map_count,
+    };
+    struct nauha_diff *diff = NULL;
+    struct nauha_diff_series *series = NULL;
+    enum nauha_status status = nauha_diff_new(&result->a, &result->b, &options, &diff, err);
+    if (status == NAUHA_OK && directory)
+        status = nauha_diff_series_new(&result->a, &result->b, comparison->selector, directory,
+                                       &series, err);
+    if (status == NAUHA_OK)
+        status = walk(comparison, result, diff, series, err);
+    if (status == NAUHA_OK) {
+        if (!nauha_diff_suggest(diff, result->map, sizeof result->map, &result->map_modules))
+            result->map[0] = '\0';
+        tell(comparison, result);
+    }
+    if (status == NAUHA_OK && series) {
+        status = nauha_diff_series_finish(series, err);
+        if (!comparison->invocation->quiet)
+            nauha_diff_series_report(series, print_file, NULL);
+    }
+    nauha_diff_series_free(series);
+    nauha_diff_free(diff);
+    return status;
+}
+
+/* Sides 0 and `other`. */
+static int compare_pair(struct comparison *comparison, size_t other) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_trace_info a, b;
+    char name_a[32] = "a", name_b[32] = "b", below[4096];
+    const char *directory = nauha__get(comparison->invocation, "output", NULL);
+    nauha_trace_get_head(comparison->sides[0].trace, &a);
+    nauha_trace_get_head(comparison->sides[other].trace, &b);
+    if (comparison->ranks) {
+        snprintf(name_a, sizeof name_a, "rank %u", a.rank);
+        snprintf(name_b, sizeof name_b, "rank %u", b.rank);
+    }
+    if (directory && comparison->count > 2) {
+        snprintf(below, sizeof below, "%s/rank%u", directory, b.rank);
+        directory = below;
+    }
+    struct diff_result result = {
+        .a = comparison->sides[0],
+        .b = comparison->sides[other],
+        .name_a = name_a,
+        .name_b = name_b,
+        .ranks = comparison->ranks,
+        .tolerance = comparison->tolerant ? &comparison->tolerance : NULL,
+    };
+    int code;
+    if (!diff_result_init(&result)) {
+        nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
+        code = nauha__fail(&err);
+    } else if (compare(comparison, &result, directory, &err) == NAUHA_OK) {
+        code = code_of(comparison, &result);
+    } else {
+        code = nauha__fail(&err);
+    }
+    diff_result_fini(&result);
+    return code;
+}
+
+static int compare_all(struct comparison *comparison) {
+    int code = EXIT_FINE;
+    for (size_t i = 1; i < comparison->count; i++) {
+        if (i > 1 && !comparison->json)
+            printf("\n");
+        const int of_pair = compare_pair(comparison, i);
+        if (of_pair == EXIT_USAGE)
+            return of_pair;
+        code = of_pair > code ? of_pair : code;
+    }
+    return code;
+}
+
+/* One object for two traces, and for the ranks of a training an array of those. */
+static void print_json(const struct comparison *comparison) {
+    const cJSON *printed = comparison->count > 2 ? comparison->json : comparison->json->child;
+    char *text = printed ? cJSON_Print(printed) : NULL;
+    if (text)
+        printf("%s\n", text);
+    cJSON_free(text);
+}
+
+int nauha__run_diff(const struct invocation *invocation) {
+    struct comparison comparison = {.invocation = invocation};
+    int code = take_options(&comparison);
+    if (code == EXIT_FINE)
+        code = open_traces(&comparison);
+    if (code == EXIT_FINE)
+        code = prepare_ranks(&comparison);
+    if (code == EXIT_FINE && nauha__has(invocation, "json"))
+        comparison.json = cJSON_CreateArray();
+    if (code == EXIT_FINE)
+        code = compare_all(&comparison);
+    if (comparison.json)
+        print_json(&comparison);
+    cJSON_Delete(comparison.json);
+    for (size_t i = 0; i < comparison.count; i++) {
+        nauha_trace_close(comparison.sides[i].trace);
+        nauha_names_free(comparison.sides[i].names);
+    }
+    free(comparison.sides);
+    free(comparison.maps);
+    nauha_selector_free(comparison.selector);
+    return code;
+}

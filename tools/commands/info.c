@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* nauha info: what is in a trace. */
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tools/commands/json.h"
+#include "tools/commands/opened.h"
+#include "tools/cli/table.h"
+
+static const struct nauha_option info_table[] = {
+    {"json", 0, NULL, NULL, "print a JSON object"},
+};
+OPTION_GROUP(info_options, "Output", info_table);
+
+/* ---- as text ---- */
+
+static void line(struct table *table, const char *label, enum colour colour, const char *format,
+                 ...) NAUHA_PRINTF(4, 5);
+
+static void line(struct table *table, const char *label, enum colour colour, const char *format,
+                 ...) {
+    char text[9000];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    nauha__table_cell(table, COLOUR_DIM, "%s", label);
+    nauha__table_cell(table, colour, "%s", text);
+}
+
+static void add_totals(struct table *table, const struct nauha_trace_info *info, uint32_t modules) {
+    char created[64], stored[128], a[32], b[32];
+    if (*nauha__created_text(info, created))
+        line(table, "recorded", COLOUR_PLAIN, "%s", created);
+    line(table, "state", info->complete ? COLOUR_GOOD : COLOUR_BAD, "%s", nauha__state_text(info));
+    if (info->failure[0])
+        line(table, "failure", COLOUR_BAD, "%s", info->failure);
+    if (info->world_size > 1)
+        line(table, "rank", COLOUR_PLAIN, "%u of %u", info->rank, info->world_size);
+    line(table, "steps", COLOUR_PLAIN, "%" PRIu64 " in %u %s%s", info->steps, info->epochs,
+         info->epochs == 1 ? "epoch" : "epochs", info->first_step ? ", not from step 0" : "");
+    line(table, "modules", COLOUR_PLAIN, "%u", modules);
+    line(table, "messages", COLOUR_PLAIN, "%s", nauha__count_text(info->messages, a));
+    line(table, "published", COLOUR_PLAIN, "%s", nauha__size_text(info->bytes_published, a));
+    line(table, "stored", COLOUR_PLAIN, "%s", nauha__stored_text(info, stored));
+    line(table, "duration", COLOUR_PLAIN, "%s",
+         nauha__duration_text((double)info->duration_ns * 1e-9, a));
+    if (info->messages_lost)
+        line(table, "lost", COLOUR_BAD, "%s messages, %s",
+             nauha__count_text(info->messages_lost, a), nauha__size_text(info->bytes_lost, b));
+}
+
+static void print_facts(const struct opened *opened, const struct nauha_trace_info *info) {
+    static const struct column columns[] = {{.head = NULL}, {.flags = TABLE_WRAP}};
+    const char *key, *value;
+    struct table *table = nauha__table_new(stdout, columns, 2, 0);
+    line(table, "trace", COLOUR_BOLD, "%s", info->path);
+    for (size_t i = 0; nauha_trace_fact(opened->trace, i, &key, &value); i++)
+        line(table, key, COLOUR_PLAIN, "%s", value);
+    add_totals(table, info, nauha_names_modules(opened->names));
+    nauha__table_end(table);
+}
+
+static void print_kinds(const struct opened *opened) {
+    static const struct column columns[] = {
+        {"kind", TABLE_CUT, 0}, {"messages", TABLE_RIGHT, 0}, {"bytes", TABLE_RIGHT, 0}};
+    char a[32], b[32];
+    struct table *table = nauha__table_new(stdout, columns, 3, 0);
+    for (uint32_t kind = 0; kind < nauha_names_kinds(opened->names); kind++) {
+        uint64_t messages, bytes;
+        nauha_trace_kind_totals(opened->trace, kind, &messages, &bytes);
+        if (!messages)
+            continue;
+        nauha__table_cell(table, COLOUR_NAME, "%s", nauha_names_kind(opened->names, kind));
+        nauha__table_cell(table, COLOUR_PLAIN, "%s", nauha__count_text(messages, a));
+        nauha__table_cell(table, COLOUR_PLAIN, "%s", bytes ? nauha__size_text(bytes, b) : "-");
+    }
+    printf("\n");
+    nauha__table_end(table);
+}
+
+static void print_losses(const struct opened *opened) {
+    static const struct column columns[] = {{"lost", TABLE_CUT, 0},
+                                            {"messages", TABLE_RIGHT, 0},
+                                            {"bytes", TABLE_RIGHT, 0},
+                                            {"why", TABLE_WRAP, 0}};
+    uint32_t kind;
+    const char *reason;
+    uint64_t messages, bytes;
+    char a[32], b[32];
+    if (!nauha_trace_loss(opened->trace, 0, &kind, &reason, &messages, &bytes))
+        return;
+    struct table *table = nauha__table_new(stdout, columns, 4, 0);
+    for (size_t i = 0; nauha_trace_loss(opened->trace, i, &kind, &reason, &messages, &bytes); i++) {
+        nauha__table_cell(table, COLOUR_BAD, "%s", nauha_names_kind(opened->names, kind));
+        nauha__table_cell(table, COLOUR_PLAIN, "%s", nauha__count_text(messages, a));
+        nauha__table_cell(table, COLOUR_PLAIN, "%s", nauha__size_text(bytes, b));
+        nauha__table_cell(table, COLOUR_PLAIN, "%s", reason);
+    }
+    printf("\n");
+    nauha__table_end(table);
+}
+
+static void print_text(const struct opened *opened, const struct nauha_trace_info *info) {
+    print_facts(opened, info);
+    print_kinds(opened);
+    print_losses(opened);
+}
+
+/* ---- as JSON ---- */
+
+static cJSON *totals_json(uint64_t messages, uint64_t bytes) {
+    cJSON *object = cJSON_CreateObject();
+    nauha__json_add_whole(object, "messages", messages);
+    nauha__json_add_whole(object, "bytes", bytes);
+    return object;
+}
+
+static cJSON *losses_json(const struct opened *opened) {
+    cJSON *losses = cJSON_CreateArray();
+    uint32_t kind;
+    const char *reason;
+    uint64_t messages, bytes;
+    for (size_t i = 0; nauha_trace_loss(opened->trace, i, &kind, &reason, &messages, &bytes); i++) {
+        cJSON *loss = totals_json(messages, bytes);
+        cJSON_AddStringToObject(loss, "kind", nauha_names_kind(opened->names, kind));
+        cJSON_AddStringToObject(loss, "reason", reason);
+        cJSON_AddItemToArray(losses, loss);
+    }
+    return losses;
+}
+
+static void print_json(const struct opened *opened, const struct nauha_trace_info *info) {
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "path", info->path);
+    char version[32];
+    snprintf(version, sizeof version, "%u.%u", info->format_major, info->format_minor);
+    cJSON_AddStringToObject(root, "format", version);
+    cJSON_AddStringToObject(root, "codec", info->codec);
+    cJSON_AddBoolToObject(root, "complete", info->complete);
+    cJSON_AddBoolToObject(root, "closed", info->closed);
+    cJSON_AddStringToObject(root, "failure", info->failure);
+    nauha__json_add_signed(root, "created_ns", info->created_ns);
+    nauha__json_add_whole(root, "duration_ns", info->duration_ns);
+    nauha__json_add_whole(root, "rank", info->rank);
+    nauha__json_add_whole(root, "world_size", info->world_size);
+    nauha__json_add_whole(root, "steps", info->steps);
+    nauha__json_add_whole(root, "first_step", info->first_step);
+    nauha__json_add_whole(root, "epochs", info->epochs);
+    nauha__json_add_whole(root, "messages", info->messages);
+    nauha__json_add_whole(root, "bytes_published", info->bytes_published);
+    nauha__json_add_whole(root, "bytes_stored", info->bytes_stored);
+    nauha__json_add_whole(root, "lost", info->messages_lost);
+    nauha__json_add_whole(root, "bytes_lost", info->bytes_lost);
+    cJSON_AddItemToObject(root, "losses", losses_json(opened));
+    cJSON *facts = cJSON_AddObjectToObject(root, "facts");
+    const char *key, *value;
+    for (size_t i = 0; nauha_trace_fact(opened->trace, i, &key, &value); i++)
+        cJSON_AddStringToObject(facts, key, value);
+    cJSON *kinds = cJSON_AddObjectToObject(root, "kinds");
+    for (uint32_t kind = 0; kind < nauha_names_kinds(opened->names); kind++) {
+        uint64_t messages, bytes;
+        nauha_trace_kind_totals(opened->trace, kind, &messages, &bytes);
+        if (messages)
+            cJSON_AddItemToObject(kinds, nauha_names_kind(opened->names, kind),
+                                  totals_json(messages, bytes));
+    }
+    cJSON *modules = cJSON_AddArrayToObject(root, "modules");
+    for (uint32_t module = 0; module < nauha_names_modules(opened->names); module++) {
+        cJSON *entry = cJSON_CreateObject();
+        cJSON_AddStringToObject(entry, "name", nauha_names_module(opened->names, module));
+        cJSON_AddStringToObject(entry, "class", nauha_names_module_class(opened->names, module));
+        cJSON_AddItemToArray(modules, entry);
+    }
+    char *text = cJSON_Print(root);
+    printf("%s\n", text ? text : "{}");
+    cJSON_free(text);
+    cJSON_Delete(root);
+}
+
+int nauha__run_info(const struct invocation *invocation) {
+    struct opened opened;
+    int code = nauha__opened_init(&opened, invocation);
+    if (code == EXIT_FINE) {
+        struct nauha_trace_info info;
+        nauha_trace_get_info(opened.trace, &info);
+        if (nauha__has(invocation, "json"))
+            print_json(&opened, &info);
+        else
+            print_text(&opened, &info);
+    }
+    nauha__opened_fini(&opened);
+    return code;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* nauha ls: the messages of a trace, one a line. */
+#include <cjson/cJSON.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "tools/commands/json.h"
+#include "tools/commands/opened.h"
+#include "tools/cli/table.h"
+
+static const struct nauha_option ls_table[] = {
+    {"json", 0, NULL, NULL, "print one JSON object a line"},
+    {"limit", 0, "N", NULL, "end after N messages"},
+};
+OPTION_GROUP(ls_options, "Output", ls_table);
+
+struct listing {
+    struct table *table; /* of text */
+    bool json;
+    uint64_t left;
+};
+
+/* What stands for an empty module name: the root, or none at all. */
+static const char *module_text(const struct nauha_message_info *info) {
+    return info->module == NAUHA_NONE ? "-" : info->module_name[0] ? info->module_name : "(root)";
+}
+
+static const struct column columns[] = {
+    {"seq", TABLE_RIGHT, 0}, {"step", TABLE_RIGHT, 0},  {"epoch", TABLE_RIGHT, 3},
+    {"kind", TABLE_CUT, 0},  {"tag", TABLE_CUT, 4},     {"module", TABLE_CUT, 0},
+    {"slot", TABLE_CUT, 2},  {"call", TABLE_RIGHT, 5},  {"dtype", 0, 1},
+    {"shape", 0, 0},         {"bytes", TABLE_RIGHT, 1}, {"hash", TABLE_OPTIONAL, 6},
+};
+#define COLUMNS (sizeof columns / sizeof *columns)
+
+static void add_line(struct table *table, struct nauha_message *message) {
+    const struct nauha_message_info *info = nauha_message_info(message);
+    char shape[512], hash[40];
+    nauha__table_cell(table, COLOUR_PLAIN, "%" PRIu64, info->seq);
+    nauha__table_cell(table, COLOUR_PLAIN, "%" PRIu64, info->global_step);
+    nauha__table_cell(table, COLOUR_DIM, "%u", info->epoch);
+    nauha__table_cell(table, COLOUR_NAME, "%s", info->kind_name);
+    nauha__table_cell(table, COLOUR_DIM, "%s", info->tag_name);
+    nauha__table_cell(table, COLOUR_BOLD, "%s", module_text(info));
+    nauha__table_cell(table, COLOUR_PLAIN, "%s", info->slot_name[0] ? info->slot_name : "-");
+    nauha__table_cell(table, COLOUR_DIM, "%u", info->call);
+    nauha__table_cell(table, COLOUR_DIM, "%s",
+                      info->has_tensor ? nauha_dtype_name(info->dtype) : "-");
+    nauha__table_cell(table, COLOUR_PLAIN, "%s", nauha__shape_text(info, shape, sizeof shape));
+    nauha__table_cell(table, COLOUR_PLAIN, "%" PRIu64, info->bytes);
+    nauha__table_cell(table, COLOUR_DIM, "%s",
+                      info->hash_only ? nauha__hash_text(message, hash) : "");
+}
+
+static void print_json(struct nauha_message *message) {
+    const struct nauha_message_info *info = nauha_message_info(message);
+    char hash[40];
+    cJSON *object = cJSON_CreateObject();
+    nauha__json_add_whole(object, "seq", info->seq);
+    nauha__json_add_whole(object, "time_ns", info->time_ns);
+    nauha__json_add_whole(object, "step", info->global_step);
+    nauha__json_add_whole(object, "train_step", info->train_step);
+    nauha__json_add_whole(object, "epoch", info->epoch);
+    nauha__json_add_whole(object, "rank", info->rank);
+    cJSON_AddStringToObject(object, "kind", info->kind_name);
+    cJSON_AddStringToObject(object, "tag", info->tag_name);
+    if (info->module == NAUHA_NONE)
+        cJSON_AddNullToObject(object, "module");
+    else
+        cJSON_AddStringToObject(object, "module", info->module_name);
+    cJSON_AddStringToObject(object, "class", info->module_class);
+    cJSON_AddStringToObject(object, "slot", info->slot_name);
+    nauha__json_add_whole(object, "call", info->call);
+    if (info->has_tensor) {
+        cJSON_AddStringToObject(object, "dtype", nauha_dtype_name(info->dtype));
+        cJSON *shape = cJSON_AddArrayToObject(object, "shape");
+        for (uint32_t i = 0; i < info->ndim; i++)
+            cJSON_AddItemToArray(shape, nauha__json_signed(info->shape[i]));
+    }
+    nauha__json_add_whole(object, "bytes", info->bytes);
+    if (info->hash_only)
+        cJSON_AddStringToObject(object, "hash", nauha__hash_text(message, hash));
+    char *text = cJSON_PrintUnformatted(object);
+    printf("%s\n", text ? text : "{}");
+    cJSON_free(text);
+    cJSON_Delete(object);
+}
+
+static bool list_message(void *context, struct nauha_message *message) {
+    struct listing *listing = context;
+    if (listing->left-- == 0)
+        return false;
+    if (listing->json)
+        print_json(message);
+    else
+        add_line(listing->table, message);
+    return !ferror(stdout);
+}
+
+int nauha__run_ls(const struct invocation *invocation) {
+    int code = EXIT_FINE;
+    struct listing listing = {.json = nauha__has(invocation, "json")};
+    listing.left = nauha__get_number(invocation, "limit", UINT64_MAX, &code);
+    if (code != EXIT_FINE)
+        return code;
+    struct opened opened;
+    code = nauha__opened_init(&opened, invocation);
+    if (code == EXIT_FINE) {
+        if (!listing.json)
+            listing.table = nauha__table_new(stdout, columns, COLUMNS, 0);
+        code = nauha__walk(&opened, list_message, &listing);
+        if (!listing.json)
+            nauha__table_end(listing.table);
+    }
+    nauha__opened_fini(&opened);
+    return code;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* The traces that a command line names, opened with its selection on names of their own.
+ *
+ * Threads: the main thread.
+ */
+#ifndef NAUHA_TOOLS_COMMANDS_OPENED_H
+#define NAUHA_TOOLS_COMMANDS_OPENED_H
+
+#include "nauha/trace.h"
+#include "tools/cli/command.h"
+
+struct opened {
+    struct nauha_names *names;
+    struct nauha_trace *trace;   /* the first one */
+    struct nauha_trace **traces; /* one for each argument, or path */
+    size_t trace_count;
+    struct nauha_selector *selector;
+};
+
+/* Opens every argument. Returns an exit code, having said what went wrong. Release with
+ * nauha__opened_fini in any case. */
+int nauha__opened_init(struct opened *opened, const struct invocation *invocation);
+void nauha__opened_fini(struct opened *opened);
+/* The same for traces that are not the arguments themselves. */
+int nauha__opened_paths(struct opened *opened, const struct invocation *invocation,
+                        const char *const *paths, size_t count);
+/* Closes the traces before that; the names stay. */
+void nauha__opened_close(struct opened *opened);
+
+/* Says on standard error where a trace is of a newer minor version than this program's: all that
+ * the program knows is read, and what it does not is missing. */
+void nauha__note_newer_format(const struct nauha_trace *trace, const struct invocation *invocation);
+
+/* Sets the selector's options that were given. */
+enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
+                                         const struct invocation *invocation,
+                                         struct nauha_error *err);
+
+/* Whether options choose messages, and whether a trace has any of those. */
+bool nauha__selects(const struct invocation *invocation);
+bool nauha__has_chosen(const struct nauha_trace *trace, const struct nauha_selector *selector);
+/* Refuses a selection that chooses nothing of a trace, saying what there is: a command that looked
+ * at nothing has found nothing out. Returns EXIT_USAGE. */
+int nauha__nothing_chosen(const struct invocation *invocation, const struct nauha_trace *trace,
+                          const struct nauha_names *names);
+/* The same of traces that are looked at together; EXIT_FINE where one of them has something. */
+int nauha__check_chosen(const struct opened *opened, const struct invocation *invocation);
+
+/* Calls each for every chosen message; each returns false to end. Returns an exit code. A damaged
+ * message is said once on standard error, and the walk goes on: EXIT_FAILED in the end. */
+int nauha__walk(const struct opened *opened,
+                bool (*each)(void *context, struct nauha_message *message), void *context);
+
+/* "[4, 3]" into text; returns text. */
+const char *nauha__shape_text(const struct nauha_message_info *info, char *text, size_t bytes);
+
+/* "complete", "cut off: ...": how a recording ended. */
+const char *nauha__state_text(const struct nauha_trace_info *info);
+
+/* Says on standard error what was lost and why, for a trace with losses:
+ * "nauha: run.h5: lost in the recording: 12 activations (buffer full), 3.1 MB; 1 loss (...), 4 B"
+ */
+void nauha__warn_of_losses(const struct nauha_trace *trace, const struct nauha_names *names,
+                           const struct nauha_trace_info *info);
+
+/* "2026-11-28 03:06:02 UTC" into text: when it was recorded; "" for no date. Returns text. */
+const char *nauha__created_text(const struct nauha_trace_info *info, char text[64]);
+
+/* "1.2 GB with zstd, 0.48 of what was published" into text; returns text. */
+const char *nauha__stored_text(const struct nauha_trace_info *info, char text[128]);
+
+/* The hash that was recorded in place of a tensor, as 32 hexadecimal digits; returns text. */
+const char *nauha__hash_text(struct nauha_message *message, char text[40]);
+
+#endif

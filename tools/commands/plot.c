@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* nauha plot: pictures of replayed series, through gnuplot. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "nauha/plotting.h"
+#include "tools/cli/command.h"
+#include "tools/cli/terminal.h"
+
+static const struct nauha_option plot_table[] = {
+    {"term", 0, "dumb|png|svg|pdf|x11|qt", NULL,
+     "how to draw: dumb draws in the terminal; by default SVG and PNG files are made"},
+    {"size", 0, "COLUMNSxLINES", NULL,
+     "characters of a picture of --term dumb (default: those of the terminal, else 80x24)"},
+    {"style", 0, "auto|lines|top|panels|band|rows|map|ridges", NULL,
+     "lines: all in one frame; top: the largest and smallest coloured, the others grey; panels: a "
+     "frame for each; band: mean, spread and range; rows: a heat map, a row for each; of "
+     "histograms map or ridges; auto: by how many there are (default: as before, else auto)"},
+    {"scale", 0, "linear|log|auto", NULL,
+     "the y axis; auto: logarithmic where values span decades (default: as before, else auto)"},
+};
+OPTION_GROUP(plot_options, "Output", plot_table);
+
+/* Names the files that were made; stem: their path without ".svg" and the like. */
+static void tell(const char *stem, int length, const struct nauha_drawing *drawing, bool quiet) {
+    if (quiet || !nauha_plot_makes_files(drawing->term))
+        return;
+    if (drawing->term)
+        fprintf(stderr, "%.*s.%s\n", length, stem, drawing->term);
+    else
+        fprintf(stderr, "%.*s.svg\n%.*s.png\n", length, stem, length, stem);
+}
+
+static int plot_file(const char *path, const struct nauha_drawing *drawing, bool quiet) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    enum nauha_status status = nauha_plot_csv_as(path, drawing, &err);
+    if (status == NAUHA_END) {
+        fprintf(stderr, "nauha: \"%s\" has no rows, nothing to draw\n", path);
+        return EXIT_FINE;
+    }
+    if (status != NAUHA_OK)
+        return nauha__fail(&err);
+    tell(path, (int)strlen(path) - 4, drawing, quiet);
+    return EXIT_FINE;
+}
+
+static int plot_overview(const char *directory, const struct nauha_drawing *drawing, bool quiet) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    enum nauha_status status = nauha_plot_overview(directory, drawing, &err);
+    if (status != NAUHA_OK && status != NAUHA_END)
+        return nauha__fail(&err);
+    char path[4096];
+    int length = snprintf(path, sizeof path, "%s/overview", directory);
+    if (status == NAUHA_OK && length < (int)sizeof path)
+        tell(path, length, drawing, quiet);
+    return EXIT_FINE;
+}
+
+static int is_csv(const struct dirent *entry) {
+    size_t length = strlen(entry->d_name);
+    return length > 4 && strcmp(entry->d_name + length - 4, ".csv") == 0;
+}
+
+static int plot_directory(const char *directory, const struct nauha_drawing *drawing, bool quiet) {
+    struct dirent **entries;
+    int count = scandir(directory, &entries, is_csv, alphasort);
+    if (count < 0) {
+        fprintf(stderr, "nauha: cannot read directory \"%s\": %s\n", directory, strerror(errno));
+        return EXIT_FAILED;
+    }
+    int code = EXIT_FINE;
+    if (count == 0) {
+        fprintf(stderr, "nauha: no series (.csv) in \"%s\"\n", directory);
+        code = EXIT_FAILED;
+    }
+    for (int i = 0; i < count; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s", directory, entries[i]->d_name);
+        /* A wrong option is wrong for all: said once. */
+        int drawn = code == EXIT_USAGE ? code : plot_file(path, drawing, quiet);
+        code = drawn > code || drawn == EXIT_USAGE ? drawn : code;
+        free(entries[i]);
+    }
+    free(entries);
+    /* In a terminal of characters, the page would be all pictures once more. */
+    if (code == EXIT_FINE && nauha_plot_makes_files(drawing->term))
+        code = plot_overview(directory, drawing, quiet);
+    return code;
+}
+
+/* "80x24", or the size of the terminal that standard output is. */
+static int take_size(const struct invocation *invocation, struct nauha_drawing *drawing) {
+    const char *text = nauha__get(invocation, "size", NULL);
+    char rest;
+    if (!text) {
+        nauha__terminal_size(&drawing->columns, &drawing->lines);
+        return EXIT_FINE;
+    }
+    if (!drawing->term || strcmp(drawing->term, "dumb") != 0)
+        return nauha__usage(invocation->command, "--size goes with --term dumb");
+    if (text[strspn(text, "0123456789x")] || strlen(text) > 9 ||
+        sscanf(text, "%ux%u%c", &drawing->columns, &drawing->lines, &rest) != 2 ||
+        drawing->columns < 20 || drawing->columns > 1000 || drawing->lines < 8 ||
+        drawing->lines > 1000)
+        return nauha__usage(invocation->command,
+                            "--size takes columns and lines, from 20x8 to 1000x1000, as in "
+                            "\"120x40\", not \"%s\"",
+                            text);
+    return EXIT_FINE;
+}
+
+int nauha__run_plot(const struct invocation *invocation) {
+    const char *path = invocation->arguments[0];
+    struct nauha_drawing drawing = {.term = nauha__get(invocation, "term", NULL),
+                                    .style = nauha__get(invocation, "style", NULL),
+                                    .scale = nauha__get(invocation, "scale", NULL)};
+    struct stat about;
+    int code = take_size(invocation, &drawing);
+    if (code != EXIT_FINE)
+        return code;
+    if (stat(path, &about) != 0) {
+        fprintf(stderr, "nauha: cannot open \"%s\": %s\n", path, strerror(errno));
+        return EXIT_FAILED;
+    }
+    drawing.lenient = S_ISDIR(about.st_mode);
+    return drawing.lenient ? plot_directory(path, &drawing, invocation->quiet)
+                           : plot_file(path, &drawing, invocation->quiet);
+}

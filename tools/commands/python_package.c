@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* Where the Python package lies; see python_package.h. */
+#include "tools/commands/python_package.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Relative to the directory of the program: in a build tree, installed, within the package. */
+static const char *const places[] = {"../tools/python", "../lib/nauha/python", "../.."};
+
+static bool holds_package(const char *directory) {
+    char path[4400];
+    snprintf(path, sizeof path, "%s/nauha/native.py", directory);
+    return access(path, R_OK) == 0;
+}
+
+bool nauha__python_directory(char *buffer, size_t size) {
+    char program[4096], path[4200];
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(program, '/');
+    if (slash)
+        *slash = '\0';
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        snprintf(path, sizeof path, "%s/%s", program, places[i]);
+        if (!holds_package(path))
+            continue;
+        char *real = realpath(path, NULL);
+        if (real && strlen(real) < size) {
+            strcpy(buffer, real);
+            free(real);
+            return true;
+        }
+        free(real);
+    }
+    fprintf(stderr, "nauha: the Python package is in none of \"%s/{%s,%s,%s}\"; install it there\n",
+            program, places[0], places[1], places[2]);
+    return false;
+}
+
+bool nauha__python_path_prepend(const char *directory) {
+    const char *before = getenv("PYTHONPATH");
+    const size_t bytes = strlen(directory) + (before ? strlen(before) : 0) + 2;
+    char *path = malloc(bytes);
+    if (!path)
+        return false;
+    snprintf(path, bytes, "%s%s%s", directory, before && *before ? ":" : "", before ? before : "");
+    const bool set = setenv("PYTHONPATH", path, 1) == 0;
+    free(path);
+    return set;
+}

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: MIT */
+/* nauha record: runs a program, whose PyTorch trainings record themselves through a start-up hook
+ * of Python, and says afterwards what came of it. */
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "nauha/recorder.h"
+#include "nauha/trace.h"
+#include "tools/commands/descendants.h"
+#include "tools/commands/estimate.h"
+#include "tools/commands/marks.h"
+#include "tools/commands/metrics.h"
+#include "tools/commands/opened.h"
+#include "tools/commands/python_package.h"
+#include "tools/commands/recording.h"
+#include "tools/cli/terminal.h"
+
+/* As shells answer for a program that cannot be run. */
+enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
+
+static const struct nauha_option record_table[] = {
+    {"output", 'o', "TRACE", NULL,
+     "record into this file; processes of a distributed training into TRACE.rankN each"},
+    {"step-by", 0, "auto|forward|optimizer", "auto",
+     "what a step is: a forward pass of the model, or what lies between steps of all optimizers; "
+     "auto takes optimizer where there are several"},
+    {"rule", 0, "SPEC", NULL, "a health rule to check while it trains; give it once for each"},
+    {"stop-on", 0, "RULE[,RULE]", NULL,
+     "end the program, with exit code 1, when one of these rules finds something"},
+    {"estimate", 0, "STEPS", NULL,
+     "instead of recording: say what it would cost, from the first STEPS steps, and end the "
+     "program after them"},
+    {"evaluation", 0, "TAG", NULL,
+     "record the program's own evaluations under this tag, as in testing: outputs, labels and "
+     "losses of what runs in evaluation mode without gradients"},
+};
+OPTION_GROUP(record_options, "Output", record_table);
+
+/* The running program, for the signal handler; 0 once it has ended, and what it left running is
+ * waited for. */
+static volatile sig_atomic_t child, waiting_ended;
+
+/* A signal sent to this process is meant for the program. One of the terminal's has reached the
+ * program already: it goes to the whole foreground group. */
+static void pass_on(int number, siginfo_t *info, void *context) {
+    (void)context;
+    if (child == 0)
+        waiting_ended = 1;
+    else if (child > 0 && info->si_code <= 0)
+        kill((pid_t)child, number);
+}
+
+static const int passed_on[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+#define PASSED_ON (sizeof passed_on / sizeof *passed_on)
+
+/* ---- what the hook is told ---- */
+
+/* Checks the options here, where an error still is one of usage, and whether there can be a trace.
+ * What the program is given may be files of its own. */
+static int check_options(const struct invocation *invocation, const char *trace, cJSON *options) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_recorder_config *config = nauha_recorder_config_new();
+    enum nauha_status status = config ? NAUHA_OK : nauha_error_set(&err, NAUHA_NOMEM, "no memory");
+    for (size_t i = 0; i < invocation->given_count && status == NAUHA_OK; i++) {
+        const struct given *given = &invocation->given[i];
+        if (!nauha__is_recording_option(given->option))
+            continue;
+        status = nauha_recorder_config_set(config, given->option->name, given->value, &err);
+        cJSON_DeleteItemFromObjectCaseSensitive(options, given->option->name);
+        cJSON_AddStringToObject(options, given->option->name, given->value ? given->value : "yes");
+    }
+    if (status == NAUHA_OK)
+        status = nauha__check_recorded_kinds(invocation, &err);
+    if (status == NAUHA_OK)
+        status = nauha__recording_check(trace, config, invocation->arguments,
+                                        invocation->argument_count, &err);
+    nauha_recorder_config_free(config);
+    return status == NAUHA_OK ? EXIT_FINE : nauha__fail(&err);
+}
+
+/* The absolute path of the trace. */
+static int resolve_output(const char *output, char path[PATH_MAX]) {
+    char directory[PATH_MAX], real[PATH_MAX];
+    const char *slash = strrchr(output, '/');
+    const char *name = slash ? slash + 1 : output;
+    snprintf(directory, sizeof directory, "%.*s", slash ? (int)(name - output) : 1,
+             slash ? output : ".");
+    if (realpath(directory, real) && snprintf(path, PATH_MAX, "%s/%s", real, name) < PATH_MAX)
+        return EXIT_FINE;
+    fprintf(stderr, "nauha: cannot write to \"%s\": %s\n", output, strerror(errno));
+    return EXIT_FAILED;
+}
+
+static int check_step(const struct invocation *invocation, cJSON *settings) {
+    const char *step = nauha__get(invocation, "step-by", "auto");
+    if (strcmp(step, "auto") != 0 && strcmp(step, "forward") != 0 && strcmp(step, "optimizer") != 0)
+        return nauha__usage(invocation->command,
+                            "\"%s\" is not a value of \"step-by\": expected one of auto, forward, "
+                            "optimizer",
+                            step);
+    cJSON_AddStringToObject(settings, "step", step);
+    return EXIT_FINE;
+}
+
+/* The rules, checked here where an error still is one of usage. */
+static int add_rules(const struct invocation *invocation, cJSON *settings) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    if (nauha__metrics_check(invocation, &err) != NAUHA_OK)
+        return nauha__fail(&err);
+    cJSON *rules = cJSON_AddArrayToObject(settings, "rules");
+    for (size_t i = 0; i < invocation->given_count; i++) {
+        if (strcmp(invocation->given[i].option->name, "rule") == 0)
+            cJSON_AddItemToArray(rules, cJSON_CreateString(invocation->given[i].value));
+    }
+    cJSON *names = cJSON_AddArrayToObject(settings, "stop_on");
+    char *list = strdup(nauha__get(invocation, "stop-on", "")), *rest = NULL;
+    for (char *name = list ? strtok_r(list, ",", &rest) : NULL; name;
+         name = strtok_r(NULL, ",", &rest))
+        cJSON_AddItemToArray(names, cJSON_CreateString(name));
+    free(list);
+    return EXIT_FINE;
+}
+
+static void end_after(cJSON *settings, cJSON *options, uint64_t steps) {
+    char selection[32];
+    snprintf(selection, sizeof selection, ":%" PRIu64, steps);
+    cJSON_AddStringToObject(options, "steps", selection);
+    cJSON_AddNumberToObject(settings, "estimate", (double)steps);
+}
+
+static int check_evaluation(const struct invocation *invocation, cJSON *settings) {
+    const char *tag = nauha__get(invocation, "evaluation", NULL);
+    if (tag && (!*tag || strlen(tag) > NAUHA_NAME_MAX || strcmp(tag, "default") == 0))
+        return nauha__usage(
+            invocation->command,
+            "\"%.40s\" is not a value of \"evaluation\": expected a word of 1 to %u "
+            "characters other than \"default\"",
+            tag, NAUHA_NAME_MAX);
+    if (tag)
+        cJSON_AddStringToObject(settings, "evaluation", tag);
+    return EXIT_FINE;
+}
+
+static void add_command(const struct invocation *invocation, cJSON *settings) {
+    char command[8192] = "";
+    for (size_t i = 0; i < invocation->argument_count; i++) {
+        const size_t used = strlen(command);
+        snprintf(command + used, sizeof command - used, "%s%s", i ? " " : "",
+                 invocation->arguments[i]);
+    }
+    cJSON_AddStringToObject(settings, "command", command);
+}
+
+/* Settings and search path for every Python process that the program consists of. estimate: steps
+ * to end after, 0 for none. */
+static int set_environment(const struct invocation *invocation, const struct marks *marks,
+                           const char *trace, uint64_t estimate, char output[PATH_MAX]) {
+    char package[PATH_MAX], hook[PATH_MAX + 16];
+    cJSON *settings = cJSON_CreateObject();
+    cJSON *options = cJSON_AddObjectToObject(settings, "options");
+    int code = check_options(invocation, trace, options);
+    if (code == EXIT_FINE)
+        code = check_step(invocation, settings);
+    if (code == EXIT_FINE)
+        code = add_rules(invocation, settings);
+    if (code == EXIT_FINE)
+        code = check_evaluation(invocation, settings);
+    if (code == EXIT_FINE)
+        code = resolve_output(trace, output);
+    if (code == EXIT_FINE && !nauha__python_directory(package, sizeof package))
+        code = EXIT_FAILED;
+    if (code == EXIT_FINE) {
+        add_command(invocation, settings);
+        cJSON_AddStringToObject(settings, "output", output);
+        cJSON_AddStringToObject(settings, "package", package);
+        cJSON_AddStringToObject(settings, "status", marks->path);
+        cJSON_AddStringToObject(settings, "status_link", marks->link);
+        cJSON_AddBoolToObject(settings, "quiet", invocation->quiet);
+        if (estimate)
+            end_after(settings, options, estimate);
+        char *text = cJSON_PrintUnformatted(settings);
+        snprintf(hook, sizeof hook, "%s/nauha/hook", package);
+        if (!text || setenv("NAUHA_RECORD", text, 1) != 0 || !nauha__python_path_prepend(hook)) {
+            fprintf(stderr, "nauha: out of memory\n");
+            code = EXIT_FAILED;
+        }
+        cJSON_free(text);
+    }
+    cJSON_Delete(settings);
+    return code;
+}
+
+/* ---- running the program ---- */
+
+/* Becomes the program; writes errno to the pipe where that fails. */
+static void become(const struct invocation *invocation, int failure, pid_t parent) {
+    /* Whoever kills the recorder outright means the program. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(EXIT_FAILED);
+    signal(SIGPIPE, SIG_DFL);
+    execvp(invocation->arguments[0], (char *const *)invocation->arguments);
+    const int why = errno;
+    const ssize_t written = write(failure, &why, sizeof why);
+    _exit(written == (ssize_t)sizeof why ? EXIT_NOT_FOUND : EXIT_FAILED);
+}
+
+/* Starts the program and waits for its end; signals are caught from then on. Returns its wait
+ * status, or -1 with *code set. */
+static int run_program(const struct invocation *invocation, int *code) {
+    int ends[2], why = 0, status = 0;
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        fprintf(stderr, "nauha: cannot make a pipe: %s\n", strerror(errno));
+        *code = EXIT_FAILED;
+        return -1;
+    }
+    struct sigaction action = {.sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART};
+    struct sigaction before[PASSED_ON];
+    sigset_t blocked, open;
+    sigemptyset(&blocked);
+    for (size_t i = 0; i < PASSED_ON; i++)
+        sigaddset(&blocked, passed_on[i]);
+    sigprocmask(SIG_BLOCK, &blocked, &open);
+    for (size_t i = 0; i < PASSED_ON; i++) {
+        sigaction(passed_on[i], NULL, &before[i]);
+        if (before[i].sa_handler != SIG_IGN) /* nohup: the program inherits that */
+            sigaction(passed_on[i], &action, NULL);
+    }
+    nauha__descendants_adopt();
+    const pid_t parent = getpid(), pid = fork();
+    if (pid == 0) {
+        for (size_t i = 0; i < PASSED_ON; i++)
+            sigaction(passed_on[i], &before[i], NULL);
+        sigprocmask(SIG_SETMASK, &open, NULL);
+        become(invocation, ends[1], parent);
+    }
+    child = pid > 0 ? pid : -1;
+    sigprocmask(SIG_SETMASK, &open, NULL);
+    close(ends[1]);
+    if (pid < 0) {
+        why = errno;
+    } else {
+        if (read(ends[0], &why, sizeof why) != (ssize_t)sizeof why)
+            why = 0;
+        pid_t ended; /* an orphan, maybe */
+        do
+            ended = waitpid(-1, &status, 0);
+        while (ended != pid && (ended >= 0 || errno == EINTR));
+    }
+    child = 0;
+    close(ends[0]);
+    if (!why)
+        return status;
+    fprintf(stderr, "nauha: cannot run \"%s\": %s\n", invocation->arguments[0], strerror(why));
+    *code = why == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
+    return -1;
+}
+
+/* ---- what it leaves running ---- */
+
+/* Whether a process that is left is recording. Where none has recorded anything, a program that
+ * ended well has only started what is to be recorded: sh -c "python3 train.py &". */
+static bool goes_on(const struct marks *marks, bool ended_well) {
+    struct mark mark;
+    size_t position = 0;
+    bool recorded = nauha__marks_have(marks, "failed", 0);
+    while (nauha__marks_next(marks, "trace", &position, &mark)) {
+        recorded = true;
+        if (!nauha__marks_have(marks, "done", mark.process) && nauha__is_descendant(mark.process))
+            return true;
+    }
+    if (recorded || !ended_well)
+        return false;
+    position = 0; /* one that has torch and is done: nothing was trained */
+    while (nauha__marks_next(marks, "torch", &position, &mark)) {
+        if (!nauha__is_descendant(mark.process))
+            return false;
+    }
+    return true;
+}
+
+/* Waits for the recordings that go on in processes which the program has left running, but not for
+ * others: servers that it has started, say. */
+static void wait_for_recordings(const struct invocation *invocation, struct marks *marks,
+                                bool ended_well) {
+    const struct timespec pause = {0, 50000000};
+    bool told = invocation->quiet;
+    while (nauha__descendants_left() && !waiting_ended) {
+        nauha__marks_read(marks);
+        if (!goes_on(marks, ended_well))
+            return;
+        if (!told)
+            fprintf(stderr, "nauha: the program has ended, and what it left running is recorded "
+                            "until it ends (a signal ends the waiting, not the training)\n");
+        told = true;
+        nanosleep(&pause, NULL);
+    }
+    nauha__marks_read(marks);
+    if (waiting_ended && !invocation->quiet)
+        fprintf(stderr, "nauha: recordings go on in processes that the program has left running; "
+                        "nauha info says how far they are\n");
+}
+
+/* ---- what came of it ---- */
+
+static void tell_trace(const char *path) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_names *names = nauha_names_new();
+    struct nauha_trace *trace = NULL;
+    if (!names || nauha_trace_open(path, names, &trace, &err) != NAUHA_OK) {
+        fprintf(stderr, "nauha: %s\n", names ? err.message : "out of memory");
+    } else {
+        struct nauha_trace_info info;
+        char messages[32], steps[32], published[32], stored[32];
+        nauha_trace_get_info(trace, &info);
+        fprintf(stderr, "nauha: %s: %s messages of %s step%s, %s, stored in %s\n", path,
+                nauha__count_text(info.messages, messages), nauha__count_text(info.steps, steps),
+                info.steps == 1 ? "" : "s", nauha__size_text(info.bytes_published, published),
+                nauha__size_text(info.bytes_stored, stored));
+        if (!info.closed)
+            fprintf(stderr,
+                    "nauha: %s was not closed: what was flushed before the program ended is "
+                    "there\n",
+                    path);
+        if (info.failure[0]) /* which the training has told when it happened */
+            fprintf(stderr, "nauha: %s is not complete: the recorder had to stop\n", path);
+        if (info.messages_lost)
+            nauha__warn_of_losses(trace, names, &info);
+    }
+    nauha_trace_close(trace);
+    nauha_names_free(names);
+}
+
+/* What is at the output, to know later whether it is another file, or has been written to. */
+struct before {
+    struct stat file;
+    bool there;
+};
+
+static bool is_changed(const char *output, const struct before *before) {
+    struct stat now;
+    if (stat(output, &now) != 0)
+        return false;
+    return !before->there || now.st_ino != before->file.st_ino ||
+           now.st_mtim.tv_sec != before->file.st_mtim.tv_sec ||
+           now.st_mtim.tv_nsec != before->file.st_mtim.tv_nsec;
+}
+
+/* Whether a process has imported torch and not said that it was done. */
+static bool is_untold(const struct marks *marks) {
+    struct mark mark;
+    size_t position = 0;
+    while (nauha__marks_next(marks, "torch", &position, &mark)) {
+        if (!nauha__marks_have(marks, "done", mark.process))
+            return true;
+    }
+    return false;
+}
+
+/* Why there is no trace. */
+static void tell_nothing(const struct marks *marks, const char *output, bool is_sample) {
+    char torchless[PATH_MAX + 200];
+    struct mark mark = {.text = ""};
+    size_t position = 0;
+    const bool lacks_torch = nauha__marks_next(marks, "torchless", &position, &mark);
+    snprintf(
+        torchless, sizeof torchless,
+        "the program ran under \"%s\", which has no torch (PyTorch): name the Python that has "
+        "it, as in \"nauha record -o run.h5 -- venv/bin/python3 train.py\", or install PyTorch "
+        "for this one",
+        mark.text);
+    const char *why =
+        is_untold(marks) ? "a process that imported torch ended without telling what it trained "
+                           "(killed, left by os._exit(), or out of files to open?)"
+        : nauha__marks_have(marks, "torch", 0)  ? "no model was trained"
+        : lacks_torch                           ? torchless
+        : nauha__marks_have(marks, "python", 0) ? "the program never imported torch"
+                                                : "the program started no Python that runs a "
+                                                  "sitecustomize (is it Python? with -I, -E or -S "
+                                                  "it cannot be recorded; use nauha.Exporter)";
+    fprintf(stderr, "nauha: nothing was recorded: %s\n", why);
+    if (!is_sample && access(output, F_OK) == 0)
+        fprintf(stderr, "nauha: %s is an older file and was left as it was\n", output);
+}
+
+/* Tells what was recorded, or why nothing was. Returns the exit code that an estimate came to. */
+static int tell_outcome(const struct invocation *invocation, const struct marks *marks,
+                        const char *output, const struct before *before, const char *estimate) {
+    struct mark mark;
+    size_t position = 0, traces = 0;
+    int code = EXIT_FINE;
+    while (nauha__marks_next(marks, "trace", &position, &mark)) {
+        traces++;
+        if (estimate)
+            code = nauha__estimate_print(invocation, mark.text, estimate);
+        else if (!invocation->quiet)
+            tell_trace(mark.text);
+    }
+    position = 0;
+    while (nauha__marks_next(marks, "failed", &position, &mark)) {
+        if (*mark.text) /* the process could not say it */
+            fprintf(stderr, "nauha: a recording has failed: %s\n", mark.text);
+    }
+    if (traces || nauha__marks_have(marks, "failed", 0))
+        return code;
+    if (is_changed(output, before)) {
+        if (!invocation->quiet) {
+            fprintf(stderr, "nauha: the recording's process could not tell what came of it\n");
+            tell_trace(output);
+        }
+        return estimate ? nauha__estimate_print(invocation, output, estimate) : EXIT_FINE;
+    }
+    tell_nothing(marks, nauha__get(invocation, "output", ""), estimate != NULL);
+    return estimate ? EXIT_FAILED : EXIT_FINE;
+}
+
+/* Ends as the program ended. */
+static int end_like(int status) {
+    if (!WIFSIGNALED(status))
+        return WEXITSTATUS(status);
+    const struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none); /* the program has dumped its own */
+    signal(WTERMSIG(status), SIG_DFL);
+    raise(WTERMSIG(status));
+    return 128 + WTERMSIG(status);
+}
+
+/* Runs the program, recorded into `trace`; estimate: folder of the sample, NULL for none. */
+static int record(const struct invocation *invocation, const char *trace, const char *estimate,
+                  uint64_t steps) {
+    char output[PATH_MAX];
+    struct marks marks;
+    struct before before;
+    nauha__marks_init(&marks);
+    int code = set_environment(invocation, &marks, trace, steps, output), status = -1;
+    if (code == EXIT_FINE) {
+        before.there = stat(output, &before.file) == 0;
+        status = run_program(invocation, &code);
+    }
+    if (status >= 0) {
+        wait_for_recordings(invocation, &marks, status == 0);
+        code = tell_outcome(invocation, &marks, output, &before, estimate);
+    }
+    nauha__marks_fini(&marks);
+    return status <= 0 || (estimate && code == EXIT_FINE) ? code : end_like(status);
+}
+
+int nauha__run_record(const struct invocation *invocation) {
+    char folder[PATH_MAX - 16], trace[PATH_MAX];
+    uint64_t steps = 0;
+    int code = EXIT_FINE;
+    if (!nauha__estimate_wanted(invocation, &steps, &code)) {
+        if (!nauha__has(invocation, "output"))
+            return nauha__usage(invocation->command, "record needs -o TRACE");
+        return record(invocation, nauha__get(invocation, "output", ""), NULL, 0);
+    }
+    if (code != EXIT_FINE)
+        return code;
+    if (!nauha__estimate_folder(folder, sizeof folder))
+        return EXIT_FAILED;
+    snprintf(trace, sizeof trace, "%s/sample.h5", folder);
+    code = record(invocation, trace, folder, steps);
+    nauha__estimate_remove(folder);
+    return code;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* The options of a recording; see recording.h. */
+#include "tools/commands/recording.h"
+
+#include "nauha/output.h"
+#include "nauha/selector.h"
+
+static bool is_row(const struct nauha_option *(*table)(size_t *count),
+                   const struct nauha_option *option) {
+    size_t count;
+    const struct nauha_option *rows = table(&count);
+    return option >= rows && option < rows + count;
+}
+
+bool nauha__is_recording_option(const struct nauha_option *option) {
+    return is_row(nauha_recorder_options, option) || is_row(nauha_selector_options, option);
+}
+
+enum nauha_status nauha__check_recorded_kinds(const struct invocation *invocation,
+                                              struct nauha_error *err) {
+    const char *kinds = nauha__get(invocation, "kinds", NULL);
+    if (!kinds)
+        return NAUHA_OK;
+    struct nauha_names *builtin = nauha_names_new();
+    struct nauha_selector *selector = nauha_selector_new();
+    enum nauha_status status = builtin && selector
+                                   ? nauha_selector_set(selector, "kinds", kinds, err)
+                                   : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    if (status == NAUHA_OK)
+        status = nauha_selector_check(selector, builtin, err);
+    nauha_selector_free(selector);
+    nauha_names_free(builtin);
+    return status;
+}
+
+enum nauha_status nauha__recording_check(const char *trace,
+                                         const struct nauha_recorder_config *config,
+                                         const char *const *inputs, size_t input_count,
+                                         struct nauha_error *err) {
+    const struct nauha_output_request spared = {
+        .path = trace, .inputs = inputs, .input_count = input_count};
+    enum nauha_status status = nauha_output_check(&spared, err);
+    return status == NAUHA_OK ? nauha_recorder_check(trace, config, err) : status;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/* nauha replay: a trace through metrics. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/commands/distributed.h"
+#include "tools/commands/follow.h"
+#include "tools/commands/metrics.h"
+#include "tools/commands/replayed_model.h"
+#include "tools/commands/runs.h"
+#include "tools/cli/terminal.h"
+
+static const struct nauha_option replay_table[] = {
+    {"metric", 'm', "SPEC", NULL,
+     "a metric to compute; give it once for each; FILE.py:CLASS:KINDS is one in Python"},
+    {"output", 'o', "DIR", NULL, "write the series into this directory"},
+    {"sink", 0, "SINK[,SINK]", NULL,
+     "what to write: csv, gnuplot, tensorboard (default csv,gnuplot with -o, else csv)"},
+    {"jobs", 'j', "N", NULL, "compute on so many threads (default: all processors)"},
+    {"follow", 0, NULL, NULL,
+     "replay a trace while it is being written, to the end of the recording or Ctrl-C"},
+    {"tensor-limit", 0, "SIZE", NULL,
+     "largest tensor that metrics may have in one piece, 0 for any (default 64M); those that "
+     "reduce "
+     "piece by piece take any size"},
+    {"strict", 0, NULL, NULL, "fail on a damaged message and on a bundle that stays incomplete"},
+};
+OPTION_GROUP(replay_options, "Replay", replay_table);
+
+static void show_progress(void *context, uint64_t done, uint64_t total) {
+    nauha__progress_show(context, done, total, NULL);
+}
+
+static bool show_and_wait(void *context, bool waiting, uint64_t done, uint64_t total) {
+    nauha__progress_show(context, done, total, waiting ? ", waiting for more" : NULL);
+    return waiting ? nauha__follow_wait() : !nauha__follow_interrupted();
+}
+
+static int usage_without_metric(const struct command *command) {
+    size_t count, bytes;
+    const struct nauha_analyzer *const *analyzers = nauha_builtin_analyzers(&count);
+    char *names = NULL;
+    FILE *list = open_memstream(&names, &bytes);
+    for (size_t i = 0; list && i < count; i++) {
+        if (!(analyzers[i]->flags & NAUHA_ANALYZER_RULE))
+            fprintf(list, "%s%s", i ? ", " : "", analyzers[i]->name);
+    }
+    const bool listed = list && fclose(list) == 0;
+    const int code = nauha__usage(command, "replay needs --metric SPEC; metrics: %s",
+                                  listed ? names : "see nauha analyzers");
+    free(names);
+    return code;
+}
+
+/* What a user should know before trusting the numbers. */
+static void warn(const struct nauha_trace *trace, const struct nauha_names *names, bool followed) {
+    struct nauha_trace_info info;
+    nauha_trace_get_head(trace, &info);
+    if (!info.closed)
+        nauha_trace_get_info(trace, &info);
+    const uint64_t last_step = info.first_step + (info.steps ? info.steps - 1 : 0);
+    if (!info.closed && followed)
+        fprintf(stderr, "nauha: %s: the recording was cut off after step %" PRIu64 "\n", info.path,
+                last_step);
+    else if (!info.closed)
+        fprintf(stderr,
+                "nauha: %s was cut off, or is still being written, after step %" PRIu64 "\n",
+                info.path, last_step);
+    if (info.failure[0])
+        fprintf(stderr, "nauha: %s: the recorder had to stop: %s\n", info.path, info.failure);
+    if (info.messages_lost)
+        nauha__warn_of_losses(trace, names, &info);
+}
+
+static void warn_of_all(const struct opened *opened, const struct invocation *invocation) {
+    const bool followed = nauha__has(invocation, "follow");
+    for (size_t i = 0; i < opened->trace_count && !invocation->quiet; i++)
+        warn(opened->traces[i], opened->names, followed);
+}
+
+static enum nauha_status feed(const struct opened *opened, struct nauha_pipeline *pipeline,
+                              const char *what, const struct invocation *invocation,
+                              struct nauha_error *err) {
+    struct progress progress;
+    nauha__progress_begin(&progress, what, "messages", invocation->quiet);
+    const enum nauha_status status =
+        nauha__has(invocation, "follow")
+            ? nauha_pipeline_follow(pipeline, opened->traces, opened->trace_count, opened->selector,
+                                    show_and_wait, &progress, err)
+            : nauha_pipeline_replay_ranks(pipeline, opened->traces, opened->trace_count,
+                                          opened->selector, show_progress, &progress, err);
+    nauha__progress_end(&progress);
+    return status;
+}
+
+/* A pipeline for each run, kept to the end: the sinks go from one to the next. */
+struct replay {
+    const struct invocation *invocation;
+    struct runs runs;
+    struct nauha_pipeline **pipelines;
+    struct replayed_model model; /* of the only run */
+    struct distributed distributed;
+    bool helps; /* another process writes and speaks */
+};
+
+static void print_line(void *context, const char *text) {
+    (void)context;
+    fprintf(stderr, "%s\n", text);
+}
+
+/* Ends the run before, whose sinks this one's pipeline takes over. */
+static int follow_on(struct replay *replay, size_t which, struct nauha_error *err) {
+    struct nauha_pipeline *before = replay->pipelines[which - 1];
+    if (!replay->helps &&
+        nauha_pipeline_finish_into(before, replay->pipelines[which], err) != NAUHA_OK) {
+        nauha__fail(err);
+        return EXIT_FAILED;
+    }
+    nauha__opened_close(&replay->runs.list[which - 1].opened);
+    if (!replay->invocation->quiet && !replay->helps)
+        nauha_pipeline_report(before, print_line, NULL);
+    return EXIT_FINE;
+}
+
+static int make_pipeline(struct replay *replay, size_t which, struct nauha_error *err) {
+    const struct invocation *invocation = replay->invocation;
+    const struct run *run = &replay->runs.list[which];
+    struct nauha_pipeline *pipeline = nauha_pipeline_new(run->opened.names);
+    replay->pipelines[which] = pipeline;
+    if (!pipeline) {
+        nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha__fail(err);
+    }
+    nauha_bus_set_strict(nauha_pipeline_bus(pipeline), nauha__has(invocation, "strict"));
+    nauha_pipeline_set_processes(pipeline, replay->distributed.processes);
+    if (replay->runs.count > 1 && nauha_pipeline_set_run(pipeline, run->name, err) != NAUHA_OK)
+        return nauha__fail(err);
+    if (nauha_pipeline_describe_trace(pipeline, run->opened.trace, err) != NAUHA_OK)
+        return nauha__fail(err);
+    int code = nauha__choose_workers(pipeline, invocation);
+    if (code == EXIT_FINE && which > 0)
+        code = follow_on(replay, which, err);
+    if (code == EXIT_FINE)
+        code = nauha__replayed_model_init(&replay->model, invocation, run->opened.trace, pipeline);
+    if (code != EXIT_FINE)
+        return code;
+    const enum nauha_status status =
+        replay->helps ? nauha__metrics_start_part(pipeline, invocation, err)
+                      : nauha__metrics_start(pipeline, invocation,
+                                             nauha__get(invocation, "output", NULL), err);
+    return status == NAUHA_OK ? EXIT_FINE : nauha__fail(err);
+}
+
+static int replay_run(struct replay *replay, size_t which) {
+    const struct invocation *invocation = replay->invocation;
+    struct opened *opened = &replay->runs.list[which].opened;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    char what[96] = "replaying";
+    if (replay->runs.count > 1)
+        snprintf(what, sizeof what, "replaying %.80s", replay->runs.list[which].name);
+    const int code =
+        nauha__distributed_agree(&replay->distributed, make_pipeline(replay, which, &err));
+    if (code != EXIT_FINE)
+        return code;
+    if (feed(opened, replay->pipelines[which], what, invocation, &err) == NAUHA_OK)
+        return EXIT_FINE;
+    nauha__fail(&err);
+    /* The traces are at fault, not the command line. Another process has told the one that speaks,
+     * which ends them all: they may be waiting for one another. */
+    if (!replay->helps)
+        nauha__distributed_abort(&replay->distributed, EXIT_FAILED);
+    return EXIT_FAILED;
+}
+
+static int replay_runs(struct replay *replay) {
+    const struct invocation *invocation = replay->invocation;
+    const bool follows = nauha__has(invocation, "follow");
+    int code = EXIT_FINE;
+    for (size_t i = 0; i < replay->runs.count && !follows; i++)
+        warn_of_all(&replay->runs.list[i].opened, invocation);
+    for (size_t i = 0; i < replay->runs.count && code == EXIT_FINE; i++) {
+        code = replay_run(replay, i);
+        /* What is to be said of a trace that was written in the meantime is known only now. */
+        if (code == EXIT_FINE && follows && !nauha__follow_interrupted())
+            warn_of_all(&replay->runs.list[i].opened, invocation);
+    }
+    if (code == EXIT_FINE)
+        nauha__replayed_model_finish(&replay->model);
+    return code == EXIT_FINE && !replay->helps
+               ? nauha__metrics_finish(replay->pipelines[replay->runs.count - 1], invocation)
+               : code;
+}
+
+static int check_usage(const struct invocation *invocation, bool distributed) {
+    if (!nauha__has(invocation, "metric"))
+        return usage_without_metric(invocation->command);
+    if (distributed && nauha__metrics_need_python(invocation))
+        return nauha__usage(invocation->command, "metrics in Python run in one process");
+    if (distributed && nauha__has(invocation, "follow"))
+        return nauha__usage(invocation->command, "--follow is for one process");
+    if (distributed && nauha__has(invocation, "jobs"))
+        return nauha__usage(invocation->command,
+                            "--jobs is for one process; mpirun -n says how many there are");
+    if (distributed && nauha__has(invocation, "model"))
+        return nauha__usage(invocation->command, "--model is for one process");
+    return EXIT_FINE;
+}
+
+/* All that can be refused before anything is written. */
+static int prepare(struct replay *replay) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    int code = check_usage(replay->invocation, replay->distributed.processes != NULL);
+    if (code == EXIT_FINE)
+        code = nauha__runs_init(&replay->runs, replay->invocation);
+    if (code == EXIT_FINE && replay->runs.count > 1 && nauha__has(replay->invocation, "model"))
+        code = nauha__usage(replay->invocation->command, "--model is for one training at a time");
+    for (size_t i = 0; i < replay->runs.count && code == EXIT_FINE; i++) {
+        const struct opened *opened = &replay->runs.list[i].opened;
+        if (nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err) != NAUHA_OK)
+            code = nauha__fail(&err);
+    }
+    if (code != EXIT_FINE)
+        return code;
+    replay->pipelines = calloc(replay->runs.count, sizeof *replay->pipelines);
+    if (replay->pipelines)
+        return EXIT_FINE;
+    fprintf(stderr, "nauha: out of memory\n");
+    return EXIT_FAILED;
+}
+
+int nauha__run_replay(const struct invocation *invocation) {
+    struct replay replay = {.invocation = invocation};
+    const bool follows = nauha__has(invocation, "follow");
+    if (!invocation->python && !nauha__distributed_started() &&
+        nauha__metrics_need_python(invocation))
+        return nauha__metrics_run_python(invocation);
+    int code = nauha__distributed_begin(&replay.distributed);
+    if (code != EXIT_FINE)
+        return code;
+    replay.helps = replay.distributed.processes && replay.distributed.processes->rank > 0;
+    if (follows)
+        nauha__follow_begin();
+    code = nauha__distributed_agree(&replay.distributed, prepare(&replay));
+    if (code == EXIT_FINE)
+        code = replay_runs(&replay);
+    for (size_t i = replay.runs.count; replay.pipelines && i-- > 0;)
+        nauha_pipeline_free(replay.pipelines[i]);
+    free(replay.pipelines);
+    nauha__replayed_model_fini(&replay.model);
+    nauha__runs_fini(&replay.runs);
+    if (follows)
+        nauha__follow_end();
+    nauha__distributed_end(&replay.distributed);
+    return code;
+}

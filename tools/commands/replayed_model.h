@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The model at replay, from the options --model, --data and those that go with them.
+ *
+ * Threads: the main thread.
+ */
+#ifndef NAUHA_TOOLS_COMMANDS_REPLAYED_MODEL_H
+#define NAUHA_TOOLS_COMMANDS_REPLAYED_MODEL_H
+
+#include "tools/cli/command.h"
+#include "tools/model/model.h"
+
+struct replayed_model {
+    const struct nauha_model_api *api; /* NULL: no model was asked for */
+    struct nauha_model *model;
+    bool quiet;
+};
+
+/* Before the pipeline starts. Returns an exit code, having said what went wrong. Release with
+ * nauha__replayed_model_fini in any case, after the pipeline. */
+int nauha__replayed_model_init(struct replayed_model *replayed, const struct invocation *invocation,
+                               struct nauha_trace *trace, struct nauha_pipeline *pipeline);
+/* The replay has come to its end. */
+void nauha__replayed_model_finish(const struct replayed_model *replayed);
+void nauha__replayed_model_fini(struct replayed_model *replayed);
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/* nauha train: the built-in training, recorded. libtorch is loaded here and nowhere else. */
+#include <dirent.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nauha/output.h"
+#include "nauha/recorder.h"
+#include "tools/commands/estimate.h"
+#include "tools/commands/metrics.h"
+#include "tools/cli/module.h"
+#include "tools/commands/recording.h"
+#include "tools/commands/rules.h"
+#include "tools/cli/terminal.h"
+#include "tools/train/train.h"
+
+#define MODULE "nauha_train.so"
+
+static const struct nauha_option train_output_table[] = {
+    {"output", 'o', "TRACE", NULL, "record into this file"},
+    {"estimate", 0, "STEPS", NULL,
+     "instead: say what recording would cost, from a training of STEPS steps"},
+    {"metric", 0, "SPEC", NULL, "a metric to compute live; give it once for each"},
+    {"live", 0, "DIR", NULL,
+     "write the live series into this directory; they are of all messages, recorded or not"},
+    {"sink", 0, "SINK[,SINK]", NULL,
+     "what to write live: csv, gnuplot, tensorboard (default csv,gnuplot with --live, else csv)"},
+    {"rule", 0, "SPEC", NULL, "a health rule to check live; give it once for each"},
+    {"stop-on", 0, "RULE[,RULE]", NULL,
+     "end the training when one of these rules finds something; it is checked with its defaults "
+     "unless --rule says otherwise"},
+};
+OPTION_GROUP(train_output_options, "Output", train_output_table);
+
+/* Set by the signal handler: the one thing that a handler can reach. */
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int number) {
+    stop_signal = number;
+}
+
+/* In place of a signal's number: a health rule ends the training. */
+enum { STOP_BY_RULE = -1 };
+
+struct session {
+    const struct invocation *invocation;
+    struct nauha_recorder_config *config;
+    struct nauha_recorder *recorder;
+    struct nauha_pipeline *pipeline;
+    struct progress progress;
+    char stopped_by[64]; /* a rule of --stop-on that found something */
+    const char *trace;   /* NULL: nothing is stored */
+};
+
+/* ---- the module ---- */
+
+static nauha_train_run_fn find_training(void) {
+    void *symbol = nauha__module_symbol(MODULE, NAUHA_TRAIN_SYMBOL, "train");
+    nauha_train_run_fn run;
+    memcpy(&run, &symbol, sizeof run);
+    return run;
+}
+
+/* ---- options ---- */
+
+/* Hands each option to the table it comes from. */
+static enum nauha_status take_options(const struct invocation *invocation, struct session *session,
+                                      struct nauha_train_options *options,
+                                      struct nauha_error *err) {
+    size_t training_count;
+    const struct nauha_option *training = nauha_train_option_table(&training_count);
+    enum nauha_status status = nauha__check_recorded_kinds(invocation, err);
+    for (size_t i = 0; i < invocation->given_count && status == NAUHA_OK; i++) {
+        const struct given *given = &invocation->given[i];
+        const char *name = given->option->name;
+        if (given->option >= training && given->option < training + training_count)
+            status = nauha_train_options_set(options, name, given->value, err);
+        else if (nauha__is_recording_option(given->option))
+            status = nauha_recorder_config_set(session->config, name, given->value, err);
+    }
+    return status;
+}
+
+static enum nauha_status describe_number(struct nauha_recorder_config *config, const char *key,
+                                         double value, struct nauha_error *err) {
+    char text[32];
+    snprintf(text, sizeof text, "%.15g", value);
+    return nauha_recorder_config_describe(config, key, text, err);
+}
+
+/* What was trained, and how to do it again. */
+static enum nauha_status describe(const struct invocation *invocation, struct session *session,
+                                  const struct nauha_train_options *options,
+                                  struct nauha_error *err) {
+    struct nauha_recorder_config *config = session->config;
+    char command[8192] = "nauha";
+    for (int i = 0; i < invocation->argc; i++) {
+        size_t used = strlen(command);
+        snprintf(command + used, sizeof command - used, " %s", invocation->argv[i]);
+    }
+    enum nauha_status status = nauha_recorder_config_describe(
+        config, "model", nauha_train_model_name(options->model), err);
+    if (status == NAUHA_OK)
+        status = nauha_recorder_config_describe(config, "dataset",
+                                                nauha_train_dataset_name(options->dataset), err);
+    if (status == NAUHA_OK)
+        status = nauha_recorder_config_describe(
+            config, "optimizer", nauha_train_optimizer_name(options->optimizer), err);
+    if (status == NAUHA_OK)
+        status = describe_number(config, "learning rate", options->learning_rate, err);
+    if (status == NAUHA_OK)
+        status = describe_number(config, "batch size", (double)options->batch_size, err);
+    if (status == NAUHA_OK)
+        status = describe_number(config, "seed", (double)options->seed, err);
+    if (status == NAUHA_OK)
+        status = nauha_recorder_config_describe(config, "command", command, err);
+    return status;
+}
+
+/* ---- while it trains ---- */
+
+static void on_progress(void *context, const struct nauha_train_progress *now) {
+    struct session *session = context;
+    char extra[128];
+    snprintf(extra, sizeof extra, "  loss %.4f, accuracy %.1f %%", nauha__printable(now->loss),
+             100 * nauha__printable(now->accuracy));
+    nauha__progress_show(&session->progress, now->step, now->steps, extra);
+}
+
+static void on_notice(void *context, const char *text) {
+    (void)context;
+    fprintf(stderr, "nauha: %s\n", text);
+}
+
+/* In the training's thread. */
+static void on_finding(void *context, const struct nauha_finding *finding) {
+    struct session *session = context;
+    if (session->stopped_by[0] || !nauha__rules_stop_on(session->invocation, finding->rule))
+        return;
+    snprintf(session->stopped_by, sizeof session->stopped_by, "%s", finding->rule);
+    if (!stop_signal)
+        stop_signal = STOP_BY_RULE;
+}
+
+static bool checks_rules(const struct invocation *invocation) {
+    return nauha__has(invocation, "rule") || nauha__has(invocation, "stop-on");
+}
+
+/* ---- the summary ---- */
+
+static void print_summary(const struct nauha_train_result *result, const char *trace,
+                          const struct nauha_recorder_stats *stats) {
+    char a[32], b[32], c[32];
+    fprintf(stderr, "%" PRIu64 " steps in %s, loss %.4f", result->steps,
+            nauha__duration_text(result->seconds, a), nauha__printable(result->loss));
+    if (!isnan(result->accuracy))
+        fprintf(stderr, ", training accuracy %.1f %%", 100 * result->accuracy);
+    if (!isnan(result->test_accuracy))
+        fprintf(stderr, ", test accuracy %.1f %%", 100 * result->test_accuracy);
+    fprintf(stderr, "\n");
+    if (!trace)
+        return;
+    fprintf(stderr, "%s: %s messages, %s published, %s stored", trace,
+            nauha__count_text(stats->messages, a), nauha__size_text(stats->bytes_published, b),
+            nauha__size_text(stats->bytes_stored, c));
+    if (stats->messages_lost)
+        fprintf(stderr, "; %s messages, %s, lost", nauha__count_text(stats->messages_lost, a),
+                nauha__size_text(stats->bytes_lost, b));
+    fprintf(stderr, "\n");
+}
+
+/* A trace that had the name, and has another one now. */
+static void tell_older(const struct session *session) {
+    const char *older = nauha_recorder_older(session->recorder);
+    if (older && !session->invocation->quiet)
+        fprintf(stderr, "nauha: the trace that was there is kept as %s\n", older);
+}
+
+/* ---- putting it together ---- */
+
+static enum nauha_status describe_pipeline(const struct session *session, struct nauha_error *err) {
+    const char *key, *value;
+    enum nauha_status status = NAUHA_OK;
+    for (size_t i = 0;
+         status == NAUHA_OK && nauha_recorder_config_fact(session->config, i, &key, &value); i++)
+        status = nauha_pipeline_describe(session->pipeline, key, value, err);
+    return status;
+}
+
+/* Opens the recording and the live metrics once the training is known to be possible. */
+static enum nauha_status begin(void *context, struct nauha_recorder **recorder,
+                               struct nauha_error *err) {
+    struct session *session = context;
+    const struct invocation *invocation = session->invocation;
+    const char *trace = session->trace;
+    bool live = nauha__has(invocation, "metric") || checks_rules(invocation);
+    if (!trace && !live)
+        return NAUHA_OK;
+    enum nauha_status status = nauha_recorder_open(trace, session->config, &session->recorder, err);
+    *recorder = session->recorder;
+    if (status != NAUHA_OK || !live)
+        return status;
+    session->pipeline = nauha_pipeline_new(nauha_recorder_names(session->recorder));
+    if (!session->pipeline)
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    nauha_pipeline_on_finding(session->pipeline, on_finding, session);
+    status = describe_pipeline(session, err);
+    if (status == NAUHA_OK)
+        status = nauha__metrics_start(session->pipeline, invocation,
+                                      nauha__get(invocation, "live", NULL), err);
+    if (status == NAUHA_OK)
+        status =
+            nauha_recorder_tap(session->recorder, nauha_pipeline_publish, session->pipeline, err);
+    return status;
+}
+
+/* Says what the rules found, and whether that ended the training. Returns an exit code. */
+static int tell_findings(const struct session *session) {
+    if (!session->pipeline || nauha_pipeline_findings(session->pipeline) == 0)
+        return EXIT_FINE;
+    nauha__findings_print(stderr, session->pipeline);
+    if (session->stopped_by[0])
+        fprintf(stderr, "nauha: ended by the rule %s\n", session->stopped_by);
+    return EXIT_FINDING;
+}
+
+/* Closes the recording and, where the training went well, finishes the live metrics. */
+static int close_session(struct session *session, const struct invocation *invocation,
+                         const struct nauha_train_result *result, bool trained) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_recorder_stats stats = {0};
+    int code = EXIT_FINE;
+    /* The pipeline borrows the recorder's names, so it ends first. */
+    if (session->pipeline && trained)
+        code = nauha__metrics_finish(session->pipeline, invocation);
+    if (code == EXIT_FINE && checks_rules(invocation))
+        code = tell_findings(session);
+    nauha_pipeline_free(session->pipeline);
+    if (session->recorder) {
+        nauha__progress_begin(&session->progress, "", "", invocation->quiet);
+        nauha__progress_say(&session->progress, "writing what is still in memory");
+        nauha_recorder_flush(session->recorder, NULL);
+        nauha_recorder_get_stats(session->recorder, &stats);
+        tell_older(session);
+        if (nauha_recorder_close(session->recorder, &err) != NAUHA_OK)
+            code = EXIT_FAILED;
+        nauha__progress_end(&session->progress);
+    }
+    if (trained && !invocation->quiet)
+        print_summary(result, nauha__get(invocation, "output", NULL), &stats);
+    if (err.code != NAUHA_OK)
+        fprintf(stderr, "nauha: %s is not complete: %s\n", session->trace, err.message);
+    return code;
+}
+
+static int train(const struct invocation *invocation, struct session *session,
+                 struct nauha_train_options *options, nauha_train_run_fn run) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_train_result result = {0};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    nauha__progress_begin(&session->progress, "training", "steps", invocation->quiet);
+    bool trained = run(options, &result, &err) == NAUHA_OK;
+    nauha__progress_end(&session->progress);
+    int code = trained ? EXIT_FINE : nauha__fail(&err);
+    int closed = close_session(session, invocation, &result, trained);
+    code = code != EXIT_FINE ? code : closed;
+    if (stop_signal > 0 && (code == EXIT_FINE || code == EXIT_FINDING)) {
+        fprintf(stderr, "nauha: ended by signal %d; the recording is closed properly\n",
+                (int)stop_signal);
+        code = 128 + stop_signal;
+    }
+    return code;
+}
+
+/* The images are not to be recorded over, either. */
+static enum nauha_status check_trace(const char *trace, const struct nauha_recorder_config *config,
+                                     const char *data, struct nauha_error *err) {
+    enum nauha_status status = nauha__recording_check(trace, config, NULL, 0, err);
+    struct dirent *entry;
+    DIR *folder = opendir(data);
+    while (status == NAUHA_OK && folder && (entry = readdir(folder))) {
+        char path[4096 + sizeof entry->d_name];
+        const char *const input = path;
+        snprintf(path, sizeof path, "%s/%s", data, entry->d_name);
+        const struct nauha_output_request spared = {trace, .inputs = &input, .input_count = 1};
+        status = nauha_output_check(&spared, err);
+    }
+    if (folder)
+        closedir(folder);
+    return status;
+}
+
+static int run_session(const struct invocation *invocation, const char *trace, uint64_t estimate) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_train_options options;
+    struct session session = {
+        .invocation = invocation, .config = nauha_recorder_config_new(), .trace = trace};
+    nauha_train_options_init(&options);
+    options.begin = begin;
+    options.stop = &stop_signal;
+    options.progress = on_progress;
+    options.notice = invocation->quiet ? NULL : on_notice;
+    options.context = &session;
+    enum nauha_status status = session.config ? take_options(invocation, &session, &options, &err)
+                                              : nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
+    if (estimate) {
+        options.max_steps = estimate;
+        options.test_every = 0;
+    }
+    if (status == NAUHA_OK)
+        status = nauha__metrics_check(invocation, &err);
+    if (status == NAUHA_OK)
+        status = describe(invocation, &session, &options, &err);
+    if (status == NAUHA_OK && trace && !estimate)
+        status = check_trace(trace, session.config, nauha_train_data_dir(&options), &err);
+    int code = status == NAUHA_OK ? EXIT_FINE : nauha__fail(&err);
+    nauha_train_run_fn run = code == EXIT_FINE ? find_training() : NULL;
+    if (code == EXIT_FINE)
+        code = run ? train(invocation, &session, &options, run) : EXIT_FAILED;
+    nauha_recorder_config_free(session.config);
+    return code;
+}
+
+int nauha__run_train(const struct invocation *invocation) {
+    char folder[1024], trace[sizeof folder + 16];
+    uint64_t steps = 0;
+    int code = EXIT_FINE;
+    if (!nauha__estimate_wanted(invocation, &steps, &code))
+        return run_session(invocation, nauha__get(invocation, "output", NULL), 0);
+    if (code != EXIT_FINE)
+        return code;
+    if (!nauha__estimate_folder(folder, sizeof folder))
+        return EXIT_FAILED;
+    snprintf(trace, sizeof trace, "%s/sample.h5", folder);
+    code = run_session(invocation, trace, steps);
+    if (code == EXIT_FINE)
+        code = nauha__estimate_print(invocation, trace, folder);
+    nauha__estimate_remove(folder);
+    return code;
+}
