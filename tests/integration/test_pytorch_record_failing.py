@@ -5,6 +5,7 @@ and the end says what came of the recording.
 Run once for each PyTorch there is; see tests/run.py.
 """
 import os
+import pathlib
 import sys
 import textwrap
 import unittest
@@ -24,6 +25,7 @@ from torch.utils.data import DataLoader, TensorDataset
 torch.set_num_threads(1)  # threads of OpenMP are none after a fork
 if hasattr(torch, "compile"):
     import torch._dynamo
+    from torch._dynamo.backends import common  # what the first torch.compile would import, in each child
 
 def training():
     torch.manual_seed(0)
@@ -298,6 +300,19 @@ class Surroundings(Failing):
         self.bare = self.run_program([sys.executable, self.dir / "train.py"]).stdout
         done = self.same(options=["--on-full", "drop", "--buffer", "1M"])  # each tensor is larger
         self.assertRegex(done.stderr, r"lost in the recording: .*\d+ weights \(buffer full\), ")
+
+
+class Claims(unittest.TestCase):
+    def test_many_processes_claim_one_name_each(self):
+        from nauha.status import Status
+        memory = os.memfd_create("claims")
+        self.addCleanup(os.close, memory)
+        path = f"/proc/self/fd/{memory}"
+        settings = {"status": path, "status_link": os.readlink(path)}
+        names = [pathlib.Path(f"run.{number}.h5") for number in range(100)]
+        claimed = [Status(settings).claim(iter(names)) for _ in names]
+        self.assertEqual(claimed, names)
+        self.assertEqual(os.pread(memory, 1 << 20, 0).count(b"claim "), len(names))  # nobody asks for what is taken
 
 
 class NothingDone(Case):

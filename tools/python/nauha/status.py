@@ -38,12 +38,15 @@ class Status:
         except (OSError, ValueError):
             return next(path for path in paths if not os.path.lexists(path))
         try:
+            claimed = _claims(memory)
             for path in paths:
-                mine = f"{time.monotonic_ns()} {path.name}"
-                _append(memory, "claim", mine)
-                first = next(mark for mark in _marks(memory) if mark[0] == b"claim" and
-                             mark[2].split(b" ", 1)[1] == os.fsencode(path.name))
-                if first[1:] == [b"%d" % os.getpid(), os.fsencode(mine)]:
+                name = _encoded(path.name)
+                if name in claimed:
+                    continue
+                now = time.monotonic_ns()
+                _append(memory, "claim", f"{now} {path.name}")
+                claimed = _claims(memory)
+                if claimed[name] == (os.getpid(), now):
                     return path
         finally:
             os.close(memory)
@@ -58,15 +61,23 @@ class Status:
             os.close(low)
 
 
-def _append(memory, verb, text):
+def _encoded(text):
     try:
-        text = os.fsencode(text)
+        return os.fsencode(text)
     except UnicodeEncodeError:  # no file's name
-        text = text.encode("utf-8", "replace")
-    os.write(memory, b"%s %d %s\0" % (verb.encode(), os.getpid(), text.replace(b"\0", b" ")))
+        return text.encode("utf-8", "replace")
 
 
-def _marks(memory):
-    """[verb, process, text] of each, in order."""
-    text = os.pread(memory, os.fstat(memory).st_size, 0)
-    return [mark.split(b" ", 2) for mark in text.split(b"\0")[:-1]]
+def _append(memory, verb, text):
+    os.write(memory, b"%s %d %s\0" % (verb.encode(), os.getpid(), _encoded(text).replace(b"\0", b" ")))
+
+
+def _claims(memory):
+    """name -> (process, time) of the claim that came first."""
+    claims = {}
+    for mark in os.pread(memory, os.fstat(memory).st_size, 0).split(b"\0")[:-1]:
+        verb, process, text = mark.split(b" ", 2)
+        if verb == b"claim":
+            when, name = text.split(b" ", 1)
+            claims.setdefault(name, (int(process), int(when)))
+    return claims
