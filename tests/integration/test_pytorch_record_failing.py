@@ -10,7 +10,10 @@ import sys
 import textwrap
 import unittest
 
+from tests.integration.pytorch_case import nauha  # noqa: F401  puts the package in the path
 from tests.integration.test_pytorch_record import ENVIRONMENT, Case
+
+from nauha.status import Status  # noqa: E402
 
 FINAL = """
 import hashlib
@@ -304,7 +307,6 @@ class Surroundings(Failing):
 
 class Claims(unittest.TestCase):
     def test_many_processes_claim_one_name_each(self):
-        from nauha.status import Status
         memory = os.memfd_create("claims")
         self.addCleanup(os.close, memory)
         path = f"/proc/self/fd/{memory}"

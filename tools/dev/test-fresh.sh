@@ -13,12 +13,12 @@
 # which end with this script, however it ends. Packages and compiled objects are kept in
 # NAUHA_FRESH_CACHE (build/fresh-cache) from run to run, the checkout and what is built in it never.
 set -u
-top=$(cd "$(dirname "$0")/.." && pwd)
+top=$(cd "$(dirname "$0")/../.." && pwd)
 cache=${NAUHA_FRESH_CACHE:-$top/build/fresh-cache}
 releases='bookworm trixie'
 declare -A packages=([bare]='make git' [laptop]='make git build-essential pkg-config python3')
 DAYS=7        # how old an empty root may be
-UNPREPARED=77 # what a cell exits with when the machine could not be prepared
+UNPREPARED=77 # what a cell exits with when the machine could not be prepared, and this script when no cell ran
 
 # ---- inside: in namespaces of their own ----
 
@@ -322,8 +322,9 @@ main() {
     fi
     printf '\n%s' "$table"
     echo "$passed passed, $failed failed, $skipped skipped"
-    [ "$failed" -eq 0 ]
-    exit
+    [ "$failed" -eq 0 ] || exit 1
+    [ "$passed" -gt 0 ] || exit $UNPREPARED # nothing is shown
+    exit 0
 }
 
 if [ "${1-}" = --inside ]; then
