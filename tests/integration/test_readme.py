@@ -62,8 +62,8 @@ class Typed(unittest.TestCase):
 
     def test_health_and_report(self):
         make_trace(self.dir / "run.h5")
-        self.run_all(commands("README.md", "Is my training healthy?"))
-        self.run_all(line.replace("nauha", "build/nauha", 1) for line in commands("README.md", "Show it to somebody"))
+        for heading in ("Is my training healthy?", "Show it to somebody"):
+            self.run_all(line.replace("nauha", "build/nauha", 1) for line in commands("README.md", heading))
         self.assertTrue((self.dir / "report.html").exists())
 
     @unittest.skipUnless(shutil.which("cc"), "skipped: there is no C compiler")
