@@ -20,7 +20,7 @@ enum exit_code { EXIT_FINE = 0, EXIT_FINDING = 1, EXIT_USAGE = 2, EXIT_FAILED = 
 struct option_group {
     const char *title;
     const struct nauha_option *(*rows)(size_t *count);
-    const char *except; /* a row that another group of the command stands for; NULL: none */
+    const char *except; /* the one row that is no option of the command; NULL: all rows are */
 };
 
 /* Whether a row of a group is an option of the command. */
