@@ -13,6 +13,22 @@
 #include "replay/trace/chunks_parts.h"
 #include "replay/trace/file_driver.h"
 
+/* ---- errors ---- */
+
+enum nauha_status nauha__chunks_no_memory(const struct nauha__chunks *chunks,
+                                          struct nauha_error *err) {
+    return nauha_error_set(err, NAUHA_NOMEM, "no memory for the chunks of trace \"%s\"",
+                           chunks->path);
+}
+
+enum nauha_status nauha__chunks_damaged(const struct nauha__chunks *chunks,
+                                        const struct nauha__chunk *chunk, const char *how,
+                                        struct nauha_error *err) {
+    return nauha_error_set(err, NAUHA_DAMAGED,
+                           "chunk %" PRIu64 " of stream \"%04u\" in trace \"%s\" %s", chunk->number,
+                           chunk->stream, chunks->path, how);
+}
+
 /* ---- datasets ---- */
 
 /* The pipeline of a stream is nothing, or one of ours, shuffle and a compressor. */

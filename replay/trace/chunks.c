@@ -77,20 +77,6 @@ void nauha__chunks_free(struct nauha__chunks *chunks) {
     free(chunks);
 }
 
-enum nauha_status nauha__chunks_no_memory(const struct nauha__chunks *chunks,
-                                          struct nauha_error *err) {
-    return nauha_error_set(err, NAUHA_NOMEM, "no memory for the chunks of trace \"%s\"",
-                           chunks->path);
-}
-
-enum nauha_status nauha__chunks_damaged(const struct nauha__chunks *chunks,
-                                        const struct nauha__chunk *chunk, const char *how,
-                                        struct nauha_error *err) {
-    return nauha_error_set(err, NAUHA_DAMAGED,
-                           "chunk %" PRIu64 " of stream \"%04u\" in trace \"%s\" %s", chunk->number,
-                           chunk->stream, chunks->path, how);
-}
-
 static struct nauha__stream *stream_of(const struct nauha__chunks *chunks, uint16_t number) {
     return number == NAUHA__NO_STREAM ? NULL : chunks->streams[number];
 }

@@ -58,14 +58,14 @@ struct nauha__chunks {
     struct nauha__chunk_counts counts;
 };
 
+/* ---- chunk_file.c ---- */
+
 enum nauha_status nauha__chunks_no_memory(const struct nauha__chunks *chunks,
                                           struct nauha_error *err);
 /* DAMAGED: "chunk 7 of stream ... HOW". */
 enum nauha_status nauha__chunks_damaged(const struct nauha__chunks *chunks,
                                         const struct nauha__chunk *chunk, const char *how,
                                         struct nauha_error *err);
-
-/* ---- chunk_file.c ---- */
 
 /* Opens the dataset of a stream in use, or takes in what its writer has added. FORMAT. */
 enum nauha_status nauha__chunk_open_stream(struct nauha__chunks *chunks, uint16_t number,

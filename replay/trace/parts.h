@@ -6,6 +6,8 @@
 #ifndef NAUHA_REPLAY_TRACE_PARTS_H
 #define NAUHA_REPLAY_TRACE_PARTS_H
 
+#include <sys/stat.h>
+
 #include "nauha/internal/h5.h"
 #include "nauha/internal/message.h"
 #include "nauha/trace.h"
@@ -93,7 +95,10 @@ struct nauha_trace {
 };
 
 /* Size of the file now. */
-uint64_t nauha__trace_file_bytes(const struct nauha_trace *trace);
+static inline uint64_t nauha__trace_file_bytes(const struct nauha_trace *trace) {
+    struct stat status;
+    return fstat(trace->fd, &status) == 0 && status.st_size > 0 ? (uint64_t)status.st_size : 0;
+}
 
 /* Forgets the pass over the index; kinds may be new. NOMEM. */
 enum nauha_status nauha__trace_reset_totals(struct nauha_trace *trace, struct nauha_error *err);

@@ -22,11 +22,6 @@
 
 /* ---- the file ---- */
 
-uint64_t nauha__trace_file_bytes(const struct nauha_trace *trace) {
-    struct stat status;
-    return fstat(trace->fd, &status) == 0 && status.st_size > 0 ? (uint64_t)status.st_size : 0;
-}
-
 static uint64_t get_u64(const unsigned char *bytes) {
     uint64_t value = 0;
     for (size_t i = 8; i-- > 0;)
