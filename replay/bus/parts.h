@@ -137,6 +137,16 @@ enum nauha_status nauha__subscriber_lost(struct nauha_subscriber *subscriber, co
 enum nauha_status nauha__subscriber_finish(struct nauha_subscriber *subscriber,
                                            struct nauha_error *err);
 
+/* ---- delivery ---- */
+
+/* Hands a bundle to a subscriber. Where that fails for a damaged message, the bundle is left out
+ * and the message noted, unless the bus is strict. */
+enum nauha_status nauha__bus_deliver(struct nauha_bus *bus, struct nauha_subscriber *subscriber,
+                                     struct nauha_bundle *bundle, struct nauha_error *err);
+/* Takes note of a message without delivering it: it may end a step, as at nauha_bus_publish. */
+enum nauha_status nauha__bus_pass(struct nauha_bus *bus, const struct nauha_message_info *info,
+                                  struct nauha_error *err);
+
 /* ---- damage ---- */
 
 #define NAUHA__DAMAGE_SHOWN 5u
@@ -147,13 +157,10 @@ struct nauha__damage {
     char *shown[NAUHA__DAMAGE_SHOWN]; /* the first of them */
 };
 
-/* Hands a bundle to a subscriber. Where that fails for a damaged message, the bundle is left out
- * and the message noted, unless the bus is strict. */
-enum nauha_status nauha__bus_compute(struct nauha_bus *bus, struct nauha_subscriber *subscriber,
-                                     struct nauha_bundle *bundle, struct nauha_error *err);
-/* Takes note of a message without delivering it: it may end a step, as at nauha_bus_publish. */
-enum nauha_status nauha__bus_pass(struct nauha_bus *bus, const struct nauha_message_info *info,
-                                  struct nauha_error *err);
+/* Once for each message, however many subscribers it fails. failure: what the first of them says.
+ */
+void nauha__damage_note_message(struct nauha__damage *damage, struct nauha_message *message,
+                                const char *failure);
 /* A message, or row of an index, that never came as far as a subscription. False, with nothing
  * noted, on a strict bus. */
 bool nauha__bus_leave_out(struct nauha_bus *bus, const char *reason);

@@ -129,7 +129,7 @@ static enum nauha_status release(struct nauha_bus *bus, struct nauha_subscriptio
     key->completed++;
     DL_DELETE(subscription->open, bundle);
     nauha__bundle_lend(bundle);
-    enum nauha_status status = nauha__bus_compute(bus, subscription->subscriber, bundle, err);
+    enum nauha_status status = nauha__bus_deliver(bus, subscription->subscriber, bundle, err);
     nauha__bundle_release(&bus->pool, &subscription->free, bundle, true);
     return status;
 }
@@ -187,7 +187,7 @@ enum nauha_status nauha__subscription_take(struct nauha_bus *bus,
             return collect(bus, subscription, key, position, message, kept, err);
     }
     struct nauha_bundle plain = {.messages = &message, .count = 1};
-    return nauha__bus_compute(bus, subscription->subscriber, &plain, err);
+    return nauha__bus_deliver(bus, subscription->subscriber, &plain, err);
 }
 
 /* ---- ends ---- */
