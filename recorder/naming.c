@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "nauha/internal/layout.h"
+#include "nauha/internal/path.h"
 #include "nauha/internal/streams.h"
 #include "nauha/output.h"
 
@@ -87,8 +88,8 @@ static enum nauha_status resolve(struct nauha__naming *naming, const char *path,
     }
     char *folder = slash ? strndup(path, (size_t)(name - path)) : strdup(".");
     char *real = folder && *name ? realpath(folder, NULL) : NULL;
-    if (real && asprintf(&naming->path, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name) < 0)
-        naming->path = NULL;
+    if (real)
+        naming->path = nauha__path(real, "%s", name);
     enum nauha_status status = real ? NAUHA_OK : cannot(path, err);
     free(folder);
     free(real);

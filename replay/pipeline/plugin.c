@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "nauha/internal/path.h"
 #include "replay/pipeline/descriptor.h"
 
 struct plugin {
@@ -174,13 +175,12 @@ static enum nauha_status search_directory(struct nauha_plugins *plugins, const c
     const int count = scandir(directory, &entries, is_library, alphasort);
     enum nauha_status status = NAUHA_OK;
     for (int i = 0; i < count; i++) {
-        char path[PATH_MAX];
-        const int length = snprintf(path, sizeof path, "%s/%s", directory, entries[i]->d_name);
-        if (status == NAUHA_OK && length < (int)sizeof path) {
-            status = look_at(plugins, path, err);
-            if (status != NAUHA_NOMEM) /* refused: noted there */
-                status = NAUHA_OK;
-        }
+        char *path = nauha__path(directory, "%s", entries[i]->d_name);
+        if (!path)
+            status = nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        if (status == NAUHA_OK && look_at(plugins, path, err) == NAUHA_NOMEM)
+            status = NAUHA_NOMEM; /* all else is noted there */
+        free(path);
         free(entries[i]);
     }
     free(entries);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "nauha/internal/path.h"
 #include "nauha/output.h"
 
 /* How a file of each kind ends; gnuplot may write a line's end behind it. */
@@ -70,10 +71,11 @@ static enum nauha_status each(const char *directory, const char *stem, const cha
                               struct nauha_error *err) {
     enum nauha_status first = NAUHA_OK;
     for (size_t i = 0; i < ENDINGS; i++) {
-        char *path = NULL, *partial = NULL;
+        char *partial = NULL;
         if (!is_drawn(&endings[i], term))
             continue;
-        if (asprintf(&path, "%s/%s.%s", directory, stem, endings[i].extension) < 0)
+        char *path = nauha__path(directory, "%s.%s", stem, endings[i].extension);
+        if (!path)
             return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
         if (asprintf(&partial, "%s" NAUHA__BESIDE_SUFFIX, path) < 0) {
             free(path);

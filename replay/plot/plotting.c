@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nauha/internal/path.h"
 #include "nauha/nearest.h"
 #include "replay/plot/gnuplot.h"
 #include "replay/plot/terminal.h"
-#include "replay/sinks/sink.h"
 
 /* "DIR/SERIES.csv" in its parts; release with free on both. */
 static enum nauha_status split_path(const char *path, char **directory, char **name,
@@ -132,8 +132,8 @@ enum nauha_status nauha_plot_csv_as(const char *csv_path, const struct nauha_dra
         goto out;
     if (drawing->term && (status = nauha__terminal_check(drawing->term, err)) != NAUHA_OK)
         goto out;
-    script_path = nauha__path(directory, name, ".gp");
-    script_name = nauha__path(".", name, ".gp");
+    script_path = nauha__path(directory, "%s.gp", name);
+    script_name = nauha__path(".", "%s.gp", name);
     if (!script_path || !script_name) {
         status = nauha_error_set(err, NAUHA_NOMEM, "out of memory");
         goto out;
@@ -191,8 +191,8 @@ static enum nauha_status take_series(struct topics *topics, const char *director
     struct nauha__topic *topic = &topics->list[at];
     struct nauha__script_texts *texts = &topics->texts[at];
     char *name = strndup(file, strlen(file) - 4);
-    char *csv = name ? nauha__path(directory, name, ".csv") : NULL;
-    char *script = name ? nauha__path(directory, name, ".gp") : NULL;
+    char *csv = name ? nauha__path(directory, "%s.csv", name) : NULL;
+    char *script = name ? nauha__path(directory, "%s.gp", name) : NULL;
     enum nauha_status status = NAUHA_NOMEM;
     struct nauha_error own = NAUHA_ERROR_INIT;
     if (!csv || !script) {
@@ -266,7 +266,7 @@ static enum nauha_status take_topics(struct topics *topics, const char *director
 
 enum nauha_status nauha__overview_prepare(const char *directory, struct nauha_error *err) {
     struct topics topics = {0};
-    char *path = nauha__path(directory, NAUHA__OVERVIEW, ".gp");
+    char *path = nauha__path(directory, NAUHA__OVERVIEW ".gp");
     enum nauha_status status = path ? take_topics(&topics, directory, err)
                                     : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
     if (status == NAUHA_OK && nauha__script_inspect(path, NULL) != NAUHA__SCRIPT_EDITED)
@@ -279,7 +279,7 @@ enum nauha_status nauha__overview_prepare(const char *directory, struct nauha_er
 enum nauha_status nauha_plot_overview(const char *directory, const struct nauha_drawing *drawing,
                                       struct nauha_error *err) {
     struct topics topics = {0};
-    char *path = nauha__path(directory, NAUHA__OVERVIEW, ".gp");
+    char *path = nauha__path(directory, NAUHA__OVERVIEW ".gp");
     const struct script script = {directory, path, NAUHA__OVERVIEW_SCRIPT, NAUHA__OVERVIEW,
                                   drawing};
     enum nauha_status status = path ? take_topics(&topics, directory, err)

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nauha/internal/path.h"
 #include "nauha/internal/streams.h"
 #include "nauha/output.h"
 #include "replay/plot/csv.h"
@@ -58,7 +59,7 @@ static enum nauha_status write_failed(const char *name, int saved_errno, struct 
 
 static enum nauha_status open_file(const struct csv_sink *sink, struct csv_series *series,
                                    struct nauha_error *err) {
-    series->path = nauha__path(sink->directory, series->name, ".csv");
+    series->path = nauha__path(sink->directory, "%s.csv", series->name);
     if (!series->path)
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
     const struct nauha_output_request request = {

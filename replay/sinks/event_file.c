@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "nauha/internal/path.h"
 #include "nauha/internal/streams.h"
 
 #define BUFFER_BYTES (256u * 1024u)
@@ -86,12 +87,9 @@ static enum nauha_status remove_earlier(const char *directory, struct nauha_erro
 /* What TensorBoard finds has "tfevents" in its name. NULL when out of memory. */
 static char *new_path(const char *directory, unsigned number) {
     char host[HOST_NAME_MAX + 1] = "host";
-    char *path = NULL;
     gethostname(host, sizeof host - 1);
-    return asprintf(&path, "%s/%s%010lld.%s.%ld.%u%s", directory, PREFIX, (long long)time(NULL),
-                    host, (long)getpid(), number, SUFFIX) < 0
-               ? NULL
-               : path;
+    return nauha__path(directory, "%s%010lld.%s.%ld.%u%s", PREFIX, (long long)time(NULL), host,
+                       (long)getpid(), number, SUFFIX);
 }
 
 enum nauha_status nauha__event_file_create(const char *directory, struct nauha__event_file **out,

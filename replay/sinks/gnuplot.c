@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nauha/internal/path.h"
 #include "nauha/plotting.h"
 #include "replay/plot/gnuplot.h"
 #include "replay/plot/script.h"
@@ -79,13 +80,13 @@ static enum nauha_status gnuplot_start(void *self, struct nauha_error *err) {
 
 /* NAME.edited.gp, NAME.edited.2.gp, ...: one that is free. NULL when out of memory. */
 static char *free_name(const struct gnuplot_sink *sink, const char *name) {
-    char *path = nauha__path(sink->directory, name, ".edited.gp");
+    char *path = nauha__path(sink->directory, "%s.edited.gp", name);
     for (unsigned number = 2; path && faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
          number++) {
         char ending[32];
         free(path);
         snprintf(ending, sizeof ending, ".edited.%u.gp", number);
-        path = nauha__path(sink->directory, name, ending);
+        path = nauha__path(sink->directory, "%s%s", name, ending);
     }
     return path;
 }
@@ -111,8 +112,8 @@ static enum nauha_status write_script(const struct gnuplot_sink *sink, struct pi
                                       struct nauha_error *err) {
     const struct nauha__series *series = picture->series;
     const char *name = series->name;
-    char *csv = nauha__path(sink->directory, name, ".csv");
-    char *script = nauha__path(sink->directory, name, ".gp");
+    char *csv = nauha__path(sink->directory, "%s.csv", name);
+    char *script = nauha__path(sink->directory, "%s.gp", name);
     struct nauha__series_summary summary;
     enum nauha_status status = NAUHA_NOMEM;
     if (!csv || !script)
@@ -147,7 +148,7 @@ static enum nauha_status draw(struct gnuplot_sink *sink, bool overview, struct n
         struct picture *picture = &sink->pictures[i];
         if (picture->empty)
             continue;
-        scripts[count] = nauha__path(".", picture->series->name, ".gp");
+        scripts[count] = nauha__path(".", "%s.gp", picture->series->name);
         if (!scripts[count])
             status = nauha_error_set(err, NAUHA_NOMEM, "out of memory");
         jobs[count] = (struct nauha__gnuplot_job){scripts[count], &picture->drawn};

@@ -72,10 +72,4 @@ NAUHA__SINKS(NAUHA__SINK_DECLARATION)
 enum nauha_status nauha__series_check(const char *series, enum nauha_form form,
                                       const struct nauha_tensor *tensor, struct nauha_error *err);
 
-/* Makes a directory and those above it. IO, naming the one that failed. */
-enum nauha_status nauha__make_directory(const char *path, struct nauha_error *err);
-
-/* "DIRECTORY/NAME SUFFIX", allocated; NULL when out of memory. */
-char *nauha__path(const char *directory, const char *name, const char *suffix);
-
 #endif

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "nauha/internal/path.h"
 #include "replay/sinks/tensorboard_event.h"
 
 /* What tells the values of one tag from those of others; without padding, for it is hashed. */
@@ -80,11 +81,9 @@ static char *path_of_run(const char *directory, const char *run) {
 
 /* The ranks of a distributed training have a directory each, for TensorBoard to tell them apart. */
 static char *path_of_rank(const struct tensorboard_sink *sink, uint32_t rank) {
-    char number[32];
     if (sink->run->ranks <= 1 && rank == 0)
         return strdup(sink->run_directory);
-    snprintf(number, sizeof number, "rank%" PRIu32, rank);
-    return nauha__path(sink->run_directory, number, "");
+    return nauha__path(sink->run_directory, "rank%" PRIu32, rank);
 }
 
 /* ---- the card ---- */

@@ -10,31 +10,29 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/cli/path.h"
+
 /* The directory of the program or library that this is part of. */
 static void own_directory(char path[PATH_MAX]) {
     Dl_info info;
-    ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - 1);
-    path[length > 0 ? length : 0] = '\0';
+    nauha__program_directory(path);
     void *here = NULL;
     void *(*self)(const char *, const char *, const char *) = nauha__module_symbol;
     memcpy(&here, &self, sizeof here);
     if (dladdr(here, &info) && info.dli_fname && strstr(info.dli_fname, ".so")) {
-        if (!realpath(info.dli_fname, path))
-            path[0] = '\0';
+        char *slash = realpath(info.dli_fname, path) ? strrchr(path, '/') : path;
+        *slash = '\0';
         /* The module's symbols are those of a library that Python keeps to itself. */
         dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
     }
-    char *slash = strrchr(path, '/');
-    if (slash)
-        *slash = '\0';
 }
 
 /* The first place that holds a module: in a build tree, installed, beside the library for Python.
  */
 static bool find_module(const char *directory, const char *name, char *path, size_t size) {
-    static const char *const places[] = {"", "/../lib/nauha", "/nauha"};
+    static const char *const places[] = {"", "../lib/nauha/", "nauha/"};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        snprintf(path, size, "%s%s/%s", directory, places[i], name);
+        nauha__write_path(path, size, directory, "%s%s", places[i], name);
         if (access(path, F_OK) == 0)
             return true;
     }

@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "tools/cli/path.h"
 
 static const struct nauha_option plugin_table[] = {
     {"plugin", 0, "FILE", NULL,
@@ -19,13 +20,9 @@ OPTION_GROUP(plugin_options, "Plugins", plugin_table);
 
 /* Where `make install` puts plugins, seen from the program. */
 static void installed_directory(char *directory, size_t bytes) {
-    char program[4096];
-    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[length > 0 ? length : 0] = '\0';
-    char *slash = strrchr(program, '/');
-    if (slash)
-        *slash = '\0';
-    snprintf(directory, bytes, "%s/../lib/nauha/plugins", program);
+    char program[PATH_MAX];
+    nauha__program_directory(program);
+    nauha__write_path(directory, bytes, program, "../lib/nauha/plugins");
 }
 
 static bool takes_plugins(const struct command *command) {

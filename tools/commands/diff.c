@@ -11,6 +11,7 @@
 #include "tools/commands/crash.h"
 #include "tools/commands/diff_result.h"
 #include "tools/commands/opened.h"
+#include "tools/cli/path.h"
 #include "tools/cli/terminal.h"
 
 /* What replicas must have in common: the rest depends on each rank's share of the data. */
@@ -263,7 +264,7 @@ static int compare_pair(struct comparison *comparison, size_t other) {
         snprintf(name_b, sizeof name_b, "rank %u", b.rank);
     }
     if (directory && comparison->count > 2) {
-        snprintf(below, sizeof below, "%s/rank%u", directory, b.rank);
+        nauha__write_path(below, sizeof below, directory, "rank%u", b.rank);
         directory = below;
     }
     struct diff_result result = {

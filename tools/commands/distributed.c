@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "tools/cli/command.h"
+#include "tools/cli/path.h"
 #include "tools/mpi/mpi_module.h"
 
 #define MODULE "nauha_mpi.so"
@@ -31,15 +32,11 @@ bool nauha__distributed_started(void) {
 
 /* Beside the program in a build tree, in ../lib/nauha when installed. */
 static const struct nauha_mpi *load_module(void) {
-    char program[4096], path[4200];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[length < 0 ? 0 : length] = '\0';
-    char *slash = strrchr(program, '/');
-    if (slash)
-        *slash = '\0';
-    snprintf(path, sizeof path, "%s/" MODULE, program);
+    char program[PATH_MAX], path[4200];
+    nauha__program_directory(program);
+    nauha__write_path(path, sizeof path, program, MODULE);
     if (access(path, R_OK) != 0)
-        snprintf(path, sizeof path, "%s/../lib/nauha/" MODULE, program);
+        nauha__write_path(path, sizeof path, program, "../lib/nauha/" MODULE);
     /* Open MPI's own plugins look for its symbols. */
     void *module = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
     const struct nauha_mpi *mpi = module ? dlsym(module, NAUHA_MPI_SYMBOL) : NULL;

@@ -17,6 +17,7 @@
 #include "nauha/recorder.h"
 #include "nauha/trace.h"
 #include "tools/commands/recording.h"
+#include "tools/cli/path.h"
 #include "tools/cli/table.h"
 
 /* Steps that the answer is for, where the command line does not say how many there will be. */
@@ -351,8 +352,8 @@ bool nauha__estimate_wanted(const struct invocation *invocation, uint64_t *steps
 
 bool nauha__estimate_folder(char *folder, size_t bytes) {
     const char *temporary = getenv("TMPDIR");
-    snprintf(folder, bytes, "%s/nauha-estimate-XXXXXX",
-             temporary && *temporary ? temporary : "/tmp");
+    nauha__write_path(folder, bytes, temporary && *temporary ? temporary : "/tmp",
+                      "nauha-estimate-XXXXXX");
     if (mkdtemp(folder))
         return true;
     fprintf(stderr, "nauha: cannot make \"%s\": %s\n", folder, strerror(errno));
@@ -374,7 +375,7 @@ int nauha__estimate_print(const struct invocation *invocation, const char *trace
                           const char *folder) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct sample sample = {.invocation = invocation, .names = nauha_names_new()};
-    snprintf(sample.path, sizeof sample.path, "%s/estimate-copy.h5", folder);
+    nauha__write_path(sample.path, sizeof sample.path, folder, "estimate-copy.h5");
     enum nauha_status status = sample.names
                                    ? nauha_trace_open(trace, sample.names, &sample.trace, &err)
                                    : nauha_error_set(&err, NAUHA_NOMEM, "out of memory");

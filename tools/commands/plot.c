@@ -9,6 +9,7 @@
 
 #include "nauha/plotting.h"
 #include "tools/cli/command.h"
+#include "tools/cli/path.h"
 #include "tools/cli/terminal.h"
 
 static const struct nauha_option plot_table[] = {
@@ -54,9 +55,8 @@ static int plot_overview(const char *directory, const struct nauha_drawing *draw
     if (status != NAUHA_OK && status != NAUHA_END)
         return nauha__fail(&err);
     char path[4096];
-    int length = snprintf(path, sizeof path, "%s/overview", directory);
-    if (status == NAUHA_OK && length < (int)sizeof path)
-        tell(path, length, drawing, quiet);
+    if (status == NAUHA_OK && nauha__write_path(path, sizeof path, directory, "overview"))
+        tell(path, (int)strlen(path), drawing, quiet);
     return EXIT_FINE;
 }
 
@@ -79,7 +79,7 @@ static int plot_directory(const char *directory, const struct nauha_drawing *dra
     }
     for (int i = 0; i < count; i++) {
         char path[4096];
-        snprintf(path, sizeof path, "%s/%s", directory, entries[i]->d_name);
+        nauha__write_path(path, sizeof path, directory, "%s", entries[i]->d_name);
         /* A wrong option is wrong for all: said once. */
         int drawn = code == EXIT_USAGE ? code : plot_file(path, drawing, quiet);
         code = drawn > code || drawn == EXIT_USAGE ? drawn : code;

@@ -7,24 +7,22 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/cli/path.h"
+
 /* Relative to the directory of the program: in a build tree, installed, within the package. */
 static const char *const places[] = {"../tools/python", "../lib/nauha/python", "../.."};
 
 static bool holds_package(const char *directory) {
     char path[4400];
-    snprintf(path, sizeof path, "%s/nauha/native.py", directory);
+    nauha__write_path(path, sizeof path, directory, "nauha/native.py");
     return access(path, R_OK) == 0;
 }
 
 bool nauha__python_directory(char *buffer, size_t size) {
-    char program[4096], path[4200];
-    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[length > 0 ? length : 0] = '\0';
-    char *slash = strrchr(program, '/');
-    if (slash)
-        *slash = '\0';
+    char program[PATH_MAX], path[4200];
+    nauha__program_directory(program);
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        snprintf(path, sizeof path, "%s/%s", program, places[i]);
+        nauha__write_path(path, sizeof path, program, "%s", places[i]);
         if (!holds_package(path))
             continue;
         char *real = realpath(path, NULL);

@@ -26,6 +26,7 @@
 #include "tools/commands/opened.h"
 #include "tools/commands/python_package.h"
 #include "tools/commands/recording.h"
+#include "tools/cli/path.h"
 #include "tools/cli/terminal.h"
 
 /* As shells answer for a program that cannot be run. */
@@ -98,7 +99,7 @@ static int resolve_output(const char *output, char path[PATH_MAX]) {
     const char *name = slash ? slash + 1 : output;
     snprintf(directory, sizeof directory, "%.*s", slash ? (int)(name - output) : 1,
              slash ? output : ".");
-    if (realpath(directory, real) && snprintf(path, PATH_MAX, "%s/%s", real, name) < PATH_MAX)
+    if (realpath(directory, real) && nauha__write_path(path, PATH_MAX, real, "%s", name))
         return EXIT_FINE;
     fprintf(stderr, "nauha: cannot write to \"%s\": %s\n", output, strerror(errno));
     return EXIT_FAILED;
@@ -192,7 +193,7 @@ static int set_environment(const struct invocation *invocation, const struct mar
         if (estimate)
             end_after(settings, options, estimate);
         char *text = cJSON_PrintUnformatted(settings);
-        snprintf(hook, sizeof hook, "%s/nauha/hook", package);
+        nauha__write_path(hook, sizeof hook, package, "nauha/hook");
         if (!text || setenv("NAUHA_RECORD", text, 1) != 0 || !nauha__python_path_prepend(hook)) {
             fprintf(stderr, "nauha: out of memory\n");
             code = EXIT_FAILED;
@@ -471,7 +472,7 @@ int nauha__run_record(const struct invocation *invocation) {
         return code;
     if (!nauha__estimate_folder(folder, sizeof folder))
         return EXIT_FAILED;
-    snprintf(trace, sizeof trace, "%s/sample.h5", folder);
+    nauha__write_path(trace, sizeof trace, folder, "sample.h5");
     code = record(invocation, trace, folder, steps);
     nauha__estimate_remove(folder);
     return code;

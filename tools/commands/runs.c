@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "tools/cli/path.h"
+
 /* Ranks of one training open their traces within this time of one another. */
 #define TOGETHER_NS 600000000000
 
@@ -32,17 +34,14 @@ static int no_memory(void) {
 
 /* ---- paths ---- */
 
-static bool add_path(struct runs *runs, const char *directory, const char *name) {
+static bool add_path(struct runs *runs, const char *path) {
     char **more = realloc(runs->paths, (runs->path_count + 1) * sizeof *more);
-    char *path = NULL;
     if (!more)
         return false;
     runs->paths = more;
-    const char *slash = directory && directory[strlen(directory) - 1] != '/' ? "/" : "";
-    if (asprintf(&path, "%s%s%s", directory ? directory : "", directory ? slash : "", name) < 0)
-        return false;
-    more[runs->path_count++] = path;
-    return true;
+    char *copy = more[runs->path_count] = strdup(path);
+    runs->path_count += copy != NULL;
+    return copy != NULL;
 }
 
 static int is_trace(const struct dirent *entry) {
@@ -60,7 +59,9 @@ static int add_directory(struct runs *runs, const char *directory) {
         return nauha__fail(&err);
     }
     for (int i = 0; i < count; i++) {
-        if (code == EXIT_FINE && !add_path(runs, directory, entries[i]->d_name))
+        char path[PATH_MAX + NAME_MAX];
+        nauha__write_path(path, sizeof path, directory, "%s", entries[i]->d_name);
+        if (code == EXIT_FINE && !add_path(runs, path))
             code = no_memory();
         free(entries[i]);
     }
@@ -78,7 +79,7 @@ static int list_paths(struct runs *runs, const struct invocation *invocation) {
         const char *path = invocation->arguments[i];
         if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
             code = add_directory(runs, path);
-        else if (!add_path(runs, NULL, path))
+        else if (!add_path(runs, path))
             code = no_memory();
     }
     return code;

@@ -13,6 +13,7 @@
 #include "tools/commands/estimate.h"
 #include "tools/commands/metrics.h"
 #include "tools/cli/module.h"
+#include "tools/cli/path.h"
 #include "tools/commands/recording.h"
 #include "tools/commands/rules.h"
 #include "tools/cli/terminal.h"
@@ -287,7 +288,7 @@ static enum nauha_status check_trace(const char *trace, const struct nauha_recor
     while (status == NAUHA_OK && folder && (entry = readdir(folder))) {
         char path[4096 + sizeof entry->d_name];
         const char *const input = path;
-        snprintf(path, sizeof path, "%s/%s", data, entry->d_name);
+        nauha__write_path(path, sizeof path, data, "%s", entry->d_name);
         const struct nauha_output_request spared = {trace, .inputs = &input, .input_count = 1};
         status = nauha_output_check(&spared, err);
     }
@@ -337,7 +338,7 @@ int nauha__run_train(const struct invocation *invocation) {
         return code;
     if (!nauha__estimate_folder(folder, sizeof folder))
         return EXIT_FAILED;
-    snprintf(trace, sizeof trace, "%s/sample.h5", folder);
+    nauha__write_path(trace, sizeof trace, folder, "sample.h5");
     code = run_session(invocation, trace, steps);
     if (code == EXIT_FINE)
         code = nauha__estimate_print(invocation, trace, folder);
