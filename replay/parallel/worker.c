@@ -15,10 +15,12 @@
 
 struct nauha__worker {
     const struct nauha__work *work;
+    const struct nauha__shares *shares;
     uint32_t part;
     struct nauha_trace **traces;
     size_t trace_count;
-    struct nauha_pipeline *pipeline;
+    void *metrics; /* that the work has made */
+    struct nauha_bus *bus;
     struct nauha__merge *merge;
     struct nauha__channel *channel;
     struct nauha__outcome_writer writer;
@@ -34,7 +36,8 @@ static bool same_file(const struct nauha_trace *a, const struct nauha_trace *b) 
            of_a.st_ino == of_b.st_ino;
 }
 
-static enum nauha_status open_traces(struct nauha__worker *worker, struct nauha_error *err) {
+static enum nauha_status open_traces(struct nauha__worker *worker, uint32_t workers,
+                                     struct nauha_error *err) {
     const struct nauha__work *work = worker->work;
     worker->traces = calloc(work->trace_count + 1, sizeof *worker->traces);
     if (!worker->traces)
@@ -51,52 +54,29 @@ static enum nauha_status open_traces(struct nauha__worker *worker, struct nauha_
             nauha__index_rows(trace->index) != nauha__index_rows(worker->traces[i]->index))
             return nauha_error_set(err, NAUHA_IO, "trace \"%s\" has changed", trace->path);
         nauha__chunks_limit_cache(worker->traces[i]->chunks,
-                                  CACHES_BYTES / (work->workers + 1) / work->trace_count);
+                                  CACHES_BYTES / (workers + 1) / work->trace_count);
     }
     return NAUHA_OK;
 }
 
-/* The metrics that are shared, from the same SPECs, in the same order. */
-static enum nauha_status make_pipeline(struct nauha__worker *worker, struct nauha_error *err) {
-    const struct nauha__work *work = worker->work;
-    const struct nauha_pipeline *origin = work->pipeline;
-    struct nauha_pipeline *pipeline = worker->pipeline = nauha_pipeline_new(origin->names);
-    if (!pipeline)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-    nauha_bus_set_tensor_limit(pipeline->bus, origin->bus->tensor_limit);
-    enum nauha_status status = NAUHA_OK;
-    for (size_t i = 0; i < origin->analyzer_count && status == NAUHA_OK; i++) {
-        if (!nauha_pipeline_has_analyzer(pipeline, origin->analyzers[i]))
-            status = nauha_pipeline_add_analyzer(pipeline, origin->analyzers[i], err);
-    }
-    for (size_t i = 0; i < origin->metrics.count && status == NAUHA_OK; i++) {
-        if (!work->shared[i])
-            continue;
-        status = nauha_pipeline_add_metric(pipeline, origin->metrics.list[i]->spec->text, err);
-        if (status != NAUHA_OK)
-            break;
-        struct nauha__metric *metric = pipeline->metrics.list[pipeline->metrics.count - 1];
-        metric->number = (uint32_t)i;
-        metric->told = &worker->writer;
-    }
-    return status == NAUHA_OK ? nauha_pipeline_start(pipeline, err) : status;
-}
-
-enum nauha_status nauha__worker_new(const struct nauha__work *work, uint32_t part,
-                                    struct nauha__worker **out, struct nauha_error *err) {
+enum nauha_status nauha__worker_new(const struct nauha__work *work,
+                                    const struct nauha__shares *shares, uint32_t part,
+                                    uint32_t workers, struct nauha__worker **out,
+                                    struct nauha_error *err) {
     struct nauha__worker *worker = calloc(1, sizeof *worker);
     if (!worker)
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
     worker->work = work;
+    worker->shares = shares;
     worker->part = part;
     worker->channel = nauha__channel_new();
     worker->writer.channel = worker->channel;
     enum nauha_status status =
         worker->channel ? NAUHA_OK : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
     if (status == NAUHA_OK)
-        status = open_traces(worker, err);
+        status = open_traces(worker, workers, err);
     if (status == NAUHA_OK)
-        status = make_pipeline(worker, err);
+        status = work->make(work->context, &worker->writer, &worker->metrics, &worker->bus, err);
     if (status == NAUHA_OK)
         status = nauha__merge_new(worker->traces, worker->trace_count, work->selector,
                                   &worker->merge, err);
@@ -115,7 +95,8 @@ void nauha__worker_free(struct nauha__worker *worker) {
         pthread_join(worker->thread, NULL);
     }
     nauha__merge_free(worker->merge);
-    nauha_pipeline_free(worker->pipeline);
+    if (worker->metrics)
+        worker->work->free(worker->metrics);
     for (size_t i = 0; i < worker->trace_count; i++)
         nauha_trace_close(worker->traces[i]);
     free(worker->traces);
@@ -134,11 +115,10 @@ struct nauha__channel *nauha__worker_channel(struct nauha__worker *worker) {
  * step. */
 static enum nauha_status take(struct nauha__worker *worker, struct nauha_message *message,
                               struct nauha_error *err) {
-    struct nauha_bus *bus = worker->pipeline->bus;
     const struct nauha_message_info *info = nauha_message_info(message);
-    const uint32_t part = nauha__shares_part(worker->work->shares, info->kind, info->module);
-    return part == worker->part ? nauha_bus_publish(bus, message, err)
-                                : nauha__bus_pass(bus, info, err);
+    const uint32_t part = nauha__shares_part(worker->shares, info->kind, info->module);
+    return part == worker->part ? nauha_bus_publish(worker->bus, message, err)
+                                : nauha__bus_pass(worker->bus, info, err);
 }
 
 /* Damaged rows are for the pipeline to report, and so is what makes a walk fail: it comes to the

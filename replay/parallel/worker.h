@@ -9,27 +9,19 @@
 #define NAUHA_REPLAY_PARALLEL_WORKER_H
 
 #include "replay/parallel/channel.h"
-#include "replay/pipeline/parts.h"
+#include "replay/parallel/parallel.h"
 #include "replay/parallel/shares.h"
 
 struct nauha__worker;
 
-/* What all workers of a replay have in common; borrowed until they are freed. */
-struct nauha__work {
-    const struct nauha_pipeline *pipeline; /* its metrics that are `shared` are theirs */
-    const bool *shared;                    /* by number of the metric */
-    struct nauha_trace *const *traces;
-    size_t trace_count;
-    const struct nauha_selector *selector; /* what the pipeline walks over */
-    const struct nauha__shares *shares;
-    uint32_t workers; /* in this process */
-};
-
-/* Opens the traces again and makes the metrics. The pipeline's trace handles are not in use
- * meanwhile. NOMEM; IO, FORMAT and the like: a trace cannot be opened again, or is another file by
- * now. Caller owns *worker, release with nauha__worker_free. */
-enum nauha_status nauha__worker_new(const struct nauha__work *work, uint32_t part,
-                                    struct nauha__worker **worker, struct nauha_error *err);
+/* Opens the traces again and makes the metrics, for one of `workers` in this process. The
+ * pipeline's trace handles are not in use meanwhile. Work and shares are borrowed until
+ * nauha__worker_free. NOMEM; IO, FORMAT and the like: a trace cannot be opened again, or is another
+ * file by now. Caller owns *worker, release with nauha__worker_free. */
+enum nauha_status nauha__worker_new(const struct nauha__work *work,
+                                    const struct nauha__shares *shares, uint32_t part,
+                                    uint32_t workers, struct nauha__worker **worker,
+                                    struct nauha_error *err);
 /* Ends the thread, which notices between two messages, or while it waits to be read. */
 void nauha__worker_free(struct nauha__worker *worker);
 

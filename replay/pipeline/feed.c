@@ -7,8 +7,8 @@
 
 #include "replay/bus/parts.h"
 #include "replay/trace/merge.h"
-#include "replay/parallel/parallel.h"
 #include "replay/pipeline/parts.h"
+#include "replay/pipeline/sharing.h"
 
 /* Progress is told at most this often. */
 #define PROGRESS_NS 50000000
@@ -253,8 +253,8 @@ static enum nauha_status feed(struct feeding *feeding, struct nauha_trace *const
         return status;
     status = select_messages(feeding, traces, count, err);
     if (status == NAUHA_OK && !feeding->follow && !pipeline->recomputed)
-        status = nauha__parallel_begin(pipeline, traces, count, feeding->narrowed,
-                                       &feeding->parallel, err);
+        status = nauha__sharing_begin(pipeline, traces, count, feeding->narrowed,
+                                      &feeding->parallel, err);
     if (status == NAUHA_OK && is_helper(feeding))
         status = nauha__parallel_serve(feeding->parallel, err);
     else if (status == NAUHA_OK)
@@ -265,7 +265,7 @@ static enum nauha_status feed(struct feeding *feeding, struct nauha_trace *const
         status = tell_lost(pipeline, traces, count, err);
     if (status != NAUHA_OK)
         pipeline->state = NAUHA__FAILED;
-    nauha__parallel_end(feeding->parallel);
+    nauha__sharing_end(pipeline, feeding->parallel);
     nauha__merge_free(feeding->merge);
     nauha_selector_free(feeding->narrowed);
     return status;

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "nauha/nearest.h"
-#include "replay/parallel/parallel.h"
 
 static enum nauha_status no_memory(struct nauha_error *err) {
     return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
@@ -135,8 +134,7 @@ static enum nauha_status host_publish_scalar(const struct nauha_host *host, uint
                                              const struct nauha_message_info *stamps, double value,
                                              struct nauha_error *err) {
     const struct nauha__metric *metric = host->context;
-    return metric->told ? nauha__outcome_scalar(metric->told, topic, stamps, value, err)
-                        : nauha_bus_publish_scalar(metric->bus, topic, stamps, value, err);
+    return nauha_bus_publish_scalar(metric->bus, topic, stamps, value, err);
 }
 
 static enum nauha_status host_publish_histogram(const struct nauha_host *host, uint32_t topic,
@@ -144,9 +142,7 @@ static enum nauha_status host_publish_histogram(const struct nauha_host *host, u
                                                 const double *edges, const uint64_t *counts,
                                                 size_t bins, struct nauha_error *err) {
     const struct nauha__metric *metric = host->context;
-    return metric->told
-               ? nauha__outcome_histogram(metric->told, topic, stamps, edges, counts, bins, err)
-               : nauha_bus_publish_histogram(metric->bus, topic, stamps, edges, counts, bins, err);
+    return nauha_bus_publish_histogram(metric->bus, topic, stamps, edges, counts, bins, err);
 }
 
 static void request_fini(struct nauha__request *request) {
@@ -236,6 +232,11 @@ static const struct nauha_host host_template = {
 
 /* ---- the metric as a subscriber ---- */
 
+enum nauha_status nauha__metric_compute(struct nauha__metric *metric, struct nauha_bundle *bundle,
+                                        struct nauha_error *err) {
+    return metric->spec->analyzer->compute(metric->self, bundle, err);
+}
+
 static enum nauha_status metric_compute(void *self, struct nauha_bundle *bundle,
                                         struct nauha_error *err) {
     struct nauha__metric *metric = self;
@@ -245,13 +246,7 @@ static enum nauha_status metric_compute(void *self, struct nauha_bundle *bundle,
         for (size_t i = 0; i < metric->request_count; i++)
             metric->requests[i].bundles += strcmp(metric->requests[i].tag, tag) == 0;
     }
-    if (metric->elsewhere)
-        return nauha__parallel_take(metric->elsewhere, metric, bundle, err);
-    if (metric->told)
-        nauha__outcome_begin(metric->told);
-    enum nauha_status status = metric->spec->analyzer->compute(metric->self, bundle, err);
-    return metric->told ? nauha__outcome_end(metric->told, metric->number, bundle, status, err)
-                        : status;
+    return metric->compute(metric, bundle, err);
 }
 
 static enum nauha_status metric_step_finished(void *self, uint64_t global_step,
@@ -302,6 +297,7 @@ enum nauha_status nauha__metrics_add(struct nauha__metrics *metrics, struct nauh
     metric->all = metrics;
     metric->spec = spec;
     metric->number = (uint32_t)metrics->count;
+    metric->compute = nauha__metric_compute;
     metric->ops = (struct nauha_subscriber_ops){
         .compute = metric_compute,
         .step_finished = spec->analyzer->step_finished ? metric_step_finished : NULL,

@@ -7,11 +7,8 @@
 #define NAUHA_REPLAY_PIPELINE_METRIC_H
 
 #include "replay/pipeline/findings.h"
-#include "replay/parallel/outcome.h"
 #include "replay/sinks/sink.h"
 #include "replay/pipeline/spec.h"
-
-struct nauha__parallel;
 
 /* A topic that a metric publishes. */
 struct nauha__published {
@@ -45,10 +42,11 @@ struct nauha__metric {
     uint64_t bundles; /* that came, of all subscriptions */
     char *remark;     /* of the analyzer; NULL: none */
     uint32_t number;  /* in the list of the pipeline that has the sinks */
-    /* At most one is set. In a worker, calls are told to that pipeline and not to the worker's bus;
-     * in the pipeline, they are made by workers, and this metric publishes what those tell. */
-    struct nauha__outcome_writer *told;
-    struct nauha__parallel *elsewhere;
+    /* Who makes a call: nauha__metric_compute, unless workers take part (sharing.h), and what that
+     * needs. */
+    enum nauha_status (*compute)(struct nauha__metric *metric, struct nauha_bundle *bundle,
+                                 struct nauha_error *err);
+    void *computer;
 };
 
 /* What is offered to analyzers by name; see nauha_pipeline_offer. */
@@ -84,6 +82,10 @@ enum nauha_status nauha__metric_create(struct nauha__metric *metric, struct nauh
 enum nauha_status nauha__metric_check(const struct nauha__metric *metric, struct nauha_error *err);
 /* Makes the metric's subscriptions. */
 enum nauha_status nauha__metric_subscribe(struct nauha__metric *metric, struct nauha_error *err);
+
+/* Calls the analyzer's compute. */
+enum nauha_status nauha__metric_compute(struct nauha__metric *metric, struct nauha_bundle *bundle,
+                                        struct nauha_error *err);
 
 /* The tag of which the metric wants messages and got none; NULL: there is no such. */
 const char *nauha__metric_missing_tag(const struct nauha__metric *metric);
