@@ -181,7 +181,7 @@ static herr_t disk_read(H5FD_t *generic, H5FD_mem_t type, hid_t transfer, haddr_
     (void)type;
     (void)transfer;
     settle(file);
-    if (!nauha__h5_file_read(&file->file, address, bytes, buffer) && !file->disk->error)
+    if (nauha__h5_read(file->file.fd, address, bytes, buffer) < 0 && !file->disk->error)
         file->disk->error = errno;
     return 0;
 }

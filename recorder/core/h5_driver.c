@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/types.h>
 #include <unistd.h>
 
 #define ADDRESS_MAX ((haddr_t)1 << 62)
@@ -36,12 +35,6 @@ static haddr_t get_eof(const H5FD_t *file, H5FD_mem_t type) {
     return nauha__h5_file_of_const(file)->eof;
 }
 
-static herr_t get_handle(H5FD_t *file, hid_t access, void **handle) {
-    (void)access;
-    *handle = &nauha__h5_file_of(file)->fd;
-    return 0;
-}
-
 static herr_t lock(H5FD_t *file, hbool_t write) {
     (void)file;
     (void)write;
@@ -63,7 +56,6 @@ H5FD_class_t nauha__h5_driver(const char *name, int number) {
         .get_eoa = get_eoa,
         .set_eoa = set_eoa,
         .get_eof = get_eof,
-        .get_handle = get_handle,
         .lock = lock,
         .unlock = unlock,
         .fl_map = H5FD_FLMAP_DICHOTOMY,
@@ -88,20 +80,18 @@ hid_t nauha__h5_driver_access(const H5FD_class_t *class, const void *info, hid_t
     return access;
 }
 
-bool nauha__h5_file_read(const struct nauha__h5_file *file, haddr_t address, size_t bytes,
-                         void *buffer) {
+ssize_t nauha__h5_read(int fd, haddr_t address, size_t bytes, void *buffer) {
     unsigned char *to = buffer;
-    while (bytes > 0) {
-        ssize_t done = pread(file->fd, to, bytes, (off_t)address);
-        if (done < 0 && errno == EINTR)
+    size_t done = 0;
+    while (done < bytes) {
+        ssize_t got = pread(fd, to + done, bytes - done, (off_t)(address + done));
+        if (got < 0 && errno == EINTR)
             continue;
-        if (done <= 0) {
-            memset(to, 0, bytes);
-            return done == 0;
+        if (got <= 0) {
+            memset(to + done, 0, bytes - done);
+            return got < 0 ? got : (ssize_t)done;
         }
-        to += done;
-        bytes -= (size_t)done;
-        address += (haddr_t)done;
+        done += (size_t)got;
     }
-    return true;
+    return (ssize_t)done;
 }

@@ -7,8 +7,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "nauha/internal/h5_driver.h"
 #include "nauha/internal/hash.h"
 #include "replay/trace/chunks_parts.h"
 #include "replay/trace/file_driver.h"
@@ -153,7 +153,8 @@ static enum nauha_status find_stored(const struct nauha__chunks *chunks,
     uint64_t each = chunks->chunk_bytes / stream->item_size;
     if (chunk->number > (UINT64_MAX >> 1) / each)
         return nauha__chunks_damaged(chunks, chunk, "lies beyond what a file can hold", err);
-    if (!nauha__file_driver_find(stream->dataset, chunk->number * each, place)) {
+    if (!nauha__file_driver_find(chunks->file, stream->dataset, chunk->number * each,
+                                 chunks->stored, place)) {
         H5Eclear2(H5E_DEFAULT);
         return nauha__chunks_damaged(chunks, chunk, "is missing", err);
     }
@@ -172,20 +173,14 @@ static enum nauha_status read_stored(struct nauha__chunks *chunks, const struct 
     enum nauha_status status = find_stored(chunks, chunk, &place, err);
     if (status != NAUHA_OK)
         return status;
-    for (size_t done = 0; done < place.bytes;) {
-        ssize_t got = pread(chunks->fd, chunks->stored + done, place.bytes - done,
-                            (off_t)(place.address + done));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return nauha_error_set(err, NAUHA_DAMAGED,
-                                   "chunk %" PRIu64
-                                   " of stream \"%04u\" in trace \"%s\" cannot be read: %s",
-                                   chunk->number, chunk->stream, chunks->path, strerror(errno));
-        if (got == 0)
-            return nauha__chunks_damaged(chunks, chunk, "lies beyond the end of the file", err);
-        done += (size_t)got;
-    }
+    ssize_t got = nauha__h5_read(chunks->fd, place.address, (size_t)place.bytes, chunks->stored);
+    if (got < 0)
+        return nauha_error_set(err, NAUHA_DAMAGED,
+                               "chunk %" PRIu64
+                               " of stream \"%04u\" in trace \"%s\" cannot be read: %s",
+                               chunk->number, chunk->stream, chunks->path, strerror(errno));
+    if ((uint64_t)got < place.bytes)
+        return nauha__chunks_damaged(chunks, chunk, "lies beyond the end of the file", err);
     if (nauha__hash64(chunks->stored, (size_t)place.bytes) != chunk->hash)
         return nauha__chunks_damaged(chunks, chunk, "does not match its checksum", err);
     return NAUHA_OK;

@@ -3,7 +3,9 @@
  *
  * HDF5 lets one thread of a process in at a time. What it reads itself is read within its lock, and
  * threads that decode chunks would wait for one another's copies; with the place at hand each
- * reads for itself.
+ * reads for itself. H5Dget_chunk_info tells the place as well, but walks over all chunks up to the
+ * one in question: 16 ms for each of 100 000 chunks with HDF5 1.10.8, where this takes 2 us.
+ * H5Dchunk_iter tells them all in one pass, but HDF5 1.10.8 does not have it.
  *
  * Threads: any thread, one at a time per file.
  */
@@ -26,7 +28,9 @@ struct nauha__chunk_place {
 };
 
 /* Where a dataset of a file opened so has the chunk that begins at element `offset`. False: it has
- * none, or HDF5 cannot find it; what HDF5 says lies on its error stack. */
-bool nauha__file_driver_find(hid_t dataset, hsize_t offset, struct nauha__chunk_place *place);
+ * none, or HDF5 cannot find it; what HDF5 says lies on its error stack. `buffer` is what HDF5 asks
+ * for to read a chunk to; nothing is written to it. */
+bool nauha__file_driver_find(hid_t file, hid_t dataset, hsize_t offset, void *buffer,
+                             struct nauha__chunk_place *place);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include <hdf5.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 /* One open file. HDF5's part comes first, and in a driver's own struct this does. */
 struct nauha__h5_file {
@@ -35,9 +36,8 @@ H5FD_class_t nauha__h5_driver(const char *name, int number);
  * H5FDunregister after the file is closed; negative where there is nothing to release. */
 hid_t nauha__h5_driver_access(const H5FD_class_t *class, const void *info, hid_t *driver);
 
-/* Reads `bytes` at an address; beyond the end of the file there are zeros. False: errno says why,
- * and what could not be read is zeros. */
-bool nauha__h5_file_read(const struct nauha__h5_file *file, haddr_t address, size_t bytes,
-                         void *buffer);
+/* Reads `bytes` at an address of a file, and returns how many of them the file has; those beyond
+ * its end are zeros. Negative: errno says why, and what could not be read is zeros. */
+ssize_t nauha__h5_read(int fd, haddr_t address, size_t bytes, void *buffer);
 
 #endif
