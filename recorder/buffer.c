@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
 #include "nauha/internal/codec.h"
 #include "nauha/internal/hash.h"
@@ -32,14 +33,11 @@ struct nauha__stream_shape nauha__stream_shape(uint16_t number) {
 }
 
 static bool grow_by_kind(struct nauha__buffer *buffer, uint32_t kind) {
-    size_t wanted = ((size_t)kind + 32) * PLACES_OF_KIND;
-    uint16_t *more = realloc(buffer->by_kind, wanted * sizeof *more);
-    if (!more)
+    const size_t before = buffer->by_kind_count, wanted = ((size_t)kind + 32) * PLACES_OF_KIND;
+    if (!NAUHA_GROW(buffer->by_kind, buffer->by_kind_count, wanted))
         return false;
-    for (size_t i = buffer->by_kind_count; i < wanted; i++)
-        more[i] = UNASSIGNED;
-    buffer->by_kind = more;
-    buffer->by_kind_count = wanted;
+    for (size_t i = before; i < buffer->by_kind_count; i++)
+        buffer->by_kind[i] = UNASSIGNED;
     return true;
 }
 

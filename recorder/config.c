@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
 #include "nauha/nearest.h"
 
@@ -255,11 +256,9 @@ enum nauha_status nauha_recorder_config_describe(struct nauha_recorder_config *c
             return NAUHA_OK;
         }
     }
-    struct nauha__fact *more =
-        text ? realloc(config->facts, (config->fact_count + 1) * sizeof *more) : NULL;
-    if (more)
-        config->facts = more;
-    char *name = more ? strdup(key) : NULL;
+    const bool room =
+        text && NAUHA_GROW(config->facts, config->fact_capacity, config->fact_count + 1);
+    char *name = room ? strdup(key) : NULL;
     if (!name) {
         free(text);
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for fact \"%s\"", key);
@@ -299,7 +298,7 @@ struct nauha_recorder_config *nauha__config_copy(const struct nauha_recorder_con
     nauha_selector_free(copy->selector);
     *copy = *config;
     copy->facts = NULL;
-    copy->fact_count = 0;
+    copy->fact_count = copy->fact_capacity = 0;
     copy->selector = nauha_selector_copy(config->selector);
     bool good = copy->selector != NULL;
     for (size_t i = 0; good && i < config->fact_count; i++)

@@ -30,7 +30,7 @@ struct nauha_recorder_config {
     bool tentative;       /* only nauha_recorder_settle gives the file its name */
     uint32_t rank, world_size;
     struct nauha__fact *facts;
-    size_t fact_count;
+    size_t fact_count, fact_capacity;
 };
 
 /* A deep copy; NULL when out of memory. config NULL: the defaults. */

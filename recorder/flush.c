@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
+
 /* Rows sealed and appended in one go. */
 #define BATCH 256u
 /* What HDF5 needs for itself until a file is closed. */
@@ -36,25 +38,11 @@ static void absorb_ahead(struct nauha__writer *writer, uint16_t stream) {
     }
 }
 
-static bool grow(void **list, size_t *capacity, size_t count, size_t item) {
-    if (count < *capacity)
-        return true;
-    size_t wanted = *capacity ? 2 * *capacity : 64;
-    void *more = realloc(*list, wanted * item);
-    if (!more)
-        return false;
-    *list = more;
-    *capacity = wanted;
-    return true;
-}
-
 enum nauha_status nauha__flush_note_chunk(struct nauha__writer *writer,
                                           const struct nauha__block *block,
                                           struct nauha_error *err) {
-    if (!grow((void **)&writer->chunk_rows, &writer->chunk_capacity, writer->chunk_count,
-              sizeof *writer->chunk_rows) ||
-        !grow((void **)&writer->ahead, &writer->ahead_capacity, writer->ahead_count,
-              sizeof *writer->ahead))
+    if (!NAUHA_GROW(writer->chunk_rows, writer->chunk_capacity, writer->chunk_count + 1) ||
+        !NAUHA_GROW(writer->ahead, writer->ahead_capacity, writer->ahead_count + 1))
         return nauha_error_set(err, NAUHA_NOMEM, "no memory to write trace \"%s\"", writer->path);
     writer->chunk_rows[writer->chunk_count++] = (struct nauha__chunk_row){
         .number = block->number,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
 
 #define CLASSES 4u
@@ -99,17 +100,6 @@ static void next_row(struct nauha__buffer *buffer, struct nauha__run *run) {
     run->row_ended = false;
 }
 
-static bool grow(struct nauha__run *run, size_t count) {
-    if (count <= run->capacity)
-        return true;
-    struct nauha__block **more = realloc(run->blocks, 2 * count * sizeof(struct nauha__block *));
-    if (!more)
-        return false;
-    run->blocks = more;
-    run->capacity = 2 * count;
-    return true;
-}
-
 /* Gives the run `count` blocks in all. LIMIT: not without waiting. NOMEM, too, where waiting would
  * have been for the run itself, which is sealed then. */
 static enum nauha_status reserve(struct nauha__buffer *buffer, struct nauha__run *run, size_t count,
@@ -117,7 +107,7 @@ static enum nauha_status reserve(struct nauha__buffer *buffer, struct nauha__run
     struct nauha__stream *stream = &buffer->streams[run->stream];
     if (count > run->count && !wait && count - run->count > nauha__buffer_free_blocks(buffer))
         return NAUHA_LIMIT;
-    if (!grow(run, count))
+    if (!NAUHA_GROW(run->blocks, run->capacity, count))
         return NAUHA_NOMEM;
     while (run->count < count) {
         size_t before = run->count;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
 #include "nauha/internal/hash.h"
 #include "recorder/recorder_parts.h"
@@ -23,14 +24,10 @@ void nauha__held_fini(struct nauha__held_list *held) {
 
 /* Room for `count` values; what lies in the room's copies stays there to be used again. */
 static bool make_room(struct nauha__held_list *held, size_t count) {
-    if (count <= held->capacity)
-        return true;
-    struct nauha__held *more = realloc(held->list, count * sizeof *more);
-    if (!more)
+    const size_t before = held->capacity;
+    if (!NAUHA_GROW(held->list, held->capacity, count))
         return false;
-    memset(more + held->capacity, 0, (count - held->capacity) * sizeof *more);
-    held->list = more;
-    held->capacity = count;
+    memset(held->list + before, 0, (held->capacity - before) * sizeof *held->list);
     return true;
 }
 

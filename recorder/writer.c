@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "recorder/flush.h"
 #include "recorder/thread.h"
 
@@ -27,13 +28,9 @@ void nauha__writer_lose(struct nauha__writer *writer, uint32_t kind, enum nauha_
         if (writer->losses[i].kind == kind && writer->losses[i].reason == reason)
             loss = &writer->losses[i];
     }
-    if (!loss) {
-        struct nauha__loss *more = realloc(writer->losses, (writer->loss_count + 1) * sizeof *more);
-        if (more) {
-            writer->losses = more;
-            loss = &more[writer->loss_count++];
-            *loss = (struct nauha__loss){.kind = kind, .reason = reason};
-        }
+    if (!loss && NAUHA_GROW(writer->losses, writer->loss_capacity, writer->loss_count + 1)) {
+        loss = &writer->losses[writer->loss_count++];
+        *loss = (struct nauha__loss){.kind = kind, .reason = reason};
     }
     if (loss) {
         loss->messages++;
@@ -73,15 +70,7 @@ enum nauha_status nauha__writer_reserve_row(struct nauha__writer *writer) {
         request_flush(writer, &number);
     while (rows->count >= NAUHA__ROWS_MAX)
         pthread_cond_wait(&writer->answered, &writer->publish);
-    if (rows->count < rows->capacity)
-        return NAUHA_OK;
-    size_t capacity = rows->capacity ? 2 * rows->capacity : 1024;
-    struct nauha__index_row *more = realloc(rows->list, capacity * sizeof *more);
-    if (!more)
-        return NAUHA_NOMEM;
-    rows->list = more;
-    rows->capacity = capacity;
-    return NAUHA_OK;
+    return NAUHA_GROW(rows->list, rows->capacity, rows->count + 1) ? NAUHA_OK : NAUHA_NOMEM;
 }
 
 void nauha__writer_add_row(struct nauha__writer *writer, const struct nauha__index_row *row) {
@@ -92,14 +81,8 @@ void nauha__writer_add_row(struct nauha__writer *writer, const struct nauha__ind
 enum nauha_status nauha__writer_add_alias(struct nauha__writer *writer,
                                           const struct nauha__alias_row *row) {
     struct nauha__aliases *aliases = &writer->aliases;
-    if (aliases->count == aliases->capacity) {
-        size_t capacity = aliases->capacity ? 2 * aliases->capacity : 16;
-        struct nauha__alias_row *more = realloc(aliases->list, capacity * sizeof *more);
-        if (!more)
-            return NAUHA_NOMEM;
-        aliases->list = more;
-        aliases->capacity = capacity;
-    }
+    if (!NAUHA_GROW(aliases->list, aliases->capacity, aliases->count + 1))
+        return NAUHA_NOMEM;
     aliases->list[aliases->count++] = *row;
     return NAUHA_OK;
 }

@@ -76,7 +76,7 @@ struct nauha__writer {
     pthread_mutex_t lock;       /* the state lock: everything to the next blank line */
     struct nauha_error failure; /* the first */
     struct nauha__loss *losses;
-    size_t loss_count;
+    size_t loss_count, loss_capacity;
     uint64_t rows_lost, rows_lost_bytes; /* of those losses, what had been taken in before */
     uint64_t requested;                  /* flushes asked for */
     uint64_t done;                       /* flushes answered; waited for with `flushed` */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "nauha/message.h"
 
 struct key {
@@ -45,14 +46,8 @@ static inline void *key_table_get(struct key_table *table, struct key key) {
             return table->rows[position].state;
         }
     }
-    if (table->count == table->capacity) {
-        const size_t capacity = table->capacity ? 2 * table->capacity : 16;
-        struct key_row *more = realloc(table->rows, capacity * sizeof *more);
-        if (!more)
-            return NULL;
-        table->rows = more;
-        table->capacity = capacity;
-    }
+    if (!NAUHA_GROW(table->rows, table->capacity, table->count + 1))
+        return NULL;
     void *state = calloc(1, table->state_bytes);
     if (!state)
         return NULL;

@@ -19,6 +19,7 @@
 #include "analyzers/support/blocks.h"
 #include "analyzers/support/convolution.h"
 #include "analyzers/support/keys.h"
+#include "nauha/array.h"
 
 /* Elements of the weights that are worked on at a time, unless one row has more. */
 #define ROWS_ELEMENTS (1u << 18)
@@ -64,7 +65,7 @@ static const char *const per_sample_kinds[] = {"inputs", "layer_gradients", NULL
 struct per_sample {
     const struct nauha_host *host;
     struct held_call *held;
-    size_t held_count;
+    size_t held_count, held_capacity;
     struct key_table layers; /* of struct known_layer */
 };
 
@@ -146,11 +147,9 @@ static inline enum nauha_status per_sample_hold(struct per_sample *all, struct n
     const struct nauha_message_info *info = host->info(input);
     if (per_sample_dimensions(info) < 0)
         return NAUHA_OK;
-    struct held_call *more = realloc(all->held, (all->held_count + 1) * sizeof *more);
-    if (!more)
+    if (!NAUHA_GROW(all->held, all->held_capacity, all->held_count + 1))
         return host->fail(err, NAUHA_NOMEM, "out of memory");
-    all->held = more;
-    struct held_call *call = &more[all->held_count];
+    struct held_call *call = &all->held[all->held_count];
     *call = (struct held_call){.rank = info->rank, .tag = info->tag, .module = info->module};
     enum nauha_status status = held_tensor_init(host, input, &call->input, err);
     if (status != NAUHA_OK)

@@ -16,6 +16,7 @@
 #include <math.h>
 
 #include "analyzers/support/linalg.h"
+#include "nauha/array.h"
 
 /* Which of a tensor's dimensions are neurons; all others are data points. */
 enum probe_neurons {
@@ -65,7 +66,7 @@ struct probe_metric {
     enum probe_neurons neurons;
     bool to_first; /* compare with the first probe instead of the one before */
     uint32_t topic;
-    size_t count;
+    size_t count, capacity;
     struct probe *probes;
 };
 
@@ -178,16 +179,10 @@ static inline enum nauha_status probe_reserve(const struct probe_metric *metric,
                                   "a probe of more than %zu data points of %zu neurons is too "
                                   "large for LAPACK",
                                   probe->rows, columns);
-    if (need <= probe->capacity)
-        return NAUHA_OK;
-    const size_t capacity = probe->rows > 0 ? 2 * need : need;
-    double *more = realloc(probe->x, capacity * sizeof *more);
-    if (!more)
+    if (!NAUHA_GROW(probe->x, probe->capacity, need))
         return metric->host->fail(err, NAUHA_NOMEM,
                                   "no memory for a probe of %zu data points of %zu neurons", all,
                                   columns);
-    probe->x = more;
-    probe->capacity = capacity;
     return NAUHA_OK;
 }
 
@@ -330,13 +325,10 @@ static inline enum nauha_status probe_find(struct probe_metric *metric,
             return NAUHA_OK;
         }
     }
-    struct probe *more = realloc(metric->probes, (metric->count + 1) * sizeof *more);
-    if (!more)
+    if (!NAUHA_GROW(metric->probes, metric->capacity, metric->count + 1))
         return metric->host->fail(err, NAUHA_NOMEM, "out of memory");
-    metric->probes = more;
-    more[metric->count] =
-        (struct probe){.rank = info->rank, .module = info->module, .slot = info->slot};
-    *found = &more[metric->count++];
+    *found = &metric->probes[metric->count++];
+    **found = (struct probe){.rank = info->rank, .module = info->module, .slot = info->slot};
     return NAUHA_OK;
 }
 

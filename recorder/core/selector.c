@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
 #include "nauha/nearest.h"
 #include "nauha/internal/names.h"
@@ -44,7 +45,8 @@ struct range {
 /* The answers of a slow test for the numbers below count, one byte each. */
 struct answers {
     uint8_t *known; /* owned */
-    uint32_t count, room;
+    uint32_t count;
+    size_t capacity;
 };
 
 enum tested { KIND, MODULE, TAG, TESTED };
@@ -371,14 +373,8 @@ static bool learn(struct nauha_selector *selector, const struct nauha_names *nam
                   enum tested what) {
     struct answers *answers = &selector->answers[what];
     uint32_t count = count_names(names, what);
-    if (count > answers->room) {
-        uint32_t room = count > UINT32_MAX / 2 ? UINT32_MAX : count * 2;
-        uint8_t *known = realloc(answers->known, room);
-        if (!known)
-            return false;
-        answers->known = known;
-        answers->room = room;
-    }
+    if (!NAUHA_GROW(answers->known, answers->capacity, count))
+        return false;
     for (uint32_t id = answers->count; id < count; id++)
         answers->known[id] = test(selector, names, what, id);
     if (count > answers->count)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
 #include "replay/bus/parts.h"
 
@@ -63,15 +64,10 @@ bool nauha_bus_wants(const struct nauha_bus *bus, uint32_t kind) {
 }
 
 static bool make_room(struct nauha_bus *bus, uint32_t kind) {
-    if (kind < bus->topic_count)
-        return true;
-    const size_t count = ((size_t)kind + 1) * 2;
-    struct nauha__topic *more = realloc(bus->topics, count * sizeof *more);
-    if (!more)
+    const size_t before = bus->topic_count;
+    if (!NAUHA_GROW(bus->topics, bus->topic_count, (size_t)kind + 1))
         return false;
-    memset(more + bus->topic_count, 0, (count - bus->topic_count) * sizeof *more);
-    bus->topics = more;
-    bus->topic_count = count;
+    memset(bus->topics + before, 0, (bus->topic_count - before) * sizeof *bus->topics);
     return true;
 }
 
@@ -167,16 +163,6 @@ static enum nauha_status check_kinds(const struct nauha_bus *bus,
     return NAUHA_OK;
 }
 
-/* Makes room for one more entry of `size` bytes in *list. */
-static bool grow(void *list, size_t count, size_t size) {
-    void *old = NULL;
-    memcpy(&old, list, sizeof old);
-    void *more = realloc(old, (count + 1) * size);
-    if (more)
-        memcpy(list, &more, sizeof more);
-    return more != NULL;
-}
-
 static bool knows_subscriber(const struct nauha_bus *bus,
                              const struct nauha_subscriber *subscriber) {
     for (size_t i = 0; i < bus->subscriber_count; i++) {
@@ -198,13 +184,13 @@ static enum nauha_status join(struct nauha_bus *bus, struct nauha_subscription *
         status = nauha_names_add_tag(bus->names, subscription->tag, &subscription->tag_id, err);
     if (status != NAUHA_OK)
         return status;
-    if (!grow(&bus->subscriptions, bus->subscription_count, sizeof *bus->subscriptions) ||
-        !grow(&bus->subscribers, bus->subscriber_count, sizeof *bus->subscribers))
+    if (!NAUHA_GROW(bus->subscriptions, bus->subscription_capacity, bus->subscription_count + 1) ||
+        !NAUHA_GROW(bus->subscribers, bus->subscriber_capacity, bus->subscriber_count + 1))
         return no_memory(err);
     for (size_t i = 0; i < subscription->count; i++) {
         struct nauha__topic *topic =
             find_topic(bus, nauha_names_find_kind(bus->names, subscription->kinds[i]));
-        if (!grow(&topic->takers, topic->taker_count, sizeof *topic->takers))
+        if (!NAUHA_GROW(topic->takers, topic->taker_capacity, topic->taker_count + 1))
             return no_memory(err);
     }
     subscription->subscriber = subscriber;

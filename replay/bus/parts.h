@@ -180,7 +180,7 @@ struct nauha__topic {
     bool registered;
     struct nauha_plot *plot;
     struct nauha__taker *takers;
-    size_t taker_count;
+    size_t taker_count, taker_capacity;
     struct nauha__use use; /* statistics of any message, readings of the last */
 };
 
@@ -189,9 +189,9 @@ struct nauha_bus {
     struct nauha__topic *topics;
     size_t topic_count;
     struct nauha_subscription **subscriptions;
-    size_t subscription_count;
+    size_t subscription_count, subscription_capacity;
     struct nauha_subscriber **subscribers; /* in order of their first subscription */
-    size_t subscriber_count;
+    size_t subscriber_count, subscriber_capacity;
     struct nauha__bundle_pool pool;
     struct nauha__damage damage;
     double *scratch; /* a histogram's elements; NULL while in use */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "nauha/internal/message.h"
 #include "replay/diff/compare.h"
 #include "replay/diff/names.h"
@@ -200,15 +201,8 @@ static enum nauha_status fetch(struct nauha_diff *diff, struct walk *walk,
 }
 
 static enum nauha_status keep(struct nauha_diff *diff, struct nauha_error *err) {
-    if (diff->count == diff->capacity) {
-        const size_t wanted = diff->capacity ? 2 * diff->capacity : 64;
-        struct waiting *more =
-            wanted < NOBODY ? realloc(diff->waiting, wanted * sizeof *more) : NULL;
-        if (!more)
-            return no_memory(err);
-        diff->waiting = more;
-        diff->capacity = wanted;
-    }
+    if (diff->count == NOBODY || !NAUHA_GROW(diff->waiting, diff->capacity, diff->count + 1))
+        return no_memory(err);
     struct waiting *waiting = &diff->waiting[diff->count];
     *waiting = (struct waiting){.next = NOBODY};
     enum nauha_status status = nauha__message_retain(diff->b.next, &waiting->message, err);
@@ -235,16 +229,11 @@ static size_t bucket_of(const struct nauha_diff *diff, const struct key *key) {
 
 /* Buckets hold their messages in order of publication. */
 static enum nauha_status fill_buckets(struct nauha_diff *diff, struct nauha_error *err) {
-    if (diff->bucket_count < 2 * diff->count) {
-        size_t wanted = 128;
-        while (wanted < 2 * diff->count)
-            wanted *= 2;
-        uint32_t *more = realloc(diff->buckets, wanted * sizeof *more);
-        if (!more)
-            return no_memory(err);
-        diff->buckets = more;
-        diff->bucket_count = wanted;
-    }
+    size_t wanted = 128; /* and doubled, it stays a power of two */
+    while (wanted < 2 * diff->count)
+        wanted *= 2;
+    if (!NAUHA_GROW(diff->buckets, diff->bucket_count, wanted))
+        return no_memory(err);
     for (size_t i = 0; i < diff->bucket_count; i++)
         diff->buckets[i] = NOBODY;
     for (size_t i = diff->count; i-- > 0;) {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
+
 /* Modules without a partner that are looked at for a suggestion. */
 #define LOOKED_AT 1000u
 /* Not looked up yet. */
@@ -20,7 +22,7 @@ struct map {
 
 struct numbers {
     uint32_t *of_a; /* by b's number */
-    uint32_t count;
+    size_t count;
 };
 
 struct nauha__renames {
@@ -218,16 +220,11 @@ static uint32_t find_mapped_module(const struct nauha__renames *renames, uint32_
 static uint32_t look_up(const struct nauha__renames *renames, struct numbers *numbers,
                         uint32_t of_b,
                         uint32_t (*find)(const struct nauha__renames *renames, uint32_t of_b)) {
-    if (of_b >= numbers->count) {
-        const uint32_t count = of_b + 64;
-        uint32_t *more = realloc(numbers->of_a, count * sizeof *more);
-        if (!more)
-            return find(renames, of_b);
-        for (uint32_t i = numbers->count; i < count; i++)
-            more[i] = OPEN;
-        numbers->of_a = more;
-        numbers->count = count;
-    }
+    const size_t before = numbers->count;
+    if (!NAUHA_GROW(numbers->of_a, numbers->count, (size_t)of_b + 1))
+        return find(renames, of_b);
+    for (size_t i = before; i < numbers->count; i++)
+        numbers->of_a[i] = OPEN;
     if (numbers->of_a[of_b] == OPEN)
         numbers->of_a[of_b] = find(renames, of_b);
     return numbers->of_a[of_b];

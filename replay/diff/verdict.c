@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
+
 struct nauha_reading *nauha_reading_new(const struct nauha_reading_options *options) {
     struct nauha_reading *reading = calloc(1, sizeof *reading);
     if (!reading)
@@ -105,14 +107,8 @@ bool nauha__reading_same_values(const struct nauha_pair *pair) {
 }
 
 static bool note(struct nauha__seen_list *seen, const struct nauha_pair *pair) {
-    if (seen->count == seen->capacity) {
-        const size_t wanted = seen->capacity ? 2 * seen->capacity : 64;
-        struct nauha__seen *more = realloc(seen->list, wanted * sizeof *more);
-        if (!more)
-            return false;
-        seen->list = more;
-        seen->capacity = wanted;
-    }
+    if (!NAUHA_GROW(seen->list, seen->capacity, seen->count + 1))
+        return false;
     seen->list[seen->count++] = (struct nauha__seen){
         .kind = pair->a->kind,
         .module = pair->a->module,

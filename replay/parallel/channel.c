@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "nauha/array.h"
+
 /* The reader is woken when this much lies there, */
 #define WAKE_BYTES ((size_t)64 << 10)
 /* and looks for itself as often as this. */
@@ -56,16 +58,8 @@ void nauha__channel_free(struct nauha__channel *channel) {
 }
 
 static bool append(struct buffer *buffer, const void *bytes, size_t size) {
-    if (size > buffer->capacity - buffer->size) {
-        size_t capacity = buffer->capacity ? buffer->capacity : 4096;
-        while (capacity - buffer->size < size)
-            capacity *= 2;
-        unsigned char *more = realloc(buffer->bytes, capacity);
-        if (!more)
-            return false;
-        buffer->bytes = more;
-        buffer->capacity = capacity;
-    }
+    if (!NAUHA_GROW(buffer->bytes, buffer->capacity, buffer->size + size))
+        return false;
     memcpy(buffer->bytes + buffer->size, bytes, size);
     buffer->size += size;
     return true;

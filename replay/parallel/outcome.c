@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "replay/bus/parts.h"
 
 /* In place of a metric: the worker has given up. */
@@ -50,16 +51,8 @@ void nauha__outcome_writer_fini(struct nauha__outcome_writer *writer) {
 /* Room for so many bytes more, as zeros, at a multiple of 8; NULL when out of memory. */
 static void *extend(struct nauha__outcome_writer *writer, size_t size) {
     size = round_up(size);
-    if (size > writer->capacity - writer->size) {
-        size_t capacity = writer->capacity ? writer->capacity : 1024;
-        while (capacity - writer->size < size)
-            capacity *= 2;
-        unsigned char *more = realloc(writer->bytes, capacity);
-        if (!more)
-            return NULL;
-        writer->bytes = more;
-        writer->capacity = capacity;
-    }
+    if (!NAUHA_GROW(writer->bytes, writer->capacity, writer->size + size))
+        return NULL;
     void *at = writer->bytes + writer->size;
     memset(at, 0, size);
     writer->size += size;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
+
 struct nauha__found {
     uint32_t kind, tag, module, slot;
     char *measure, *meaning;
@@ -41,15 +43,9 @@ static void found_fini(struct nauha__found *found) {
 }
 
 static struct nauha__found *append(struct nauha__findings *findings) {
-    if (findings->count == findings->capacity) {
-        const size_t capacity = findings->capacity ? 2 * findings->capacity : 16;
-        struct nauha__found *more = realloc(findings->list, capacity * sizeof *more);
-        if (!more)
-            return NULL;
-        findings->list = more;
-        findings->capacity = capacity;
-    }
-    return &findings->list[findings->count];
+    return NAUHA_GROW(findings->list, findings->capacity, findings->count + 1)
+               ? &findings->list[findings->count]
+               : NULL;
 }
 
 /* Whether a value is farther beyond the threshold than another one, on the same side of it. At the

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "nauha/nearest.h"
 
 static enum nauha_status no_memory(struct nauha_error *err) {
@@ -107,11 +108,8 @@ static enum nauha_status host_register_topic(const struct nauha_host *host, cons
     enum nauha_status status = check_series(metric, plot.series, err);
     if (status != NAUHA_OK)
         return status;
-    struct nauha__published **more =
-        realloc(metric->topics, (metric->topic_count + 1) * sizeof *more);
-    if (!more)
+    if (!NAUHA_GROW(metric->topics, metric->topic_capacity, metric->topic_count + 1))
         return no_memory(err);
-    metric->topics = more;
     struct nauha__published *topic = published_new(plot.series, form, &plot);
     if (!topic)
         return no_memory(err);
@@ -123,7 +121,7 @@ static enum nauha_status host_register_topic(const struct nauha_host *host, cons
         published_free(topic);
         return status;
     }
-    more[metric->topic_count++] = topic;
+    metric->topics[metric->topic_count++] = topic;
     *kind = topic->kind;
     return NAUHA_OK;
 }
@@ -158,11 +156,8 @@ static enum nauha_status host_subscribe(const struct nauha_host *host, const cha
     struct nauha__metric *metric = host->context;
     if (!metric->creating)
         return nauha_error_set(err, NAUHA_STATE, "an analyzer subscribes while it is created");
-    struct nauha__request *more =
-        realloc(metric->requests, (metric->request_count + 1) * sizeof *more);
-    if (!more)
+    if (!NAUHA_GROW(metric->requests, metric->request_capacity, metric->request_count + 1))
         return no_memory(err);
-    metric->requests = more;
     struct nauha__request request = {.kinds = calloc(count + 1, sizeof *request.kinds),
                                      .count = count,
                                      .tag = strdup(tag),
@@ -174,7 +169,7 @@ static enum nauha_status host_subscribe(const struct nauha_host *host, const cha
         request_fini(&request);
         return no_memory(err);
     }
-    more[metric->request_count++] = request;
+    metric->requests[metric->request_count++] = request;
     return NAUHA_OK;
 }
 
@@ -283,10 +278,9 @@ static void metric_free(struct nauha__metric *metric) {
 
 enum nauha_status nauha__metrics_add(struct nauha__metrics *metrics, struct nauha_bus *bus,
                                      struct nauha__spec *spec, struct nauha_error *err) {
-    struct nauha__metric **more = realloc(metrics->list, (metrics->count + 1) * sizeof *more);
-    if (more)
-        metrics->list = more;
-    struct nauha__metric *metric = more ? calloc(1, sizeof *metric) : NULL;
+    struct nauha__metric *metric = NAUHA_GROW(metrics->list, metrics->capacity, metrics->count + 1)
+                                       ? calloc(1, sizeof *metric)
+                                       : NULL;
     if (!metric) {
         nauha__spec_free(spec);
         return no_memory(err);
@@ -309,7 +303,7 @@ enum nauha_status nauha__metrics_add(struct nauha__metrics *metrics, struct nauh
         metric_free(metric);
         return no_memory(err);
     }
-    more[metrics->count++] = metric;
+    metrics->list[metrics->count++] = metric;
     return NAUHA_OK;
 }
 

@@ -35,9 +35,9 @@ struct nauha__metric {
     struct nauha_subscriber_ops ops;
     struct nauha_subscriber *subscriber;
     struct nauha__published **topics;
-    size_t topic_count;
+    size_t topic_count, topic_capacity;
     struct nauha__request *requests;
-    size_t request_count;
+    size_t request_count, request_capacity;
     bool creating;    /* the analyzer's create is running */
     uint64_t bundles; /* that came, of all subscriptions */
     char *remark;     /* of the analyzer; NULL: none */
@@ -62,7 +62,7 @@ struct nauha__services {
 /* The metrics of a pipeline, in the order they were added. */
 struct nauha__metrics {
     struct nauha__metric **list;
-    size_t count;
+    size_t count, capacity;
     bool written; /* there are sinks, which name files after series */
     struct nauha__findings findings;
     struct nauha__services services;

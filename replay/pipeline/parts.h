@@ -21,12 +21,12 @@ struct nauha_pipeline {
     struct nauha_names *names;
     struct nauha_bus *bus;
     const struct nauha_analyzer **analyzers; /* those that metrics may name */
-    size_t analyzer_count;
+    size_t analyzer_count, analyzer_capacity;
     struct nauha__added *added; /* the last of them came from outside */
-    size_t added_count;
+    size_t added_count, added_capacity;
     struct nauha__metrics metrics;
     struct nauha__sink **sinks;
-    size_t sink_count;
+    size_t sink_count, sink_capacity;
     const struct nauha_pipeline *earlier; /* whose sinks these were; NULL: they are new */
     struct nauha__run run;
     int64_t flushed_ns; /* when the sinks last were */

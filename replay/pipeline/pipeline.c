@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
 #include "nauha/nearest.h"
 #include "replay/pipeline/descriptor.h"
@@ -42,8 +43,8 @@ struct nauha_pipeline *nauha_pipeline_new(struct nauha_names *names) {
     pipeline->bus = nauha_bus_new(names);
     const struct nauha_analyzer *const *builtin =
         nauha_builtin_analyzers(&pipeline->analyzer_count);
-    pipeline->analyzers = malloc(pipeline->analyzer_count * sizeof *pipeline->analyzers);
-    if (!pipeline->bus || !pipeline->analyzers) {
+    if (!pipeline->bus ||
+        !NAUHA_GROW(pipeline->analyzers, pipeline->analyzer_capacity, pipeline->analyzer_count)) {
         nauha_pipeline_free(pipeline);
         return NULL;
     }
@@ -126,20 +127,17 @@ enum nauha_status nauha_pipeline_add_analyzer(struct nauha_pipeline *pipeline,
             return nauha_error_set(err, NAUHA_INVALID, "there is an analyzer \"%s\" already",
                                    checked.name);
     }
-    const struct nauha_analyzer **more =
-        realloc(pipeline->analyzers, (pipeline->analyzer_count + 1) * sizeof *pipeline->analyzers);
-    if (more)
-        pipeline->analyzers = more;
-    struct nauha__added *added =
-        more ? realloc(pipeline->added, (pipeline->added_count + 1) * sizeof *added) : NULL;
-    if (added)
-        pipeline->added = added;
-    struct nauha_analyzer *copy = added ? malloc(sizeof *copy) : NULL;
-    if (!copy)
+    struct nauha_analyzer *copy = malloc(sizeof *copy);
+    if (!copy ||
+        !NAUHA_GROW(pipeline->analyzers, pipeline->analyzer_capacity,
+                    pipeline->analyzer_count + 1) ||
+        !NAUHA_GROW(pipeline->added, pipeline->added_capacity, pipeline->added_count + 1)) {
+        free(copy);
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    }
     *copy = checked;
-    added[pipeline->added_count++] = (struct nauha__added){analyzer, copy};
-    more[pipeline->analyzer_count++] = copy;
+    pipeline->added[pipeline->added_count++] = (struct nauha__added){analyzer, copy};
+    pipeline->analyzers[pipeline->analyzer_count++] = copy;
     return NAUHA_OK;
 }
 
@@ -193,10 +191,10 @@ static enum nauha_status add_sink(struct nauha_pipeline *pipeline,
             same_directory(pipeline->sinks[i]->directory, directory))
             return NAUHA_OK;
     }
-    struct nauha__sink **more = realloc(pipeline->sinks, (pipeline->sink_count + 1) * sizeof *more);
-    if (more)
-        pipeline->sinks = more;
-    struct nauha__sink *sink = more ? calloc(1, sizeof *sink) : NULL;
+    struct nauha__sink *sink =
+        NAUHA_GROW(pipeline->sinks, pipeline->sink_capacity, pipeline->sink_count + 1)
+            ? calloc(1, sizeof *sink)
+            : NULL;
     if (!sink || (directory && !(sink->directory = strdup(directory)))) {
         free(sink);
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
@@ -207,7 +205,7 @@ static enum nauha_status add_sink(struct nauha_pipeline *pipeline,
         sink_free(sink);
         return status;
     }
-    more[pipeline->sink_count++] = sink;
+    pipeline->sinks[pipeline->sink_count++] = sink;
     return NAUHA_OK;
 }
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "nauha/array.h"
 #include "nauha/internal/path.h"
 #include "replay/pipeline/descriptor.h"
 
@@ -25,7 +26,7 @@ struct plugin {
 
 struct nauha_plugins {
     struct plugin *list;
-    size_t count;
+    size_t count, capacity;
 };
 
 struct nauha_plugins *nauha_plugins_new(void) {
@@ -140,10 +141,8 @@ static enum nauha_status open_library(const struct nauha_plugins *plugins, const
 static enum nauha_status look_at(struct nauha_plugins *plugins, const char *path,
                                  struct nauha_error *err) {
     struct plugin plugin = {0};
-    struct plugin *more = realloc(plugins->list, (plugins->count + 1) * sizeof *more);
-    if (more)
-        plugins->list = more;
-    if (!more || !(plugin.path = strdup(path)))
+    if (!NAUHA_GROW(plugins->list, plugins->capacity, plugins->count + 1) ||
+        !(plugin.path = strdup(path)))
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
     const enum nauha_status status =
         open_library(plugins, path, &plugin.library, &plugin.given, &plugin.refusal);

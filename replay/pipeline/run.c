@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "nauha/array.h"
 #include "replay/pipeline/parts.h"
 
 /* ---- what is known of one ---- */
@@ -21,16 +22,14 @@ void nauha__run_fini(struct nauha__run *run) {
 
 static enum nauha_status add_fact(struct nauha__run *run, const char *key, const char *value,
                                   struct nauha_error *err) {
-    struct nauha__run_fact *more = realloc(run->facts, (run->fact_count + 1) * sizeof *more);
-    if (more)
-        run->facts = more;
-    struct nauha__run_fact fact = {more ? strdup(key) : NULL, more ? strdup(value) : NULL};
-    if (!fact.key || !fact.value) {
+    struct nauha__run_fact fact = {strdup(key), strdup(value)};
+    if (!fact.key || !fact.value ||
+        !NAUHA_GROW(run->facts, run->fact_capacity, run->fact_count + 1)) {
         free(fact.key);
         free(fact.value);
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
     }
-    more[run->fact_count++] = fact;
+    run->facts[run->fact_count++] = fact;
     return NAUHA_OK;
 }
 
@@ -102,8 +101,9 @@ enum nauha_status nauha_pipeline_finish_into(struct nauha_pipeline *pipeline,
     free(next->sinks);
     next->sinks = pipeline->sinks;
     next->sink_count = pipeline->sink_count;
+    next->sink_capacity = pipeline->sink_capacity;
     next->earlier = pipeline;
     pipeline->sinks = NULL;
-    pipeline->sink_count = 0;
+    pipeline->sink_count = pipeline->sink_capacity = 0;
     return NAUHA_OK;
 }

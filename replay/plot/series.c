@@ -9,6 +9,7 @@
 
 #include <uthash.h>
 
+#include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
 #include "replay/plot/csv.h"
 
@@ -36,7 +37,7 @@ struct scan {
     struct nauha__csv_reader reader;
     struct nauha__series_summary *summary;
     struct line_entry *table;
-    size_t line_room, epoch_room;
+    size_t line_capacity, epoch_capacity;
     size_t period; /* rows until the first line came again; 0: it has not */
     bool irregular;
     uint64_t epoch;                   /* the highest so far */
@@ -70,25 +71,9 @@ static const char *key_text(const struct scan *scan, size_t key) {
     return scan->reader.fields[nauha__key_column(scan->summary, key) - 1];
 }
 
-/* Makes room for one more element; false when out of memory. */
-static bool grow(void **array, size_t *room, size_t count, size_t size) {
-    if (count < *room)
-        return true;
-    size_t more = *room ? *room * 2 : 16, bytes;
-    if (!nauha__mul_size(more, size, &bytes))
-        return false;
-    void *moved = realloc(*array, bytes);
-    if (!moved)
-        return false;
-    *array = moved;
-    *room = more;
-    return true;
-}
-
 static struct nauha__line *add_line(struct scan *scan, size_t key_length) {
     struct nauha__series_summary *summary = scan->summary;
-    if (!grow((void **)&summary->lines, &scan->line_room, summary->line_count,
-              sizeof *summary->lines))
+    if (!NAUHA_GROW(summary->lines, scan->line_capacity, summary->line_count + 1))
         return NULL;
     struct nauha__line *line = &summary->lines[summary->line_count];
     *line = (struct nauha__line){
@@ -149,8 +134,7 @@ static enum nauha_status take_steps(struct scan *scan, uint64_t step, uint64_t e
     if (step < summary->first_step)
         summary->first_step = step;
     if (epoch > scan->epoch) {
-        if (!grow((void **)&summary->epochs, &scan->epoch_room, summary->epoch_count,
-                  sizeof *summary->epochs))
+        if (!NAUHA_GROW(summary->epochs, scan->epoch_capacity, summary->epoch_count + 1))
             return no_memory(err);
         summary->epochs[summary->epoch_count++] = (struct nauha__epoch_start){step, epoch};
         scan->epoch = epoch;

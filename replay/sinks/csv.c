@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nauha/array.h"
 #include "nauha/internal/path.h"
 #include "nauha/internal/streams.h"
 #include "nauha/output.h"
@@ -43,7 +44,7 @@ struct csv_series {
 struct csv_sink {
     char *directory; /* NULL: standard output */
     struct csv_series *series;
-    size_t count;
+    size_t count, capacity;
     const char *run; /* borrowed; NULL: there is only one */
     bool any_histogram;
     bool finished;
@@ -129,15 +130,13 @@ static enum nauha_status csv_create(const char *directory, void **self, struct n
 static enum nauha_status csv_add_series(void *self, const struct nauha__series *series,
                                         struct nauha_error *err) {
     struct csv_sink *sink = self;
-    struct csv_series *more = realloc(sink->series, (sink->count + 1) * sizeof *more);
-    if (!more)
+    char *name = strdup(series->name);
+    if (!name || !NAUHA_GROW(sink->series, sink->capacity, sink->count + 1)) {
+        free(name);
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-    sink->series = more;
-    more[sink->count] = (struct csv_series){.name = strdup(series->name), .form = series->form};
-    if (!more[sink->count].name)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    }
+    sink->series[sink->count++] = (struct csv_series){.name = name, .form = series->form};
     sink->any_histogram |= series->form == NAUHA_FORM_HISTOGRAM;
-    sink->count++;
     return NAUHA_OK;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nauha/array.h"
 #include "nauha/internal/path.h"
 #include "nauha/plotting.h"
 #include "replay/plot/gnuplot.h"
@@ -26,7 +27,7 @@ struct picture {
 struct gnuplot_sink {
     char *directory;
     struct picture *pictures;
-    size_t count;
+    size_t count, capacity;
     bool overview; /* drawn */
     nauha_progress_fn watch;
     void *watch_context;
@@ -64,11 +65,9 @@ static enum nauha_status gnuplot_create(const char *directory, void **self,
 static enum nauha_status gnuplot_add_series(void *self, const struct nauha__series *series,
                                             struct nauha_error *err) {
     struct gnuplot_sink *sink = self;
-    struct picture *more = realloc(sink->pictures, (sink->count + 1) * sizeof *more);
-    if (!more)
+    if (!NAUHA_GROW(sink->pictures, sink->capacity, sink->count + 1))
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-    sink->pictures = more;
-    more[sink->count++] = (struct picture){.series = series};
+    sink->pictures[sink->count++] = (struct picture){.series = series};
     return NAUHA_OK;
 }
 

@@ -28,7 +28,7 @@ struct nauha__run {
     struct nauha__run_fact {
         char *key, *value;
     } * facts; /* in the order they were told */
-    size_t fact_count;
+    size_t fact_count, fact_capacity;
 };
 
 struct nauha__sink_ops {

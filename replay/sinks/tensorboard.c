@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "nauha/array.h"
 #include "nauha/internal/path.h"
 #include "replay/sinks/tensorboard_event.h"
 
@@ -37,17 +38,21 @@ struct writer {
     struct tag *tags;
 };
 
+struct topic {
+    const struct nauha__series *series; /* borrowed */
+    uint64_t taken;
+};
+
 struct tensorboard_sink {
     char *directory;
-    const struct nauha__series **series; /* borrowed */
-    uint64_t *taken;                     /* of each series */
-    size_t count;
+    struct topic *topics;
+    size_t count, capacity;
     /* Of the run that is taken now: */
     const struct nauha__run *run; /* borrowed */
     int64_t started_ns;           /* wall clock where the messages' time is 0; 0: not known yet */
     char *run_directory;
     struct writer *writers;
-    size_t writer_count;
+    size_t writer_count, writer_capacity;
     /* Of all runs: */
     uint64_t scalars, histograms, tags;
     bool finished;
@@ -145,17 +150,15 @@ static enum nauha_status close_writers(struct tensorboard_sink *sink, struct nau
     }
     free(sink->writers);
     sink->writers = NULL;
-    sink->writer_count = 0;
+    sink->writer_count = sink->writer_capacity = 0;
     return first;
 }
 
 static enum nauha_status open_writer(struct tensorboard_sink *sink, uint32_t rank,
                                      const struct nauha__moment *moment, struct nauha_error *err) {
-    struct writer *more = realloc(sink->writers, (sink->writer_count + 1) * sizeof *more);
-    if (!more)
+    if (!NAUHA_GROW(sink->writers, sink->writer_capacity, sink->writer_count + 1))
         return no_memory(err);
-    sink->writers = more;
-    struct writer *writer = &more[sink->writer_count];
+    struct writer *writer = &sink->writers[sink->writer_count];
     *writer = (struct writer){.rank = rank};
     char *directory = path_of_rank(sink, rank);
     if (!directory)
@@ -217,7 +220,7 @@ static bool is_taken(struct writer *writer, const char *name) {
 
 static struct tag *find_tag(struct tensorboard_sink *sink, struct writer *writer, size_t position,
                             const struct nauha_message_info *info) {
-    const struct nauha__series *series = sink->series[position];
+    const struct nauha__series *series = sink->topics[position].series;
     const struct tag_key key = {(uint32_t)position, info->module, info->slot, info->call};
     struct tag *tag = NULL;
     HASH_FIND(hh, writer->tags, &key, sizeof key, tag);
@@ -250,8 +253,7 @@ static void tensorboard_free(void *self) {
     struct tensorboard_sink *sink = self;
     close_writers(sink, NULL);
     free(sink->run_directory);
-    free(sink->taken);
-    free(sink->series);
+    free(sink->topics);
     free(sink->directory);
     free(sink);
 }
@@ -293,18 +295,9 @@ static enum nauha_status tensorboard_begin_run(void *self, const struct nauha__r
 static enum nauha_status tensorboard_add_series(void *self, const struct nauha__series *series,
                                                 struct nauha_error *err) {
     struct tensorboard_sink *sink = self;
-    const size_t count = sink->count + 1;
-    const struct nauha__series **more = realloc(sink->series, count * sizeof *more);
-    if (more)
-        sink->series = more;
-    uint64_t *taken = realloc(sink->taken, count * sizeof *taken);
-    if (taken)
-        sink->taken = taken;
-    if (!more || !taken)
+    if (!NAUHA_GROW(sink->topics, sink->capacity, sink->count + 1))
         return no_memory(err);
-    more[sink->count] = series;
-    taken[sink->count] = 0;
-    sink->count = count;
+    sink->topics[sink->count++] = (struct topic){.series = series};
     return NAUHA_OK;
 }
 
@@ -337,7 +330,7 @@ static bool counts_any(const double *bins, size_t count) {
 static enum nauha_status tensorboard_take(void *self, size_t position,
                                           struct nauha_message *message, struct nauha_error *err) {
     struct tensorboard_sink *sink = self;
-    const struct nauha__series *series = sink->series[position];
+    const struct nauha__series *series = sink->topics[position].series;
     const struct nauha_message_info *info = nauha_message_info(message);
     const struct nauha__moment moment = moment_of(sink, info);
     struct nauha_tensor tensor;
@@ -356,7 +349,7 @@ static enum nauha_status tensorboard_take(void *self, size_t position,
     if (!tag)
         return no_memory(err);
     const double *elements = tensor.data;
-    sink->taken[position]++;
+    sink->topics[position].taken++;
     if (series->form != NAUHA_FORM_HISTOGRAM) {
         sink->scalars++;
         return nauha__event_scalar(writer->file, &moment, &tag->event, elements[0], err);
@@ -395,9 +388,9 @@ static void tensorboard_report(const void *self, void (*line)(void *context, con
         snprintf(text, sizeof text, "%s: the event files are not finished", sink->directory);
     line(context, text);
     for (size_t i = 0; i < sink->count; i++) {
-        if (sink->taken[i] > 0)
+        if (sink->topics[i].taken > 0)
             continue;
-        snprintf(text, sizeof text, "%s: no messages", sink->series[i]->name);
+        snprintf(text, sizeof text, "%s: no messages", sink->topics[i].series->name);
         line(context, text);
     }
 }

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "nauha/array.h"
 #include "replay/trace/chunks_parts.h"
 
 #define NONE UINT32_MAX
@@ -103,13 +104,8 @@ static void make_room(struct nauha__chunks *chunks, const struct nauha__chunk *c
     uint32_t wanted = chunks->slot_max + (uint32_t)run - stream->run;
     if (wanted > NAUHA__SLOTS_MAX)
         return;
-    if (wanted > chunks->slot_room) {
-        struct nauha__slot *more = realloc(chunks->slots, 2 * wanted * sizeof *more);
-        if (!more)
-            return; /* slower, not wrong */
-        chunks->slots = more;
-        chunks->slot_room = 2 * wanted;
-    }
+    if (!NAUHA_GROW(chunks->slots, chunks->slot_capacity, wanted))
+        return; /* slower, not wrong */
     chunks->slot_max = wanted;
     stream->run = (uint32_t)run;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
 #include "replay/trace/chunks_parts.h"
 
@@ -44,11 +45,10 @@ struct nauha__chunks *nauha__chunks_new(hid_t file, int fd, const char *path, si
     chunks->fd = fd;
     chunks->path = path;
     chunks->chunk_bytes = chunk_bytes;
-    chunks->slot_max = chunks->slot_room = count_slots(chunk_bytes, cache_bytes);
-    chunks->slots = calloc(chunks->slot_room, sizeof *chunks->slots);
+    chunks->slot_max = count_slots(chunk_bytes, cache_bytes);
     chunks->stored_max = nauha__codec_bound(chunk_bytes);
     chunks->stored = malloc(chunks->stored_max);
-    if (!chunks->slots || !chunks->stored) {
+    if (!NAUHA_GROW(chunks->slots, chunks->slot_capacity, chunks->slot_max) || !chunks->stored) {
         nauha__chunks_free(chunks);
         return NULL;
     }
@@ -112,18 +112,11 @@ enum nauha_status nauha__chunks_add_stream(struct nauha__chunks *chunks,
 enum nauha_status nauha__chunks_add(struct nauha__chunks *chunks,
                                     const struct nauha__chunk_row *row, uint64_t capacity,
                                     struct nauha_error *err) {
-    if (chunks->count == chunks->capacity) {
-        size_t bytes;
-        if (capacity <= chunks->count || capacity > UINT32_MAX ||
-            !nauha__mul_size((size_t)capacity, sizeof *chunks->entries, &bytes))
-            return nauha_error_set(err, NAUHA_LIMIT, "trace \"%s\" has too many chunks: %" PRIu64,
-                                   chunks->path, capacity);
-        struct nauha__chunk *entries = realloc(chunks->entries, bytes);
-        if (!entries)
-            return nauha__chunks_no_memory(chunks, err);
-        chunks->entries = entries;
-        chunks->capacity = (size_t)capacity;
-    }
+    if (capacity <= chunks->count || capacity > UINT32_MAX)
+        return nauha_error_set(err, NAUHA_LIMIT, "trace \"%s\" has too many chunks: %" PRIu64,
+                               chunks->path, capacity);
+    if (!NAUHA_GROW(chunks->entries, chunks->capacity, (size_t)capacity))
+        return nauha__chunks_no_memory(chunks, err);
     chunks->entries[chunks->count] = (struct nauha__chunk){
         .number = row->number,
         .hash = row->hash,

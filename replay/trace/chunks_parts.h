@@ -49,7 +49,8 @@ struct nauha__chunks {
     uint32_t added; /* rows of the table taken so far */
     bool incomplete;
     struct nauha__slot *slots;
-    uint32_t slot_count, slot_max, slot_room, head;
+    size_t slot_capacity;
+    uint32_t slot_count, slot_max, head;
     unsigned char *stored; /* one chunk as it lies in the file */
     size_t stored_max;
     unsigned char *scratch; /* one decoded chunk, for nauha__chunks_check */

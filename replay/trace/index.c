@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "replay/trace/parts.h"
 
 /* 310 KB: reading one costs less than asking HDF5 for it. */
@@ -32,7 +33,7 @@ struct nauha__index {
     /* A bit for each row that was found sound: it need not be checked again when its page has to be
      * read again. Not there where there was no memory for it. */
     uint8_t *sound;
-    uint64_t sound_rows;
+    size_t sound_bytes;
     struct page pages[PAGES];
 };
 
@@ -48,21 +49,17 @@ const char *nauha__row_fault_text(enum nauha__row_fault fault) {
 /* ---- rows found sound ---- */
 
 static void make_room(struct nauha__index *index, uint64_t rows) {
-    const uint64_t bytes = rows / 8 + 1, before = index->sound ? index->sound_rows / 8 + 1 : 0;
-    uint8_t *more = bytes <= SIZE_MAX ? realloc(index->sound, (size_t)bytes) : NULL;
-    if (!more)
-        return;
-    memset(more + before, 0, (size_t)(bytes - before));
-    index->sound = more;
-    index->sound_rows = rows;
+    const size_t before = index->sound_bytes;
+    if (NAUHA_GROW(index->sound, index->sound_bytes, (size_t)(rows / 8 + 1)))
+        memset(index->sound + before, 0, index->sound_bytes - before);
 }
 
 static bool is_sound(const struct nauha__index *index, uint64_t number) {
-    return index->sound && number < index->sound_rows && index->sound[number / 8] >> number % 8 & 1;
+    return number / 8 < index->sound_bytes && index->sound[number / 8] >> number % 8 & 1;
 }
 
 static void set_sound(struct nauha__index *index, uint64_t number) {
-    if (index->sound && number < index->sound_rows)
+    if (number / 8 < index->sound_bytes)
         index->sound[number / 8] |= (uint8_t)(1u << number % 8);
 }
 

@@ -19,7 +19,7 @@
 struct nauha__number_map {
     uint32_t *numbers;
     uint32_t count;
-    uint64_t capacity;
+    size_t capacity;
 };
 
 struct nauha__shape_map {
@@ -28,7 +28,7 @@ struct nauha__shape_map {
         uint64_t elements;
     } * shapes;
     uint32_t count;
-    uint64_t capacity;
+    size_t capacity;
 };
 
 /* Damaged rows of one table; the first of them by number. */
@@ -82,7 +82,7 @@ struct nauha_trace {
     struct nauha__number_map kinds, modules, slots, tags;
     struct nauha__shape_map shapes;
     struct nauha__trace_loss *losses;
-    size_t loss_count;
+    size_t loss_count, loss_capacity;
     bool closed;
     uint64_t end_messages;                      /* what the writer says it wrote, where closed */
     uint64_t end_messages_lost, end_bytes_lost; /* the same of what it could not */

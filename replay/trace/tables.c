@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
 #include "nauha/internal/text.h"
 #include "replay/trace/parts.h"
@@ -170,16 +171,11 @@ static enum nauha_status read_table(struct nauha_trace *trace, enum nauha__table
 static enum nauha_status set_number(struct nauha_trace *trace, struct nauha__number_map *map,
                                     uint64_t row, uint64_t rows, uint32_t number,
                                     struct nauha_error *err) {
-    if (row >= map->capacity) {
-        if (rows >= NAUHA_NONE)
-            return nauha_error_set(err, NAUHA_LIMIT, "trace \"%s\" has too many names: %" PRIu64,
-                                   trace->path, rows);
-        uint32_t *numbers = realloc(map->numbers, (size_t)rows * sizeof *map->numbers);
-        if (!numbers)
-            return no_memory(trace, err);
-        map->numbers = numbers;
-        map->capacity = rows;
-    }
+    if (rows >= NAUHA_NONE)
+        return nauha_error_set(err, NAUHA_LIMIT, "trace \"%s\" has too many names: %" PRIu64,
+                               trace->path, rows);
+    if (!NAUHA_GROW(map->numbers, map->capacity, (size_t)rows))
+        return no_memory(trace, err);
     map->numbers[row] = number;
     map->count = (uint32_t)row + 1;
     return NAUHA_OK;
@@ -253,17 +249,11 @@ static enum nauha_status take_shape(struct nauha_trace *trace, uint64_t number, 
                                     const void *data, struct nauha_error *err) {
     const struct nauha__shape_row *row = data;
     struct nauha__shape_map *map = &trace->shapes;
-    if (number >= map->capacity) {
-        size_t bytes;
-        if (rows >= NAUHA_NONE || !nauha__mul_size((size_t)rows, sizeof *map->shapes, &bytes))
-            return nauha_error_set(err, NAUHA_LIMIT, "trace \"%s\" has too many shapes: %" PRIu64,
-                                   trace->path, rows);
-        void *shapes = realloc(map->shapes, bytes);
-        if (!shapes)
-            return no_memory(trace, err);
-        map->shapes = shapes;
-        map->capacity = rows;
-    }
+    if (rows >= NAUHA_NONE)
+        return nauha_error_set(err, NAUHA_LIMIT, "trace \"%s\" has too many shapes: %" PRIu64,
+                               trace->path, rows);
+    if (!NAUHA_GROW(map->shapes, map->capacity, (size_t)rows))
+        return no_memory(trace, err);
     uint32_t id = NAUHA_NONE;
     size_t elements = 0;
     if (row) {
@@ -336,11 +326,8 @@ static enum nauha_status take_loss(struct nauha_trace *trace, uint64_t number, u
             return nauha_error_set(err, NAUHA_LIMIT,
                                    "table \"/losses\" of trace \"%s\" has more than %u reasons",
                                    trace->path, LOSSES_MAX);
-        struct nauha__trace_loss *losses =
-            realloc(trace->losses, (trace->loss_count + 1) * sizeof *losses);
-        if (!losses)
+        if (!NAUHA_GROW(trace->losses, trace->loss_capacity, trace->loss_count + 1))
             return no_memory(trace, err);
-        trace->losses = losses;
         loss = &trace->losses[trace->loss_count++];
     }
     loss->kind = kind;

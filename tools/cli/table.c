@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
 #include "tools/cli/text.h"
 
 #define GAP 2
@@ -205,18 +206,6 @@ static void flush(struct table *table) {
 
 /* ---- cells ---- */
 
-static bool make_room(struct table *table) {
-    if (table->count < table->capacity)
-        return true;
-    const size_t wanted = table->capacity ? 2 * table->capacity : 16 * table->column_count;
-    struct cell *cells = realloc(table->cells, wanted * sizeof *cells);
-    if (!cells)
-        return false;
-    table->cells = cells;
-    table->capacity = wanted;
-    return true;
-}
-
 void nauha__table_cell(struct table *table, enum colour colour, const char *format, ...) {
     char *text = NULL;
     if (!table || table->failed)
@@ -225,7 +214,7 @@ void nauha__table_cell(struct table *table, enum colour colour, const char *form
     va_start(list, format);
     const int length = vasprintf(&text, format, list);
     va_end(list);
-    if (length < 0 || !make_room(table)) {
+    if (length < 0 || !NAUHA_GROW(table->cells, table->capacity, table->count + 1)) {
         table->failed = true;
         return;
     }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
+
 #define LAST (GROWTH_COLUMNS - 1)
 
 static const uint64_t after[LAST] = {0, 1, 10, 100, 1000, 10000, 100000, 1000000};
@@ -31,19 +33,17 @@ static size_t place_of(const struct growth *growth, uint32_t kind, uint32_t modu
 }
 
 static bool make_room(struct growth *growth) {
-    if (growth->count < growth->capacity)
+    if (!NAUHA_GROW(growth->tracks, growth->capacity, growth->count + 1))
+        return false;
+    if (growth->bucket_count == 4 * growth->capacity)
         return true;
-    const size_t wanted = growth->capacity ? 2 * growth->capacity : 64;
-    struct track *tracks = realloc(growth->tracks, wanted * sizeof *tracks);
-    if (tracks)
-        growth->tracks = tracks;
-    size_t *buckets = tracks ? calloc(4 * wanted, sizeof *buckets) : NULL;
+    size_t *buckets = calloc(4 * growth->capacity, sizeof *buckets);
     if (!buckets)
         return false;
     free(growth->buckets);
     growth->buckets = buckets;
-    growth->bucket_count = 4 * wanted;
-    growth->capacity = wanted;
+    growth->bucket_count = 4 * growth->capacity;
+    const struct track *tracks = growth->tracks;
     for (size_t i = 0; i < growth->count; i++)
         buckets[place_of(growth, tracks[i].kind, tracks[i].module, tracks[i].slot)] = i + 1;
     return true;

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nauha/array.h"
 #include "nauha/recorder.h"
 #include "nauha/trace.h"
 #include "tools/commands/recording.h"
@@ -29,7 +30,7 @@
 struct values {
     struct nauha_parameter *list;
     int64_t (*shapes)[NAUHA_MAX_NDIM];
-    size_t count, capacity;
+    size_t count, capacity, shape_capacity;
 };
 
 struct copy {
@@ -43,21 +44,6 @@ static void clear(struct values *values) {
     for (size_t i = 0; i < values->count; i++)
         nauha_memory_free((void *)values->list[i].tensor.data);
     values->count = 0;
-}
-
-static bool grow(struct values *values) {
-    if (values->count < values->capacity)
-        return true;
-    size_t wanted = values->capacity ? 2 * values->capacity : 64;
-    void *list = realloc(values->list, wanted * sizeof *values->list);
-    if (list)
-        values->list = list;
-    void *shapes = list ? realloc(values->shapes, wanted * sizeof *values->shapes) : NULL;
-    if (!shapes)
-        return false;
-    values->shapes = shapes;
-    values->capacity = wanted;
-    return true;
 }
 
 /* A message's module and slot under the recorder's own numbers. */
@@ -83,7 +69,8 @@ static enum nauha_status next(struct nauha_cursor *cursor, struct nauha_message 
 static enum nauha_status take_value(struct copy *copy, struct nauha_error *err) {
     struct values *values = &copy->values;
     const struct nauha_message_info *info = nauha_message_info(copy->parameter);
-    if (!grow(values))
+    if (!NAUHA_GROW(values->list, values->capacity, values->count + 1) ||
+        !NAUHA_GROW(values->shapes, values->shape_capacity, values->count + 1))
         return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
     struct nauha_parameter *parameter = &values->list[values->count];
     enum nauha_status status = nauha_message_take(copy->parameter, &parameter->tensor, err);

@@ -3,6 +3,7 @@
  *
  * Threads: the main thread.
  */
+#include "nauha/array.h"
 #include "tools/commands/crash.h"
 #include "tools/commands/runs.h"
 
@@ -35,11 +36,9 @@ static int no_memory(void) {
 /* ---- paths ---- */
 
 static bool add_path(struct runs *runs, const char *path) {
-    char **more = realloc(runs->paths, (runs->path_count + 1) * sizeof *more);
-    if (!more)
+    if (!NAUHA_GROW(runs->paths, runs->path_capacity, runs->path_count + 1))
         return false;
-    runs->paths = more;
-    char *copy = more[runs->path_count] = strdup(path);
+    char *copy = runs->paths[runs->path_count] = strdup(path);
     runs->path_count += copy != NULL;
     return copy != NULL;
 }

@@ -16,7 +16,7 @@ struct run {
 
 struct runs {
     char **paths; /* the traces, in the order given; directories are those in them */
-    size_t path_count;
+    size_t path_count, path_capacity;
     struct run *list;
     size_t count;
 };

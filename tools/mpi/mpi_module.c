@@ -10,13 +10,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "nauha/array.h"
+
 #define TAG 1
 #define SAID_BYTES 2048
 
 /* What came from one process. */
 struct inbox {
     unsigned char *bytes;
-    size_t room;
+    size_t capacity;
 };
 
 /* MPI is one for a program, and so is this. */
@@ -80,13 +82,8 @@ static enum nauha_status receive(void *context, uint32_t from, const unsigned ch
         code = MPI_Get_count(&status, MPI_BYTE, &count);
     if (code != MPI_SUCCESS)
         return failed(code, "receive from another process", err);
-    if ((size_t)count > inbox->room) {
-        unsigned char *more = realloc(inbox->bytes, (size_t)count);
-        if (!more)
-            return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-        inbox->bytes = more;
-        inbox->room = (size_t)count;
-    }
+    if (!NAUHA_GROW(inbox->bytes, inbox->capacity, (size_t)count))
+        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
     code =
         MPI_Recv(inbox->bytes, count, MPI_BYTE, (int)from, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
     if (code != MPI_SUCCESS)

@@ -11,6 +11,8 @@
 
 #include <uthash.h>
 
+#include "nauha/array.h"
+
 struct found {
     UT_hash_handle hh;
     struct line_key key;
@@ -37,19 +39,11 @@ static struct line_key key_of(const struct topic *topic, const struct nauha_mess
 }
 
 static struct line *add_line(struct topic *topic, const struct line_key *key) {
-    struct found *found = calloc(1, sizeof *found);
-    if (topic->count == topic->room) {
-        const size_t room = topic->room ? 2 * topic->room : 8;
-        struct line *more = realloc(topic->lines, room * sizeof *more);
-        if (more) {
-            topic->lines = more;
-            topic->room = room;
-        }
-    }
-    if (!found || topic->count == topic->room) {
-        free(found);
+    if (!NAUHA_GROW(topic->lines, topic->capacity, topic->count + 1))
         return NULL;
-    }
+    struct found *found = calloc(1, sizeof *found);
+    if (!found)
+        return NULL;
     found->key = *key;
     found->position = topic->count;
     HASH_ADD(hh, topic->found, key, sizeof found->key, found);

@@ -33,7 +33,7 @@ struct topic {
     double y_low, y_high; /* NaN: free */
     bool log;
     struct line *lines; /* sorted by collection_sort */
-    size_t count, room;
+    size_t count, capacity;
     struct found *found;
 };
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/array.h"
+
 /* ---- curves ---- */
 
 static void merge(struct bucket *into, const struct bucket *other) {
@@ -40,16 +42,8 @@ static struct bucket *bucket_of(struct curve *curve, uint64_t step) {
     while (distance / curve->width >= CURVE_BUCKETS)
         widen(curve);
     const size_t place = (size_t)(distance / curve->width);
-    if (place >= curve->room) {
-        size_t room = curve->room ? curve->room : 16;
-        while (room <= place)
-            room *= 2;
-        struct bucket *more = realloc(curve->buckets, room * sizeof *more);
-        if (!more)
-            return NULL;
-        curve->buckets = more;
-        curve->room = room;
-    }
+    if (!NAUHA_GROW(curve->buckets, curve->capacity, place + 1))
+        return NULL;
     if (place >= curve->used) {
         memset(curve->buckets + curve->used, 0, (place + 1 - curve->used) * sizeof *curve->buckets);
         curve->used = place + 1;
@@ -125,15 +119,9 @@ static struct column *next_column(struct ridge *ridge) {
         ridge->used = RIDGE_COLUMNS / 2;
         ridge->stride *= 2;
     }
-    if (ridge->used == ridge->room) {
-        const size_t room = ridge->room ? 2 * ridge->room : 6;
-        struct column *more = realloc(ridge->columns, room * sizeof *more);
-        if (!more)
-            return NULL;
-        ridge->columns = more;
-        ridge->room = room;
-    }
-    return &ridge->columns[ridge->used++];
+    return NAUHA_GROW(ridge->columns, ridge->capacity, ridge->used + 1)
+               ? &ridge->columns[ridge->used++]
+               : NULL;
 }
 
 bool ridge_add(struct ridge *ridge, uint64_t step, const double *bins, size_t count) {

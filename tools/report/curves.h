@@ -25,7 +25,7 @@ struct bucket {
 struct curve {
     uint64_t origin, width; /* steps */
     struct bucket *buckets;
-    size_t used, room;
+    size_t used, capacity;
     uint64_t count, odd; /* values that are finite, and that are not */
     uint64_t first_odd;  /* step, where odd > 0 */
     uint64_t odd_since;  /* step from which on no value is finite, where the last one is not */
@@ -50,7 +50,7 @@ struct column {
 
 struct ridge {
     struct column *columns;
-    size_t used, room;
+    size_t used, capacity;
     uint64_t seen, stride; /* histograms that came; one of `stride` is kept */
 };
 

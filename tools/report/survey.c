@@ -10,6 +10,8 @@
 
 #include <uthash.h>
 
+#include "nauha/array.h"
+
 /* A key that has been seen, and where what is known of it stands. */
 struct seen {
     UT_hash_handle hh;
@@ -51,16 +53,15 @@ static struct survey_kind *make_kind(struct survey *survey, uint32_t kind, uint3
     struct survey_kind *found = (struct survey_kind *)survey_kind_of(survey, kind, tag);
     if (found)
         return found;
-    struct survey_kind *more = realloc(survey->kinds, (survey->kind_count + 1) * sizeof *more);
-    if (!more)
+    if (!NAUHA_GROW(survey->kinds, survey->kind_capacity, survey->kind_count + 1))
         return NULL;
-    survey->kinds = more;
-    more[survey->kind_count] = (struct survey_kind){.kind = kind,
-                                                    .tag = tag,
-                                                    .least_ndim = UINT32_MAX,
-                                                    .least_second = INT64_MAX,
-                                                    .whole_numbers = true};
-    return &more[survey->kind_count++];
+    struct survey_kind *made = &survey->kinds[survey->kind_count++];
+    *made = (struct survey_kind){.kind = kind,
+                                 .tag = tag,
+                                 .least_ndim = UINT32_MAX,
+                                 .least_second = INT64_MAX,
+                                 .whole_numbers = true};
+    return made;
 }
 
 static uint64_t elements_of(const struct nauha_message_info *info) {
@@ -123,17 +124,11 @@ static bool same_shape(const struct survey_tensor *tensor, const struct nauha_me
 
 static struct survey_tensor *add_tensor(struct survey *survey,
                                         const struct nauha_message_info *info) {
-    const size_t count = survey->tensor_count;
-    if ((count & (count + 1)) == 0) { /* 0, 1, 3, 7, ... */
-        struct survey_tensor *more = realloc(survey->tensors, (2 * count + 1) * sizeof *more);
-        if (!more)
-            return NULL;
-        survey->tensors = more;
-    }
-    survey->tensors[count] =
-        (struct survey_tensor){.kind = info->kind, .module = info->module, .slot = info->slot};
-    survey->tensor_count++;
-    return &survey->tensors[count];
+    if (!NAUHA_GROW(survey->tensors, survey->tensor_capacity, survey->tensor_count + 1))
+        return NULL;
+    struct survey_tensor *added = &survey->tensors[survey->tensor_count++];
+    *added = (struct survey_tensor){.kind = info->kind, .module = info->module, .slot = info->slot};
+    return added;
 }
 
 static enum nauha_status take_tensor(struct survey *survey, const struct nauha_message_info *info,

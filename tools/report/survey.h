@@ -38,9 +38,9 @@ struct survey_kind {
 
 struct survey {
     struct survey_tensor *tensors;
-    size_t tensor_count;
+    size_t tensor_count, tensor_capacity;
     struct survey_kind *kinds;
-    size_t kind_count;
+    size_t kind_count, kind_capacity;
     struct seen *seen; /* keys, by hash */
     uint64_t messages, first_step, last_step;
     uint64_t epochs[SURVEY_EPOCHS]; /* steps that the second epoch and later ones begin with */
