@@ -24,7 +24,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                                  .ylabel = "cosine"};
     struct cosine *cosine = calloc(1, sizeof *cosine);
     if (!cosine)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     cosine->host = host;
     kept_tensors_init(&cosine->last, host, config->values[0].integer);
     enum nauha_status status = kind_topics_register(&cosine->topics, host, config, &plan, err);
@@ -67,7 +67,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
         return status;
     struct kept *last = kept_tensors_get(&cosine->last, info);
     if (!last)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     if (kept_is_alike(last, info)) {
         struct products products = {.factor = scaled_factor(squares.exponent),
                                     .earlier_factor = scaled_factor(last->squares.exponent)};

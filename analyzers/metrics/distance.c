@@ -31,7 +31,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                                          "L2 distance / L2 norm at the start"};
     struct distance *distance = calloc(1, sizeof *distance);
     if (!distance)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     distance->host = host;
     kept_tensors_init(&distance->first, host, config->values[0].integer);
     enum nauha_status status =
@@ -118,7 +118,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     const struct nauha_message_info *info = host->info(message);
     struct kept *first = kept_tensors_get(&distance->first, info);
     if (!first)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     if (!kept_is_alike(first, info)) {
         struct scaled squares;
         enum nauha_status status =

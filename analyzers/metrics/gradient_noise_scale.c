@@ -63,7 +63,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                 struct nauha_error *err) {
     struct gradient_noise_scale *scale = calloc(1, sizeof *scale);
     if (!scale)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     scale->host = host;
     scale->averages.state_bytes = sizeof(struct average);
     scale->smooth = config->values[1].real;
@@ -87,7 +87,7 @@ static enum nauha_status publish(struct gradient_noise_scale *scale, uint32_t to
     const struct nauha_host *host = scale->host;
     struct average *average = key_table_get(&scale->averages, key_of(info, 0));
     if (!average)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     if (!average->any)
         *average = (struct average){true, noise};
     const double keep = scale->smooth;

@@ -25,7 +25,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                            .log_y = true};
     struct gsnr *gsnr = calloc(1, sizeof *gsnr);
     if (!gsnr)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     gsnr->host = host;
     enum nauha_status status = host->register_topic(host, "gsnr", NAUHA_SCOPE_MODULE,
                                                     NAUHA_FORM_SCALAR, &plot, &gsnr->topic, err);

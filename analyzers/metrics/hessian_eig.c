@@ -51,7 +51,7 @@ static enum nauha_status create(const struct nauha_host *host,
     const union nauha_value *values = config->values;
     struct hessian_eig *hessian = calloc(1, sizeof *hessian);
     if (!hessian)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     hessian->host = host;
     hessian->network = host->service(host, NAUHA_NETWORK_SERVICE);
     hessian->request = (struct nauha_hessian_request){

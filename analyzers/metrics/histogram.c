@@ -32,7 +32,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                                  .ylabel = "value"};
     struct histogram *histogram = calloc(1, sizeof *histogram);
     if (!histogram)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     histogram->host = host;
     histogram->bins = (size_t)config->values[0].integer;
     histogram->low = config->values[1].range.low;

@@ -24,7 +24,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                            .y_high = (double)NAN};
     struct loss *loss = calloc(1, sizeof *loss);
     if (!loss)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     loss->host = host;
     enum nauha_status status = host->register_topic(host, "loss_series", NAUHA_SCOPE_NETWORK,
                                                     NAUHA_FORM_SCALAR, &plot, &loss->topic, err);

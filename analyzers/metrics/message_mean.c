@@ -25,7 +25,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                                  .ylabel = "mean"};
     struct message_mean *mean = calloc(1, sizeof *mean);
     if (!mean)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     mean->host = host;
     enum nauha_status status = kind_topics_register(&mean->topics, host, config, &plan, err);
     if (status != NAUHA_OK) {

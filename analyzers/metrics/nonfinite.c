@@ -60,7 +60,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                 struct nauha_error *err) {
     struct nonfinite *nonfinite = calloc(1, sizeof *nonfinite);
     if (!nonfinite)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     nonfinite->host = host;
     nonfinite->dims = (size_t)config->values[0].integer;
     enum nauha_status status = register_topics(nonfinite, config, err);

@@ -16,7 +16,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                 struct nauha_error *err) {
     struct norm *norm = calloc(1, sizeof *norm);
     if (!norm)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     norm->host = host;
     norm->order = config->values[0].real + 0.0; /* -0 becomes 0 */
     char suffix[48], note[48];

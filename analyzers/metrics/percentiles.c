@@ -83,7 +83,7 @@ static enum nauha_status create(const struct nauha_host *host,
                           count, PERCENTILES_MAX);
     struct percentiles *percentiles = calloc(1, sizeof *percentiles);
     if (!percentiles)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     percentiles->host = host;
     percentiles->count = count;
     memcpy(percentiles->percents, config->values[0].list.items,
@@ -92,7 +92,7 @@ static enum nauha_status create(const struct nauha_host *host,
     percentiles->space = calloc(2 * count * BUCKETS, sizeof *percentiles->space);
     enum nauha_status status = percentiles->topics && percentiles->space
                                    ? register_topics(percentiles, config, err)
-                                   : host->fail(err, NAUHA_NOMEM, "out of memory");
+                                   : NAUHA_HOST_NOMEM(host, err);
     if (status != NAUHA_OK) {
         destroy(percentiles);
         return status;

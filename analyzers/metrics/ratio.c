@@ -26,7 +26,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                     .log_y = true};
     struct ratio *ratio = calloc(1, sizeof *ratio);
     if (!ratio)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     ratio->host = host;
     enum nauha_status status = host->register_topic(host, name, NAUHA_SCOPE_MODULE,
                                                     NAUHA_FORM_SCALAR, &plot, &ratio->topic, err);

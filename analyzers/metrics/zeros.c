@@ -14,7 +14,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                 struct nauha_error *err) {
     struct zeros *zeros = calloc(1, sizeof *zeros);
     if (!zeros)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     zeros->host = host;
     zeros->eps = config->values[0].real;
     char suffix[48] = "_zeros", note[48] = "";

@@ -26,7 +26,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                 struct nauha_error *err) {
     struct check_input_images *images = rule_new(host, sizeof *images);
     if (!images)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     images->threshold = config->values[0].real;
     images->samples = (uint64_t)config->values[1].integer;
     images->channel = config->values[2].integer;

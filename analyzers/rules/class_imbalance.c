@@ -21,7 +21,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                 struct nauha_error *err) {
     struct class_imbalance *rule = rule_new(host, sizeof *rule);
     if (!rule)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     rule->imbalance = config->values[0].real;
     rule->misprediction = config->values[1].real;
     rule->samples = (uint64_t)config->values[2].integer;

@@ -23,7 +23,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                 struct nauha_error *err) {
     struct confusion_rule *rule = rule_new(host, sizeof *rule);
     if (!rule)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     rule->min_diag = config->values[0].real;
     rule->max_off_diag = config->values[1].real;
     rule->samples = (uint64_t)config->values[2].integer;

@@ -39,7 +39,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                 struct nauha_error *err) {
     struct loss_not_decreasing *rule = rule_new(host, sizeof *rule);
     if (!rule)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     rule->keys.state_bytes = sizeof(struct course);
     rule->steps = (uint64_t)config->values[0].integer;
     rule->decrease = config->values[1].real;
@@ -115,7 +115,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
         return status;
     struct course *course = key_table_get(&rule->keys, key_of(info, info->kind));
     if (!course)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     add(&course->open, loss);
     if (course->open.count < rule->steps)
         return NAUHA_OK;

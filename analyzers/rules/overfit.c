@@ -31,7 +31,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                 struct nauha_error *err) {
     struct overfit *overfit = rule_new(host, sizeof *overfit);
     if (!overfit)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     overfit->patience = (uint64_t)config->values[0].integer;
     overfit->ratio = config->values[1].real;
     overfit->evaluations.judge = judge;

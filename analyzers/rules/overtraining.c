@@ -41,7 +41,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                 struct nauha_error *err) {
     struct overtraining *overtraining = rule_new(host, sizeof *overtraining);
     if (!overtraining)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     overtraining->patience[TRAINING] = (uint64_t)config->values[0].integer;
     overtraining->patience[VALIDATION] = (uint64_t)config->values[1].integer;
     overtraining->delta = config->values[2].real;

@@ -40,7 +40,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                 struct nauha_error *err) {
     struct poor_weight_initialization *poor = rule_new(host, sizeof *poor);
     if (!poor)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     poor->threshold = config->values[0].real;
     poor->range = config->values[1].real;
     poor->patience = (uint64_t)config->values[2].integer;
@@ -54,7 +54,7 @@ static enum nauha_status create(const struct nauha_host *host,
         poor->loss && poor->sample
             ? rule_register(&poor->rule, "poor_weight_initialization",
                             "Variance of the layers' outputs, greatest over least", "ratio", err)
-            : host->fail(err, NAUHA_NOMEM, "out of memory");
+            : NAUHA_HOST_NOMEM(host, err);
     if (status != NAUHA_OK) {
         destroy(poor);
         return status;

@@ -104,7 +104,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     module.slot = 0;
     bool *has_inputs = key_table_get(&saturated->inputs, module);
     if (!has_inputs)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     const bool outputs = strcmp(info->kind_name, "inputs") != 0;
     *has_inputs = *has_inputs || !outputs;
     if (outputs && *has_inputs)

@@ -154,7 +154,7 @@ static enum nauha_status keep_copy(const struct unchanged_tensor *unchanged,
     const uint64_t count = anchor->count;
     double *copy = count <= SIZE_MAX / sizeof *copy ? malloc((size_t)count * sizeof *copy) : NULL;
     if (!copy)
-        return unchanged->rule.host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(unchanged->rule.host, err);
     enum nauha_status status = look_at(unchanged, message, count, NULL, copy, &look, err);
     if (status == NAUHA_OK)
         drop_anchor(anchor, &look.now, copy);
@@ -173,7 +173,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     for (uint32_t d = 0; d < info->ndim; d++)
         count *= (uint64_t)info->shape[d];
     if (!anchor)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     if (count == 0)
         return NAUHA_OK;
     const bool compares = anchor->copy && anchor->count == count && anchor->dtype == info->dtype;

@@ -13,7 +13,7 @@ static enum nauha_status create(const struct nauha_host *host,
                                 struct nauha_error *err) {
     struct weight_update_ratio *ratio = rule_new(host, sizeof *ratio);
     if (!ratio)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     ratio->large = config->values[0].real;
     ratio->small = config->values[1].real;
     ratio->epsilon = config->values[2].real;

@@ -38,7 +38,7 @@ static inline enum nauha_status accuracy_create(const struct nauha_host *host, c
                                     .y_high = (double)NAN};
     struct accuracy *made = calloc(1, size);
     if (!made)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     made->host = host;
     enum nauha_status status = host->register_topic(host, name, NAUHA_SCOPE_NETWORK,
                                                     NAUHA_FORM_SCALAR, &plot, &made->topic, err);

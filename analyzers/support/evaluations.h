@@ -83,7 +83,7 @@ static inline enum nauha_status evaluations_compute(void *self, struct nauha_bun
         return status;
     struct evaluations *evaluations = key_table_get(&rule->ranks, (struct key){.rank = info->rank});
     if (!evaluations)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     if (strcmp(info->tag_name, rule->validation) == 0) {
         evaluations->validation_sum += loss;
         evaluations->validation_count++;

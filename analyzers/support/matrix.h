@@ -116,7 +116,7 @@ matrix_metric_create(const struct nauha_host *host, const struct nauha_analyzer_
                      bool iterates, void **self, struct nauha_error *err) {
     struct matrix_metric *metric = malloc(sizeof *metric);
     if (!metric)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     *metric = *made;
     metric->host = host;
     if (iterates) {

@@ -30,7 +30,7 @@ static inline enum nauha_status moments_create(const struct nauha_host *host,
                                                struct nauha_error *err) {
     struct moments_metric *metric = calloc(1, sizeof *metric);
     if (!metric)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     metric->host = host;
     metric->value = value;
     enum nauha_status status = kind_topics_register(&metric->topics, host, config, plan, err);

@@ -124,7 +124,7 @@ static inline enum nauha_status held_tensor_init(const struct nauha_host *host,
         return status;
     void *data = malloc(info->bytes > 0 ? (size_t)info->bytes : 1);
     if (!data)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     if (info->bytes > 0)
         memcpy(data, tensor.data, (size_t)info->bytes);
     held->sample = 1;
@@ -148,7 +148,7 @@ static inline enum nauha_status per_sample_hold(struct per_sample *all, struct n
     if (per_sample_dimensions(info) < 0)
         return NAUHA_OK;
     if (!NAUHA_GROW(all->held, all->held_capacity, all->held_count + 1))
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     struct held_call *call = &all->held[all->held_count];
     *call = (struct held_call){.rank = info->rank, .tag = info->tag, .module = info->module};
     enum nauha_status status = held_tensor_init(host, input, &call->input, err);
@@ -247,7 +247,7 @@ static inline enum nauha_status sampled_layer_room(struct sampled_layer *layer,
     if (layer->input && layer->gradient && layer->unfolded && layer->element && layer->mean &&
         layer->deviations)
         return NAUHA_OK;
-    return layer->host->fail(err, NAUHA_NOMEM, "out of memory");
+    return NAUHA_HOST_NOMEM(layer->host, err);
 }
 
 /* ---- gradients of one sample ---- */
@@ -460,13 +460,13 @@ static inline enum nauha_status know_layer(struct per_sample *all, struct sample
     const struct nauha_host *host = all->host;
     struct known_layer *known = key_table_get(&all->layers, key_of(info, 0));
     if (!known)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     *sure = true;
     if (recall_geometry(layer, known))
         return NAUHA_OK;
     double *row = calloc(layer->row, sizeof *row);
     if (!row)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     size_t output = 0, element = 0;
     *sure = telling_row(layer, gradient, row, &output, &element);
     const bool found = !*sure || find_geometry(layer, output, element, row);

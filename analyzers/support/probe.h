@@ -120,7 +120,7 @@ probe_metric_create(const struct nauha_host *host, const struct nauha_analyzer_c
     size_t end = 0, choice = 0;
     struct probe_metric *metric = malloc(sizeof *metric);
     if (!metric)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     *metric = *made;
     metric->host = host;
     enum nauha_status status =
@@ -326,7 +326,7 @@ static inline enum nauha_status probe_find(struct probe_metric *metric,
         }
     }
     if (!NAUHA_GROW(metric->probes, metric->capacity, metric->count + 1))
-        return metric->host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(metric->host, err);
     *found = &metric->probes[metric->count++];
     **found = (struct probe){.rank = info->rank, .module = info->module, .slot = info->slot};
     return NAUHA_OK;

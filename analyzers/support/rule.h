@@ -55,7 +55,7 @@ static inline enum nauha_status rule_create(const struct nauha_host *host,
                                             void **self, struct nauha_error *err) {
     struct rule *rule = rule_new(host, bytes);
     if (!rule)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     enum nauha_status status = kind_topics_register(&rule->topics, host, config, plan, err);
     if (status != NAUHA_OK) {
         free(rule);

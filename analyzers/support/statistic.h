@@ -28,7 +28,7 @@ static inline enum nauha_status statistic_create(const struct nauha_host *host,
                                                  void **self, struct nauha_error *err) {
     struct statistic *statistic = calloc(1, sizeof *statistic);
     if (!statistic)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     statistic->host = host;
     statistic->which = which;
     statistic->power = power;

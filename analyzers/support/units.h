@@ -155,7 +155,7 @@ static inline enum nauha_status units_count(struct units_rule *rule, struct nauh
         return NAUHA_OK;
     struct units *units = key_table_get(&rule->keys, key_of(info, info->kind));
     if (!units)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     if (units->count != layout.count) {
         free(units->active);
         *units = (struct units){.active = calloc(layout.count, sizeof *units->active)};

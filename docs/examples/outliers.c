@@ -23,7 +23,7 @@ static enum nauha_status create(const struct nauha_host *host,
     char name[512];
     struct outliers *outliers = calloc(1, sizeof *outliers);
     if (!outliers)
-        return host->fail(err, NAUHA_NOMEM, "out of memory");
+        return NAUHA_HOST_NOMEM(host, err);
     outliers->host = host;
     outliers->sigmas = config->values[0].real; /* in the order of the table below */
     snprintf(name, sizeof name, "%s_outliers", config->kinds[0]);

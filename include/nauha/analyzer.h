@@ -100,6 +100,9 @@ struct nauha_host {
     void (*remark)(const struct nauha_host *host, const char *text);
 };
 
+/* What an analyzer returns that finds no memory. */
+#define NAUHA_HOST_NOMEM(host, err) (host)->fail((err), NAUHA_NOMEM, "out of memory")
+
 /* ---- what an analyzer tells ---- */
 
 enum nauha_parameter_type {

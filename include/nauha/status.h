@@ -64,6 +64,9 @@ NAUHA_API enum nauha_status nauha_error_set(struct nauha_error *err, enum nauha_
 NAUHA_API enum nauha_status nauha_error_set_errno(struct nauha_error *err, int saved_errno,
                                                   const char *format, ...) NAUHA_PRINTF(3, 4);
 
+/* The same for memory that could not be had: "out of memory". Returns NAUHA_NOMEM. */
+NAUHA_API enum nauha_status nauha_error_nomem(struct nauha_error *err);
+
 /* Puts "phrase: " in front of the message: each layer says what it was doing. Returns err's
  * code, or `code` where err is NULL. */
 NAUHA_API enum nauha_status nauha_error_wrap(struct nauha_error *err, enum nauha_status code,

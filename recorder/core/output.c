@@ -156,7 +156,7 @@ static enum nauha_status open_beside(struct nauha_output *output, const char *pa
     output->path = before ? realpath(path, NULL) : strdup(path);
     if (!output->path || asprintf(&output->partial, "%s" PARTIAL, output->path) < 0) {
         output->partial = NULL;
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     }
     const struct nauha_output_request beside = {.path = output->partial, .named_by_us = true};
     enum nauha_status status = nauha_output_check(&beside, err);
@@ -175,7 +175,7 @@ static enum nauha_status open_through(struct nauha_output *output, const char *p
                                       struct nauha_error *err) {
     output->path = strdup(path);
     if (!output->path)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     if (standard)
         fflush(stdout);
     int fd = standard ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)

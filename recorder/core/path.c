@@ -30,7 +30,7 @@ char *nauha__path(const char *directory, const char *format, ...) {
 enum nauha_status nauha__make_directory(const char *path, struct nauha_error *err) {
     char *copy = strdup(path);
     if (!copy)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     enum nauha_status status = NAUHA_OK;
     for (char *slash = copy; status == NAUHA_OK && slash;) {
         slash = strchr(slash + 1, '/');

@@ -78,6 +78,10 @@ enum nauha_status nauha_error_set_errno(struct nauha_error *err, int saved_errno
     return code;
 }
 
+enum nauha_status nauha_error_nomem(struct nauha_error *err) {
+    return nauha_error_set(err, NAUHA_NOMEM, "%s", nauha_status_text(NAUHA_NOMEM));
+}
+
 enum nauha_status nauha_error_wrap(struct nauha_error *err, enum nauha_status code,
                                    const char *format, ...) {
     if (!err)

@@ -10,10 +10,6 @@
 #include "nauha/internal/arithmetic.h"
 #include "replay/bus/parts.h"
 
-static enum nauha_status no_memory(struct nauha_error *err) {
-    return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-}
-
 /* ---- topics ---- */
 
 static void plot_free(struct nauha_plot *plot) {
@@ -80,11 +76,11 @@ enum nauha_status nauha_bus_register_topic(struct nauha_bus *bus, const char *na
     if (status != NAUHA_OK)
         return status;
     if (!make_room(bus, id))
-        return no_memory(err);
+        return nauha_error_nomem(err);
     struct nauha__topic *topic = &bus->topics[id];
     /* The first configuration stays: somebody may hold it. */
     if (plot && !topic->plot && !(topic->plot = plot_copy(plot)))
-        return no_memory(err);
+        return nauha_error_nomem(err);
     topic->registered = true;
     *kind = id;
     return NAUHA_OK;
@@ -186,12 +182,12 @@ static enum nauha_status join(struct nauha_bus *bus, struct nauha_subscription *
         return status;
     if (!NAUHA_GROW(bus->subscriptions, bus->subscription_capacity, bus->subscription_count + 1) ||
         !NAUHA_GROW(bus->subscribers, bus->subscriber_capacity, bus->subscriber_count + 1))
-        return no_memory(err);
+        return nauha_error_nomem(err);
     for (size_t i = 0; i < subscription->count; i++) {
         struct nauha__topic *topic =
             find_topic(bus, nauha_names_find_kind(bus->names, subscription->kinds[i]));
         if (!NAUHA_GROW(topic->takers, topic->taker_capacity, topic->taker_count + 1))
-            return no_memory(err);
+            return nauha_error_nomem(err);
     }
     subscription->subscriber = subscriber;
     for (size_t i = 0; i < subscription->count; i++) {
@@ -410,7 +406,7 @@ enum nauha_status nauha_bus_publish_histogram(struct nauha_bus *bus, uint32_t ki
                                               size_t bins, struct nauha_error *err) {
     size_t bytes = 0;
     if (!nauha__mul_size(bins, 3 * sizeof(double), &bytes))
-        return no_memory(err);
+        return nauha_error_nomem(err);
     /* Whoever publishes a histogram inside the delivery of this one finds no scratch and makes
      * its own. */
     double *elements = bus->scratch;
@@ -422,7 +418,7 @@ enum nauha_status nauha_bus_publish_histogram(struct nauha_bus *bus, uint32_t ki
         elements = malloc(bytes);
         size = bytes;
         if (!elements)
-            return no_memory(err);
+            return nauha_error_nomem(err);
     }
     for (size_t i = 0; i < bins; i++) {
         elements[3 * i] = edges[i];

@@ -405,7 +405,7 @@ enum nauha_status nauha_message_stats_of(struct nauha_message *message, unsigned
         if (!message->stats)
             message->stats = calloc(1, sizeof *message->stats);
         if (!message->stats)
-            return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+            return nauha_error_nomem(err);
         pass_end(&pass, &found);
         add_known(&found, pass.which, message->stats);
         message->known |= pass.which;

@@ -49,7 +49,7 @@ enum nauha_status nauha_subscription_set_tag(struct nauha_subscription *subscrip
         return nauha_error_set(err, NAUHA_INVALID, "tag of a subscription is empty");
     char *copy = strdup(tag);
     if (!copy)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     free(subscription->tag);
     subscription->tag = copy;
     return NAUHA_OK;

@@ -162,7 +162,7 @@ enum nauha_status nauha__renames_new(const struct nauha_names *a, const struct n
         renames->maps = calloc(count + 1, sizeof *renames->maps);
     if (!renames || !renames->maps) {
         free(renames);
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     }
     renames->a = a;
     renames->b = b;

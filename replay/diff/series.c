@@ -98,7 +98,7 @@ static enum nauha_status add_all(struct nauha_diff_series *series, const struct 
             (selector && !nauha_selector_accepts_kind(selector, a->names, i)))
             continue;
         if (!describe(kind, name))
-            return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+            return nauha_error_nomem(err);
         enum nauha_status status = add(series, &kind->series, err);
         if (status != NAUHA_OK)
             return status;
@@ -127,7 +127,7 @@ enum nauha_status nauha_diff_series_new(const struct nauha_diff_side *a,
         series->kind_count = series->kinds ? kinds : 0;
     }
     if (!series || !series->kinds || (selector && !copy))
-        status = nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        status = nauha_error_nomem(err);
     for (size_t i = 0; i < SINKS && status == NAUHA_OK; i++)
         status = series->ops[i]->create(directory, &series->sinks[i], err);
     if (status == NAUHA_OK)

@@ -78,7 +78,7 @@ enum nauha_status nauha__channel_put(struct nauha__channel *channel, const void 
     pthread_mutex_unlock(&channel->mutex);
     if (left)
         return nauha_error_set(err, NAUHA_STATE, "nobody waits for what is computed any more");
-    return put ? NAUHA_OK : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    return put ? NAUHA_OK : nauha_error_nomem(err);
 }
 
 void nauha__channel_end(struct nauha__channel *channel) {

@@ -70,7 +70,7 @@ static double *publish(struct nauha__outcome_writer *writer, uint32_t topic,
                        struct nauha_error *err) {
     struct publication *made = extend(writer, sizeof *made + values * sizeof(double));
     if (!made) {
-        nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        nauha_error_nomem(err);
         return NULL;
     }
     *made = (struct publication){
@@ -121,7 +121,7 @@ static enum nauha_status put(struct nauha__outcome_writer *writer, struct head *
     const size_t words = round_up(head->text);
     head->size = sizeof *head + positions + words + published;
     if (!extend(writer, (size_t)head->size - published))
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     unsigned char *at = writer->bytes;
     memmove(at + (head->size - published), at, published);
     memset(at, 0, (size_t)head->size - published);
@@ -149,7 +149,7 @@ enum nauha_status nauha__outcome_end(struct nauha__outcome_writer *writer, uint3
     if (status != NAUHA_OK) {
         damaged = calloc(bundle->count, sizeof *damaged);
         if (!damaged)
-            return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+            return nauha_error_nomem(err);
         for (size_t i = 0; i < bundle->count; i++) {
             if (bundle->messages[i]->damaged)
                 damaged[head.damaged++] = (uint32_t)i;

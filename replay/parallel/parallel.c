@@ -65,7 +65,7 @@ static enum nauha_status count_work(struct nauha__parallel *parallel, struct nau
     if (!metrics || !cost) {
         free(metrics);
         nauha__cost_free(cost);
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     }
     for (uint32_t kind = 0; kind < kinds; kind++)
         metrics[kind] = cost_of_metrics(work, kind);
@@ -262,7 +262,7 @@ enum nauha_status nauha__parallel_begin(const struct nauha__work *work,
         return NAUHA_OK;
     struct nauha__parallel *parallel = new_parallel(work);
     if (!parallel)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     bool useful = false;
     enum nauha_status status = prepare(parallel, &useful, err);
     if (work->processes)

@@ -136,7 +136,7 @@ enum nauha_status nauha__shares_divide(struct nauha__shares *shares, uint32_t mo
                                        struct nauha_error *err) {
     struct row *row = line_up(shares);
     if (!row)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     uint64_t low = 1, high = 1; /* of what the fullest part must take, and may */
     for (size_t i = 0; i < row->count; i++) {
         high += row->units[i]->work;

@@ -41,7 +41,7 @@ static enum nauha_status open_traces(struct nauha__worker *worker, uint32_t work
     const struct nauha__work *work = worker->work;
     worker->traces = calloc(work->trace_count + 1, sizeof *worker->traces);
     if (!worker->traces)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     for (size_t i = 0; i < work->trace_count; i++) {
         const struct nauha_trace *trace = work->traces[i];
         enum nauha_status status =
@@ -65,14 +65,13 @@ enum nauha_status nauha__worker_new(const struct nauha__work *work,
                                     struct nauha_error *err) {
     struct nauha__worker *worker = calloc(1, sizeof *worker);
     if (!worker)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     worker->work = work;
     worker->shares = shares;
     worker->part = part;
     worker->channel = nauha__channel_new();
     worker->writer.channel = worker->channel;
-    enum nauha_status status =
-        worker->channel ? NAUHA_OK : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    enum nauha_status status = worker->channel ? NAUHA_OK : nauha_error_nomem(err);
     if (status == NAUHA_OK)
         status = open_traces(worker, workers, err);
     if (status == NAUHA_OK)

@@ -115,7 +115,7 @@ static enum nauha_status narrow(const struct nauha_pipeline *pipeline,
     *out = given ? nauha_selector_copy(given) : nauha_selector_new();
     char *kinds = *out ? wanted_kinds(pipeline, *out) : NULL;
     if (!kinds)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     status = nauha_selector_set(*out, "kinds", kinds, err);
     free(kinds);
     return status;

@@ -75,7 +75,7 @@ enum nauha_status nauha__findings_add(struct nauha__findings *findings,
     }
     found = append(findings);
     if (!found)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     *found = (struct nauha__found){.kind = stamps->kind,
                                    .tag = stamps->tag,
                                    .module = stamps->module,
@@ -84,7 +84,7 @@ enum nauha_status nauha__findings_add(struct nauha__findings *findings,
                                    .meaning = strdup(meaning)};
     if (!found->measure || !found->meaning) {
         found_fini(found);
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     }
     const bool in_module = stamps->module != NAUHA_NONE;
     found->finding = (struct nauha_finding){

@@ -9,10 +9,6 @@
 #include "nauha/array.h"
 #include "nauha/nearest.h"
 
-static enum nauha_status no_memory(struct nauha_error *err) {
-    return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-}
-
 /* ---- topics ---- */
 
 static void published_free(struct nauha__published *topic) {
@@ -109,10 +105,10 @@ static enum nauha_status host_register_topic(const struct nauha_host *host, cons
     if (status != NAUHA_OK)
         return status;
     if (!NAUHA_GROW(metric->topics, metric->topic_capacity, metric->topic_count + 1))
-        return no_memory(err);
+        return nauha_error_nomem(err);
     struct nauha__published *topic = published_new(plot.series, form, &plot);
     if (!topic)
-        return no_memory(err);
+        return nauha_error_nomem(err);
     if (metric->spec->log >= 0)
         topic->series.scale = metric->spec->log ? NAUHA__SCALE_LOG : NAUHA__SCALE_LINEAR;
     status = nauha_bus_register_topic(metric->bus, name, scope, form, &topic->series.plot,
@@ -157,7 +153,7 @@ static enum nauha_status host_subscribe(const struct nauha_host *host, const cha
     if (!metric->creating)
         return nauha_error_set(err, NAUHA_STATE, "an analyzer subscribes while it is created");
     if (!NAUHA_GROW(metric->requests, metric->request_capacity, metric->request_count + 1))
-        return no_memory(err);
+        return nauha_error_nomem(err);
     struct nauha__request request = {.kinds = calloc(count + 1, sizeof *request.kinds),
                                      .count = count,
                                      .tag = strdup(tag),
@@ -167,7 +163,7 @@ static enum nauha_status host_subscribe(const struct nauha_host *host, const cha
         copied = (request.kinds[i] = strdup(kinds[i])) != NULL;
     if (!copied) {
         request_fini(&request);
-        return no_memory(err);
+        return nauha_error_nomem(err);
     }
     metric->requests[metric->request_count++] = request;
     return NAUHA_OK;
@@ -283,7 +279,7 @@ enum nauha_status nauha__metrics_add(struct nauha__metrics *metrics, struct nauh
                                        : NULL;
     if (!metric) {
         nauha__spec_free(spec);
-        return no_memory(err);
+        return nauha_error_nomem(err);
     }
     metric->host = host_template;
     metric->host.context = metric;
@@ -301,7 +297,7 @@ enum nauha_status nauha__metrics_add(struct nauha__metrics *metrics, struct nauh
     metric->subscriber = nauha_subscriber_new(spec->text, &metric->ops, metric);
     if (!metric->subscriber) {
         metric_free(metric);
-        return no_memory(err);
+        return nauha_error_nomem(err);
     }
     metrics->list[metrics->count++] = metric;
     return NAUHA_OK;
@@ -374,7 +370,7 @@ static enum nauha_status subscribe(struct nauha__metric *metric, const char *con
                                    struct nauha_error *err) {
     struct nauha_subscription *subscription = nauha_subscription_new(kinds, count);
     if (!subscription)
-        return no_memory(err);
+        return nauha_error_nomem(err);
     nauha_subscription_set_synchronized(subscription, synchronized);
     enum nauha_status status = nauha_subscription_set_tag(subscription, tag, err);
     if (status == NAUHA_OK)

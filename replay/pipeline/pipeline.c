@@ -133,7 +133,7 @@ enum nauha_status nauha_pipeline_add_analyzer(struct nauha_pipeline *pipeline,
                     pipeline->analyzer_count + 1) ||
         !NAUHA_GROW(pipeline->added, pipeline->added_capacity, pipeline->added_count + 1)) {
         free(copy);
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     }
     *copy = checked;
     pipeline->added[pipeline->added_count++] = (struct nauha__added){analyzer, copy};
@@ -197,7 +197,7 @@ static enum nauha_status add_sink(struct nauha_pipeline *pipeline,
             : NULL;
     if (!sink || (directory && !(sink->directory = strdup(directory)))) {
         free(sink);
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     }
     sink->ops = ops;
     enum nauha_status status = ops->create(directory, &sink->self, err);
@@ -295,7 +295,7 @@ static enum nauha_status subscribe_port(struct nauha_pipeline *pipeline, struct 
     struct nauha_subscription *subscription = nauha_subscription_new(&kind, 1);
     if (!port->subscriber || !subscription) {
         nauha_subscription_free(subscription);
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     }
     enum nauha_status status = nauha_subscription_set_tag(subscription, metric->spec->tag, err);
     if (status != NAUHA_OK) {
@@ -361,7 +361,7 @@ static enum nauha_status subscribe_metrics(struct nauha_pipeline *pipeline,
     const struct nauha__metrics *metrics = &pipeline->metrics;
     bool *placed = calloc(metrics->count + 1, sizeof *placed);
     if (!placed)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     enum nauha_status status = NAUHA_OK;
     for (size_t n = 0; n < metrics->count && status == NAUHA_OK; n++) {
         size_t chosen = metrics->count, waiting = metrics->count;
@@ -396,7 +396,7 @@ static enum nauha_status start(struct nauha_pipeline *pipeline, struct nauha_err
     pipeline->ports =
         calloc(count_topics(pipeline) * pipeline->sink_count + 1, sizeof *pipeline->ports);
     if (!pipeline->ports)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     /* Kinds are checked before any file is made. Sinks come before the metrics that feed on the
      * same topic: what a message sets off is then written behind it. */
     for (size_t i = 0; i < pipeline->metrics.count && status == NAUHA_OK; i++)

@@ -143,7 +143,7 @@ static enum nauha_status look_at(struct nauha_plugins *plugins, const char *path
     struct plugin plugin = {0};
     if (!NAUHA_GROW(plugins->list, plugins->capacity, plugins->count + 1) ||
         !(plugin.path = strdup(path)))
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     const enum nauha_status status =
         open_library(plugins, path, &plugin.library, &plugin.given, &plugin.refusal);
     if (status == NAUHA_OK && !plugin.library) {
@@ -176,7 +176,7 @@ static enum nauha_status search_directory(struct nauha_plugins *plugins, const c
     for (int i = 0; i < count; i++) {
         char *path = nauha__path(directory, "%s", entries[i]->d_name);
         if (!path)
-            status = nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+            status = nauha_error_nomem(err);
         if (status == NAUHA_OK && look_at(plugins, path, err) == NAUHA_NOMEM)
             status = NAUHA_NOMEM; /* all else is noted there */
         free(path);
@@ -190,7 +190,7 @@ enum nauha_status nauha_plugins_search(struct nauha_plugins *plugins, const char
                                        struct nauha_error *err) {
     char *list = strdup(directories), *rest = NULL;
     if (!list)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     enum nauha_status status = NAUHA_OK;
     for (char *directory = strtok_r(list, ":", &rest); directory && status == NAUHA_OK;
          directory = strtok_r(NULL, ":", &rest))

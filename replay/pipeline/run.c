@@ -27,7 +27,7 @@ static enum nauha_status add_fact(struct nauha__run *run, const char *key, const
         !NAUHA_GROW(run->facts, run->fact_capacity, run->fact_count + 1)) {
         free(fact.key);
         free(fact.value);
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     }
     run->facts[run->fact_count++] = fact;
     return NAUHA_OK;
@@ -78,7 +78,7 @@ enum nauha_status nauha_pipeline_set_run(struct nauha_pipeline *pipeline, const 
         return status;
     char *copy = strdup(name);
     if (!copy)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     free(pipeline->run.name);
     pipeline->run.name = copy;
     return NAUHA_OK;

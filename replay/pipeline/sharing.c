@@ -98,7 +98,7 @@ static enum nauha_status make_metrics(void *context, struct nauha__outcome_write
     const struct nauha_pipeline *origin = sharing->pipeline;
     struct nauha_pipeline *pipeline = *made = nauha_pipeline_new(origin->names);
     if (!pipeline)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     *bus = pipeline->bus;
     nauha_bus_set_tensor_limit(pipeline->bus, origin->bus->tensor_limit);
     enum nauha_status status = NAUHA_OK;
@@ -144,8 +144,7 @@ enum nauha_status nauha__sharing_begin(struct nauha_pipeline *pipeline,
         .context = &sharing,
     };
     *parallel = NULL;
-    enum nauha_status status =
-        sharing.shared && described ? NAUHA_OK : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    enum nauha_status status = sharing.shared && described ? NAUHA_OK : nauha_error_nomem(err);
     for (size_t i = 0; i < metrics->count && status == NAUHA_OK; i++) {
         sharing.shared[i] = can_share(pipeline, metrics->list[i]);
         if (sharing.shared[i])

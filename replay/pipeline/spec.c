@@ -157,7 +157,7 @@ static enum nauha_status parse_list(const struct nauha_analyzer_parameter *row, 
         count++;
     double *items = calloc(count, sizeof *items);
     if (!items)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     for (size_t i = 0; i < count; i++, text += strcspn(text, ",") + 1) {
         enum nauha_status status = parse_item(row, text, &items[i], err);
         if (status != NAUHA_OK) {
@@ -390,7 +390,7 @@ static enum nauha_status parse_words(struct nauha__spec *spec, char *rest,
         status = take_kinds(spec, kinds, names, err);
     bool *given = calloc(spec->analyzer->parameter_count + KEY_COUNT, sizeof *given);
     if (!given)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     for (size_t i = 0; i < count && status == NAUHA_OK; i++) {
         char *equals = strchr(words[i], '=');
         *equals = 0;
@@ -430,7 +430,7 @@ static enum nauha_status allocate(struct nauha__spec *spec, struct nauha_error *
     spec->kinds = calloc(kinds > defaults ? kinds : defaults, sizeof *spec->kinds);
     spec->values = calloc(spec->analyzer->parameter_count + 1, sizeof *spec->values);
     if (!spec->kinds || !spec->values)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     return NAUHA_OK;
 }
 
@@ -440,7 +440,7 @@ enum nauha_status nauha__spec_parse(const char *text, const struct nauha_analyze
     struct nauha__spec *spec = calloc(1, sizeof *spec);
     if (!spec || !(spec->text = strdup(text)) || !(spec->words = strdup(text))) {
         nauha__spec_free(spec);
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     }
     spec->subsample = spec->every = 1;
     spec->tag = common_keys[KEY_TAG].fallback;

@@ -152,7 +152,7 @@ static enum nauha_status write_contents(const char *path, const struct contents 
     size_t length = 0;
     FILE *memory = open_memstream(&text, &length);
     if (!memory)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     if (contents->picture)
         nauha__gnuplot_script(memory, contents->name, contents->picture, contents->summary);
     else
@@ -160,7 +160,7 @@ static enum nauha_status write_contents(const char *path, const struct contents 
     const bool failed = ferror(memory) != 0;
     if (fclose(memory) != 0 || failed) {
         free(text);
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     }
     enum nauha_status status = write_whole(path, text, length, err);
     free(text);

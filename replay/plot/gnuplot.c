@@ -177,7 +177,7 @@ static enum nauha_status begin(struct run *run, struct nauha_error *err) {
     if (nauha_plot_makes_files(term)) {
         run->stem = stem_of(run->script);
         status = run->stem ? nauha__pictures_clear(run->directory, run->stem, term, err)
-                           : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+                           : nauha_error_nomem(err);
     }
     if (status == NAUHA_OK)
         status = start_gnuplot(run, err);

@@ -76,10 +76,10 @@ static enum nauha_status each(const char *directory, const char *stem, const cha
             continue;
         char *path = nauha__path(directory, "%s.%s", stem, endings[i].extension);
         if (!path)
-            return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+            return nauha_error_nomem(err);
         if (asprintf(&partial, "%s" NAUHA__BESIDE_SUFFIX, path) < 0) {
             free(path);
-            return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+            return nauha_error_nomem(err);
         }
         struct nauha_error *to = first == NAUHA_OK ? err : NULL;
         enum nauha_status status =

@@ -28,7 +28,7 @@ static enum nauha_status split_path(const char *path, char **directory, char **n
                  : slash == path ? strdup("/")
                                  : strndup(path, (size_t)(slash - path));
     if (!*name || !*directory)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     return NAUHA_OK;
 }
 
@@ -135,7 +135,7 @@ enum nauha_status nauha_plot_csv_as(const char *csv_path, const struct nauha_dra
     script_path = nauha__path(directory, "%s.gp", name);
     script_name = nauha__path(".", "%s.gp", name);
     if (!script_path || !script_name) {
-        status = nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        status = nauha_error_nomem(err);
         goto out;
     }
     struct nauha__script_texts texts = {
@@ -196,7 +196,7 @@ static enum nauha_status take_series(struct topics *topics, const char *director
     enum nauha_status status = NAUHA_NOMEM;
     struct nauha_error own = NAUHA_ERROR_INIT;
     if (!csv || !script) {
-        nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        nauha_error_nomem(err);
     } else if ((status = nauha__series_scan(csv, &topic->summary, &own)) == NAUHA_OK &&
                topic->summary.rows > 0) {
         texts->picture = (struct nauha__picture){
@@ -209,7 +209,7 @@ static enum nauha_status take_series(struct topics *topics, const char *director
     } else if (status == NAUHA_OK) {
         nauha__series_fini(&topic->summary);
     } else if (status == NAUHA_NOMEM) {
-        nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        nauha_error_nomem(err);
     } else {
         status = NAUHA_OK;
     }
@@ -235,7 +235,7 @@ static enum nauha_status take_directory(struct topics *topics, const char *direc
     topics->texts = calloc((size_t)count + 1, sizeof *topics->texts);
     topics->names = calloc((size_t)count + 1, sizeof *topics->names);
     if (!topics->list || !topics->texts || !topics->names)
-        status = nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        status = nauha_error_nomem(err);
     for (int i = 0; i < count; i++) {
         if (status == NAUHA_OK)
             status = take_series(topics, directory, entries[i]->d_name, err);
@@ -267,8 +267,7 @@ static enum nauha_status take_topics(struct topics *topics, const char *director
 enum nauha_status nauha__overview_prepare(const char *directory, struct nauha_error *err) {
     struct topics topics = {0};
     char *path = nauha__path(directory, NAUHA__OVERVIEW ".gp");
-    enum nauha_status status = path ? take_topics(&topics, directory, err)
-                                    : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    enum nauha_status status = path ? take_topics(&topics, directory, err) : nauha_error_nomem(err);
     if (status == NAUHA_OK && nauha__script_inspect(path, NULL) != NAUHA__SCRIPT_EDITED)
         status = write_topics(&topics, path, NAUHA__OVERVIEW, err);
     topics_fini(&topics);
@@ -282,8 +281,7 @@ enum nauha_status nauha_plot_overview(const char *directory, const struct nauha_
     char *path = nauha__path(directory, NAUHA__OVERVIEW ".gp");
     const struct script script = {directory, path, NAUHA__OVERVIEW_SCRIPT, NAUHA__OVERVIEW,
                                   drawing};
-    enum nauha_status status = path ? take_topics(&topics, directory, err)
-                                    : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    enum nauha_status status = path ? take_topics(&topics, directory, err) : nauha_error_nomem(err);
     if (status == NAUHA_OK && nauha__script_inspect(path, NULL) == NAUHA__SCRIPT_EDITED)
         status = nauha__gnuplot_run(directory, script.run_as, drawing, err);
     else if (status == NAUHA_OK)

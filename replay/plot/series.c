@@ -60,10 +60,6 @@ static enum nauha_status bad_row(const struct scan *scan, const char *what,
                            scan->reader.path, what);
 }
 
-static enum nauha_status no_memory(struct nauha_error *err) {
-    return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-}
-
 /* What the current row has in a key column; "" for the run where there is only one. */
 static const char *key_text(const struct scan *scan, size_t key) {
     if (key == NAUHA__KEY_RUN && !scan->summary->runs)
@@ -135,7 +131,7 @@ static enum nauha_status take_steps(struct scan *scan, uint64_t step, uint64_t e
         summary->first_step = step;
     if (epoch > scan->epoch) {
         if (!NAUHA_GROW(summary->epochs, scan->epoch_capacity, summary->epoch_count + 1))
-            return no_memory(err);
+            return nauha_error_nomem(err);
         summary->epochs[summary->epoch_count++] = (struct nauha__epoch_start){step, epoch};
         scan->epoch = epoch;
     }
@@ -229,7 +225,7 @@ static enum nauha_status take_row(struct scan *scan, struct nauha_error *err) {
         return status;
     struct nauha__line *line = find_line(scan);
     if (!line)
-        return no_memory(err);
+        return nauha_error_nomem(err);
     take_order(scan, line);
     return scan->summary->histogram ? take_bin(scan, line, step, err) : take_value(scan, line, err);
 }
@@ -319,7 +315,7 @@ enum nauha_status nauha__series_scan(const char *path, struct nauha__series_summ
     enum nauha_status status = NAUHA_NOMEM;
     struct scan *scan = calloc(1, sizeof *scan);
     if (!scan) {
-        no_memory(err);
+        nauha_error_nomem(err);
         goto out;
     }
     scan->reader.file = file;

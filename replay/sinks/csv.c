@@ -62,7 +62,7 @@ static enum nauha_status open_file(const struct csv_sink *sink, struct csv_serie
                                    struct nauha_error *err) {
     series->path = nauha__path(sink->directory, "%s.csv", series->name);
     if (!series->path)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     const struct nauha_output_request request = {
         .path = series->path, .form = &csv_form, .named_by_us = true};
     enum nauha_status status = nauha_output_open(&series->output, &request, err);
@@ -116,12 +116,12 @@ static void csv_free(void *self) {
 static enum nauha_status csv_create(const char *directory, void **self, struct nauha_error *err) {
     struct csv_sink *sink = calloc(1, sizeof *sink);
     if (!sink)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     sink->c_locale = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
     sink->directory = directory ? strdup(directory) : NULL;
     if (!sink->c_locale || (directory && !sink->directory)) {
         csv_free(sink);
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     }
     *self = sink;
     return NAUHA_OK;
@@ -133,7 +133,7 @@ static enum nauha_status csv_add_series(void *self, const struct nauha__series *
     char *name = strdup(series->name);
     if (!name || !NAUHA_GROW(sink->series, sink->capacity, sink->count + 1)) {
         free(name);
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     }
     sink->series[sink->count++] = (struct csv_series){.name = name, .form = series->form};
     sink->any_histogram |= series->form == NAUHA_FORM_HISTOGRAM;

@@ -110,7 +110,7 @@ enum nauha_status nauha__event_file_create(const char *directory, struct nauha__
     }
     if (!file || !file->path) {
         free(file);
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     }
     if (descriptor >= 0 && !(file->file = fdopen(descriptor, "w"))) {
         saved_errno = errno;

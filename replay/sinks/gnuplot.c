@@ -56,7 +56,7 @@ static enum nauha_status gnuplot_create(const char *directory, void **self,
     struct gnuplot_sink *sink = calloc(1, sizeof *sink);
     if (!sink || !(sink->directory = strdup(directory))) {
         free(sink);
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     }
     *self = sink;
     return NAUHA_OK;
@@ -66,7 +66,7 @@ static enum nauha_status gnuplot_add_series(void *self, const struct nauha__seri
                                             struct nauha_error *err) {
     struct gnuplot_sink *sink = self;
     if (!NAUHA_GROW(sink->pictures, sink->capacity, sink->count + 1))
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     sink->pictures[sink->count++] = (struct picture){.series = series};
     return NAUHA_OK;
 }
@@ -97,7 +97,7 @@ static enum nauha_status keep_edits(const struct gnuplot_sink *sink, struct pict
         return NAUHA_OK;
     picture->kept_edits = free_name(sink, picture->series->name);
     if (!picture->kept_edits)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     if (rename(path, picture->kept_edits) == 0)
         return NAUHA_OK;
     enum nauha_status status = nauha_error_set_errno(err, errno, "cannot rename \"%s\" to \"%s\"",
@@ -116,7 +116,7 @@ static enum nauha_status write_script(const struct gnuplot_sink *sink, struct pi
     struct nauha__series_summary summary;
     enum nauha_status status = NAUHA_NOMEM;
     if (!csv || !script)
-        nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        nauha_error_nomem(err);
     else
         status = nauha__series_scan(csv, &summary, err);
     if (status == NAUHA_OK) {
@@ -142,14 +142,14 @@ static enum nauha_status draw(struct gnuplot_sink *sink, bool overview, struct n
     struct nauha__gnuplot_job *jobs = calloc(sink->count + 1, sizeof *jobs);
     char **scripts = calloc(sink->count + 1, sizeof *scripts);
     if (!jobs || !scripts)
-        status = nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        status = nauha_error_nomem(err);
     for (size_t i = 0; i < sink->count && status == NAUHA_OK; i++) {
         struct picture *picture = &sink->pictures[i];
         if (picture->empty)
             continue;
         scripts[count] = nauha__path(".", "%s.gp", picture->series->name);
         if (!scripts[count])
-            status = nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+            status = nauha_error_nomem(err);
         jobs[count] = (struct nauha__gnuplot_job){scripts[count], &picture->drawn};
         count++;
     }

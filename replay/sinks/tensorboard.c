@@ -58,10 +58,6 @@ struct tensorboard_sink {
     bool finished;
 };
 
-static enum nauha_status no_memory(struct nauha_error *err) {
-    return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-}
-
 /* ---- directories ---- */
 
 /* Run names are made of paths, which may lead out of the directory: "../a" is "_/a". */
@@ -110,7 +106,7 @@ static enum nauha_status write_card(const struct nauha__run *run, struct nauha__
     size_t bytes;
     FILE *text = open_memstream(&markdown, &bytes);
     if (!text)
-        return no_memory(err);
+        return nauha_error_nomem(err);
     fputs("| | |\n|---|---|\n", text);
     for (size_t i = 0; i < run->fact_count; i++) {
         fputs("| ", text);
@@ -122,7 +118,7 @@ static enum nauha_status write_card(const struct nauha__run *run, struct nauha__
     const bool failed = ferror(text) != 0;
     enum nauha_status status = fclose(text) == 0 && !failed
                                    ? nauha__event_text(file, moment, &tag, markdown, err)
-                                   : no_memory(err);
+                                   : nauha_error_nomem(err);
     free(markdown);
     return status;
 }
@@ -157,12 +153,12 @@ static enum nauha_status close_writers(struct tensorboard_sink *sink, struct nau
 static enum nauha_status open_writer(struct tensorboard_sink *sink, uint32_t rank,
                                      const struct nauha__moment *moment, struct nauha_error *err) {
     if (!NAUHA_GROW(sink->writers, sink->writer_capacity, sink->writer_count + 1))
-        return no_memory(err);
+        return nauha_error_nomem(err);
     struct writer *writer = &sink->writers[sink->writer_count];
     *writer = (struct writer){.rank = rank};
     char *directory = path_of_rank(sink, rank);
     if (!directory)
-        return no_memory(err);
+        return nauha_error_nomem(err);
     enum nauha_status status = nauha__make_directory(directory, err);
     if (status == NAUHA_OK)
         status = nauha__event_file_create(directory, &writer->file, err);
@@ -266,7 +262,7 @@ static enum nauha_status tensorboard_create(const char *directory, void **self,
     struct tensorboard_sink *sink = calloc(1, sizeof *sink);
     if (!sink || !(sink->directory = strdup(directory))) {
         free(sink);
-        return no_memory(err);
+        return nauha_error_nomem(err);
     }
     *self = sink;
     return NAUHA_OK;
@@ -284,7 +280,7 @@ static enum nauha_status tensorboard_begin_run(void *self, const struct nauha__r
     free(sink->run_directory);
     sink->run_directory = path_of_run(sink->directory, run->name);
     if (!sink->run_directory)
-        return no_memory(err);
+        return nauha_error_nomem(err);
     status = nauha__make_directory(sink->run_directory, err);
     if (status == NAUHA_OK && access(sink->run_directory, W_OK | X_OK) != 0)
         status = nauha_error_set_errno(err, errno, "cannot write to directory \"%s\"",
@@ -296,7 +292,7 @@ static enum nauha_status tensorboard_add_series(void *self, const struct nauha__
                                                 struct nauha_error *err) {
     struct tensorboard_sink *sink = self;
     if (!NAUHA_GROW(sink->topics, sink->capacity, sink->count + 1))
-        return no_memory(err);
+        return nauha_error_nomem(err);
     sink->topics[sink->count++] = (struct topic){.series = series};
     return NAUHA_OK;
 }
@@ -347,7 +343,7 @@ static enum nauha_status tensorboard_take(void *self, size_t position,
         return status;
     struct tag *tag = find_tag(sink, writer, position, info);
     if (!tag)
-        return no_memory(err);
+        return nauha_error_nomem(err);
     const double *elements = tensor.data;
     sink->topics[position].taken++;
     if (series->form != NAUHA_FORM_HISTOGRAM) {

@@ -14,7 +14,7 @@ static enum nauha_status append(struct nauha__event_file *file, const Tb__Event 
     const size_t size = tb__event__get_packed_size(event);
     uint8_t *bytes = malloc(size + 1);
     if (!bytes)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     tb__event__pack(event, bytes);
     enum nauha_status status = nauha__event_file_append(file, bytes, size, err);
     free(bytes);

@@ -59,7 +59,7 @@ enum nauha_status nauha__merge_new(struct nauha_trace *const *traces, size_t cou
         return status;
     struct nauha__merge *merge = calloc(1, sizeof *merge + count * sizeof *merge->sources);
     if (!merge)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     for (; merge->count < count && status == NAUHA_OK; merge->count++) {
         struct source *source = &merge->sources[merge->count];
         struct nauha_trace_info info;

@@ -30,6 +30,16 @@ static void test_set(void **state) {
     assert_int_equal(nauha_error_set(NULL, NAUHA_LIMIT, "nobody listens"), NAUHA_LIMIT);
 }
 
+static void test_nomem(void **state) {
+    (void)state;
+    struct nauha_error err = {NAUHA_IO, EACCES, "old"};
+    assert_int_equal(nauha_error_nomem(&err), NAUHA_NOMEM);
+    assert_int_equal(err.code, NAUHA_NOMEM);
+    assert_int_equal(err.saved_errno, 0);
+    assert_string_equal(err.message, "out of memory");
+    assert_int_equal(nauha_error_nomem(NULL), NAUHA_NOMEM);
+}
+
 static void test_set_errno(void **state) {
     (void)state;
     struct nauha_error err = NAUHA_ERROR_INIT;
@@ -117,6 +127,7 @@ static void test_no_terminal_obeys_a_message(void **state) {
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_texts),
     cmocka_unit_test(test_set),
+    cmocka_unit_test(test_nomem),
     cmocka_unit_test(test_set_errno),
     cmocka_unit_test(test_wrap),
     cmocka_unit_test(test_wrap_of_silence),

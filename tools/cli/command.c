@@ -56,6 +56,12 @@ int nauha__fail(const struct nauha_error *err) {
     return err->code == NAUHA_UNKNOWN || err->code == NAUHA_INVALID ? EXIT_USAGE : EXIT_FAILED;
 }
 
+int nauha__fail_nomem(void) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    nauha_error_nomem(&err);
+    return nauha__fail(&err);
+}
+
 int nauha__usage(const struct command *command, const char *format, ...) {
     va_list list;
     va_start(list, format);
@@ -205,10 +211,8 @@ int nauha__command_run(const struct command *command, int argc, char **argv,
     struct invocation invocation = {
         .command = command, .python = python, .argc = argc, .argv = argv};
     invocation.given = calloc((size_t)argc + 1, sizeof *invocation.given);
-    if (!invocation.given) {
-        fprintf(stderr, "nauha: out of memory\n");
-        return EXIT_FAILED;
-    }
+    if (!invocation.given)
+        return nauha__fail_nomem();
     int code = parse(&invocation, argc, argv);
     if (code == EXIT_FINE)
         code = choose_colours(&invocation);

@@ -89,6 +89,8 @@ uint64_t nauha__get_number(const struct invocation *invocation, const char *name
 /* Prints "nauha: MESSAGE" and returns the exit code that fits: usage where a name or value of the
  * user's was wrong, failure otherwise. */
 int nauha__fail(const struct nauha_error *err);
+/* The same, of memory that could not be had. */
+int nauha__fail_nomem(void);
 /* Whether nauha__fail was told, and kept it to itself, that a reader of what is printed has seen
  * enough, as in `nauha replay ... | head`: that is no failure. */
 bool nauha__reader_gone(void);

@@ -41,8 +41,7 @@ int nauha__plugins_open(const struct invocation *invocation, struct nauha_plugin
     if (!takes_plugins(invocation->command))
         return EXIT_FINE;
     *plugins = nauha_plugins_new();
-    enum nauha_status status =
-        *plugins ? NAUHA_OK : nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
+    enum nauha_status status = *plugins ? NAUHA_OK : nauha_error_nomem(&err);
     for (size_t i = 0; i < invocation->given_count && status == NAUHA_OK; i++) {
         if (invocation->given[i].option == plugin_table)
             status = nauha_plugins_load(*plugins, invocation->given[i].value, &err);

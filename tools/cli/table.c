@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "nauha/array.h"
+#include "tools/cli/command.h"
 #include "tools/cli/text.h"
 
 #define GAP 2
@@ -241,7 +242,7 @@ static void tell_left_out(const struct table *table) {
 
 void nauha__table_end(struct table *table) {
     if (!table || table->failed)
-        fprintf(stderr, "nauha: out of memory\n");
+        nauha__fail_nomem();
     if (!table)
         return;
     flush(table);

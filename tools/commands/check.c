@@ -262,12 +262,7 @@ int nauha__run_check(const struct invocation *invocation) {
     int code = nauha__opened_init(&check.opened, invocation);
     if (code == EXIT_FINE) {
         check.pipeline = nauha_pipeline_new(check.opened.names);
-        if (check.pipeline) {
-            code = run(&check, invocation);
-        } else {
-            fprintf(stderr, "nauha: out of memory\n");
-            code = EXIT_FAILED;
-        }
+        code = check.pipeline ? run(&check, invocation) : nauha__fail_nomem();
     }
     nauha_pipeline_free(check.pipeline);
     nauha__opened_fini(&check.opened);

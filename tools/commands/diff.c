@@ -78,10 +78,8 @@ static int take_options(struct comparison *comparison) {
     comparison->selector = nauha_selector_new();
     comparison->maps = calloc(invocation->given_count + 1, sizeof *comparison->maps);
     comparison->sides = calloc(invocation->argument_count, sizeof *comparison->sides);
-    if (!comparison->selector || !comparison->maps || !comparison->sides) {
-        nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
-        return nauha__fail(&err);
-    }
+    if (!comparison->selector || !comparison->maps || !comparison->sides)
+        return nauha__fail_nomem();
     for (size_t i = 0; i < invocation->given_count; i++)
         if (strcmp(invocation->given[i].option->name, "map") == 0)
             comparison->maps[comparison->map_count++] = invocation->given[i].value;
@@ -100,7 +98,7 @@ static int open_traces(struct comparison *comparison) {
         nauha__crash_watch(invocation->arguments[i]);
         side->names = nauha_names_new();
         if (!side->names)
-            nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
+            nauha_error_nomem(&err);
         if (!side->names || nauha_trace_open(invocation->arguments[i], side->names, &side->trace,
                                              &err) != NAUHA_OK) {
             nauha__fail(&err);
@@ -276,14 +274,12 @@ static int compare_pair(struct comparison *comparison, size_t other) {
         .tolerance = comparison->tolerant ? &comparison->tolerance : NULL,
     };
     int code;
-    if (!diff_result_init(&result)) {
-        nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
-        code = nauha__fail(&err);
-    } else if (compare(comparison, &result, directory, &err) == NAUHA_OK) {
+    if (!diff_result_init(&result))
+        code = nauha__fail_nomem();
+    else if (compare(comparison, &result, directory, &err) == NAUHA_OK)
         code = code_of(comparison, &result);
-    } else {
+    else
         code = nauha__fail(&err);
-    }
     diff_result_fini(&result);
     return code;
 }

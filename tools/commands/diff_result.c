@@ -103,7 +103,7 @@ enum nauha_status diff_result_take(struct diff_result *result, const struct nauh
         result->within += pair->sort == NAUHA_PAIR_EQUAL && pair->difference.other_bits > 0;
         result->hashes += pair->a->hash_only || pair->b->hash_only;
         if (!growth_take(&result->growth, pair))
-            return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+            return nauha_error_nomem(err);
     }
     return nauha_reading_take(result->reading, pair, err);
 }

@@ -71,7 +71,7 @@ static enum nauha_status take_value(struct copy *copy, struct nauha_error *err) 
     const struct nauha_message_info *info = nauha_message_info(copy->parameter);
     if (!NAUHA_GROW(values->list, values->capacity, values->count + 1) ||
         !NAUHA_GROW(values->shapes, values->shape_capacity, values->count + 1))
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     struct nauha_parameter *parameter = &values->list[values->count];
     enum nauha_status status = nauha_message_take(copy->parameter, &parameter->tensor, err);
     if (status != NAUHA_OK)
@@ -147,7 +147,7 @@ static enum nauha_status walk(struct nauha_trace *trace, struct copy *copy,
                               struct nauha_error *err) {
     struct nauha_selector *selector = nauha_selector_new();
     if (!selector)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     enum nauha_status status = nauha_selector_set(selector, "kinds", "weights,biases", err);
     if (status == NAUHA_OK)
         status = nauha_cursor_new(trace, selector, &copy->parameters, err);
@@ -188,8 +188,8 @@ static enum nauha_status measure(const struct sample *sample, const char *key, c
     struct copy copy = {0};
     struct nauha_recorder_stats stats = {0};
     struct nauha_recorder_config *config = nauha_recorder_config_new();
-    enum nauha_status status = config ? configure(sample, key, value, config, err)
-                                      : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    enum nauha_status status =
+        config ? configure(sample, key, value, config, err) : nauha_error_nomem(err);
     if (status == NAUHA_OK)
         status = walk(sample->trace, &copy, err);
     if (status == NAUHA_OK)
@@ -365,7 +365,7 @@ int nauha__estimate_print(const struct invocation *invocation, const char *trace
     nauha__write_path(sample.path, sizeof sample.path, folder, "estimate-copy.h5");
     enum nauha_status status = sample.names
                                    ? nauha_trace_open(trace, sample.names, &sample.trace, &err)
-                                   : nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
+                                   : nauha_error_nomem(&err);
     int code = EXIT_FINE;
     sample.told = nauha__get_number(invocation, "max-steps", 0, &code);
     sample.told = sample.told ? sample.told : STEPS_TOLD;

@@ -46,8 +46,7 @@ int nauha__metrics_run_python(const struct invocation *invocation) {
     const char **words = calloc(count + 4, sizeof *words);
     if (!words || !nauha__python_path_prepend(directory)) {
         free(words);
-        fprintf(stderr, "nauha: out of memory\n");
-        return EXIT_FAILED;
+        return nauha__fail_nomem();
     }
     words[0] = python;
     words[1] = "-m";
@@ -102,7 +101,7 @@ static enum nauha_status add_sinks(struct nauha_pipeline *pipeline, const char *
                                    const char *directory, struct nauha_error *err) {
     char *list = strdup(names), *rest = NULL;
     if (!list)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     enum nauha_status status = NAUHA_OK;
     for (char *name = strtok_r(list, ",", &rest); name && status == NAUHA_OK;
          name = strtok_r(NULL, ",", &rest))
@@ -115,8 +114,8 @@ enum nauha_status nauha__metrics_check(const struct invocation *invocation,
                                        struct nauha_error *err) {
     struct nauha_names *names = nauha_names_new();
     struct nauha_pipeline *pipeline = names ? nauha_pipeline_new(names) : NULL;
-    enum nauha_status status = pipeline ? add_metrics(pipeline, invocation, err)
-                                        : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    enum nauha_status status =
+        pipeline ? add_metrics(pipeline, invocation, err) : nauha_error_nomem(err);
     if (status == NAUHA_OK)
         status = nauha__rules_add_given(pipeline, invocation, err);
     if (status == NAUHA_OK)

@@ -134,10 +134,8 @@ int nauha__opened_paths(struct opened *opened, const struct invocation *invocati
         nauha__has(invocation, "follow") ? nauha__follow_open : nauha_trace_open;
     *opened = (struct opened){.names = nauha_names_new(), .selector = nauha_selector_new()};
     opened->traces = calloc(count, sizeof *opened->traces);
-    if (!opened->names || !opened->selector || !opened->traces) {
-        nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
-        return nauha__fail(&err);
-    }
+    if (!opened->names || !opened->selector || !opened->traces)
+        return nauha__fail_nomem();
     if (nauha__apply_selection(opened->selector, invocation, &err) != NAUHA_OK)
         return nauha__fail(&err);
     for (size_t i = 0; i < count; i++) {

@@ -74,7 +74,7 @@ static const int passed_on[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUS
 static int check_options(const struct invocation *invocation, const char *trace, cJSON *options) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct nauha_recorder_config *config = nauha_recorder_config_new();
-    enum nauha_status status = config ? NAUHA_OK : nauha_error_set(&err, NAUHA_NOMEM, "no memory");
+    enum nauha_status status = config ? NAUHA_OK : nauha_error_nomem(&err);
     for (size_t i = 0; i < invocation->given_count && status == NAUHA_OK; i++) {
         const struct given *given = &invocation->given[i];
         if (!nauha__is_recording_option(given->option))
@@ -194,10 +194,8 @@ static int set_environment(const struct invocation *invocation, const struct mar
             end_after(settings, options, estimate);
         char *text = cJSON_PrintUnformatted(settings);
         nauha__write_path(hook, sizeof hook, package, "nauha/hook");
-        if (!text || setenv("NAUHA_RECORD", text, 1) != 0 || !nauha__python_path_prepend(hook)) {
-            fprintf(stderr, "nauha: out of memory\n");
-            code = EXIT_FAILED;
-        }
+        if (!text || setenv("NAUHA_RECORD", text, 1) != 0 || !nauha__python_path_prepend(hook))
+            code = nauha__fail_nomem();
         cJSON_free(text);
     }
     cJSON_Delete(settings);

@@ -25,7 +25,7 @@ enum nauha_status nauha__check_recorded_kinds(const struct invocation *invocatio
     struct nauha_selector *selector = nauha_selector_new();
     enum nauha_status status = builtin && selector
                                    ? nauha_selector_set(selector, "kinds", kinds, err)
-                                   : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+                                   : nauha_error_nomem(err);
     if (status == NAUHA_OK)
         status = nauha_selector_check(selector, builtin, err);
     nauha_selector_free(selector);

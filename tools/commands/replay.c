@@ -130,7 +130,7 @@ static int make_pipeline(struct replay *replay, size_t which, struct nauha_error
     struct nauha_pipeline *pipeline = nauha_pipeline_new(run->opened.names);
     replay->pipelines[which] = pipeline;
     if (!pipeline) {
-        nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        nauha_error_nomem(err);
         return nauha__fail(err);
     }
     nauha_bus_set_strict(nauha_pipeline_bus(pipeline), nauha__has(invocation, "strict"));
@@ -224,10 +224,7 @@ static int prepare(struct replay *replay) {
     if (code != EXIT_FINE)
         return code;
     replay->pipelines = calloc(replay->runs.count, sizeof *replay->pipelines);
-    if (replay->pipelines)
-        return EXIT_FINE;
-    fprintf(stderr, "nauha: out of memory\n");
-    return EXIT_FAILED;
+    return replay->pipelines ? EXIT_FINE : nauha__fail_nomem();
 }
 
 int nauha__run_replay(const struct invocation *invocation) {

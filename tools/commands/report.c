@@ -182,10 +182,8 @@ static int choose_path(struct report *report) {
     if (given && strcmp(given, "-") == 0)
         return EXIT_FINE;
     report->path = given ? strdup(given) : default_path(report);
-    if (!report->path) {
-        fprintf(stderr, "nauha: out of memory\n");
-        return EXIT_FAILED;
-    }
+    if (!report->path)
+        return nauha__fail_nomem();
     const struct nauha_output_request wanted = request(report);
     return nauha_output_check(&wanted, &err) == NAUHA_OK ? EXIT_FINE : nauha__fail(&err);
 }
@@ -213,10 +211,8 @@ static int run(struct report *report) {
                             report->runs.count);
     report->opened = &report->runs.list[0].opened;
     report->pipeline = nauha_pipeline_new(report->opened->names);
-    if (!report->pipeline) {
-        fprintf(stderr, "nauha: out of memory\n");
-        return EXIT_FAILED;
-    }
+    if (!report->pipeline)
+        return nauha__fail_nomem();
     int code = choose_path(report);
     if (code == EXIT_FINE)
         code = prepare(report);

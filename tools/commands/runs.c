@@ -28,11 +28,6 @@ struct candidate {
     size_t run;
 };
 
-static int no_memory(void) {
-    fprintf(stderr, "nauha: out of memory\n");
-    return EXIT_FAILED;
-}
-
 /* ---- paths ---- */
 
 static bool add_path(struct runs *runs, const char *path) {
@@ -61,7 +56,7 @@ static int add_directory(struct runs *runs, const char *directory) {
         char path[PATH_MAX + NAME_MAX];
         nauha__write_path(path, sizeof path, directory, "%s", entries[i]->d_name);
         if (code == EXIT_FINE && !add_path(runs, path))
-            code = no_memory();
+            code = nauha__fail_nomem();
         free(entries[i]);
     }
     free(entries);
@@ -79,7 +74,7 @@ static int list_paths(struct runs *runs, const struct invocation *invocation) {
         if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
             code = add_directory(runs, path);
         else if (!add_path(runs, path))
-            code = no_memory();
+            code = nauha__fail_nomem();
     }
     return code;
 }
@@ -167,7 +162,7 @@ static enum nauha_status look_at(const char *path, struct candidate *candidate,
     struct nauha_trace *trace = NULL;
     struct nauha_trace_info info;
     if (!names)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     nauha__crash_watch(path);
     const enum nauha_status status = nauha_trace_open(path, names, &trace, err);
     if (status == NAUHA_OK) {
@@ -257,7 +252,7 @@ static int open_run(struct runs *runs, size_t which, const struct candidate *lis
     const char **paths = calloc(runs->path_count, sizeof *paths);
     size_t count = 0;
     if (!paths)
-        return no_memory();
+        return nauha__fail_nomem();
     for (size_t i = 0; i < runs->path_count; i++) {
         if (list[i].run == which)
             paths[count++] = runs->paths[i];
@@ -265,7 +260,7 @@ static int open_run(struct runs *runs, size_t which, const struct candidate *lis
     *stem = stem_of(paths[0], count > 1);
     const int code = nauha__opened_paths(&runs->list[which].opened, invocation, paths, count);
     free(paths);
-    return *stem ? code : no_memory();
+    return *stem ? code : nauha__fail_nomem();
 }
 
 static int open_runs(struct runs *runs, size_t count, const struct candidate *list,
@@ -274,7 +269,7 @@ static int open_runs(struct runs *runs, size_t count, const struct candidate *li
     int code = EXIT_FINE;
     runs->list = calloc(count, sizeof *runs->list);
     if (!stems || !runs->list)
-        code = no_memory();
+        code = nauha__fail_nomem();
     while (runs->count < count && code == EXIT_FINE) {
         code = open_run(runs, runs->count, list, &stems[runs->count], invocation);
         runs->count++;
@@ -282,7 +277,7 @@ static int open_runs(struct runs *runs, size_t count, const struct candidate *li
     for (size_t i = 0; i < count && code == EXIT_FINE; i++) {
         runs->list[i].name = name_of(stems, count, i);
         if (!runs->list[i].name)
-            code = no_memory();
+            code = nauha__fail_nomem();
     }
     for (size_t i = 0; stems && i < count; i++)
         free(stems[i]);
@@ -313,7 +308,7 @@ int nauha__runs_init(struct runs *runs, const struct invocation *invocation) {
     struct candidate *list = calloc(runs->path_count + 1, sizeof *list);
     const bool together = runs->path_count == 1 || nauha__has(invocation, "follow");
     if (!list)
-        code = no_memory();
+        code = nauha__fail_nomem();
     for (size_t i = 0; i < runs->path_count && code == EXIT_FINE && !together; i++) {
         list[i].position = i;
         if (look_at(runs->paths[i], &list[i], &err) != NAUHA_OK) {
@@ -362,7 +357,7 @@ enum nauha_status nauha_sort_runs(const char *const *paths, size_t count,
     struct candidate *list = calloc(count + 1, sizeof *list);
     char **stems = NULL;
     size_t runs = 0;
-    enum nauha_status status = list ? NAUHA_OK : nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+    enum nauha_status status = list ? NAUHA_OK : nauha_error_nomem(err);
     for (size_t i = 0; i < count && status == NAUHA_OK; i++) {
         list[i].position = i;
         status = look_at(paths[i], &list[i], err);
@@ -376,7 +371,7 @@ enum nauha_status nauha_sort_runs(const char *const *paths, size_t count,
         if (name)
             found(context, list[i].run, name);
         else
-            status = nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+            status = nauha_error_nomem(err);
         free(name);
     }
     for (size_t i = 0; stems && i < runs; i++)

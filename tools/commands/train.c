@@ -207,7 +207,7 @@ static enum nauha_status begin(void *context, struct nauha_recorder **recorder,
         return status;
     session->pipeline = nauha_pipeline_new(nauha_recorder_names(session->recorder));
     if (!session->pipeline)
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     nauha_pipeline_on_finding(session->pipeline, on_finding, session);
     status = describe_pipeline(session, err);
     if (status == NAUHA_OK)
@@ -309,7 +309,7 @@ static int run_session(const struct invocation *invocation, const char *trace, u
     options.notice = invocation->quiet ? NULL : on_notice;
     options.context = &session;
     enum nauha_status status = session.config ? take_options(invocation, &session, &options, &err)
-                                              : nauha_error_set(&err, NAUHA_NOMEM, "out of memory");
+                                              : nauha_error_nomem(&err);
     if (estimate) {
         options.max_steps = estimate;
         options.test_every = 0;

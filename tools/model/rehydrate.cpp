@@ -128,7 +128,7 @@ template <class F> nauha_status guarded(nauha_error *err, const F &fn) {
     } catch (const Failure &failure) {
         return nauha_error_set(err, failure.code, "%s", failure.what());
     } catch (const std::bad_alloc &) {
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     } catch (const c10::Error &error) {
         return nauha_error_set(err, NAUHA_INVALID, "the model cannot run: %s",
                                reason_in(error.what_without_backtrace()).c_str());

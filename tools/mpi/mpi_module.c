@@ -83,7 +83,7 @@ static enum nauha_status receive(void *context, uint32_t from, const unsigned ch
     if (code != MPI_SUCCESS)
         return failed(code, "receive from another process", err);
     if (!NAUHA_GROW(inbox->bytes, inbox->capacity, (size_t)count))
-        return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
+        return nauha_error_nomem(err);
     code =
         MPI_Recv(inbox->bytes, count, MPI_BYTE, (int)from, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
     if (code != MPI_SUCCESS)

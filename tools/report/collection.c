@@ -19,10 +19,6 @@ struct found {
     size_t position;
 };
 
-static enum nauha_status no_memory(struct nauha_error *err) {
-    return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-}
-
 /* ---- taking ---- */
 
 static struct line_key key_of(const struct topic *topic, const struct nauha_message_info *info) {
@@ -69,13 +65,13 @@ static enum nauha_status take(void *context, struct nauha_bundle *bundle, struct
     const double *values = tensor.data;
     struct line *line = line_of(topic, info);
     if (!line)
-        return no_memory(err);
+        return nauha_error_nomem(err);
     bool good = true;
     if (topic->form == NAUHA_FORM_SCALAR)
         good = curve_add(&line->curve, topic->collection->origin, info->global_step, values[0]);
     else if (tensor.ndim == 2 && tensor.shape[0] > 0)
         good = ridge_add(&line->ridge, info->global_step, values, (size_t)tensor.shape[0]);
-    return good ? NAUHA_OK : no_memory(err);
+    return good ? NAUHA_OK : nauha_error_nomem(err);
 }
 
 /* ---- subscribing ---- */
@@ -101,7 +97,7 @@ static enum nauha_status subscribe(struct topic *topic, struct nauha_pipeline *p
     const char *kind = nauha_names_kind(nauha_bus_names(bus), topic->kind);
     struct nauha_subscription *subscription = nauha_subscription_new(&kind, 1);
     if (!subscription)
-        return no_memory(err);
+        return nauha_error_nomem(err);
     const enum nauha_status status = nauha_subscription_set_tag(subscription, tag, err);
     if (status == NAUHA_OK)
         return nauha_bus_subscribe(bus, subscription, topic->subscriber, err);
@@ -136,7 +132,7 @@ static enum nauha_status add_series(struct collection *collection, struct nauha_
         collection->count++;
         *topic = (struct topic){.collection = collection, .series = series, .kind = kind};
         if (!describe(topic, pipeline))
-            return no_memory(err);
+            return nauha_error_nomem(err);
     }
     return subscribe(topic, pipeline, tag, err);
 }
@@ -150,7 +146,7 @@ enum nauha_status collection_init(struct collection *collection, struct nauha_pi
     *collection = (struct collection){.topics = calloc(count + 1, sizeof *collection->topics),
                                       .origin = first_step};
     if (!collection->topics)
-        return no_memory(err);
+        return nauha_error_nomem(err);
     enum nauha_status status = NAUHA_OK;
     for (size_t i = 0; i < count && status == NAUHA_OK; i++)
         status = add_series(collection, pipeline, i, err);

@@ -21,10 +21,6 @@ struct seen {
     size_t position;
 };
 
-static enum nauha_status no_memory(struct nauha_error *err) {
-    return nauha_error_set(err, NAUHA_NOMEM, "out of memory");
-}
-
 /* The entry of a key, new with position SIZE_MAX; NULL when out of memory. */
 static struct seen *find_seen(struct survey *survey, const struct seen_key *key) {
     struct seen *found = NULL;
@@ -136,13 +132,13 @@ static enum nauha_status take_tensor(struct survey *survey, const struct nauha_m
     const struct seen_key key = {info->kind, info->module, info->slot, NAUHA_NONE, 0, 0};
     struct seen *seen = find_seen(survey, &key);
     if (!seen)
-        return no_memory(err);
+        return nauha_error_nomem(err);
     struct survey_tensor *tensor;
     if (seen->position == SIZE_MAX) {
         seen->position = survey->tensor_count;
         tensor = add_tensor(survey, info);
         if (!tensor)
-            return no_memory(err);
+            return nauha_error_nomem(err);
     } else {
         tensor = &survey->tensors[seen->position];
     }
@@ -194,7 +190,7 @@ static enum nauha_status take(struct survey *survey, const struct nauha_message_
                                  info->tag,  info->call,   info->rank};
     struct seen *seen = kind ? find_seen(survey, &key) : NULL;
     if (!seen)
-        return no_memory(err);
+        return nauha_error_nomem(err);
     if (seen->position == SIZE_MAX) {
         seen->position = 0;
         kind->keys++;
