@@ -7,6 +7,7 @@
 
 #include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
+#include "nauha/internal/clock.h"
 #include "nauha/internal/codec.h"
 #include "nauha/internal/hash.h"
 #include "recorder/reduce.h"
@@ -146,12 +147,6 @@ uint64_t nauha__buffer_seal_all(struct nauha__buffer *buffer) {
     return count;
 }
 
-static uint64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* The pool lock is held. Memory is taken as it is first needed. */
 static struct nauha__block *try_take_free(struct nauha__buffer *buffer) {
     struct nauha__block *block = buffer->free;
@@ -172,7 +167,7 @@ struct nauha__block *nauha__buffer_take_free(struct nauha__buffer *buffer) {
     pthread_mutex_lock(&buffer->lock);
     struct nauha__block *block = try_take_free(buffer);
     if (!block && buffer->allocated > 0) {
-        uint64_t since = now_ns();
+        uint64_t since = nauha__now_ns();
         bool all_in_runs = buffer->run_blocks == buffer->allocated;
         pthread_mutex_unlock(&buffer->lock);
         seal_streams(buffer);
@@ -184,7 +179,7 @@ struct nauha__block *nauha__buffer_take_free(struct nauha__buffer *buffer) {
         while (!(block = try_take_free(buffer)))
             pthread_cond_wait(&buffer->freed, &buffer->lock);
         buffer->out_of_room = false;
-        buffer->blocked_ns += now_ns() - since;
+        buffer->blocked_ns += nauha__now_ns() - since;
     }
     pthread_mutex_unlock(&buffer->lock);
     return block;

@@ -10,8 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "nauha/internal/clock.h"
 
 /* ---- creating ---- */
 
@@ -43,9 +44,7 @@ static bool put_u32(hid_t file, const char *name, uint32_t value) {
 }
 
 static bool put_attributes(hid_t file, const struct nauha_recorder_config *config) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    int64_t created = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    int64_t created = nauha__wall_ns();
     uint64_t chunk_bytes = NAUHA__CHUNK_BYTES;
     char *facts = nauha__config_facts_json(config);
     bool good = facts && put_text(file, "format", NAUHA__FORMAT_NAME) &&

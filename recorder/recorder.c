@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "nauha/internal/arithmetic.h"
+#include "nauha/internal/clock.h"
 #include "recorder/reduce.h"
 
 /* ---- forks ---- */
@@ -45,12 +46,6 @@ static void unlock(struct nauha_recorder *recorder) {
 
 /* ---- opening and closing ---- */
 
-static uint64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static void free_recorder(struct nauha_recorder *recorder) {
     nauha__held_fini(&recorder->held);
     nauha__held_fini(&recorder->fresh);
@@ -80,7 +75,7 @@ enum nauha_status nauha_recorder_open(const char *path, const struct nauha_recor
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for a recorder");
     recorder->config = nauha__config_copy(config);
     recorder->names = nauha_names_new();
-    recorder->started_ns = now_ns();
+    recorder->started_ns = nauha__now_ns();
     enum nauha_status status = NAUHA_OK;
     if (!recorder->config || !recorder->names || !make_alive(recorder))
         status = nauha_error_set(err, NAUHA_NOMEM, "no memory for a recorder");
@@ -123,7 +118,7 @@ enum nauha_status nauha_recorder_close(struct nauha_recorder *recorder, struct n
         if (is_worth_its_name(recorder))
             nauha__settle(recorder);
         status = nauha__writer_stop(&recorder->writer, recorder->stored_seq,
-                                    now_ns() - recorder->started_ns, err);
+                                    nauha__now_ns() - recorder->started_ns, err);
         if (!recorder->naming.settled)
             nauha__naming_remove(&recorder->naming);
         if (status == NAUHA_OK && recorder->naming_error.code != NAUHA_OK) {
@@ -450,7 +445,7 @@ static void store(struct nauha_recorder *recorder, const struct nauha__outgoing 
 }
 
 void nauha__emit(struct nauha_recorder *recorder, const struct nauha__outgoing *out) {
-    uint64_t time_ns = now_ns() - recorder->started_ns;
+    uint64_t time_ns = nauha__now_ns() - recorder->started_ns;
     if (nauha__stores(recorder, out->kind, out->module, out->tag, recorder->global_step,
                       recorder->epoch))
         store(recorder, out, time_ns);

@@ -10,13 +10,14 @@
 #include <string.h>
 
 #include "nauha/array.h"
+#include "nauha/internal/clock.h"
 #include "recorder/flush.h"
 #include "recorder/thread.h"
 
 /* How long the writer waits before it tries the publish lock again. */
 #define RETRY_NS 1000000
 /* How long a flush waits for idle workers alone. */
-#define PATIENCE_SECONDS 1
+#define PATIENCE_NS NAUHA__SECOND_NS
 
 /* ---- shared with publishers ---- */
 
@@ -89,23 +90,6 @@ enum nauha_status nauha__writer_add_alias(struct nauha__writer *writer,
 
 /* ---- the thread ---- */
 
-static struct timespec after(double seconds) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    time_t whole = (time_t)seconds;
-    long rest = time.tv_nsec + (long)((seconds - (double)whole) * 1e9);
-    time.tv_sec += whole + rest / 1000000000;
-    time.tv_nsec = rest % 1000000000;
-    return time;
-}
-
-static bool is_past(const struct timespec *deadline) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec > deadline->tv_sec ||
-           (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec);
-}
-
 void nauha__writer_fail(struct nauha__writer *writer, const struct nauha_error *err) {
     pthread_mutex_lock(&writer->lock);
     if (writer->failure.code == NAUHA_OK)
@@ -152,26 +136,31 @@ static bool flush_is_asked_for(struct nauha__writer *writer) {
     return asked;
 }
 
+static void set_next_flush(struct nauha__writer *writer) {
+    writer->next_flush = nauha__now_ns() + (uint64_t)(writer->config->flush_seconds * 1e9);
+}
+
 /* Starts a flush when one is due, ends it when all its chunks are written. Returns until when the
  * writer may sleep. */
-static struct timespec tend_flush(struct nauha__writer *writer) {
+static uint64_t tend_flush(struct nauha__writer *writer) {
     struct nauha__flush *flush = &writer->flush;
-    if (!flush->active && (flush_is_asked_for(writer) || is_past(&writer->next_flush))) {
+    if (!flush->active && (flush_is_asked_for(writer) || nauha__now_ns() >= writer->next_flush)) {
         if (pthread_mutex_trylock(&writer->publish) != 0)
-            return after(RETRY_NS * 1e-9);
+            return nauha__now_ns() + RETRY_NS;
         nauha__flush_begin(writer);
         pthread_mutex_unlock(&writer->publish);
-        flush->late = after(PATIENCE_SECONDS);
+        flush->late = nauha__now_ns() + PATIENCE_NS;
     }
     if (flush->active && flush->written >= flush->target) {
         nauha__flush_commit(writer);
-        writer->next_flush = after(writer->config->flush_seconds);
+        set_next_flush(writer);
     }
     if (!flush->active)
         return writer->next_flush;
-    if (is_past(&flush->late))
+    const uint64_t now = nauha__now_ns();
+    if (now >= flush->late)
         nauha__buffer_hurry(&writer->buffer, flush->target);
-    return after(PATIENCE_SECONDS);
+    return now + PATIENCE_NS;
 }
 
 static void enter_hdf5(struct nauha__h5_quiet *quiet) {
@@ -200,20 +189,21 @@ static void *run(void *context) {
     if (status != NAUHA_OK)
         return NULL;
 
-    writer->next_flush = after(writer->config->flush_seconds);
-    struct timespec sleep = writer->next_flush;
+    set_next_flush(writer);
+    uint64_t wake = writer->next_flush;
     for (;;) {
         bool stopping = atomic_load(&writer->stopping);
-        struct nauha__block *block = nauha__buffer_take_encoded(&writer->buffer, &sleep);
+        const struct timespec until = nauha__timespec(wake);
+        struct nauha__block *block = nauha__buffer_take_encoded(&writer->buffer, &until);
         enter_hdf5(&quiet);
         if (block)
             write_block(writer, block);
-        sleep = tend_flush(writer);
+        wake = tend_flush(writer);
         leave_hdf5(&quiet);
         if (!block && stopping && !writer->flush.active && !flush_is_asked_for(writer))
             break;
         if (atomic_load(&writer->stopping))
-            sleep = after(0);
+            wake = 0;
     }
     enter_hdf5(&quiet);
     nauha__flush_end(writer);

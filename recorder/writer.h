@@ -51,10 +51,10 @@ struct nauha__loss {
 /* What one flush has taken over from the publishers; the writer thread's own. */
 struct nauha__flush {
     bool active;
-    uint64_t target;      /* tickets below this must be written first */
-    uint64_t written;     /* of those, so many are */
-    uint64_t request;     /* the latest request it answers */
-    struct timespec late; /* from then on its blocks are urgent */
+    uint64_t target;  /* tickets below this must be written first */
+    uint64_t written; /* of those, so many are */
+    uint64_t request; /* the latest request it answers */
+    uint64_t late;    /* from then on its blocks are urgent */
     struct nauha__rows rows;
     struct nauha__aliases aliases;
     uint16_t stream_kinds[NAUHA__STREAMS]; /* as at the start of the flush */
@@ -94,7 +94,7 @@ struct nauha__writer {
     pthread_t thread;
     uint64_t end_messages, end_time_ns; /* for /end; set before `stopping` */
     struct nauha__flush flush;
-    struct timespec next_flush;
+    uint64_t next_flush; /* a moment, in nanoseconds */
     uint64_t blocks_written;
     uint64_t rows_done;                  /* of those added, written or lost */
     uint64_t contiguous[NAUHA__STREAMS]; /* all chunks below this number are written */

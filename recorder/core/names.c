@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -21,6 +20,7 @@
 #include <uthash.h>
 
 #include "nauha/internal/arithmetic.h"
+#include "nauha/internal/clock.h"
 #include "nauha/internal/names.h"
 #include "nauha/internal/text.h"
 
@@ -423,9 +423,7 @@ struct nauha_names *nauha_names_new(void) {
     }
     /* Two objects at one address are made at different times, and making one takes longer than
      * the clock's nanosecond. */
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    names->stamp = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    names->stamp = nauha__now_ns();
     return names;
 }
 

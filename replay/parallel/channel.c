@@ -10,14 +10,14 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "nauha/array.h"
+#include "nauha/internal/clock.h"
 
 /* The reader is woken when this much lies there, */
 #define WAKE_BYTES ((size_t)64 << 10)
 /* and looks for itself as often as this. */
-#define LOOK_EVERY_NS 5000000L
+#define LOOK_EVERY_NS 5000000u
 /* The writer waits when this much lies there. */
 #define FULL_BYTES ((size_t)1 << 20)
 
@@ -97,13 +97,7 @@ bool nauha__channel_left(struct nauha__channel *channel) {
 
 /* With the mutex held. */
 static void wait_a_little(struct nauha__channel *channel) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += LOOK_EVERY_NS;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
+    const struct timespec until = nauha__timespec(nauha__now_ns() + LOOK_EVERY_NS);
     pthread_cond_timedwait(&channel->changed, &channel->mutex, &until);
 }
 

@@ -3,8 +3,8 @@
  * nauha/pipeline.h. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "nauha/internal/clock.h"
 #include "replay/bus/parts.h"
 #include "replay/trace/merge.h"
 #include "replay/pipeline/parts.h"
@@ -40,12 +40,6 @@ static bool delivers(const struct nauha_pipeline *pipeline, uint32_t kind) {
     return nauha_bus_wants(pipeline->bus, kind) && !is_published(pipeline, kind);
 }
 
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static enum nauha_status publish(struct nauha_pipeline *pipeline, struct nauha_message *message,
                                  struct nauha_error *err) {
     const struct nauha_message_info *info = nauha_message_info(message);
@@ -57,7 +51,7 @@ static enum nauha_status publish(struct nauha_pipeline *pipeline, struct nauha_m
     return status;
 }
 
-static enum nauha_status flush_if_due(struct nauha_pipeline *pipeline, int64_t now,
+static enum nauha_status flush_if_due(struct nauha_pipeline *pipeline, uint64_t now,
                                       struct nauha_error *err) {
     if (pipeline->flushed_ns == 0)
         pipeline->flushed_ns = now;
@@ -76,7 +70,7 @@ enum nauha_status nauha_pipeline_publish(void *context, struct nauha_message *me
     enum nauha_status status = nauha__pipeline_check(pipeline, NAUHA__RUNNING, "publish", err);
     if (status == NAUHA_OK)
         status = publish(pipeline, message, err);
-    return status == NAUHA_OK ? flush_if_due(pipeline, now_ns(), err) : status;
+    return status == NAUHA_OK ? flush_if_due(pipeline, nauha__now_ns(), err) : status;
 }
 
 /* The kinds to walk over, with commas. Events pass whatever kinds were chosen. */
@@ -131,7 +125,7 @@ struct feeding {
     nauha_progress_fn progress;
     nauha_follow_fn follow;
     void *context;
-    int64_t told;   /* when the callback was last called */
+    uint64_t told;  /* when the callback was last called */
     bool stopped;   /* it wants no more */
     uint32_t kinds; /* in the names, when the selection was narrowed */
     unsigned failures;
@@ -159,7 +153,7 @@ static enum nauha_status walk(struct feeding *feeding, struct nauha_error *err) 
             status = publish(feeding->pipeline, message, &reason);
         else if (status == NAUHA_DAMAGED && nauha__bus_leave_out(bus, reason.message))
             status = NAUHA_OK;
-        const int64_t now = now_ns();
+        const uint64_t now = nauha__now_ns();
         if (status == NAUHA_OK)
             status = flush_if_due(feeding->pipeline, now, &reason);
         if (tells && (now - feeding->told >= PROGRESS_NS || status == NAUHA_END)) {

@@ -29,7 +29,7 @@ struct nauha_pipeline {
     size_t sink_count, sink_capacity;
     const struct nauha_pipeline *earlier; /* whose sinks these were; NULL: they are new */
     struct nauha__run run;
-    int64_t flushed_ns; /* when the sinks last were */
+    uint64_t flushed_ns; /* when the sinks last were */
     struct nauha__port *ports;
     size_t port_count;
     enum nauha__state state;

@@ -11,11 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <uthash.h>
 
 #include "nauha/array.h"
+#include "nauha/internal/clock.h"
 #include "nauha/internal/path.h"
 #include "replay/sinks/tensorboard_event.h"
 
@@ -305,9 +305,8 @@ static enum nauha_status tensorboard_start(void *self, struct nauha_error *err) 
 
 static struct nauha__moment moment_of(struct tensorboard_sink *sink,
                                       const struct nauha_message_info *info) {
-    struct timespec now;
-    if (sink->started_ns == 0 && clock_gettime(CLOCK_REALTIME, &now) == 0)
-        sink->started_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - (int64_t)info->time_ns;
+    if (sink->started_ns == 0)
+        sink->started_ns = nauha__wall_ns() - (int64_t)info->time_ns;
     return (struct nauha__moment){
         .wall_time = (double)(sink->started_ns + (int64_t)info->time_ns) / 1e9,
         .step = info->global_step,

@@ -132,10 +132,14 @@ const char *nauha__duration_text(double seconds, char text[32]) {
     return text;
 }
 
-static double now(void) {
+uint64_t nauha__clock_ns(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static double now(void) {
+    return 1e-9 * (double)nauha__clock_ns();
 }
 
 void nauha__progress_begin(struct progress *progress, const char *what, const char *unit,

@@ -49,6 +49,9 @@ const char *nauha__count_text(uint64_t count, char text[32]);
 /* "3.2 s", "4 min 10 s"; returns text. */
 const char *nauha__duration_text(double seconds, char text[32]);
 
+/* Nanoseconds of a clock that never runs backwards. */
+uint64_t nauha__clock_ns(void);
+
 /* A bar on standard error, drawn only on a terminal and at most ten times a second. */
 struct progress {
     const char *what;

@@ -2,20 +2,19 @@
 /* Marks in memory that others can open; see marks.h. */
 #include "tools/commands/marks.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "tools/cli/terminal.h"
+
 void nauha__marks_init(struct marks *marks) {
-    struct timespec now;
     char name[32];
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    snprintf(name, sizeof name, "nauha-%lx-%lx", (unsigned long)now.tv_sec,
-             (unsigned long)now.tv_nsec);
+    snprintf(name, sizeof name, "nauha-%" PRIx64, nauha__clock_ns());
     *marks = (struct marks){.memory = memfd_create(name, MFD_CLOEXEC)};
     if (marks->memory < 0)
         return;
