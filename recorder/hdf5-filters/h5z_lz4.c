@@ -6,22 +6,18 @@
  *
  * Threads: any; each call has memory of its own.
  */
-#include <hdf5.h>
-#include <H5PLextern.h>
 #include <lz4.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "nauha/internal/codec.h"
+#include "recorder/hdf5-filters/plugin.h"
 
 #define HEADER 12u
 #define BLOCK (1u << 30)
 /* No byte of lz4 data stands for more: a chunk that claims to hold more is not believed. */
 #define CONTENT_PER_BYTE 255u
-
-__attribute__((visibility("default"))) H5PL_type_t H5PLget_plugin_type(void);
-__attribute__((visibility("default"))) const void *H5PLget_plugin_info(void);
 
 static uint32_t get(const unsigned char *from) {
     return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
@@ -112,27 +108,7 @@ static size_t filter(unsigned flags, size_t value_count, const unsigned values[]
         flags & H5Z_FLAG_REVERSE
             ? decode(*buffer, bytes, &size)
             : encode(*buffer, bytes, value_count && values[0] ? values[0] : BLOCK, &size);
-    if (!result)
-        return 0;
-    H5free_memory(*buffer);
-    *buffer = result;
-    *buffer_size = size;
-    return size;
+    return plugin_replace(result, size, size, buffer_size, buffer);
 }
 
-static const H5Z_class2_t filter_class = {
-    .version = H5Z_CLASS_T_VERS,
-    .id = NAUHA__FILTER_LZ4,
-    .encoder_present = 1,
-    .decoder_present = 1,
-    .name = "lz4",
-    .filter = filter,
-};
-
-H5PL_type_t H5PLget_plugin_type(void) {
-    return H5PL_TYPE_FILTER;
-}
-
-const void *H5PLget_plugin_info(void) {
-    return &filter_class;
-}
+PLUGIN(NAUHA__FILTER_LZ4, "lz4")

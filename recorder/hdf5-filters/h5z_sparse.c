@@ -5,16 +5,12 @@
  *
  * Threads: any; each call has memory of its own.
  */
-#include <hdf5.h>
-#include <H5PLextern.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "nauha/internal/codec.h"
 #include "recorder/core/codec/sparse.h"
-
-__attribute__((visibility("default"))) H5PL_type_t H5PLget_plugin_type(void);
-__attribute__((visibility("default"))) const void *H5PLget_plugin_info(void);
+#include "recorder/hdf5-filters/plugin.h"
 
 struct chunk {
     size_t item_size, bytes, count, bitmap;
@@ -49,27 +45,7 @@ static size_t filter(unsigned flags, size_t value_count, const unsigned values[]
     chunk.count = chunk.bytes / chunk.item_size;
     chunk.bitmap = nauha__sparse_bitmap_bytes(chunk.count);
     void *result = expand(&chunk, *buffer, bytes);
-    if (!result)
-        return 0;
-    H5free_memory(*buffer);
-    *buffer = result;
-    *buffer_size = chunk.bytes;
-    return chunk.bytes;
+    return plugin_replace(result, chunk.bytes, chunk.bytes, buffer_size, buffer);
 }
 
-static const H5Z_class2_t filter_class = {
-    .version = H5Z_CLASS_T_VERS,
-    .id = NAUHA__FILTER_SPARSE,
-    .encoder_present = 1, /* without, no dataset could be made with it */
-    .decoder_present = 1,
-    .name = "nauha sparse",
-    .filter = filter,
-};
-
-H5PL_type_t H5PLget_plugin_type(void) {
-    return H5PL_TYPE_FILTER;
-}
-
-const void *H5PLget_plugin_info(void) {
-    return &filter_class;
-}
+PLUGIN(NAUHA__FILTER_SPARSE, "nauha sparse")

@@ -5,14 +5,9 @@
  *
  * Threads: any; each call has memory of its own.
  */
-#include <hdf5.h>
-#include <H5PLextern.h>
-
 #include "nauha/internal/codec.h"
 #include "recorder/core/codec/temporal.h"
-
-__attribute__((visibility("default"))) H5PL_type_t H5PLget_plugin_type(void);
-__attribute__((visibility("default"))) const void *H5PLget_plugin_info(void);
+#include "recorder/hdf5-filters/plugin.h"
 
 /* The image of a chunk as items. NULL: it is none, or memory is short. */
 static void *restore(struct nauha__temporal *about, size_t item_size, const unsigned char *image,
@@ -42,27 +37,7 @@ static size_t filter(unsigned flags, size_t value_count, const unsigned values[]
         return 0;
     struct nauha__temporal about = {.slices = slices, .slice = chunk / slices / item_size};
     void *result = restore(&about, item_size, *buffer, bytes);
-    if (!result)
-        return 0;
-    H5free_memory(*buffer);
-    *buffer = result;
-    *buffer_size = chunk;
-    return chunk;
+    return plugin_replace(result, chunk, chunk, buffer_size, buffer);
 }
 
-static const H5Z_class2_t filter_class = {
-    .version = H5Z_CLASS_T_VERS,
-    .id = NAUHA__FILTER_TEMPORAL,
-    .encoder_present = 1, /* without, no dataset could be made with it */
-    .decoder_present = 1,
-    .name = "nauha temporal",
-    .filter = filter,
-};
-
-H5PL_type_t H5PLget_plugin_type(void) {
-    return H5PL_TYPE_FILTER;
-}
-
-const void *H5PLget_plugin_info(void) {
-    return &filter_class;
-}
+PLUGIN(NAUHA__FILTER_TEMPORAL, "nauha temporal")

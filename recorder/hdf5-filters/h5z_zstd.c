@@ -4,30 +4,22 @@
  *
  * Threads: any; each call has its own context.
  */
-#include <hdf5.h>
-#include <H5PLextern.h>
 #include <stdlib.h>
 #include <zstd.h>
 
-#define FILTER_ZSTD 32015
+#include "nauha/internal/codec.h"
+#include "recorder/hdf5-filters/plugin.h"
+
 /* A block that holds anything takes 4 bytes and holds 128 KiB at most (RFC 8878, 3.1.1.2): a frame
  * that claims more than this for each of its bytes is not believed. */
 #define CONTENT_PER_BYTE 32768ull
 
-__attribute__((visibility("default"))) H5PL_type_t H5PLget_plugin_type(void);
-__attribute__((visibility("default"))) const void *H5PLget_plugin_info(void);
-
-/* Puts `result` in the place of the pipeline's buffer; where it is bad frees it and returns 0,
- * which HDF5 takes for a failure. */
+/* Replaces the pipeline's buffer; a bad result is freed, and fails. */
 static size_t replace(void *result, size_t size, size_t room, size_t *buffer_size, void **buffer) {
-    if (ZSTD_isError(size)) {
-        H5free_memory(result);
-        return 0;
-    }
-    H5free_memory(*buffer);
-    *buffer = result;
-    *buffer_size = room;
-    return size;
+    if (!ZSTD_isError(size))
+        return plugin_replace(result, size, room, buffer_size, buffer);
+    H5free_memory(result);
+    return 0;
 }
 
 static size_t decode(size_t bytes, size_t *buffer_size, void **buffer) {
@@ -59,19 +51,4 @@ static size_t filter(unsigned flags, size_t value_count, const unsigned values[]
     return encode(level, bytes, buffer_size, buffer);
 }
 
-static const H5Z_class2_t filter_class = {
-    .version = H5Z_CLASS_T_VERS,
-    .id = FILTER_ZSTD,
-    .encoder_present = 1,
-    .decoder_present = 1,
-    .name = "zstd",
-    .filter = filter,
-};
-
-H5PL_type_t H5PLget_plugin_type(void) {
-    return H5PL_TYPE_FILTER;
-}
-
-const void *H5PLget_plugin_info(void) {
-    return &filter_class;
-}
+PLUGIN(NAUHA__FILTER_ZSTD, "zstd")
