@@ -4,25 +4,33 @@
 #ifndef NAUHA_TESTS_DIRECTORY_H
 #define NAUHA_TESTS_DIRECTORY_H
 
-#include "unit.h"
+#include "tests/unit/unit.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static char directory[64];
 
-static inline int setup(void **state) {
+static inline int directory_setup(void **state) {
     (void)state;
     strcpy(directory, "/tmp/nauha-test-XXXXXX");
     return mkdtemp(directory) ? 0 : -1;
 }
 
-static inline int teardown(void **state) {
+static inline int directory_teardown(void **state) {
     (void)state;
     char command[128];
     snprintf(command, sizeof command, "rm -rf '%s'", directory);
     return system(command);
+}
+
+/* The path of a file in it; up to 4 at a time. */
+static inline const char *path_of(const char *name) {
+    static char paths[4][256];
+    static size_t next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", directory, name);
+    return path;
 }
 
 #endif

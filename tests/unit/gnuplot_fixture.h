@@ -3,7 +3,7 @@
 #ifndef NAUHA_TESTS_GNUPLOT_FIXTURE_H
 #define NAUHA_TESTS_GNUPLOT_FIXTURE_H
 
-#include "directory.h"
+#include "tests/unit/directory.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -21,14 +21,6 @@
 
 static inline bool have_gnuplot(void) {
     return system("gnuplot --version >/dev/null 2>&1") == 0;
-}
-
-static inline const char *path_of(const char *name) {
-    static char paths[4][256];
-    static size_t next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", directory, name);
-    return path;
 }
 
 static inline FILE *create_csv(const char *name, const char *columns) {
@@ -76,11 +68,6 @@ static inline off_t size_of(const char *name) {
     return stat(path_of(name), &info) == 0 ? info.st_size : -1;
 }
 
-static inline void assert_has(const char *text, const char *words) {
-    if (!strstr(text, words))
-        fail_msg("\"%s\" is not in:\n%s", words, text);
-}
-
 static inline void assert_has_not(const char *text, const char *words) {
     if (strstr(text, words))
         fail_msg("\"%s\" is in:\n%s", words, text);
@@ -118,6 +105,6 @@ static inline size_t count_of(const char *text, const char *words) {
     return count;
 }
 
-#define FILES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define FILES(test) cmocka_unit_test_setup_teardown(test, directory_setup, directory_teardown)
 
 #endif

@@ -166,9 +166,10 @@ static void test_a_failure_is_kept(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup_teardown(test_a_flush_writes_all, setup, teardown),
-    cmocka_unit_test_setup_teardown(test_settling_writes_the_rest, setup, teardown),
-    cmocka_unit_test_setup_teardown(test_chunks_in_any_order, setup, teardown),
-    cmocka_unit_test_setup_teardown(test_a_failure_is_kept, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_a_flush_writes_all, directory_setup, directory_teardown),
+    cmocka_unit_test_setup_teardown(test_settling_writes_the_rest, directory_setup,
+                                    directory_teardown),
+    cmocka_unit_test_setup_teardown(test_chunks_in_any_order, directory_setup, directory_teardown),
+    cmocka_unit_test_setup_teardown(test_a_failure_is_kept, directory_setup, directory_teardown),
 };
 UNIT_MAIN(tests)

@@ -107,10 +107,10 @@ static void test_errors_name_the_file(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_published_checksums),
-    cmocka_unit_test_setup_teardown(test_framing, setup, teardown),
+    cmocka_unit_test_setup_teardown(test_framing, directory_setup, directory_teardown),
     cmocka_unit_test_setup_teardown(test_files_of_before_are_replaced_and_those_of_others_stay,
-                                    setup, teardown),
-    cmocka_unit_test_setup_teardown(test_errors_name_the_file, setup, teardown),
+                                    directory_setup, directory_teardown),
+    cmocka_unit_test_setup_teardown(test_errors_name_the_file, directory_setup, directory_teardown),
 };
 
 UNIT_MAIN(tests)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The names of a recording's file: a trace that is there is kept, and what is no trace stays. */
+#include "tests/unit/directory.h"
 #include "tests/unit/recorded.h"
 
 #include <fcntl.h>
@@ -8,22 +9,11 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-static char folder[64];
-
 static int setup(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/nauha-naming-XXXXXX");
-    if (!mkdtemp(folder))
+    if (directory_setup(state) != 0)
         return -1;
-    snprintf(recorded_path, sizeof recorded_path, "%s/run.h5", folder);
+    snprintf(recorded_path, sizeof recorded_path, "%s/run.h5", directory);
     return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    return system(command);
 }
 
 static const char *beside(const char *ending) {
@@ -207,14 +197,14 @@ static void test_a_link_stands_for_what_it_points_at(void **state) {
     (void)state;
     struct stat about;
     char real[160];
-    snprintf(real, sizeof real, "%s/real.h5", folder);
+    snprintf(real, sizeof real, "%s/real.h5", directory);
     record_steps(recorded_open(NULL), 5);
     assert_int_equal(rename(recorded_path, real), 0);
     assert_int_equal(symlink("real.h5", recorded_path), 0);
     record_steps(recorded_open(NULL), 2);
     assert_true(lstat(recorded_path, &about) == 0 && S_ISLNK(about.st_mode));
     assert_int_equal(steps_in(real), 2);
-    snprintf(real, sizeof real, "%s/real.h5.old", folder);
+    snprintf(real, sizeof real, "%s/real.h5.old", directory);
     assert_int_equal(steps_in(real), 5);
 }
 
@@ -224,7 +214,7 @@ static void test_long_names(void **state) {
     struct nauha_error err;
     char path[400];
     for (int bytes = 244; bytes <= 255; bytes++) {
-        snprintf(path, sizeof path, "%s/%0*d", folder, bytes, 0);
+        snprintf(path, sizeof path, "%s/%0*d", directory, bytes, 0);
         assert_int_equal(opens(path, &err), bytes <= 245 ? NAUHA_OK : NAUHA_INVALID);
         assert_int_equal(exists(path), bytes <= 245);
     }
@@ -238,7 +228,7 @@ static void test_another_folder_to_work_in(void **state) {
     char here[PATH_MAX];
     record_steps(recorded_open(NULL), 5);
     assert_non_null(getcwd(here, sizeof here));
-    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(chdir(directory), 0);
     must(nauha_recorder_open("run.h5", NULL, &recorder, &err), &err);
     assert_int_equal(chdir(here), 0);
     record_steps(recorder, 2);
@@ -335,7 +325,7 @@ static void test_no_descriptor_of_a_standard_stream(void **state) {
     assert_int_equal(steps_in(recorded_path), 1);
 }
 
-#define NAMES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define NAMES(test) cmocka_unit_test_setup_teardown(test, setup, directory_teardown)
 static const struct CMUnitTest tests[] = {
     NAMES(test_a_new_recording_has_its_name_at_once),
     NAMES(test_the_older_trace_is_kept_from_the_first_step_on),

@@ -16,14 +16,6 @@
 static const struct nauha_output_form form = {
     .noun = "a page", .start = "<page>", .start_bytes = 6, .mark = "ours", .within = 20};
 
-static const char *path_of(const char *name) {
-    static char paths[4][256];
-    static size_t next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", directory, name);
-    return path;
-}
-
 static void put(const char *name, const char *text) {
     FILE *file = fopen(path_of(name), "w");
     assert_non_null(file);
@@ -187,7 +179,7 @@ static void test_sockets_and_devices(void **state) {
     assert_int_equal(write_new(&request), NAUHA_INVALID);
 }
 
-#define FILES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define FILES(test) cmocka_unit_test_setup_teardown(test, directory_setup, directory_teardown)
 static const struct CMUnitTest tests[] = {
     FILES(test_forms),
     FILES(test_overwriting),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Replays on several threads: what is published, in which order, reported and refused is what one
  * thread publishes, reports and refuses. */
+#include "tests/unit/directory.h"
 #include "tests/unit/trace_fixture.h"
 
 #include <inttypes.h>
@@ -17,18 +18,12 @@
 #define DAMAGED_STEP 7u
 #define DAMAGED_ROW_STEP 9u
 
-static char directory[64];
 static char paths[2][128];
 static struct nauha_error err;
 
 static void ok(enum nauha_status status) {
     if (status != NAUHA_OK)
         fail_msg("%s", err.message);
-}
-
-static void assert_has(const char *text, const char *words) {
-    if (!strstr(text, words))
-        fail_msg("\"%s\" is not in:\n%s", words, text);
 }
 
 /* ---- traces ---- */
@@ -87,22 +82,13 @@ static void damage(void) {
 }
 
 static int setup(void **state) {
-    (void)state;
-    strcpy(directory, "/tmp/nauha-parallel-XXXXXX");
-    if (!mkdtemp(directory))
+    if (directory_setup(state) != 0)
         return -1;
     for (uint32_t rank = 0; rank < 2; rank++) {
         snprintf(paths[rank], sizeof paths[0], "%s/rank%u.h5", directory, rank);
         write_trace(paths[rank], rank);
     }
     return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", directory);
-    return system(command);
 }
 
 /* ---- an analyzer that shows where it runs ---- */
@@ -551,7 +537,7 @@ static void test_processes_that_do_not_agree(void **state) {
     free(text);
 }
 
-#define RUN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define RUN(test) cmocka_unit_test_setup_teardown(test, setup, directory_teardown)
 static const struct CMUnitTest tests[] = {
     RUN(test_the_same_rows_in_the_same_order),
     RUN(test_selections),

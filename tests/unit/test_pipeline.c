@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Pipelines: live and replayed runs write the same bytes, only what is wanted is decoded, and
  * what does not fit together is refused before anything is written. */
+#include "tests/unit/directory.h"
 #include "tests/unit/trace_fixture.h"
 
 #include <math.h>
@@ -15,7 +16,6 @@
 #define ROWS_PER_STEP 11u
 #define KEY "global_step,train_step,epoch,rank,tag,module,slot,call,"
 
-static char directory[64];
 static char trace_path[128];
 static struct nauha_names *names;
 static struct nauha_trace *trace;
@@ -66,9 +66,7 @@ static void write_trace(void) {
 }
 
 static int setup(void **state) {
-    (void)state;
-    strcpy(directory, "/tmp/nauha-pipe-XXXXXX");
-    if (!mkdtemp(directory))
+    if (directory_setup(state) != 0)
         return -1;
     snprintf(trace_path, sizeof trace_path, "%s/run.h5", directory);
     write_trace();
@@ -80,12 +78,9 @@ static int setup(void **state) {
 }
 
 static int teardown(void **state) {
-    (void)state;
-    char command[128];
     nauha_trace_close(trace);
     nauha_names_free(names);
-    snprintf(command, sizeof command, "rm -rf '%s'", directory);
-    return system(command);
+    return directory_teardown(state);
 }
 
 /* ---- helpers ---- */
@@ -95,17 +90,6 @@ static struct nauha_error err;
 static void ok(enum nauha_status status) {
     if (status != NAUHA_OK)
         fail_msg("%s", err.message);
-}
-
-static void assert_has(const char *text, const char *words) {
-    if (!strstr(text, words))
-        fail_msg("\"%s\" is not in:\n%s", words, text);
-}
-
-static const char *path_of(const char *name) {
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    return path;
 }
 
 static const char *read_file(const char *name) {
@@ -335,11 +319,6 @@ static void test_subscriber_of_ones_own(void **state) {
     assert_int_equal(seen, STEPS);
     nauha_pipeline_free(pipeline);
     nauha_subscriber_free(mine);
-}
-
-static void collect(void *context, const char *text) {
-    strcat(context, text);
-    strcat(context, "\n");
 }
 
 static void test_report(void **state) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The program as a function, with metrics that its host finds: here in C, in the Python package in
  * Python. */
+#include "tests/unit/directory.h"
 #include "tests/unit/recorded.h"
 
 #include <signal.h>
@@ -9,8 +10,6 @@
 #include "tools/cli/program.h"
 
 #define STEPS 4u
-
-static char directory[64];
 
 /* ---- a metric: the value of a scalar, times a key ---- */
 
@@ -122,8 +121,7 @@ static const char *values_of(const char *series) {
 
 static int setup(void **state) {
     recorded_setup(state);
-    strcpy(directory, "/tmp/nauha-program-XXXXXX");
-    if (!mkdtemp(directory))
+    if (directory_setup(state) != 0)
         return -1;
     struct nauha_recorder *recorder = recorded_open(NULL);
     struct nauha_error err = NAUHA_ERROR_INIT;
@@ -139,10 +137,8 @@ static int setup(void **state) {
 }
 
 static int teardown(void **state) {
-    char command[128];
     assert_int_equal(instances, 0);
-    snprintf(command, sizeof command, "rm -rf '%s'", directory);
-    return system(command) | recorded_teardown(state);
+    return directory_teardown(state) | recorded_teardown(state);
 }
 
 /* ---- tests ---- */

@@ -72,12 +72,6 @@ static void take_bins(void *sink, size_t series, const double *data, int64_t bin
         fail_msg("%s", err.message);
 }
 
-static const char *path_of(const char *name) {
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    return path;
-}
-
 static void assert_file(const char *name, const char *expected) {
     static char text[8192];
     FILE *file = fopen(path_of(name), "r");
@@ -256,11 +250,6 @@ static void test_standard_output(void **state) {
 }
 
 /* ---- what can go wrong ---- */
-
-static void collect(void *context, const char *text) {
-    strcat(context, text);
-    strcat(context, "\n");
-}
 
 static void test_report(void **state) {
     (void)state;
@@ -488,7 +477,7 @@ static void test_scan_takes_bins(void **state) {
     nauha__series_fini(&summary);
 }
 
-#define FILES(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define FILES(test) cmocka_unit_test_setup_teardown(test, directory_setup, directory_teardown)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_numbers_are_short_and_exact),

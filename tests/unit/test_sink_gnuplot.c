@@ -384,11 +384,6 @@ static void test_missing_gnuplot(void **state) {
 
 /* ---- the sink ---- */
 
-static void collect(void *context, const char *text) {
-    strcat(context, text);
-    strcat(context, "\n");
-}
-
 static void test_sink(void **state) {
     (void)state;
     if (!have_gnuplot())

@@ -56,14 +56,14 @@ struct fixture {
 
 /* A path of its own in a directory that stays for the program's life; up to 8 at a time. */
 static inline const char *fixture_path(const char *name) {
-    static char directory[64], paths[8][128];
+    static char home[64], paths[8][128];
     static unsigned next;
-    if (!directory[0]) {
-        snprintf(directory, sizeof directory, "/tmp/nauha-test-XXXXXX");
-        assert_non_null(mkdtemp(directory));
+    if (!home[0]) {
+        snprintf(home, sizeof home, "/tmp/nauha-test-XXXXXX");
+        assert_non_null(mkdtemp(home));
     }
     char *path = paths[next++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", directory, name);
+    snprintf(path, sizeof paths[0], "%s/%s", home, name);
     unlink(path);
     return path;
 }

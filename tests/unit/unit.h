@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 /* clang-format on */
 
@@ -24,5 +25,16 @@
         return failed;                                                                             \
     }
 #define UNIT_MAIN(tests) UNIT_MAIN_THEN(tests, (void)0)
+
+static inline void assert_has(const char *text, const char *words) {
+    if (!strstr(text, words))
+        fail_msg("\"%s\" is not in:\n%s", words, text);
+}
+
+/* Appends a line to the text that `context` is: what reports are told to. */
+static inline void collect(void *context, const char *line) {
+    strcat((char *)context, line);
+    strcat((char *)context, "\n");
+}
 
 #endif
