@@ -5,6 +5,7 @@ import os
 import pathlib
 import pty
 import subprocess
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAUHA = os.environ.get("NAUHA", str(ROOT / "build/nauha"))
@@ -34,6 +35,13 @@ def nauha(*arguments, code=0, **options):
         raise AssertionError(f"nauha {' '.join(map(str, arguments))}: exit {done.returncode}, expected {code}\n"
                              f"stdout: {done.stdout[-2000:]}\nstderr: {done.stderr[-2000:]}")
     return done
+
+
+def folder_of(case):
+    """A folder for a test, or, of a class, for all of its tests; removed after them."""
+    folder = tempfile.TemporaryDirectory()
+    (case.addClassCleanup if isinstance(case, type) else case.addCleanup)(folder.cleanup)
+    return pathlib.Path(folder.name)
 
 
 def make_trace(path, *arguments):

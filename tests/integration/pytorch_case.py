@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the tests of the exporter for PyTorch share: an exporter on a trace that is read with h5py alone."""
-import pathlib
 import sys
-import tempfile
 import unittest
 
 import numpy as np
@@ -10,7 +8,7 @@ import torch
 from torch import nn
 
 from tests.integration import h5trace
-from tests.integration.program import ROOT
+from tests.integration.program import ROOT, folder_of
 
 sys.path.insert(0, str(ROOT / "tools/python"))
 import nauha  # noqa: E402
@@ -30,9 +28,8 @@ def array(tensor):
 
 class Case(unittest.TestCase):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.addCleanup(self.folder.cleanup)
-        self.path = pathlib.Path(self.folder.name) / "run.h5"
+        self.folder = folder_of(self)
+        self.path = self.folder / "run.h5"
         self.notices = []
         self.exporter = None
         torch.manual_seed(0)

@@ -5,14 +5,13 @@ NAUHA_HUGE_MB says how large they are.
 """
 import json
 import os
-import pathlib
 import subprocess
 import tempfile
 import unittest
 
 import numpy as np
 
-from tests.integration.program import BUILD, NAUHA, nauha, read_csv
+from tests.integration.program import BUILD, NAUHA, folder_of, nauha, read_csv
 
 MEGABYTES = int(os.environ.get("NAUHA_HUGE_MB", "400"))
 STRIDE, LIMIT_KB = 64, 300_000
@@ -33,26 +32,22 @@ def peak_kb(*arguments, code=0):
 class Bounded(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.path = pathlib.Path(cls.folder.name) / "huge.h5"
+        cls.folder = folder_of(cls)
+        cls.path = cls.folder / "huge.h5"
         subprocess.run([str(BUILD / "tests/tools/make_huge"), str(MEGABYTES), str(cls.path)], check=True, timeout=600)
         count = MEGABYTES * 1_000_000 // 4
         cls.count = count
         cls.every = np.arange((count + STRIDE - 1) // STRIDE) % 7  # the elements that may not be 0, at step 0
 
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
-
     def replay(self, *specs):
-        out = pathlib.Path(self.folder.name) / "series"
+        out = self.folder / "series"
         peak = peak_kb("replay", self.path, "-o", out, "--sink", "csv", "-q", *(f"--metric={spec}" for spec in specs))
         self.assertLess(peak, LIMIT_KB)
         return lambda series, key="value": [float(row[key]) for row in read_csv(out / f"{series}.csv")]
 
     def test_every_command(self):
         """What a command has to look at is no reason to hold it."""
-        page, array = (pathlib.Path(self.folder.name) / name for name in ("report.html", "weights.npy"))
+        page, array = (self.folder / name for name in ("report.html", "weights.npy"))
         one = ("--kinds", "weights", "--steps", 0)
         for arguments in (("ls", self.path), ("info", self.path), ("cat", self.path, "--limit", 10), ("verify", self.path),
                           ("cat", self.path, *one, "--npy", array), ("check", self.path), ("report", self.path, "-o", page),
@@ -76,7 +71,7 @@ class Bounded(unittest.TestCase):
         self.assertEqual(rows[3], " ...")
 
     def test_diff_of_the_last_element(self):
-        other = pathlib.Path(self.folder.name) / "other.h5"
+        other = self.folder / "other.h5"
         subprocess.run([str(BUILD / "tests/tools/make_huge"), str(MEGABYTES), str(other), "0.5"], check=True, timeout=600)
         self.assertLess(peak_kb("diff", self.path, other, "--kinds", "weights", code=1), LIMIT_KB)
         found = json.loads(nauha("diff", self.path, other, "--kinds", "weights", "--json", code=1).stdout)["first"]

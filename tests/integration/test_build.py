@@ -5,14 +5,12 @@ The sources are copied; the compilers leave empty files, and what they are given
 from pkg-config and from the finder of libtorch, and put in place between two makes.
 """
 import os
-import pathlib
 import shutil
 import subprocess
-import tempfile
 import textwrap
 import unittest
 
-from tests.integration.program import ROOT
+from tests.integration.program import ROOT, folder_of
 
 COMPILER = """\
 #!/bin/sh
@@ -50,9 +48,7 @@ def libtorch(folder, size=1):
 @unittest.skipUnless(shutil.which("pkg-config"), "skipped: no pkg-config")
 class Build(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = pathlib.Path(folder.name)
+        self.dir = folder_of(self)
         self.tree, self.found, self.log = self.dir / "tree", self.dir / "found", self.dir / "log"
         self.tree.mkdir()
         for name in ("Makefile", "VERSION", "README.md", "CHANGELOG.md", "LICENSE"):

@@ -1,26 +1,20 @@
 # SPDX-License-Identifier: MIT
 """nauha check: what it prints, its exit codes, and what it says to bad input."""
 import json
-import pathlib
 import subprocess
-import tempfile
 import unittest
 
 import numpy as np
 
 from tests.integration import h5trace
-from tests.integration.program import NAUHA, has_training, make_trace, nauha
+from tests.integration.program import NAUHA, folder_of, has_training, make_trace, nauha
 
 
 class Check(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.path = make_trace(pathlib.Path(cls.folder.name) / "run.h5")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
+        cls.folder = folder_of(cls)
+        cls.path = make_trace(cls.folder / "run.h5")
 
     def check(self, *arguments, code):
         return json.loads(nauha("check", self.path, "--json", *arguments, code=code).stdout)
@@ -125,9 +119,8 @@ class Check(unittest.TestCase):
 @unittest.skipUnless(has_training(), "skipped: this build has no libtorch")
 class Live(unittest.TestCase):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.addCleanup(self.folder.cleanup)
-        self.trace = pathlib.Path(self.folder.name) / "run.h5"
+        self.folder = folder_of(self)
+        self.trace = self.folder / "run.h5"
 
     def train(self, *arguments, code):
         return nauha("train", "-o", self.trace, "--batch-size", "32", "--max-steps", "40", *arguments, code=code)

@@ -5,12 +5,10 @@ NAUHA_UPDATE_GOLDEN=1 rewrites the files under tests/golden/.
 """
 import json
 import os
-import pathlib
 import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 import unittest
 
@@ -18,7 +16,7 @@ import h5py
 import numpy as np
 
 from tests.integration import h5trace
-from tests.integration.program import NAUHA, ROOT, has_training, make_trace, nauha, read_csv
+from tests.integration.program import NAUHA, ROOT, folder_of, has_training, make_trace, nauha, read_csv
 
 GOLDEN = ROOT / "tests/golden"
 
@@ -34,13 +32,8 @@ def masked(text, path):
 class WithTrace(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
+        cls.dir = folder_of(cls)
         cls.path = make_trace(cls.dir / "run.h5")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
 
 
 class Golden(WithTrace):
@@ -355,14 +348,9 @@ class Ranks(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
+        cls.dir = folder_of(cls)
         cls.paths = [make_trace(cls.dir / f"run.rank{rank}.h5", "--rank", rank, *arguments)
                      for rank, arguments in enumerate(((), ("--steps", 9), ("--epochs", "1:")))]
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
 
     def series(self, name, *paths):
         out = self.dir / name
@@ -430,12 +418,8 @@ class Help(unittest.TestCase):
 @unittest.skipUnless(has_training(), "skipped: this build has no libtorch")
 class Train(unittest.TestCase):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.dir = pathlib.Path(self.folder.name)
+        self.dir = folder_of(self)
         self.trace = self.dir / "run.h5"
-
-    def tearDown(self):
-        self.folder.cleanup()
 
     def start(self, *arguments):
         process = subprocess.Popen([NAUHA, "train", "-o", self.trace, "--epochs", "50", "--batch-size", "16", *arguments],

@@ -9,14 +9,13 @@ import re
 import select
 import shutil
 import subprocess
-import tempfile
 import time
 import unittest
 
 import numpy as np
 
 from tests.integration.arrays import Arrays
-from tests.integration.program import NAUHA, ROOT, has_terminals, make_trace, nauha
+from tests.integration.program import NAUHA, ROOT, folder_of, has_terminals, make_trace, nauha
 
 # Placeholders of numbers and texts that nobody can know beforehand.
 FREE = {"N", "X", "K", "A:B", "A:B[:EVERY]", "RANK", "SIZE", "STEPS", "SECONDS[,sync]", "OLD=NEW", "TEXT", "NAME", "COLUMNSxLINES"}
@@ -45,12 +44,8 @@ def offered(*words, **options):
 class Offers(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.trace = str(make_trace(pathlib.Path(cls.folder.name) / "run.h5", "--steps", 2))
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
+        cls.folder = folder_of(cls)
+        cls.trace = str(make_trace(cls.folder / "run.h5", "--steps", 2))
 
     def test_every_command(self):
         commands = nauha("help", "--commands").stdout.split()
@@ -92,7 +87,7 @@ class Offers(unittest.TestCase):
         self.assertIn("weights", offered("replay", "none.h5", "--kinds", "wei"))
 
     def test_names_that_mean_something_to_shells_are_not_offered(self):
-        path = hostile_trace(pathlib.Path(self.folder.name) / "hostile.h5")
+        path = hostile_trace(self.folder / "hostile.h5")
         self.assertEqual(offered("ls", path, "--modules", "f"), ["fc0"])
         self.assertEqual(offered("ls", path, "--modules", "fc0,f"), ["fc0,fc0"])
         self.assertEqual(sorted(offered("ls", path, "--modules", "")), ["(root)", "encoder.0.größe", "fc0"])
@@ -122,17 +117,12 @@ class Offers(unittest.TestCase):
 class Shells(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.place = pathlib.Path(cls.folder.name)
+        cls.place = folder_of(cls)
         make_trace(cls.place / "run.h5", "--steps", 2)
         hostile_trace(cls.place / "hostile.h5")
         (cls.place / "text.txt").write_text("")
         (cls.place / "deeper").mkdir()
         cls.environment = dict(os.environ, PATH=f"{pathlib.Path(NAUHA).resolve().parent}:{os.environ['PATH']}", TERM="dumb")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
 
     def bash(self, line):
         """COMPREPLY after a line whose last word is completed; words as bash breaks them."""

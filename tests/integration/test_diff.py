@@ -1,21 +1,17 @@
 # SPDX-License-Identifier: MIT
 """nauha diff as a command: exit codes, text, files, and memory. What it says of trainings: test_pytorch_diff.py."""
-import pathlib
 import re
 import subprocess
-import tempfile
 import unittest
 
 import numpy as np
 
-from tests.integration.program import NAUHA, make_trace, nauha, read_csv
+from tests.integration.program import NAUHA, folder_of, make_trace, nauha, read_csv
 
 
 class DiffTest(unittest.TestCase):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.addCleanup(self.folder.cleanup)
-        self.place = pathlib.Path(self.folder.name)
+        self.place = folder_of(self)
 
     def trace(self, name, *arguments):
         return make_trace(self.place / name, *arguments)

@@ -10,7 +10,7 @@ import textwrap
 import unittest
 
 from tests.integration import h5trace
-from tests.integration.program import NAUHA, has_training, nauha
+from tests.integration.program import NAUHA, folder_of, has_training, nauha
 
 UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 TRAINING = ["--model", "alexnetmini", "--batch-size", "16"]
@@ -49,9 +49,7 @@ def options(text):
 @unittest.skipUnless(has_training(), "skipped: this build has no libtorch")
 class Train(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = pathlib.Path(folder.name)
+        self.dir = folder_of(self)
         self.environment = {**os.environ, "TMPDIR": str(self.dir)}
 
     def recorded(self, *more):

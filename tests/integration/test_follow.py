@@ -1,23 +1,19 @@
 # SPDX-License-Identifier: MIT
 """replay --follow: the results of a replay after the end, while the recording goes on."""
-import pathlib
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 import unittest
 
-from tests.integration.program import BUILD, NAUHA, make_trace, nauha
+from tests.integration.program import BUILD, NAUHA, folder_of, make_trace, nauha
 
 METRICS = ["--metric", "loss", "--metric", "ratio:weight_updates,weights", "--metric", "norm:activations"]
 
 
 class Follow(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = pathlib.Path(folder.name)
+        self.dir = folder_of(self)
 
     def start(self, *command, **options):
         process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

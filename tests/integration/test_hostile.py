@@ -3,20 +3,18 @@
 import ctypes
 import fcntl
 import json
-import pathlib
 import re
 import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import unittest
 
 import h5py
 import numpy as np
 
 from tests.integration.arrays import Arrays
-from tests.integration.program import NAUHA, ROOT, make_trace, nauha
+from tests.integration.program import NAUHA, ROOT, folder_of, make_trace, nauha
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 ESCAPES = "\x1b]0;owned\x07\x1b[31m\r\x9b1mred\x7f"
@@ -35,12 +33,7 @@ def set_row(file, table, number, **fields):
 class Hostile(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.place = pathlib.Path(cls.folder.name)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
+        cls.place = folder_of(cls)
 
     def commands(self, path, other):
         out = self.place / "out"

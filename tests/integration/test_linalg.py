@@ -11,7 +11,7 @@ import unittest
 import numpy as np
 
 from tests.integration.arrays import Arrays
-from tests.integration.program import NAUHA, make_trace, nauha, read_csv
+from tests.integration.program import NAUHA, folder_of, make_trace, nauha, read_csv
 
 EPSILON = np.finfo(float).eps
 
@@ -75,8 +75,8 @@ def singular_values(x):
 class Linalg(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.path = pathlib.Path(cls.folder.name) / "run.h5"
+        cls.folder = folder_of(cls)
+        cls.path = cls.folder / "run.h5"
         cls.tensors = {name.replace(" ", "_"): x for name, x in tensors().items()}
         bits = np.random.default_rng(1).standard_normal((25, 35)).astype(np.float32).view(np.uint32) >> 16
         cls.tensors["bf16"] = (bits << 16).view(np.float32)
@@ -88,12 +88,8 @@ class Linalg(unittest.TestCase):
                 else:
                     arrays.publish("weights", name, x)
 
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
-
     def values(self, spec, series):
-        out = pathlib.Path(self.folder.name) / "series"
+        out = self.folder / "series"
         nauha("replay", self.path, "--metric", spec, "-o", out, "--sink", "csv")
         rows = read_csv(out / f"{series}.csv")
         self.assertEqual([row["module"] for row in rows], list(self.tensors))

@@ -14,7 +14,7 @@ import numpy as np
 
 from tests.integration import h5trace
 from tests.integration.arrays import Arrays, native
-from tests.integration.program import BUILD, ROOT, has_training, make_trace, nauha
+from tests.integration.program import BUILD, ROOT, folder_of, has_training, make_trace, nauha
 from tests.integration.test_compare import FLOATS, INTEGERS, values_of
 
 METRICS = ["loss", "train_accuracy", "ratio:weight_updates,weights", "ratio:bias_updates,biases", "norm:layer_gradients",
@@ -32,8 +32,7 @@ def metric_arguments():
 class Live(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
+        cls.dir = folder_of(cls)
         cls.recorded = cls.dir / "run.h5"
         nauha("train", "-o", cls.recorded, *TRAINING, *metric_arguments(), "--live", cls.dir / "live", "--sink", "csv")
         nauha("replay", cls.recorded, *metric_arguments(), "-o", cls.dir / "replayed", "--sink", "csv")
@@ -42,7 +41,6 @@ class Live(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.trace.file.close()
-        cls.folder.cleanup()
 
     def test_live_and_replayed_are_the_same_bytes_for_every_metric(self):
         live = sorted(p.name for p in (self.dir / "live").iterdir())

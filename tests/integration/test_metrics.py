@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Every metric of a replayed trace against NumPy on tensors read with h5py alone."""
-import pathlib
-import tempfile
 import unittest
 
 import numpy as np
 
 from tests.integration import h5trace
-from tests.integration.program import make_trace, nauha, read_csv
+from tests.integration.program import folder_of, make_trace, nauha, read_csv
 
 
 def values(rows):
@@ -17,18 +15,17 @@ def values(rows):
 class Metrics(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.path = pathlib.Path(cls.folder.name) / "run.h5"
+        cls.folder = folder_of(cls)
+        cls.path = cls.folder / "run.h5"
         make_trace(cls.path)
         cls.trace = h5trace.Trace(cls.path)
 
     @classmethod
     def tearDownClass(cls):
         cls.trace.file.close()
-        cls.folder.cleanup()
 
     def replay(self, spec, series):
-        out = pathlib.Path(self.folder.name) / "series"
+        out = self.folder / "series"
         nauha("replay", self.path, "--metric", spec, "-o", out, "--sink", "csv")
         return read_csv(out / f"{series}.csv")
 
@@ -78,7 +75,7 @@ class Metrics(unittest.TestCase):
             np.testing.assert_allclose(value, want[(step, module)], rtol=1e-12)
 
     def test_message_mean_of_a_published_topic(self):
-        out = pathlib.Path(self.folder.name) / "means"
+        out = self.folder / "means"
         nauha("replay", self.path, "-o", out, "--sink", "csv", "--metric", "message_mean:weights_norm2",
               "--metric", "norm:weights")
         norms = {}

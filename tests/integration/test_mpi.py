@@ -4,10 +4,9 @@ import os
 import pathlib
 import shutil
 import subprocess
-import tempfile
 import unittest
 
-from tests.integration.program import NAUHA, make_trace, nauha
+from tests.integration.program import NAUHA, folder_of, make_trace, nauha
 
 METRICS = ["loss", "train_accuracy", "ratio:weight_updates,weights", "norm:layer_gradients", "norm:weight_gradients:order=1",
            "mean:activations", "variance:weights", "histogram:weights:bins=5", "histogram:layer_gradients:subsample=3",
@@ -30,14 +29,9 @@ class Processes(unittest.TestCase):
                                stdin=subprocess.DEVNULL, timeout=300, env={**os.environ, **ENVIRONMENT})
         if trial.returncode != 0 and "network interface" in trial.stdout:
             raise unittest.SkipTest("skipped: mpirun finds no network interface")
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
+        cls.dir = folder_of(cls)
         cls.paths = [make_trace(cls.dir / f"run.rank{rank}.h5", "--rank", rank, "--steps", 20 + rank, "--modules", 7)
                      for rank in range(3)]
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
 
     def mpirun(self, count, *command, code=0):
         done = subprocess.run([MPIRUN, *FLAGS, "-n", str(count), *map(str, command)], stdout=subprocess.PIPE,

@@ -7,14 +7,13 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import unittest
 
 import numpy as np
 
 from tests.integration import h5trace
-from tests.integration.program import NAUHA, has_training, make_trace, nauha, read_csv
+from tests.integration.program import NAUHA, folder_of, has_training, make_trace, nauha, read_csv
 
 TEXT = b"import torch  # somebody's own\n"
 TRAIN = ("train", "-m", "fc", "--max-steps", 2, "--kinds", "loss", "--test-every", 0)
@@ -23,9 +22,7 @@ NOTHING = "import sys\nsys.exit(7)\n"
 
 class Case(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = pathlib.Path(folder.name)
+        self.dir = folder_of(self)
         self.trace = make_trace(self.dir / "run.h5")
 
     def commands(self, target):

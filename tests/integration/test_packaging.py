@@ -10,10 +10,9 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import unittest
 
-from tests.integration.program import NAUHA, ROOT, has_training, make_trace
+from tests.integration.program import NAUHA, ROOT, folder_of, has_training, make_trace
 
 VERSION = (ROOT / "VERSION").read_text().strip()
 RELEASE = pathlib.Path(NAUHA) == ROOT / "build/nauha"
@@ -41,9 +40,7 @@ def files(folder):
 @unittest.skipUnless(RELEASE, "the release build alone is installed")
 class InFolder(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = pathlib.Path(folder.name)
+        self.dir = folder_of(self)
 
 
 class Install(InFolder):
@@ -94,8 +91,7 @@ class Dist(InFolder):
 class Debian(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
+        cls.dir = folder_of(cls)
         made = run("make", "-s", "deb", cwd=ROOT).stdout.split()
         cls.packages = {path.split("/")[-1].split("_")[0]: ROOT / path for path in made if path.endswith(".deb")}
         cls.root = cls.dir / "root"
@@ -113,7 +109,6 @@ class Debian(unittest.TestCase):
         if cls.compiling and cls.compiling.poll() is None:
             cls.compiling.kill()
             cls.compiling.wait()
-        cls.folder.cleanup()
 
     @classmethod
     def flags(cls, package):

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Replays on several threads: byte for byte what one thread writes and says."""
-import pathlib
 import signal
 import subprocess
-import tempfile
 import time
 import unittest
 
 import h5py
 
-from tests.integration.program import NAUHA, make_trace, nauha
+from tests.integration.program import NAUHA, folder_of, make_trace, nauha
 
 METRICS = ["loss", "train_accuracy", "ratio:weight_updates,weights", "ratio:bias_updates,biases", "norm:layer_gradients",
            "norm:weight_gradients:order=1", "norm:biases:order=inf", "mean:activations", "sum:weight_gradients",
@@ -21,14 +19,9 @@ ARGUMENTS = [word for spec in METRICS for word in ("--metric", spec)]
 class WithTraces(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
+        cls.dir = folder_of(cls)
         cls.paths = [make_trace(cls.dir / f"run.rank{rank}.h5", "--rank", rank, "--steps", 30 + rank, "--modules", 9)
                      for rank in range(3)]
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
 
     def damaged(self):
         """A copy of the first trace with a chunk and a row of the index changed."""

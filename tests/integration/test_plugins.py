@@ -6,13 +6,12 @@ import pathlib
 import re
 import shutil
 import subprocess
-import tempfile
 import unittest
 
 import numpy as np
 
 from tests.integration import h5trace
-from tests.integration.program import NAUHA, ROOT, make_trace, nauha, read_csv
+from tests.integration.program import NAUHA, ROOT, folder_of, make_trace, nauha, read_csv
 
 COMPILER = shutil.which("cc")
 # Metrics that a trace of tests/tools/make_trace.c has the inputs of, where the SPEC needs some.
@@ -29,13 +28,8 @@ def compile_plugin(source, output, *flags):
 class Plugins(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
+        cls.dir = folder_of(cls)
         cls.path = make_trace(cls.dir / "run.h5")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
 
     def odd(self, name, *flags):
         return compile_plugin(ROOT / "tests/plugins/odd.c", self.dir / f"{name}.so", *flags)

@@ -8,16 +8,14 @@ how many; `make power-loss` makes 250.
 import collections
 import json
 import os
-import pathlib
 import random
 import struct
 import subprocess
 import sys
-import tempfile
 import unittest
 import warnings
 
-from tests.integration.program import BUILD, ROOT, nauha as program
+from tests.integration.program import BUILD, ROOT, folder_of, nauha as program
 
 sys.path.insert(0, str(ROOT / "tools/python"))
 import nauha  # noqa: E402
@@ -90,13 +88,8 @@ def image_after_loss(events, moment, unit, rng):
 class PowerLoss(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
+        cls.dir = folder_of(cls)
         cls.random = random.Random(int(os.environ.get("NAUHA_POWER_LOSS_SEED", "1")))
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
 
     @staticmethod
     def messages(path):

@@ -2,14 +2,12 @@
 """nauha train with probes and test passes: what is recorded of them, and that the training is the same to the bit."""
 import csv
 import io
-import pathlib
-import tempfile
 import unittest
 
 import numpy as np
 
 from tests.integration import h5trace
-from tests.integration.program import has_training, nauha
+from tests.integration.program import folder_of, has_training, nauha
 
 TRAINING = ["--model", "alexnetmini", "--batch-size", "500", "--max-steps", "6", "--seed", "3", "--test-every", "0"]
 
@@ -18,8 +16,7 @@ TRAINING = ["--model", "alexnetmini", "--batch-size", "500", "--max-steps", "6",
 class ProbesTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
+        cls.dir = folder_of(cls)
         cls.path = cls.dir / "probed.h5"
         cls.live = nauha("train", "-o", cls.path, *TRAINING, "--test-steps", "3", "--probe-every", "2", "--probe-samples", "40",
                          "--probe-tag", "probing", "--metric", "test_accuracy", "--sink", "csv").stdout
@@ -28,7 +25,6 @@ class ProbesTest(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.trace.file.close()
-        cls.folder.cleanup()
 
     def tagged(self, tag, kind):
         return [m for m in self.trace.of(kind) if m.tag == tag]

@@ -12,14 +12,13 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import textwrap
 import unittest
 import zipfile
 
 import numpy as np
 
-from tests.integration.program import BUILD, NAUHA, ROOT, make_trace, nauha as program, read_csv
+from tests.integration.program import BUILD, NAUHA, ROOT, folder_of, make_trace, nauha as program, read_csv
 
 PACKAGE = ROOT / "tools/python"
 sys.path.insert(0, str(PACKAGE))
@@ -43,13 +42,8 @@ def has(module):
 class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
+        cls.dir = folder_of(cls)
         cls.path = make_trace(cls.dir / "run.h5")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
 
     def python(self, text, *arguments, missing=(), code=0, **environment):
         program = BLOCKER.format(missing=set(missing) or {""}) + textwrap.dedent(text)

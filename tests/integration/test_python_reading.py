@@ -4,17 +4,15 @@ import fnmatch
 import gc
 import json
 import os
-import pathlib
 import subprocess
 import sys
-import tempfile
 import unittest
 import warnings
 
 import numpy as np
 
 from tests.integration import h5trace
-from tests.integration.program import ROOT, make_trace, nauha as program, read_csv
+from tests.integration.program import ROOT, folder_of, make_trace, nauha as program, read_csv
 
 sys.path.insert(0, str(ROOT / "tools/python"))
 import nauha  # noqa: E402
@@ -47,8 +45,7 @@ class Broken(nauha.Subscriber):
 class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
+        cls.dir = folder_of(cls)
         cls.path = make_trace(cls.dir / "run.h5")
         cls.reference = h5trace.Trace(cls.path)
         (cls.dir / "my_module.py").write_text(MODULE)
@@ -56,7 +53,6 @@ class Case(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.reference.file.close()
-        cls.folder.cleanup()
 
     def setUp(self):
         self.trace = nauha.open(self.path)

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: MIT
 """nauha diff on pairs of trainings made to part in one known way: the first message, and the cause it names."""
 import json
-import pathlib
 import sys
-import tempfile
 import unittest
 
 import numpy as np
 import torch
 from torch import nn
 
-from tests.integration.program import ROOT, nauha as program
+from tests.integration.program import ROOT, folder_of, nauha as program
 
 sys.path.insert(0, str(ROOT / "tools/python"))
 import nauha  # noqa: E402
@@ -59,8 +57,7 @@ def make_model(seed=0, activation=None, scale=1.0, dropout=0.0, momentum=0.1):
 
 class DiffTest(unittest.TestCase):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.addCleanup(self.folder.cleanup)
+        self.folder = folder_of(self)
         self.count = 0
 
     def train(self, model=None, data_seed=1, batch=10, loss=None, optimizer=None, before_step=None, after_step=None,
@@ -69,7 +66,7 @@ class DiffTest(unittest.TestCase):
         model = (model or make_model()).to(dtype)
         optimizer = optimizer(model.parameters()) if optimizer else torch.optim.SGD(model.parameters(), lr=0.1)
         loss = loss or nn.CrossEntropyLoss()
-        path = pathlib.Path(self.folder.name) / f"{self.count}.h5"
+        path = self.folder / f"{self.count}.h5"
         self.count += 1
         random = torch.Generator().manual_seed(data_seed)
         torch.manual_seed(11)

@@ -90,7 +90,7 @@ class Page(Case):
         return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
 
     def test_the_examples_run(self):
-        os.chdir(self.folder.name)
+        os.chdir(self.folder)
         self.addCleanup(os.chdir, ROOT)
         model = nn.Sequential(collections.OrderedDict(features=nn.Sequential(nn.Linear(4, 8), nn.ReLU()), head=nn.Linear(8, 3)))
         names = {"torch": torch, "model": model, "optimizer": torch.optim.SGD(model.parameters(), lr=0.1), "epochs": 2,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Metrics of per-sample gradients, from what the exporter recorded, against PyTorch with batches of one sample."""
 import copy
-import pathlib
 import unittest
 
 import numpy as np
@@ -89,7 +88,7 @@ class PerSample(Case):
         return wanted
 
     def replay(self, *specs, code=0):
-        out = pathlib.Path(self.folder.name) / "series"
+        out = self.folder / "series"
         done = nauha("replay", self.path, *(word for spec in specs for word in ("--metric", spec)), "-o", out,
                      "--sink", "csv", code=code)
         if code:
@@ -157,7 +156,7 @@ class PerSample(Case):
         self.record(model, nn.CrossEntropyLoss(), self.data(1, (1, 5, 5), 3))
         self.assertIn("Conv2d module \"0\": no zero-padded stride, padding and dilation makes its samples' gradients add up "
                       "to its weight_gradients", self.replay("gsnr", code=3))
-        out = pathlib.Path(self.folder.name) / "rest"
+        out = self.folder / "rest"
         nauha("replay", self.path, "--metric", "gsnr", "--exclude", "0", "-o", out, "--sink", "csv")
         self.assertEqual([row["module"] for row in read_csv(out / "gsnr.csv")], ["2"])
 

@@ -12,7 +12,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 import time
 import unittest
@@ -20,7 +19,7 @@ import unittest
 import torch
 
 from tests.integration import h5trace
-from tests.integration.program import BUILD, NAUHA, ROOT, make_trace
+from tests.integration.program import BUILD, NAUHA, ROOT, folder_of, make_trace
 
 TORCH = tuple(int(part) for part in torch.__version__.split(".")[:2])
 EXAMPLES = ROOT / "docs/examples"
@@ -56,9 +55,7 @@ def nauha_writing(path):
 
 class Case(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = pathlib.Path(folder.name)
+        self.dir = folder_of(self)
         self.path = self.dir / "run.h5"
 
     def script(self, text, training=True):

@@ -7,10 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
 
-from tests.integration.program import NAUHA, ROOT, has_training, make_trace
+from tests.integration.program import NAUHA, ROOT, folder_of, has_training, make_trace
 
 
 def commands(page, heading):
@@ -24,9 +23,7 @@ def commands(page, heading):
 @unittest.skipUnless(pathlib.Path(NAUHA) == ROOT / "build/nauha", "skipped: the commands name build/nauha")
 class Typed(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = pathlib.Path(folder.name)
+        self.dir = folder_of(self)
         for name in ("build", "docs", "include"):
             (self.dir / name).symlink_to(ROOT / name)
 

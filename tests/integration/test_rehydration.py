@@ -10,7 +10,7 @@ import unittest
 
 import numpy as np
 
-from tests.integration.program import NAUHA, has_training, make_trace, nauha
+from tests.integration.program import NAUHA, folder_of, has_training, make_trace, nauha
 
 RECOMPUTED = ["test_accuracy:every=3"]
 SAMPLES = ["sum:activations:tag=probing:every=2", "absmax:activations:tag=probing:every=2", "loss:tag=probing:every=2",
@@ -25,13 +25,8 @@ def metrics(specs):
 class RehydrationTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
+        cls.dir = folder_of(cls)
         cls.path = cls.train("alexnetmini.h5", "--batch-size", "500", "--max-steps", "5", "--test-steps", "3")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
 
     @classmethod
     def train(cls, name, *options):

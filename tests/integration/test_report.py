@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """nauha report: the page, in a browser, against NumPy on tensors that h5py reads and against other commands."""
 import json
-import pathlib
 import re
 import shutil
 import struct
@@ -15,7 +14,7 @@ import numpy as np
 
 from tests.integration.arrays import Arrays
 from tests.integration.h5trace import Trace
-from tests.integration.program import has_training, make_trace, nauha
+from tests.integration.program import folder_of, has_training, make_trace, nauha
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # Sorts the table of modules twice by its third column, and says what became of it.
@@ -89,13 +88,8 @@ def png_size_and_colours(path):
 class ReportTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.place = pathlib.Path(cls.folder.name)
+        cls.place = folder_of(cls)
         cls.path = make_trace(cls.place / "run.h5", "--steps", 7, "--modules", 3)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
 
     def report(self, path, *arguments, name="page.html"):
         page = self.place / name

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Several trainings in one replay: what each alone gives, with a column that names the run."""
 import os
-import pathlib
 import shutil
-import tempfile
 import unittest
 
 import h5py
 
-from tests.integration.program import make_trace, nauha, read_csv
+from tests.integration.program import folder_of, make_trace, nauha, read_csv
 
 METRICS = ["norm:weights", "loss", "ratio:weight_updates,weights", "message_mean:weights_norm2", "histogram:biases:bins=3"]
 ARGUMENTS = [word for spec in METRICS for word in ("--metric", spec)]
@@ -17,8 +15,7 @@ ARGUMENTS = [word for spec in METRICS for word in ("--metric", spec)]
 class Runs(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
+        cls.dir = folder_of(cls)
         cls.paths = [make_trace(cls.dir / f"{name}.h5", "--steps", steps, "--modules", modules)
                      for name, steps, modules in (("slow", 5, 2), ("fast", 7, 2), ("wide", 4, 3))]
         # Two trainings of two ranks each.
@@ -27,10 +24,6 @@ class Runs(unittest.TestCase):
             for rank in range(2):
                 path = make_trace(cls.dir / f"{name}.rank{rank}.h5", "--steps", 3 + len(cls.ranks), "--rank", rank)
                 cls.ranks[name, rank] = cls.stamped(path, world_size=2)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
 
     @staticmethod
     def stamped(path, **attributes):

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Similarities between probes (svcca, cka) against NumPy, by other formulas than the program's."""
-import pathlib
-import tempfile
 import unittest
 
 import numpy as np
 
 from tests.integration.arrays import Arrays
-from tests.integration.program import nauha, read_csv
+from tests.integration.program import folder_of, nauha, read_csv
 
 TAG = "svcca_testing"
 
@@ -52,9 +50,8 @@ def cka(x, y):
 
 class Similarity(unittest.TestCase):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.addCleanup(self.folder.cleanup)
-        self.path = pathlib.Path(self.folder.name) / "run.h5"
+        self.folder = folder_of(self)
+        self.path = self.folder / "run.h5"
         self.random = np.random.default_rng(5)
 
     def record(self, probes, same_call=False, tag=TAG):
@@ -72,9 +69,9 @@ class Similarity(unittest.TestCase):
                         arrays.publish("activations", module, batch, tag=tag, call_number=0 if same_call else call)
 
     def values(self, spec, series):
-        nauha("replay", self.path, "--metric", spec, "-o", self.folder.name, "--sink", "csv")
+        nauha("replay", self.path, "--metric", spec, "-o", self.folder, "--sink", "csv")
         found = {}
-        for row in read_csv(pathlib.Path(self.folder.name) / f"{series}.csv"):
+        for row in read_csv(self.folder / f"{series}.csv"):
             self.assertEqual(row["call"], "0")
             found.setdefault(row["module"], []).append((int(row["global_step"]), float(row["value"])))
         return found

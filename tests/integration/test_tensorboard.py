@@ -3,19 +3,17 @@
 they are written."""
 import math
 import os
-import pathlib
 import resource
 import signal
 import struct
 import subprocess
-import tempfile
 import time
 import unittest
 
 import numpy as np
 
 from tests.integration.arrays import Arrays
-from tests.integration.program import BUILD, NAUHA, ROOT, has_training, make_trace, nauha, read_csv
+from tests.integration.program import BUILD, NAUHA, ROOT, folder_of, has_training, make_trace, nauha, read_csv
 
 PYTHON = ROOT / "build/venv/bin/python"
 METRICS = ["loss", "norm:weights", "ratio:weight_updates,weights", "histogram:activations:bins=5", "mean:biases"]
@@ -88,9 +86,7 @@ def expected_of(directory):
 @unittest.skipUnless(has_tensorboard(), "skipped: build/venv has no tensorboard")
 class TensorBoard(unittest.TestCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.dir = pathlib.Path(folder.name)
+        self.dir = folder_of(self)
 
     def same_as_csv(self, run, directory):
         got = {tag: [[step, value] for step, _, value in values] for tag, (plugin, _, values) in run.items() if plugin != "text"}

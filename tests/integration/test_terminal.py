@@ -2,17 +2,15 @@
 """What people see: in a terminal of a certain width, and what programs get through a pipe."""
 import fcntl
 import os
-import pathlib
 import pty
 import re
 import struct
 import subprocess
-import tempfile
 import termios
 import unicodedata
 import unittest
 
-from tests.integration.program import BUILD, NAUHA, has_terminals, has_training, make_trace, nauha
+from tests.integration.program import BUILD, NAUHA, folder_of, has_terminals, has_training, make_trace, nauha
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # a progress bar, which a slow machine shows, has other ones
@@ -53,17 +51,12 @@ def on_screen(said):
 class Terminal(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.place = pathlib.Path(cls.folder.name)
+        cls.place = folder_of(cls)
         cls.a = make_trace(cls.place / "a.h5", "--steps", 12)
         cls.b = make_trace(cls.place / "b.h5", "--steps", 10, "--modules", 3)
         cls.commands = {"info": ("info", cls.a), "ls": ("ls", cls.a), "check": ("check", cls.a), "diff": ("diff", cls.a, cls.b),
                         "cat": ("cat", cls.a, "--kinds", "loss"), "analyzers": ("analyzers",), "help": ("help",),
                         "help of a command": ("help", "replay"), "verify": ("verify", cls.a)}
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
 
     def test_a_bar_while_pictures_are_drawn(self):
         stub = self.place / "bin/gnuplot"

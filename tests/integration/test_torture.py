@@ -6,15 +6,13 @@ NAUHA_TORTURE says how many; `make torture` kills 200.
 """
 import json
 import os
-import pathlib
 import random
 import subprocess
-import tempfile
 import time
 import unittest
 
 from tests.integration import h5trace
-from tests.integration.program import BUILD, make_trace, nauha
+from tests.integration.program import BUILD, folder_of, make_trace, nauha
 
 KILLS = int(os.environ.get("NAUHA_TORTURE", "6"))
 MOST_STEPS = 2000
@@ -25,14 +23,9 @@ OPTIONS = (["--codec", "zstd"], ["--codec", "none"], ["--buffer", "1M"], ["--kin
 class Torture(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.dir = pathlib.Path(cls.folder.name)
+        cls.dir = folder_of(cls)
         cls.references = {}
         cls.random = random.Random(int(os.environ.get("NAUHA_TORTURE_SEED", "1")))
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
 
     def reference(self, options):
         """(stamps, bytes) of every message of the undisturbed recording; the messages of a kind come in order."""

@@ -12,7 +12,7 @@ import unittest
 import h5py
 import numpy as np
 
-from tests.integration.program import NAUHA, ROOT, make_trace, nauha
+from tests.integration.program import NAUHA, ROOT, folder_of, make_trace, nauha
 
 OUT = pathlib.Path(NAUHA).parent
 FORMAT = tuple(int(re.search(rf"NAUHA_FORMAT_{part} (\d+)u", (ROOT / "include/nauha/version.h").read_text()).group(1))
@@ -57,12 +57,8 @@ class NewerTraces(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.path = make_trace(pathlib.Path(cls.folder.name) / "run.h5")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
+        cls.folder = folder_of(cls)
+        cls.path = make_trace(cls.folder / "run.h5")
 
     def newer(self, change, **version):
         path = self.path.with_name("newer.h5")
