@@ -31,13 +31,13 @@ static void for_options(const struct command *command,
 static void test_commands_are_whole(void **state) {
     (void)state;
     size_t count = 0;
-    for (const struct command *command = nauha__commands; command->name; command++, count++) {
-        assert_ptr_equal(nauha__command_find(command->name), command);
-        assert_true(strlen(command->summary) > 10);
-        assert_true(strlen(command->description) > 20);
-        assert_non_null(command->run);
-        assert_true(command->min_arguments <= command->max_arguments);
-        assert_true((command->max_arguments > 0) == (command->arguments[0] != '\0'));
+    for (const struct command *const *at = nauha__commands; *at; at++, count++) {
+        assert_ptr_equal(nauha__command_find((*at)->name), *at);
+        assert_true(strlen((*at)->summary) > 10);
+        assert_true(strlen((*at)->description) > 20);
+        assert_non_null((*at)->run);
+        assert_true((*at)->min_arguments <= (*at)->max_arguments);
+        assert_true(((*at)->max_arguments > 0) == ((*at)->arguments[0] != '\0'));
     }
     assert_true(count >= 9);
     assert_null(nauha__command_find("no-such-command"));
@@ -56,8 +56,8 @@ static void check_option(const struct command *command, const struct nauha_optio
 
 static void test_options_are_whole(void **state) {
     (void)state;
-    for (const struct command *command = nauha__commands; command->name; command++)
-        for_options(command, check_option, NULL);
+    for (const struct command *const *at = nauha__commands; *at; at++)
+        for_options(*at, check_option, NULL);
 }
 
 struct twin {
@@ -84,8 +84,8 @@ static void check_no_twin(const struct command *command, const struct nauha_opti
 
 static void test_options_are_told_apart(void **state) {
     (void)state;
-    for (const struct command *command = nauha__commands; command->name; command++)
-        for_options(command, check_no_twin, NULL);
+    for (const struct command *const *at = nauha__commands; *at; at++)
+        for_options(*at, check_no_twin, NULL);
 }
 
 /* ---- parsing, through a command of our own ---- */
@@ -107,6 +107,8 @@ static int look(const struct invocation *invocation) {
     seen.quiet = invocation->quiet;
     return EXIT_FINDING;
 }
+
+extern const struct option_group nauha__replay_options;
 
 static const struct command looking = {
     .name = "look",

@@ -75,9 +75,9 @@ int nauha__usage(const struct command *command, const char *format, ...) {
 
 int nauha__unknown_command(const char *typed) {
     struct nauha_nearest nearest = {.typed = typed};
-    for (const struct command *command = nauha__commands; command->name; command++)
-        if (!command->hidden)
-            nauha_nearest_try(&nearest, command->name);
+    for (const struct command *const *at = nauha__commands; *at; at++)
+        if (!(*at)->hidden)
+            nauha_nearest_try(&nearest, (*at)->name);
     return nauha__usage(NULL, "there is no command \"%s\"%s", typed, nauha_did_you_mean(&nearest));
 }
 

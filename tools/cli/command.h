@@ -63,8 +63,8 @@ struct invocation {
     bool quiet;
 };
 
-/* The commands, ending with a row without name. */
-extern const struct command nauha__commands[];
+/* The commands, NULL-terminated. Each is nauha__command_NAME, in a file of its own. */
+extern const struct command *const nauha__commands[];
 const struct command *nauha__command_find(const char *name);
 
 /* The options of a group, and those every command takes. */
@@ -105,25 +105,8 @@ void nauha__print_command_help(const struct command *command);
 void nauha__print_help(void *stream);
 void nauha__print_man_page(const struct command *command);
 
-int nauha__run_record(const struct invocation *invocation);
-int nauha__run_replay(const struct invocation *invocation);
-int nauha__run_train(const struct invocation *invocation);
-int nauha__run_info(const struct invocation *invocation);
-int nauha__run_ls(const struct invocation *invocation);
-int nauha__run_cat(const struct invocation *invocation);
-int nauha__run_diff(const struct invocation *invocation);
-int nauha__run_plot(const struct invocation *invocation);
-int nauha__run_analyzers(const struct invocation *invocation);
-int nauha__run_check(const struct invocation *invocation);
-int nauha__run_report(const struct invocation *invocation);
-int nauha__run_verify(const struct invocation *invocation);
-int nauha__run_complete(const struct invocation *invocation);
-int nauha__run_help(const struct invocation *invocation);
-
-extern const struct option_group nauha__replay_options, nauha__info_options, nauha__ls_options,
-    nauha__cat_options, nauha__diff_options, nauha__plot_options, nauha__analyzers_options,
-    nauha__check_options, nauha__report_options, nauha__verify_options, nauha__train_output_options,
-    nauha__record_options, nauha__help_options, nauha__plugin_options, nauha__model_options;
+/* Of tools/cli/plugins.c and tools/commands/replayed_model.c. */
+extern const struct option_group nauha__plugin_options, nauha__model_options;
 
 /* Defines an option group from a table of rows in the same file. */
 #define OPTION_GROUP(id, heading, table)                                                           \

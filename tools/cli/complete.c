@@ -208,9 +208,9 @@ static void offer_codecs(struct line *line) {
 }
 
 static void offer_commands(struct line *line) {
-    for (const struct command *command = nauha__commands; command->name; command++)
-        if (!command->hidden)
-            offer(line, command->name, command->summary);
+    for (const struct command *const *at = nauha__commands; *at; at++)
+        if (!(*at)->hidden)
+            offer(line, (*at)->name, (*at)->summary);
 }
 
 static void offer_files(struct line *line) {
@@ -332,7 +332,7 @@ static void complete(struct line *line, const char *const *words, size_t count) 
     }
 }
 
-int nauha__run_complete(const struct invocation *invocation) {
+static int run_complete(const struct invocation *invocation) {
     const char *const *words = invocation->arguments;
     const size_t count = invocation->argument_count;
     struct line line = {.word = words[count - 1], .before = ""};
@@ -348,3 +348,16 @@ int nauha__run_complete(const struct invocation *invocation) {
     nauha_names_free(line.names);
     return EXIT_FINE;
 }
+
+const struct command nauha__command_complete = {
+    .name = "complete",
+    .summary = "what a shell offers for the line being typed",
+    .arguments = "[--] WORD...",
+    .description = "Prints what may stand in place of the last word.",
+    .min_arguments = 1,
+    .max_arguments = SIZE_MAX,
+    .hidden = true,
+    .runs_arguments = true,
+    .groups = {NULL},
+    .run = run_complete,
+};

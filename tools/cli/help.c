@@ -98,11 +98,11 @@ void nauha__print_help(void *stream) {
                  "usage: nauha COMMAND [arguments] [options]\n\n");
     static const struct column columns[] = {{.head = NULL}, {.flags = TABLE_WRAP}};
     struct table *table = nauha__table_new(out, columns, 2, 2);
-    for (const struct command *command = nauha__commands; command->name; command++) {
-        if (command->hidden)
+    for (const struct command *const *at = nauha__commands; *at; at++) {
+        if ((*at)->hidden)
             continue;
-        nauha__table_cell(table, COLOUR_NAME, "%s", command->name);
-        nauha__table_cell(table, COLOUR_PLAIN, "%s", command->summary);
+        nauha__table_cell(table, COLOUR_NAME, "%s", (*at)->name);
+        nauha__table_cell(table, COLOUR_PLAIN, "%s", (*at)->summary);
     }
     nauha__table_end(table);
     fprintf(out, "\n\"nauha help COMMAND\" explains a command.\n");
@@ -171,11 +171,11 @@ static void print_program_page(void) {
     printf(".SH DESCRIPTION\nnauha records the messages of a training (activations, gradients, "
            "weights, updates, loss, labels) into a compressed HDF5 trace, and replays traces "
            "through the same metrics that run live.\n.SH COMMANDS\n");
-    for (const struct command *command = nauha__commands; command->name; command++) {
-        if (command->hidden)
+    for (const struct command *const *at = nauha__commands; *at; at++) {
+        if ((*at)->hidden)
             continue;
-        printf(".TP\n\\fBnauha\\-%s\\fR(1)\n", command->name);
-        put_roff(command->summary);
+        printf(".TP\n\\fBnauha\\-%s\\fR(1)\n", (*at)->name);
+        put_roff((*at)->summary);
         printf("\n");
     }
     printf(".SH EXIT STATUS\n0: fine. 1: a finding, such as damage that verify names. 2: wrong "
@@ -211,11 +211,11 @@ void nauha__print_man_page(const struct command *command) {
 
 /* ---- the command ---- */
 
-int nauha__run_help(const struct invocation *invocation) {
+static int run_help(const struct invocation *invocation) {
     if (nauha__has(invocation, "commands")) {
-        for (const struct command *command = nauha__commands; command->name; command++)
-            if (!command->hidden)
-                printf("%s\n", command->name);
+        for (const struct command *const *at = nauha__commands; *at; at++)
+            if (!(*at)->hidden)
+                printf("%s\n", (*at)->name);
         return EXIT_FINE;
     }
     bool man = nauha__has(invocation, "man");
@@ -235,3 +235,14 @@ int nauha__run_help(const struct invocation *invocation) {
         nauha__print_command_help(command);
     return EXIT_FINE;
 }
+
+const struct command nauha__command_help = {
+    .name = "help",
+    .summary = "explain the program or one command",
+    .arguments = "[COMMAND]",
+    .description = "Without a command, lists the commands.",
+    .examples = "nauha help replay",
+    .max_arguments = 1,
+    .groups = {&nauha__help_options},
+    .run = run_help,
+};

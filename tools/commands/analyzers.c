@@ -222,7 +222,7 @@ static int unknown(const struct command *command, const struct nauha_plugins *pl
                         nauha_did_you_mean(&nearest), names);
 }
 
-int nauha__run_analyzers(const struct invocation *invocation) {
+static int run_analyzers(const struct invocation *invocation) {
     const struct nauha_plugins *plugins = invocation->plugins;
     struct entry one = {NULL, "", ""};
     if (invocation->argument_count > 0 && !find(plugins, invocation->arguments[0], &one))
@@ -237,3 +237,17 @@ int nauha__run_analyzers(const struct invocation *invocation) {
         print_refused(plugins);
     return EXIT_FINE;
 }
+
+const struct command nauha__command_analyzers = {
+    .name = "analyzers",
+    .summary = "the metrics and health rules there are, with their parameters",
+    .arguments = "[NAME]",
+    .description =
+        "Lists the metrics and health rules, built in and from plugins, and says of each "
+        "plugin that was found and refused why; with a name, one metric's kinds, "
+        "parameters and formula.",
+    .examples = "nauha analyzers\nnauha analyzers norm",
+    .max_arguments = 1,
+    .groups = {&nauha__analyzers_options, &nauha__plugin_options},
+    .run = run_analyzers,
+};

@@ -299,7 +299,7 @@ static int export_npy(const struct opened *opened, const struct invocation *invo
     return EXIT_FAILED;
 }
 
-int nauha__run_cat(const struct invocation *invocation) {
+static int run_cat(const struct invocation *invocation) {
     int code = EXIT_FINE;
     struct printing printing = {.err = NAUHA_ERROR_INIT};
     printing.limit = nauha__get_number(invocation, "limit", 1000, &code);
@@ -317,3 +317,17 @@ int nauha__run_cat(const struct invocation *invocation) {
     nauha__opened_fini(&opened);
     return code;
 }
+
+const struct command nauha__command_cat = {
+    .name = "cat",
+    .summary = "print or export recorded tensors",
+    .arguments = "TRACE",
+    .description = "Prints the tensors of the chosen messages as text, or writes the one chosen "
+                   "tensor to a file that NumPy reads.",
+    .examples = "nauha cat run.h5 --kinds biases --modules features.0 --steps 3\n"
+                "nauha cat run.h5 --kinds loss --steps 3 --npy loss.npy",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .groups = {&nauha__cat_options, &nauha__select_options},
+    .run = run_cat,
+};

@@ -257,7 +257,7 @@ static int run(struct check *check, const struct invocation *invocation) {
     return tell(check, invocation);
 }
 
-int nauha__run_check(const struct invocation *invocation) {
+static int run_check(const struct invocation *invocation) {
     struct check check = {.unchecked = cJSON_CreateArray()};
     int code = nauha__opened_init(&check.opened, invocation);
     if (code == EXIT_FINE) {
@@ -269,3 +269,24 @@ int nauha__run_check(const struct invocation *invocation) {
     cJSON_Delete(check.unchecked);
     return code;
 }
+
+const struct command nauha__command_check = {
+    .name = "check",
+    .summary = "look for what is wrong with a training",
+    .arguments = "TRACE...",
+    .description =
+        "Runs health rules over the chosen messages of a trace: gradients that vanish or explode, "
+        "dead layers, steps too large or too small, a loss that stays where it is, overfitting, "
+        "and more. Says of each finding where it is, since when, how often, the value and the "
+        "threshold, and what it usually comes from. All rules are checked whose inputs were "
+        "recorded, or those of --rule. \"nauha analyzers NAME\" explains a rule. Exit code 1 if "
+        "anything was found, and 2 if there was nothing to check, as where the options choose no "
+        "message.",
+    .examples = "nauha check run.h5\n"
+                "nauha check run.h5 --rule vanishing_gradient:threshold=1e-9 --rule dead_relu\n"
+                "nauha check run.h5 --exclude 'frozen.*' --steps 100: --json",
+    .min_arguments = 1,
+    .max_arguments = SIZE_MAX,
+    .groups = {&nauha__check_options, &nauha__select_options, &nauha__plugin_options},
+    .run = run_check,
+};

@@ -306,7 +306,7 @@ static void print_json(const struct comparison *comparison) {
     cJSON_free(text);
 }
 
-int nauha__run_diff(const struct invocation *invocation) {
+static int run_diff(const struct invocation *invocation) {
     struct comparison comparison = {.invocation = invocation};
     int code = take_options(&comparison);
     if (code == EXIT_FINE)
@@ -329,3 +329,26 @@ int nauha__run_diff(const struct invocation *invocation) {
     nauha_selector_free(comparison.selector);
     return code;
 }
+
+const struct command nauha__command_diff = {
+    .name = "diff",
+    .summary = "where two trainings part, and how they part from there",
+    .arguments = "A B",
+    .description =
+        "Compares the messages of two traces, bit by bit unless a tolerance is given, names the "
+        "first that differs in the order in which a step's values follow from each other, says "
+        "what that means, and shows how the difference grows, by kind and by module. Messages "
+        "belong together that have the same step, kind, tag, module, slot and call. Traces of "
+        "hashes (--hash of record and train) can be compared with each other and with full ones. "
+        "The traces of the ranks of one training are each compared with the first one's, by "
+        "weights, biases and updates unless --kinds says otherwise: where replicas drifted apart. "
+        "Exit code 1 where the traces differ.",
+    .examples = "nauha diff a.h5 b.h5\n"
+                "nauha diff a.h5 b.h5 --rtol 1e-5 --atol 1e-8 -o growth\n"
+                "nauha diff plain.h5 parallel.h5 --map =module\n"
+                "nauha diff run.rank*.h5",
+    .min_arguments = 2,
+    .max_arguments = SIZE_MAX,
+    .groups = {&nauha__diff_options, &nauha__select_options},
+    .run = run_diff,
+};

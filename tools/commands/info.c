@@ -181,7 +181,7 @@ static void print_json(const struct opened *opened, const struct nauha_trace_inf
     cJSON_Delete(root);
 }
 
-int nauha__run_info(const struct invocation *invocation) {
+static int run_info(const struct invocation *invocation) {
     struct opened opened;
     int code = nauha__opened_init(&opened, invocation);
     if (code == EXIT_FINE) {
@@ -195,3 +195,16 @@ int nauha__run_info(const struct invocation *invocation) {
     nauha__opened_fini(&opened);
     return code;
 }
+
+const struct command nauha__command_info = {
+    .name = "info",
+    .summary = "what is in a trace",
+    .arguments = "TRACE",
+    .description = "Says what was recorded: steps, epochs, kinds, messages, bytes published and "
+                   "stored, losses, and whether the recording is complete or was cut off.",
+    .examples = "nauha info run.h5\nnauha info --json run.h5",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .groups = {&nauha__info_options},
+    .run = run_info,
+};

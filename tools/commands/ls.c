@@ -97,7 +97,7 @@ static bool list_message(void *context, struct nauha_message *message) {
     return !ferror(stdout);
 }
 
-int nauha__run_ls(const struct invocation *invocation) {
+static int run_ls(const struct invocation *invocation) {
     int code = EXIT_FINE;
     struct listing listing = {.json = nauha__has(invocation, "json")};
     listing.left = nauha__get_number(invocation, "limit", UINT64_MAX, &code);
@@ -115,3 +115,16 @@ int nauha__run_ls(const struct invocation *invocation) {
     nauha__opened_fini(&opened);
     return code;
 }
+
+const struct command nauha__command_ls = {
+    .name = "ls",
+    .summary = "list the messages of a trace",
+    .arguments = "TRACE",
+    .description = "Lists the chosen messages as replay publishes them, derived updates included, "
+                   "one a line.",
+    .examples = "nauha ls run.h5 --steps 3 --modules 'features.*'",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .groups = {&nauha__ls_options, &nauha__select_options},
+    .run = run_ls,
+};

@@ -113,7 +113,7 @@ static int take_size(const struct invocation *invocation, struct nauha_drawing *
     return EXIT_FINE;
 }
 
-int nauha__run_plot(const struct invocation *invocation) {
+static int run_plot(const struct invocation *invocation) {
     const char *path = invocation->arguments[0];
     struct nauha_drawing drawing = {.term = nauha__get(invocation, "term", NULL),
                                     .style = nauha__get(invocation, "style", NULL),
@@ -130,3 +130,16 @@ int nauha__run_plot(const struct invocation *invocation) {
     return drawing.lenient ? plot_directory(path, &drawing, invocation->quiet)
                            : plot_file(path, &drawing, invocation->quiet);
 }
+
+const struct command nauha__command_plot = {
+    .name = "plot",
+    .summary = "draw replayed series with gnuplot",
+    .arguments = "DIR|FILE.csv",
+    .description = "Draws the series that replay or train wrote: the one of a CSV file, or all of "
+                   "a directory. A script TOPIC.gp that you have edited is run as it is.",
+    .examples = "nauha plot series\nnauha plot series/loss.csv --term dumb",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .groups = {&nauha__plot_options},
+    .run = run_plot,
+};

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "nauha/recorder.h"
+#include "nauha/selector.h"
 #include "nauha/trace.h"
 #include "tools/commands/descendants.h"
 #include "tools/commands/estimate.h"
@@ -457,7 +458,7 @@ static int record(const struct invocation *invocation, const char *trace, const 
     return status <= 0 || (estimate && code == EXIT_FINE) ? code : end_like(status);
 }
 
-int nauha__run_record(const struct invocation *invocation) {
+static int run_record(const struct invocation *invocation) {
     char folder[PATH_MAX - 16], trace[PATH_MAX];
     uint64_t steps = 0;
     int code = EXIT_FINE;
@@ -475,3 +476,29 @@ int nauha__run_record(const struct invocation *invocation) {
     nauha__estimate_remove(folder);
     return code;
 }
+
+/* Every rank writes a trace of its own. */
+static const struct option_group selected_options = {"Choosing what is recorded",
+                                                     nauha_selector_options, "rank"};
+
+const struct command nauha__command_record = {
+    .name = "record",
+    .summary = "run a PyTorch program unchanged and record its training",
+    .arguments = "[--] PROGRAM [ARGUMENT...]",
+    .description =
+        "Runs the program as it is. As soon as it imports torch, the model that is trained, its "
+        "loss, labels, optimizers and epochs are found by themselves, and every message of the "
+        "training is written to a trace. The program's exit code, signals, input and output are "
+        "its own. Each process of a distributed training writes a trace of its own, run.rank0.h5 "
+        "and so on; \"nauha replay run.rank*.h5\" puts them together. With --estimate the program "
+        "ends after a few steps, and what a recording of it takes is printed.",
+    .examples = "nauha record --estimate 5 -- python3 train.py --epochs 3\n"
+                "nauha record -o run.h5 -- python3 train.py --epochs 3\n"
+                "nauha record -o run.h5 --kinds weights,loss --steps ::10 -- python3 train.py\n"
+                "nauha record -o run.h5 -- torchrun --nproc_per_node 2 train.py",
+    .min_arguments = 1,
+    .max_arguments = SIZE_MAX,
+    .runs_arguments = true,
+    .groups = {&nauha__record_options, &nauha__recording_options, &selected_options},
+    .run = run_record,
+};

@@ -5,6 +5,8 @@
 #include "nauha/output.h"
 #include "nauha/selector.h"
 
+const struct option_group nauha__recording_options = {"Recording", nauha_recorder_options, NULL};
+
 static bool is_row(const struct nauha_option *(*table)(size_t *count),
                    const struct nauha_option *option) {
     size_t count;

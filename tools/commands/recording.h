@@ -9,6 +9,8 @@
 #include "nauha/recorder.h"
 #include "tools/cli/command.h"
 
+extern const struct option_group nauha__recording_options;
+
 /* Whether it is one of the recorder's own or of the selection: a key of
  * nauha_recorder_config_set. */
 bool nauha__is_recording_option(const struct nauha_option *option);

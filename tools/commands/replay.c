@@ -227,7 +227,7 @@ static int prepare(struct replay *replay) {
     return replay->pipelines ? EXIT_FINE : nauha__fail_nomem();
 }
 
-int nauha__run_replay(const struct invocation *invocation) {
+static int run_replay(const struct invocation *invocation) {
     struct replay replay = {.invocation = invocation};
     const bool follows = nauha__has(invocation, "follow");
     if (!invocation->python && !nauha__distributed_started() &&
@@ -252,3 +252,41 @@ int nauha__run_replay(const struct invocation *invocation) {
     nauha__distributed_end(&replay.distributed);
     return code;
 }
+
+const struct command nauha__command_replay = {
+    .name = "replay",
+    .summary = "feed a trace through metrics",
+    .arguments = "TRACE|DIR...",
+    .description =
+        "Feeds the chosen messages of a trace through the metrics named by SPECs, "
+        "NAME:KIND[,KIND...][:key=value...], in order of publication. Only what a metric needs is "
+        "decompressed. With -o, each topic becomes DIR/TOPIC.csv and, with the gnuplot sink, "
+        "TOPIC.gp, TOPIC.svg and TOPIC.png; with the tensorboard sink, DIR is a log directory of "
+        "TensorBoard's. Without -o, CSV goes to standard output with a leading metric column. "
+        "\"nauha analyzers\" lists the metrics. The traces of a distributed "
+        "training, one of each rank, are replayed together: step by step, and within a step rank "
+        "by rank. Traces of different trainings, or all traces of a directory, are replayed one "
+        "training after the other; every row then ends with the name of its run, and a picture "
+        "has "
+        "a line for each. Under mpirun or srun, the processes share out the modules, and the "
+        "first "
+        "of them writes what one would. With --follow, the messages of a recording that is going "
+        "on come as it "
+        "flushes "
+        "them; the results are those of a replay after its end. With --model, the recorded "
+        "parameters of each step are put back into the network, which runs anew: for "
+        "test_accuracy, hessian_eig and all metrics of tags other than \"default\".",
+    .examples =
+        "nauha replay run.h5 --metric loss --metric ratio:weight_updates,weights -o series\n"
+        "nauha replay run.h5 --metric norm:layer_gradients:order=inf --steps 100:200\n"
+        "nauha replay run.h5 --metric loss --follow\n"
+        "nauha replay run.h5 --model alexnetmini --metric test_accuracy:every=100\n"
+        "nauha replay run.h5 --model net.pt --data testset --metric hessian_eig:k=5:every=500\n"
+        "nauha replay run.rank*.h5 --metric norm:weight_gradients -o series\n"
+        "nauha replay sweep --metric loss -o compared",
+    .min_arguments = 1,
+    .max_arguments = SIZE_MAX,
+    .groups = {&nauha__replay_options, &nauha__model_options, &nauha__select_options,
+               &nauha__plugin_options},
+    .run = run_replay,
+};

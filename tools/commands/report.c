@@ -226,7 +226,7 @@ static void print_line(void *context, const char *text) {
     fprintf(stderr, "%s\n", text);
 }
 
-int nauha__run_report(const struct invocation *invocation) {
+static int run_report(const struct invocation *invocation) {
     struct report report = {.invocation = invocation};
     int code = nauha__runs_init(&report.runs, invocation);
     if (code == EXIT_FINE)
@@ -240,3 +240,24 @@ int nauha__run_report(const struct invocation *invocation) {
     nauha__runs_fini(&report.runs);
     return code;
 }
+
+const struct command nauha__command_report = {
+    .name = "report",
+    .summary = "one page about a training, for a browser",
+    .arguments = "TRACE...",
+    .description =
+        "Writes one HTML file that needs nothing else: what was trained, its curves, what the "
+        "health rules find, a table of the modules, histograms over steps, and the facts of the "
+        "trace. It is read in any browser, on a phone or on paper; tables are sorted by their "
+        "headers. The traces of a distributed training, one of each rank, make one page: a line "
+        "for each rank in the curves of the network, and one for all of them in those of modules. "
+        "Exit code 0 also where rules found something: \"nauha check\" is for scripts.",
+    .examples = "nauha report run.h5\n"
+                "nauha report run.h5 -o report.html --metric spectral_norm:weights:subsample=10\n"
+                "nauha report run.h5 --steps 1000: --modules 'features.*'\n"
+                "nauha report run.rank*.h5 -o report.html",
+    .min_arguments = 1,
+    .max_arguments = SIZE_MAX,
+    .groups = {&nauha__report_options, &nauha__select_options, &nauha__plugin_options},
+    .run = run_report,
+};

@@ -10,6 +10,7 @@
 
 #include "nauha/output.h"
 #include "nauha/recorder.h"
+#include "nauha/selector.h"
 #include "tools/commands/estimate.h"
 #include "tools/commands/metrics.h"
 #include "tools/cli/module.h"
@@ -328,7 +329,7 @@ static int run_session(const struct invocation *invocation, const char *trace, u
     return code;
 }
 
-int nauha__run_train(const struct invocation *invocation) {
+static int run_train(const struct invocation *invocation) {
     char folder[1024], trace[sizeof folder + 16];
     uint64_t steps = 0;
     int code = EXIT_FINE;
@@ -345,3 +346,29 @@ int nauha__run_train(const struct invocation *invocation) {
     nauha__estimate_remove(folder);
     return code;
 }
+
+static const struct option_group training_options = {"Training", nauha_train_option_table, NULL};
+/* --epochs of a training says how long it lasts. */
+static const struct option_group recorded_options = {"Choosing what is recorded",
+                                                     nauha_selector_options, "epochs"};
+
+const struct command nauha__command_train = {
+    .name = "train",
+    .summary = "train a built-in network with libtorch, recorded",
+    .arguments = "",
+    .description =
+        "Trains a small network on images and writes every message of the training to a trace "
+        "(-o). Without -o it trains unrecorded: the baseline to compare with. With --metric the "
+        "same metrics are computed live that replay computes from the trace, and written to the "
+        "directory of --live, or to standard output. With --rule, health rules are checked live; "
+        "what they find is told at the end, with exit code 1, and --stop-on ends the training for "
+        "it.",
+    .examples = "nauha train -o run.h5 --batch-size 32 --max-steps 200\n"
+                "nauha train -o run.h5 --model resnet --kinds weights,weight_updates,loss\n"
+                "nauha train -o run.h5 --metric loss --metric norm:weights --live series\n"
+                "nauha train --metric loss --live logs/run1 --sink tensorboard\n"
+                "nauha train -o run.h5 --stop-on exploding_tensor,loss_not_decreasing",
+    .groups = {&nauha__train_output_options, &training_options, &nauha__recording_options,
+               &recorded_options, &nauha__plugin_options},
+    .run = run_train,
+};

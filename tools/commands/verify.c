@@ -34,7 +34,7 @@ static void show_progress(void *context, uint64_t done, uint64_t total) {
     nauha__progress_show(&verifying->progress, done, total, NULL);
 }
 
-int nauha__run_verify(const struct invocation *invocation) {
+static int run_verify(const struct invocation *invocation) {
     struct opened opened;
     int code = nauha__opened_init(&opened, invocation);
     cJSON *root = code == EXIT_FINE && nauha__has(invocation, "json") ? cJSON_CreateObject() : NULL;
@@ -67,3 +67,16 @@ int nauha__run_verify(const struct invocation *invocation) {
     nauha__opened_fini(&opened);
     return code;
 }
+
+const struct command nauha__command_verify = {
+    .name = "verify",
+    .summary = "check every checksum and bound of a trace",
+    .arguments = "TRACE",
+    .description = "Reads all of a trace and names what is damaged and which messages that costs. "
+                   "Exit code 1 if anything is.",
+    .examples = "nauha verify run.h5",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .groups = {&nauha__verify_options},
+    .run = run_verify,
+};
