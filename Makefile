@@ -307,6 +307,10 @@ check-format: ## clang-format has nothing to change
 check-size: ## functions under 100 lines, files under 650
 	@tools/dev/check-size.sh
 
+.PHONY: docs
+docs: man ## regenerate docs/man, and the lists of metrics and rules in docs/*.md, from the tables
+	@NAUHA=$(abspath $(PROGRAM)) $(PYTHON) tools/dev/update-docs.py
+
 man: $(PROGRAM) ## regenerate docs/man from the command tables
 	@mkdir -p docs/man
 	@$(PROGRAM) help --man >docs/man/nauha.1

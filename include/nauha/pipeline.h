@@ -77,8 +77,8 @@ NAUHA_API enum nauha_status nauha_pipeline_add_metric(struct nauha_pipeline *pip
 /* The keys every metric takes, for help. */
 NAUHA_API const struct nauha_analyzer_parameter *nauha_pipeline_common_keys(size_t *count);
 
-/* Adds a sink by name: "csv" writes directory/SERIES.csv, one for each topic the metrics publish,
- * with the columns
+/* Adds a sink by one of the names of nauha_pipeline_sinks: "csv" writes directory/SERIES.csv, one
+ * for each topic the metrics publish, with the columns
  *   global_step,train_step,epoch,rank,tag,module,slot,call,value
  * or, for histograms, one row per bin with bin_low,bin_high,count in place of value; "gnuplot"
  * adds SERIES.gp, .svg and .png (csv is then implied); "tensorboard" writes an event file of
@@ -88,8 +88,8 @@ NAUHA_API const struct nauha_analyzer_parameter *nauha_pipeline_common_keys(size
  * value and the three columns of bins on every row, empty where they do not apply. The directory is
  * made. Files get their final names when the run has finished; a script SERIES.gp that somebody
  * edited is kept as SERIES.edited.gp. Event files are written in place, and replace those of an
- * earlier run. UNKNOWN: no such sink, listing them. INVALID: gnuplot or tensorboard without a
- * directory. */
+ * earlier run. UNKNOWN: no such sink, listing them. INVALID: no directory, and the sink
+ * cannot write to standard output. */
 NAUHA_API enum nauha_status nauha_pipeline_add_sink(struct nauha_pipeline *pipeline,
                                                     const char *name, const char *directory,
                                                     struct nauha_error *err);

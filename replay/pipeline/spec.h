@@ -37,7 +37,7 @@ const struct nauha_analyzer_parameter *nauha__spec_common_keys(size_t *count);
 
 /* A list of words in a fixed space, "a, b, c"; ends in "..." where it does not fit. */
 struct nauha__list {
-    char text[600];
+    char text[900];
     size_t length;
     bool full;
 };

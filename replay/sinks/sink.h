@@ -60,7 +60,7 @@ struct nauha__sink_ops {
     void (*free)(void *self);
 };
 
-/* X(name): the sinks there are, each in sink_NAME.c. */
+/* X(name): the sinks there are, each in NAME.c. */
 #define NAUHA__SINKS(X) X(csv) X(gnuplot) X(tensorboard)
 
 #define NAUHA__SINK_DECLARATION(name) extern const struct nauha__sink_ops nauha__sink_##name;

@@ -44,6 +44,11 @@ def folder_of(case):
     return pathlib.Path(folder.name)
 
 
+def offered(*words, **options):
+    """What may stand in the place of the last word of a command line."""
+    return [line.split("\t")[0] for line in nauha("complete", "--", *words, **options).stdout.splitlines()]
+
+
 def make_trace(path, *arguments):
     """The deterministic synthetic trace of tests/tools/make_trace.c."""
     subprocess.run([str(BUILD / "tests/tools/make_trace"), *map(str, arguments), str(path)], check=True, timeout=600)

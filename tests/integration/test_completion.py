@@ -15,7 +15,7 @@ import unittest
 import numpy as np
 
 from tests.integration.arrays import Arrays
-from tests.integration.program import NAUHA, ROOT, folder_of, has_terminals, make_trace, nauha
+from tests.integration.program import NAUHA, ROOT, folder_of, has_terminals, make_trace, nauha, offered
 
 # Placeholders of numbers and texts that nobody can know beforehand.
 FREE = {"N", "X", "K", "A:B", "A:B[:EVERY]", "RANK", "SIZE", "STEPS", "SECONDS[,sync]", "OLD=NEW", "TEXT", "NAME", "COLUMNSxLINES"}
@@ -34,11 +34,6 @@ def hostile_trace(path):
         for name in HOSTILE:
             arrays.publish("activations", "fc0", np.zeros(2, np.float32), tag=name)
     return path
-
-
-def offered(*words, **options):
-    """What may stand in the place of the last word."""
-    return [line.split("\t")[0] for line in nauha("complete", "--", *words, **options).stdout.splitlines()]
 
 
 class Offers(unittest.TestCase):

@@ -395,16 +395,15 @@ static void test_unknown_metrics_and_sinks(void **state) {
     assert_has(err.message, "no metric \"nrom\" (did you mean \"norm\"?); metrics: ");
     assert_has(err.message, "norm");
     assert_int_equal(nauha_pipeline_add_sink(pipeline, "cvs", directory, &err), NAUHA_UNKNOWN);
-    assert_string_equal(
-        err.message, "no sink \"cvs\" (did you mean \"csv\"?); sinks: csv, gnuplot, tensorboard");
+    assert_has(err.message, "no sink \"cvs\" (did you mean \"csv\"?); sinks: csv, gnuplot");
+    for (const char *const *sink = nauha_pipeline_sinks(); *sink; sink++)
+        assert_has(strstr(err.message, "sinks: "), *sink);
     assert_int_equal(nauha_pipeline_add_sink(pipeline, "gnuplot", NULL, &err), NAUHA_INVALID);
     assert_string_equal(err.message, "sink \"gnuplot\" needs a directory to write to");
     nauha_pipeline_free(pipeline);
     nauha_pipeline_free(NULL);
     assert_string_equal(nauha_pipeline_sinks()[0], "csv");
     assert_string_equal(nauha_pipeline_sinks()[1], "gnuplot");
-    assert_string_equal(nauha_pipeline_sinks()[2], "tensorboard");
-    assert_null(nauha_pipeline_sinks()[3]);
 }
 
 static void test_calls_out_of_order(void **state) {

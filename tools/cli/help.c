@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/pipeline.h"
 #include "nauha/version.h"
 #include "tools/cli/command.h"
 #include "tools/cli/table.h"
@@ -30,11 +31,23 @@ static void option_form(const struct nauha_option *option, char *text, size_t by
              option->value ? option->value : "");
 }
 
+/* ": csv, gnuplot, tensorboard", behind the help of an option whose value names sinks. */
+static void value_names(const struct nauha_option *option, char *text, size_t bytes) {
+    size_t used = 0;
+    text[0] = '\0';
+    if (!option->value || strcmp(option->value, "SINK[,SINK]") != 0)
+        return;
+    for (const char *const *name = nauha_pipeline_sinks(); *name && used < bytes; name++)
+        used += (size_t)snprintf(text + used, bytes - used, "%s%s", used ? ", " : ": ", *name);
+}
+
 static void option_text(const struct nauha_option *option, char *text, size_t bytes) {
+    char names[256];
+    value_names(option, names, sizeof names);
     if (option->fallback)
-        snprintf(text, bytes, "%s (default %s)", option->help, option->fallback);
+        snprintf(text, bytes, "%s%s (default %s)", option->help, names, option->fallback);
     else
-        snprintf(text, bytes, "%s", option->help);
+        snprintf(text, bytes, "%s%s", option->help, names);
 }
 
 static int width(void) {

@@ -29,8 +29,7 @@ static const struct nauha_option train_output_table[] = {
     {"metric", 0, "SPEC", NULL, "a metric to compute live; give it once for each"},
     {"live", 0, "DIR", NULL,
      "write the live series into this directory; they are of all messages, recorded or not"},
-    {"sink", 0, "SINK[,SINK]", NULL,
-     "what to write live: csv, gnuplot, tensorboard (default csv,gnuplot with --live, else csv)"},
+    {"sink", 0, "SINK[,SINK]", "csv,gnuplot with --live, else csv", "what to write live"},
     {"rule", 0, "SPEC", NULL, "a health rule to check live; give it once for each"},
     {"stop-on", 0, "RULE[,RULE]", NULL,
      "end the training when one of these rules finds something; it is checked with its defaults "

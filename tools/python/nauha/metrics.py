@@ -339,8 +339,8 @@ def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None
     """Feeds traces through metrics, as `nauha replay` does.
 
     traces: a path, or several, of the ranks of one training or of several trainings; a directory stands for the traces
-    in it. metrics: a SPEC or Subscriber, or several. output: a directory for files, written by `sinks` (["csv",
-    "gnuplot"] by default; "tensorboard"). progress(done, total) is called some twenty times a second. jobs: how many
+    in it. metrics: a SPEC or Subscriber, or several. output: a directory for files, written by `sinks` (names of
+    `nauha help replay`; ["csv", "gnuplot"] by default). progress(done, total) is called some twenty times a second. jobs: how many
     threads compute what metrics of the library can share out, all processors by default; Subscribers are called in the
     caller's, and the result is the same for any number. selection: as Trace.messages() takes it.
 
