@@ -2,6 +2,7 @@
 """The Python package itself: what it takes to import it, what its names show of themselves, their types, the commands as
 functions, and the wheel."""
 import ast
+import ctypes
 import fcntl
 import importlib.util
 import json
@@ -93,6 +94,61 @@ class Importing(Case):
             self.assertIn(text, error)
         error = self.python("import nauha; nauha.Trace", code=1, NAUHA_LIBRARY=str(self.dir / "none.so")).stderr
         self.assertIn(f'nauha\'s C library "{self.dir}/none.so" was not found: build it with `make`', error)
+
+
+class Structures(unittest.TestCase):
+    """What the package declares a second time is what the headers say."""
+
+    @staticmethod
+    def of_the_library():
+        sizes, size = {}, ctypes.c_size_t()
+        while (name := native.library.nauha_struct_at(len(sizes), ctypes.byref(size))) is not None:
+            sizes[name.decode()] = size.value
+        return sizes
+
+    def test_none_is_forgotten(self):
+        sources = "".join(path.read_text() for path in (PACKAGE / "nauha").rglob("*.py"))
+        classes = re.findall(r"^class \w+\(.*(?:Structure|Union)\):$", sources, re.M)
+        declared = re.findall(r'^class \w+\(.*(?:Structure|Union)\):\n    """((?:struct|union) \w+)', sources, re.M)
+        self.assertEqual(len(classes), len(declared), "each says in its first line which struct it is")
+        for module in ("__main__", "pipeline", "trace"):
+            importlib.import_module(f"nauha.{module}")
+        self.assertEqual(sorted(declared), sorted(native.MIRRORS))
+        self.assertEqual(sorted(declared), sorted(self.of_the_library()))
+
+    @unittest.skipUnless(shutil.which("cc"), "skipped: there is no C compiler")
+    def test_members_are_where_c_has_them(self):
+        for module in ("__main__", "pipeline", "trace"):
+            importlib.import_module(f"nauha.{module}")
+        members = [(name, member, getattr(mirror, member)) for name, mirror in native.MIRRORS.items() for member, _ in mirror._fields_]
+        self.assertGreater(len(members), 100)
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder) / "members.c"
+            source.write_text("#include <stdio.h>\n" + "".join(f'#include "{header}"\n' for header in (
+                "nauha/finding.h", "nauha/option.h", "nauha/recorder.h", "nauha/trace.h", "tools/cli/program.h")) + "int main(void) {\n" + "".join(
+                f'printf("%zu %zu\\n", offsetof({name}, {member}), sizeof((({name} *)0)->{member}));\n' for name, member, _ in members) + "}\n")
+            subprocess.run(["cc", "-std=c11", "-I", ROOT / "include", "-I", ROOT, source, "-o", source.with_suffix("")], check=True, timeout=60)
+            lines = subprocess.run([source.with_suffix("")], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+        for (name, member, here), line in zip(members, lines):
+            self.assertEqual(f"{here.offset} {here.size}", line, f"{name}, {member}")
+
+    def test_a_structure_of_another_size(self):
+        class Longer(native.Tensor):
+            _fields_ = [("more", ctypes.c_uint64)]
+        with self.assertRaisesRegex(ImportError, r"of different versions \(struct nauha_tensor has (\d+) bytes there and \d+ here\): build both from"):
+            native.mirror(native.library, {"struct nauha_tensor": Longer})
+        with self.assertRaisesRegex(ImportError, "struct nauha_nothing has no bytes there"):
+            native.mirror(native.library, {"struct nauha_nothing": Longer})
+
+    @unittest.skipUnless(shutil.which("cc"), "skipped: there is no C compiler")
+    def test_a_library_of_another_version(self):
+        with tempfile.TemporaryDirectory() as folder:
+            library = pathlib.Path(folder) / "libnauha.so"
+            subprocess.run(["cc", "-shared", "-o", library, "-x", "c", "/dev/null"], check=True, timeout=60)
+            done = subprocess.run([sys.executable, "-c", "import nauha; nauha.Trace"], stderr=subprocess.PIPE, text=True, timeout=120,
+                                  env={**os.environ, "PYTHONPATH": str(PACKAGE), "NAUHA_LIBRARY": str(library)})
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr.splitlines()[-1], r'"\S+/libnauha.so" and its Python package are of different versions \(it has no function nauha_\w+\)')
 
 
 class Shown(Case):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The whole program as a function, for the Python package: it runs `nauha replay` with metrics that
- * are written in Python.
+ * are written in Python. And what the package asks when it loads the library.
  *
  * Threads: the main thread.
  */
@@ -19,5 +19,9 @@ struct nauha_python {
 /* Runs a command line; python NULL: metrics in Python make the program start itself under Python.
  * Returns the exit code. */
 NAUHA_API int nauha_main(int argc, char **argv, const struct nauha_python *python);
+
+/* The structs that the package declares a second time, by position: "struct nauha_tensor" and its
+ * size, which the package compares with its own. NULL past the end. */
+NAUHA_API const char *nauha_struct_at(size_t position, size_t *bytes);
 
 #endif

@@ -20,6 +20,9 @@ class _Python(ctypes.Structure):
     _fields_ = [("find", FIND), ("context", ctypes.c_void_p)]
 
 
+native.mirror(library, {"struct nauha_python": _Python})
+
+
 class Finder:
     """Makes analyzers out of SPECs, each class once, and keeps them."""
 

@@ -145,6 +145,7 @@ STATUS = c_int
 
 # name: (what it returns, what it takes). Handles (recorder, names, trace, ...) are plain pointers.
 PROTOTYPES = {
+    "nauha_struct_at": (c_char_p, [c_size_t, POINTER(c_size_t)]),
     "nauha_status_text": (c_char_p, [c_int]),
     "nauha_version": (c_char_p, [c_int, c_char_p, c_size_t]),
     "nauha_dtype_name": (c_char_p, [c_int]),
@@ -203,6 +204,9 @@ PROTOTYPES = {
     "nauha_recorder_close": (STATUS, [c_void_p, ERROR]),
 }
 
+# Structures of this package by their names in C: all of them, as the modules that declare them are imported.
+MIRRORS = {}
+
 
 def _candidates():
     """Where the library may lie: as told, beside the package, in a build tree, where the system looks."""
@@ -259,12 +263,41 @@ def _load():
 def declare(loaded, prototypes):
     """Gives functions of the library their types."""
     for name, (result, arguments) in prototypes.items():
-        function = getattr(loaded, name)
+        try:
+            function = getattr(loaded, name)
+        except AttributeError:
+            raise ImportError(_misfit(loaded, f"it has no function {name}")) from None
         function.restype = result
         function.argtypes = arguments
 
 
+def mirror(loaded, structures):
+    """Compares the size of each structure with the library's: with another one, what is read and written is not what
+    is meant."""
+    sizes, bytes_there = {}, c_size_t()
+    while (name := loaded.nauha_struct_at(len(sizes), byref(bytes_there))) is not None:
+        sizes[name.decode()] = bytes_there.value
+    for name, structure in structures.items():
+        if sizes.get(name) != ctypes.sizeof(structure):
+            raise ImportError(_misfit(loaded, f"{name} has {sizes.get(name, 'no')} bytes there and "
+                                              f"{ctypes.sizeof(structure)} here"))
+    MIRRORS.update(structures)
+
+
+def _misfit(loaded, why):
+    return f"nauha's C library \"{loaded._name}\" and its Python package are of different versions ({why}): build both " \
+        "from the same sources, with `make` or `pip install .`, or name the right library in NAUHA_LIBRARY"
+
+
 library = _load()
+mirror(library, {
+    "struct nauha_error": NativeError,
+    "struct nauha_tensor": Tensor,
+    "struct nauha_parameter": Parameter,
+    "struct nauha_option": Option,
+    "struct nauha_recorder_stats": RecorderStats,
+    "struct nauha_message_info": MessageInfo,
+})
 
 
 def call(function, *arguments):

@@ -40,7 +40,8 @@ PUBLISH_HISTOGRAM = CFUNCTYPE(STATUS, POINTER(Host), c_uint32, POINTER(MessageIn
 Host._fields_ = [("abi", c_uint32), ("size", c_uint32), ("context", c_void_p), ("register_topic", REGISTER),
                  ("publish_scalar", PUBLISH_SCALAR), ("publish_histogram", PUBLISH_HISTOGRAM)] + \
     [(name, c_void_p) for name in ("bundle_count", "bundle_message", "info", "tensor", "stats", "sum_powers", "to_f64",
-                                   "fail", "for_each_piece", "sum_powers_of", "subscribe", "finding", "stats_of", "service")]
+                                   "fail", "for_each_piece", "sum_powers_of", "subscribe", "finding", "stats_of", "service",
+                                   "remark")]
 
 
 class ParameterRow(Structure):
@@ -78,7 +79,7 @@ class Analyzer(Structure):
                 ("default_kinds", POINTER(c_char_p)), ("parameters", POINTER(ParameterRow)),
                 ("parameter_count", c_size_t), ("create", CREATE), ("compute", COMPUTE),
                 ("step_finished", STEP_FINISHED), ("finish", FINISH), ("destroy", DESTROY),
-                ("lost", LOST)]
+                ("lost", LOST), ("cost", c_uint32)]
 
 
 class Finding(Structure):
@@ -96,6 +97,15 @@ PROGRESS_FN = CFUNCTYPE(None, c_void_p, c_uint64, c_uint64)
 LINE_FN = CFUNCTYPE(None, c_void_p, c_char_p)
 RUN_FN = CFUNCTYPE(None, c_void_p, c_size_t, c_char_p)
 
+native.mirror(library, {
+    "struct nauha_plot": Plot,
+    "struct nauha_host": Host,
+    "struct nauha_analyzer_parameter": ParameterRow,
+    "union nauha_value": Value,
+    "struct nauha_analyzer_config": Config,
+    "struct nauha_analyzer": Analyzer,
+    "struct nauha_finding": Finding,
+})
 native.declare(library, {
     "nauha_bundle_count": (c_size_t, [c_void_p]),
     "nauha_bundle_message": (c_void_p, [c_void_p, c_size_t]),

@@ -32,6 +32,7 @@ class _Info(ctypes.Structure):
                 ("duration_ns", c_uint64)]
 
 
+native.mirror(library, {"struct nauha_trace_info": _Info})
 native.declare(library, {
     "nauha_trace_open": (STATUS, [c_char_p, c_void_p, POINTER(c_void_p), ERROR]),
     "nauha_trace_close": (None, [c_void_p]),
