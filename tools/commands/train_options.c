@@ -2,6 +2,7 @@
 /* The options of the built-in training: one table for the command line, its help and the values. */
 #include <errno.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,70 +59,83 @@ const struct nauha_option *nauha_train_option_table(size_t *count) {
 
 /* ---- values ---- */
 
-static enum nauha_status parse_choice(const char *key, const char *value, const char *const *names,
-                                      size_t count, size_t *choice, struct nauha_error *err) {
+struct value;
+typedef enum nauha_status (*parse_fn)(const struct value *row, const char *key, const char *value,
+                                      void *result, struct nauha_error *err);
+
+/* How an option's value is read, and where it goes. */
+struct value {
+    parse_fn parse;
+    size_t at;                /* in struct nauha_train_options */
+    uint64_t low, high;       /* of a number, of a length, of the positions in `names` */
+    const char *const *names; /* of a choice */
+};
+
+static enum nauha_status parse_choice(const struct value *row, const char *key, const char *value,
+                                      void *choice, struct nauha_error *err) {
     char list[256] = "";
     struct nauha_nearest nearest = {.typed = value};
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(value, names[i]) == 0) {
-            *choice = i;
+    for (unsigned i = 0; i < row->high; i++) {
+        if (strcmp(value, row->names[i]) == 0) {
+            memcpy(choice, &i, sizeof i);
             return NAUHA_OK;
         }
         const size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
-        nauha_nearest_try(&nearest, names[i]);
+        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", row->names[i]);
+        nauha_nearest_try(&nearest, row->names[i]);
     }
     return nauha_error_set(err, NAUHA_INVALID,
                            "\"%s\" is not a value of \"%s\"%s: expected one of %s", value, key,
                            nauha_did_you_mean(&nearest), list);
 }
 
-static enum nauha_status parse_count(const char *key, const char *value, uint64_t low,
-                                     uint64_t high, uint64_t *count, struct nauha_error *err) {
+static enum nauha_status parse_count(const struct value *row, const char *key, const char *value,
+                                     void *count, struct nauha_error *err) {
     char *end = NULL;
     errno = 0;
     const unsigned long long number =
         value[0] >= '0' && value[0] <= '9' ? strtoull(value, &end, 10) : 0;
-    if (!end || *end || errno || number < low || number > high)
+    if (!end || *end || errno || number < row->low || number > row->high)
         return nauha_error_set(
             err, NAUHA_INVALID,
             "\"%s\" is not a value of \"%s\": expected a whole number from %llu to %llu", value,
-            key, (unsigned long long)low, (unsigned long long)high);
-    *count = number;
+            key, (unsigned long long)row->low, (unsigned long long)row->high);
+    *(uint64_t *)count = number;
     return NAUHA_OK;
 }
 
-static enum nauha_status parse_positive(const char *key, const char *value, double *real,
-                                        struct nauha_error *err) {
+static enum nauha_status parse_positive(const struct value *row, const char *key, const char *value,
+                                        void *real, struct nauha_error *err) {
+    (void)row;
     char *end = NULL;
     const double number = strtod(value, &end);
     if (end == value || *end || !isfinite(number) || number <= 0)
         return nauha_error_set(err, NAUHA_INVALID,
                                "\"%s\" is not a value of \"%s\": expected a number above 0", value,
                                key);
-    *real = number;
+    *(double *)real = number;
     return NAUHA_OK;
 }
 
-static enum nauha_status parse_directory(struct nauha_train_options *options, const char *value,
+static enum nauha_status parse_directory(const struct value *row, const char *key,
+                                         const char *value, void *directory,
                                          struct nauha_error *err) {
-    if (!*value || strlen(value) >= sizeof options->data_dir)
+    if (!*value || strlen(value) >= row->high)
         return nauha_error_set(err, NAUHA_INVALID,
-                               "\"%s\" is not a value of \"data-dir\": expected the name of a "
-                               "directory",
-                               *value ? "..." : "");
-    memcpy(options->data_dir, value, strlen(value) + 1);
+                               "\"%s\" is not a value of \"%s\": expected the name of a directory",
+                               *value ? "..." : "", key);
+    memcpy(directory, value, strlen(value) + 1);
     return NAUHA_OK;
 }
 
-static enum nauha_status parse_tag(struct nauha_train_options *options, const char *value,
-                                   struct nauha_error *err) {
-    if (!*value || strlen(value) > NAUHA_NAME_MAX || strcmp(value, "default") == 0)
+static enum nauha_status parse_tag(const struct value *row, const char *key, const char *value,
+                                   void *tag, struct nauha_error *err) {
+    if (!*value || strlen(value) > row->high || strcmp(value, "default") == 0)
         return nauha_error_set(err, NAUHA_INVALID,
-                               "\"%.40s\" is not a value of \"probe-tag\": expected a word of 1 to "
-                               "%u characters other than \"default\"",
-                               value, NAUHA_NAME_MAX);
-    memcpy(options->probe_tag, value, strlen(value) + 1);
+                               "\"%.40s\" is not a value of \"%s\": expected a word of 1 to "
+                               "%llu characters other than \"default\"",
+                               value, key, (unsigned long long)row->high);
+    memcpy(tag, value, strlen(value) + 1);
     return NAUHA_OK;
 }
 
@@ -138,50 +152,37 @@ static enum nauha_status unknown_key(const char *key, struct nauha_error *err) {
                            nauha_did_you_mean(&nearest), list);
 }
 
+#define ROW(member, parse, low, high, names)                                                       \
+    { parse, offsetof(struct nauha_train_options, member), low, high, names }
+
+/* Row by row with the table of options above. */
+static const struct value values[] = {
+    ROW(model, parse_choice, 0, COUNT(model_names), model_names),
+    ROW(dataset, parse_choice, 0, COUNT(dataset_names), dataset_names),
+    ROW(data_dir, parse_directory, 1, sizeof(((struct nauha_train_options *)0)->data_dir), NULL),
+    ROW(batch_size, parse_count, 1, 65536, NULL),
+    ROW(epochs, parse_count, 1, 1000000, NULL),
+    ROW(max_steps, parse_count, 0, UINT64_MAX, NULL),
+    ROW(optimizer, parse_choice, 0, COUNT(optimizer_names), optimizer_names),
+    ROW(learning_rate, parse_positive, 0, 0, NULL),
+    ROW(exponential_decay, parse_positive, 0, 0, NULL),
+    ROW(test_every, parse_count, 0, 1000000, NULL),
+    ROW(test_steps, parse_count, 0, UINT64_MAX, NULL),
+    ROW(probe_every, parse_count, 0, UINT64_MAX, NULL),
+    ROW(probe_samples, parse_count, 1, 1000000, NULL),
+    ROW(probe_tag, parse_tag, 1, NAUHA_NAME_MAX, NULL),
+    ROW(seed, parse_count, 0, UINT64_MAX, NULL),
+};
+_Static_assert(COUNT(table) == COUNT(values), "a value for every option");
+_Static_assert(sizeof(enum nauha_train_model) == sizeof(unsigned), "parse_choice writes unsigned");
+
 enum nauha_status nauha_train_options_set(struct nauha_train_options *options, const char *key,
                                           const char *value, struct nauha_error *err) {
-    enum nauha_status status = NAUHA_OK;
-    size_t choice = 0;
-    if (strcmp(key, "model") == 0) {
-        status = parse_choice(key, value, model_names, COUNT(model_names), &choice, err);
-        if (status == NAUHA_OK)
-            options->model = (enum nauha_train_model)choice;
-    } else if (strcmp(key, "dataset") == 0) {
-        status = parse_choice(key, value, dataset_names, COUNT(dataset_names), &choice, err);
-        if (status == NAUHA_OK)
-            options->dataset = (enum nauha_train_dataset)choice;
-    } else if (strcmp(key, "optimizer") == 0) {
-        status = parse_choice(key, value, optimizer_names, COUNT(optimizer_names), &choice, err);
-        if (status == NAUHA_OK)
-            options->optimizer = (enum nauha_train_optimizer)choice;
-    } else if (strcmp(key, "data-dir") == 0) {
-        status = parse_directory(options, value, err);
-    } else if (strcmp(key, "batch-size") == 0) {
-        status = parse_count(key, value, 1, 65536, &options->batch_size, err);
-    } else if (strcmp(key, "epochs") == 0) {
-        status = parse_count(key, value, 1, 1000000, &options->epochs, err);
-    } else if (strcmp(key, "max-steps") == 0) {
-        status = parse_count(key, value, 0, UINT64_MAX, &options->max_steps, err);
-    } else if (strcmp(key, "learning-rate") == 0) {
-        status = parse_positive(key, value, &options->learning_rate, err);
-    } else if (strcmp(key, "exponential-decay") == 0) {
-        status = parse_positive(key, value, &options->exponential_decay, err);
-    } else if (strcmp(key, "test-every") == 0) {
-        status = parse_count(key, value, 0, 1000000, &options->test_every, err);
-    } else if (strcmp(key, "test-steps") == 0) {
-        status = parse_count(key, value, 0, UINT64_MAX, &options->test_steps, err);
-    } else if (strcmp(key, "probe-every") == 0) {
-        status = parse_count(key, value, 0, UINT64_MAX, &options->probe_every, err);
-    } else if (strcmp(key, "probe-samples") == 0) {
-        status = parse_count(key, value, 1, 1000000, &options->probe_samples, err);
-    } else if (strcmp(key, "probe-tag") == 0) {
-        status = parse_tag(options, value, err);
-    } else if (strcmp(key, "seed") == 0) {
-        status = parse_count(key, value, 0, UINT64_MAX, &options->seed, err);
-    } else {
-        status = unknown_key(key, err);
+    for (size_t i = 0; i < COUNT(table); i++) {
+        if (strcmp(table[i].name, key) == 0)
+            return values[i].parse(&values[i], key, value, (char *)options + values[i].at, err);
     }
-    return status;
+    return unknown_key(key, err);
 }
 
 void nauha_train_options_init(struct nauha_train_options *options) {
