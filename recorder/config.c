@@ -139,24 +139,28 @@ static enum nauha_status set_overwrite(struct nauha_recorder_config *config, con
 
 /* Row by row with the setters below. */
 static const struct nauha_option options[] = {
-    {"depth", 0, "N", "all", "how many levels of modules front ends descend into"},
+    {"depth", 0, "N", "all", "record modules down to this level of nesting"},
     {"codec", 0, "CODEC", "zstd",
-     "zstd, zstd:LEVEL, lz4 or none; zstd,temporal makes parameters smaller by following them from "
-     "step to step; zstd,standard keeps to HDF5's registered filters"},
-    {"buffer", 0, "SIZE", "256M", "memory between the training and the file"},
-    {"on-full", 0, "block|drop", "block", "when the buffer is full, wait or lose messages"},
+     "compression: zstd, zstd:LEVEL, lz4 or none; zstd,temporal stores parameters smaller, by "
+     "predicting them from earlier steps; zstd,standard uses only filters that are registered with "
+     "HDF5"},
+    {"buffer", 0, "SIZE", "256M", "memory for tensors that are not yet written"},
+    {"on-full", 0, "block|drop", "block",
+     "when the buffer is full, block the training or drop messages"},
     {"flush", 0, "SECONDS[,sync]", "1",
-     "how often all messages so far are made readable; sync also forces them to disk"},
+     "interval after which all messages so far can be read; sync also forces them to disk"},
     {"precision", 0, "full|bf16|fp16", "full",
-     "round activations and gradients to so many bits, still as f32; parameters stay exact"},
-    {"samples", 0, "K", "all", "keep the first K samples of a batch, of activations and the like"},
+     "round activations and gradients to this precision, stored as f32; parameters stay exact"},
+    {"samples", 0, "K", "all",
+     "record only the first K samples of each batch, in inputs, outputs, activations and their "
+     "gradients"},
     {"hash", 0, NULL, NULL,
-     "record a hash of each tensor in its place: enough for nauha diff to say where trainings "
-     "part"},
-    {"limit", 0, "SIZE", "0", "stop recording before the trace is larger than this; 0 is no limit"},
+     "record a hash of each tensor instead of its elements; nauha diff compares hashes"},
+    {"limit", 0, "SIZE", "0",
+     "stop recording before the trace becomes larger than this; 0 is no limit"},
     {"overwrite", 0, NULL, NULL,
-     "replace the file that is there, whatever it holds; without this only a trace is replaced, "
-     "and kept as TRACE.old"},
+     "replace an existing file of any type; without this option only a trace is replaced, and "
+     "renamed to TRACE.old"},
 };
 static const set_fn setters[] = {set_depth, set_codec,     set_buffer,  set_on_full,
                                  set_flush, set_precision, set_samples, set_hash,

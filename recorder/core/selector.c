@@ -21,11 +21,12 @@ static const char root_name[] = "(root)";
 static const struct nauha_option options[] = {
     {"kinds", 0, "KIND,...", NULL, "only messages of these kinds"},
     {"modules", 0, "GLOB,...", NULL,
-     "only modules whose name matches one of these shell patterns; (root) is the model itself"},
-    {"exclude", 0, "GLOB,...", NULL, "no modules whose name matches one of these shell patterns"},
+     "only modules whose names match one of these shell patterns; (root) is the whole model"},
+    {"exclude", 0, "GLOB,...", NULL, "only modules whose names match none of these shell patterns"},
     {"steps", 0, "A:B[:EVERY]", NULL,
-     "only global steps from A up to but not including B, and of those every EVERY-th"},
-    {"epochs", 0, "A:B", NULL, "only epochs from A up to but not including B"},
+     "only global steps from A up to, but not including, B; with EVERY, only every EVERY-th of "
+     "them"},
+    {"epochs", 0, "A:B", NULL, "only epochs from A up to, but not including, B"},
     {"tag", 0, "TAG", NULL, "only messages with this tag"},
     {"rank", 0, "RANK", NULL, "only messages of this data-parallel rank"},
 };

@@ -22,9 +22,9 @@
 #define LONG_BASE 1000
 
 static const struct nauha_option common_table[] = {
-    {"quiet", 'q', NULL, NULL, "no progress and no remarks"},
+    {"quiet", 'q', NULL, NULL, "print neither progress nor remarks"},
     {"color", 0, "auto|always|never", "auto",
-     "colours: auto has them on a terminal; NO_COLOR and CLICOLOR_FORCE are respected"},
+     "use colours; auto uses them on a terminal and respects NO_COLOR and CLICOLOR_FORCE"},
     {"help", 'h', NULL, NULL, "show this help"},
 };
 OPTION_GROUP(common_options, "Common options", common_table);

@@ -351,9 +351,9 @@ static int run_complete(const struct invocation *invocation) {
 
 const struct command nauha__command_complete = {
     .name = "complete",
-    .summary = "what a shell offers for the line being typed",
+    .summary = "complete a command line, for a shell",
     .arguments = "[--] WORD...",
-    .description = "Prints what may stand in place of the last word.",
+    .description = "Prints the completions of the last word.",
     .min_arguments = 1,
     .max_arguments = SIZE_MAX,
     .hidden = true,

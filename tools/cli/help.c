@@ -16,7 +16,7 @@
 
 static const struct nauha_option help_table[] = {
     {"man", 0, NULL, NULL, "print the man page, as roff"},
-    {"commands", 0, NULL, NULL, "print the names of the commands alone"},
+    {"commands", 0, NULL, NULL, "print only the names of the commands"},
 };
 OPTION_GROUP(help_options, "Output", help_table);
 
@@ -107,8 +107,8 @@ void nauha__print_command_help(const struct command *command) {
 
 void nauha__print_help(void *stream) {
     FILE *out = stream;
-    fprintf(out, "nauha records neural-network trainings and replays them through metrics.\n\n"
-                 "usage: nauha COMMAND [arguments] [options]\n\n");
+    fprintf(out, "nauha records neural-network trainings and computes metrics from the "
+                 "recordings.\n\nusage: nauha COMMAND [arguments] [options]\n\n");
     static const struct column columns[] = {{.head = NULL}, {.flags = TABLE_WRAP}};
     struct table *table = nauha__table_new(out, columns, 2, 2);
     for (const struct command *const *at = nauha__commands; *at; at++) {
@@ -118,7 +118,7 @@ void nauha__print_help(void *stream) {
         nauha__table_cell(table, COLOUR_PLAIN, "%s", (*at)->summary);
     }
     nauha__table_end(table);
-    fprintf(out, "\n\"nauha help COMMAND\" explains a command.\n");
+    fprintf(out, "\nType \"nauha help COMMAND\" for the options of a command.\n");
 }
 
 /* ---- as roff ---- */
@@ -191,8 +191,8 @@ static void print_program_page(void) {
         put_roff((*at)->summary);
         printf("\n");
     }
-    printf(".SH EXIT STATUS\n0: fine. 1: a finding, such as damage that verify names. 2: wrong "
-           "usage. 3: failure.\n");
+    printf(".SH EXIT STATUS\n0: success. 1: something was found, such as damage by verify. 2: the "
+           "command line is wrong. 3: failure.\n");
 }
 
 void nauha__print_man_page(const struct command *command) {
@@ -253,7 +253,7 @@ const struct command nauha__command_help = {
     .name = "help",
     .summary = "explain the program or one command",
     .arguments = "[COMMAND]",
-    .description = "Without a command, lists the commands.",
+    .description = "Explains a command. Without one, lists the commands.",
     .examples = "nauha help replay",
     .max_arguments = 1,
     .groups = {&nauha__help_options},

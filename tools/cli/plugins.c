@@ -13,8 +13,9 @@
 
 static const struct nauha_option plugin_table[] = {
     {"plugin", 0, "FILE", NULL,
-     "load an analyzer from this library; give it once for each. Those in the directories of "
-     "NAUHA_PLUGIN_PATH, with colons, and in PREFIX/lib/nauha/plugins are loaded by themselves"},
+     "load the analyzer in this shared library; may be repeated. Plugins in "
+     "PREFIX/lib/nauha/plugins and in the directories of NAUHA_PLUGIN_PATH, separated by colons, "
+     "are loaded automatically"},
 };
 OPTION_GROUP(plugin_options, "Plugins", plugin_table);
 

@@ -240,12 +240,11 @@ static int run_analyzers(const struct invocation *invocation) {
 
 const struct command nauha__command_analyzers = {
     .name = "analyzers",
-    .summary = "the metrics and health rules there are, with their parameters",
+    .summary = "list the metrics and health rules, or explain one",
     .arguments = "[NAME]",
-    .description =
-        "Lists the metrics and health rules, built in and from plugins, and says of each "
-        "plugin that was found and refused why; with a name, one metric's kinds, "
-        "parameters and formula.",
+    .description = "Lists the metrics and health rules, those that are built in and those of "
+                   "plugins. For each plugin that was found but cannot be used, it says why. With "
+                   "a name, it explains that metric: formula, kinds and keys.",
     .examples = "nauha analyzers\nnauha analyzers norm",
     .max_arguments = 1,
     .groups = {&nauha__analyzers_options, &nauha__plugin_options},

@@ -16,12 +16,12 @@
 
 static const struct nauha_option cat_table[] = {
     {"npy", 0, "FILE", NULL,
-     "write the one chosen tensor to a file that NumPy reads; bf16 and fp8 become float32, which "
-     "holds them exactly"},
+     "write the tensor to a file for NumPy; bf16 and fp8 become float32, which represents them "
+     "exactly"},
     {"overwrite", 0, NULL, NULL,
-     "with --npy: replace the file that is there, whatever it holds; without this only a .npy file "
-     "is replaced"},
-    {"limit", 0, "N", "1000", "shorten tensors of more elements than this"},
+     "with --npy, replace an existing file of any type; without this option only a .npy file is "
+     "replaced"},
+    {"limit", 0, "N", "1000", "abbreviate tensors of more than N elements, as NumPy does"},
 };
 OPTION_GROUP(cat_options, "Output", cat_table);
 
@@ -322,8 +322,8 @@ const struct command nauha__command_cat = {
     .name = "cat",
     .summary = "print or export recorded tensors",
     .arguments = "TRACE",
-    .description = "Prints the tensors of the chosen messages as text, or writes the one chosen "
-                   "tensor to a file that NumPy reads.",
+    .description = "Prints tensors as text. With --npy, writes one tensor to a file for NumPy; "
+                   "the options have to choose exactly one message.",
     .examples = "nauha cat run.h5 --kinds biases --modules features.0 --steps 3\n"
                 "nauha cat run.h5 --kinds loss --steps 3 --npy loss.npy",
     .min_arguments = 1,

@@ -16,8 +16,7 @@
 
 static const struct nauha_option check_table[] = {
     {"rule", 0, "SPEC", NULL,
-     "a rule to check, instead of all of them; give it once for each: "
-     "NAME[:KIND,...][:key=value...]"},
+     "check this rule, NAME[:KIND,...][:key=value...], instead of all rules; may be repeated"},
     {"json", 0, NULL, NULL, "print a JSON object"},
 };
 OPTION_GROUP(check_options, "Rules", check_table);
@@ -272,16 +271,15 @@ static int run_check(const struct invocation *invocation) {
 
 const struct command nauha__command_check = {
     .name = "check",
-    .summary = "look for what is wrong with a training",
+    .summary = "look for problems of a training with health rules",
     .arguments = "TRACE...",
     .description =
-        "Runs health rules over the chosen messages of a trace: gradients that vanish or explode, "
-        "dead layers, steps too large or too small, a loss that stays where it is, overfitting, "
-        "and more. Says of each finding where it is, since when, how often, the value and the "
-        "threshold, and what it usually comes from. All rules are checked whose inputs were "
-        "recorded, or those of --rule. \"nauha analyzers NAME\" explains a rule. Exit code 1 if "
-        "anything was found, and 2 if there was nothing to check, as where the options choose no "
-        "message.",
+        "Checks a trace with health rules, which find gradients that vanish or explode, dead "
+        "layers, steps too large or too small, a loss that does not fall, overfitting, and more. "
+        "A finding names the module, the steps, the value, the threshold and the usual cause. By "
+        "default all rules are checked whose inputs were recorded. \"nauha analyzers NAME\" "
+        "explains a rule. The exit code is 1 if a rule found something, and 2 if there was "
+        "nothing to check, for example because the options choose no messages.",
     .examples = "nauha check run.h5\n"
                 "nauha check run.h5 --rule vanishing_gradient:threshold=1e-9 --rule dead_relu\n"
                 "nauha check run.h5 --exclude 'frozen.*' --steps 100: --json",

@@ -18,16 +18,19 @@
 #define KINDS_OF_REPLICAS "weights,biases,weight_updates,bias_updates"
 
 static const struct nauha_option diff_table[] = {
-    {"rtol", 0, "X", NULL, "elements are equal up to this part of the larger one"},
-    {"atol", 0, "X", NULL, "elements are equal up to this"},
-    {"ulp", 0, "N", NULL, "elements are equal up to N units in the last place of their type"},
+    {"rtol", 0, "X", NULL,
+     "treat elements as equal if they differ by at most X times the larger magnitude"},
+    {"atol", 0, "X", NULL, "treat elements as equal if they differ by at most X"},
+    {"ulp", 0, "N", NULL,
+     "treat elements as equal if they differ by at most N units in the last place"},
     {"map", 0, "OLD=NEW", NULL,
-     "the module OLD of the first trace, and what lies below it, is NEW in the second; or with one "
-     "* "
-     "on each side. May be given several times"},
-    {"common", 0, NULL, NULL, "what only one trace has is told, and is no difference"},
-    {"output", 'o', "DIR", NULL, "write how the difference grows to DIR: CSV, scripts, pictures"},
-    {"rows", 0, "N", "15", "rows of the table of modules, 0 for all"},
+     "compare the module OLD of the first trace, and the modules in it, with NEW of the second; "
+     "each name may contain one *. May be repeated"},
+    {"common", 0, NULL, NULL,
+     "do not count messages that only one trace has as differences; they are still reported"},
+    {"output", 'o', "DIR", NULL,
+     "write how the difference grows to this directory, as CSV and pictures"},
+    {"rows", 0, "N", "15", "rows of the table of modules; 0 is all"},
     {"json", 0, NULL, NULL, "print a JSON object"},
 };
 OPTION_GROUP(diff_options, "Comparing", diff_table);
@@ -332,17 +335,17 @@ static int run_diff(const struct invocation *invocation) {
 
 const struct command nauha__command_diff = {
     .name = "diff",
-    .summary = "where two trainings part, and how they part from there",
+    .summary = "find the first difference between two trainings",
     .arguments = "A B",
     .description =
-        "Compares the messages of two traces, bit by bit unless a tolerance is given, names the "
-        "first that differs in the order in which a step's values follow from each other, says "
-        "what that means, and shows how the difference grows, by kind and by module. Messages "
-        "belong together that have the same step, kind, tag, module, slot and call. Traces of "
-        "hashes (--hash of record and train) can be compared with each other and with full ones. "
-        "The traces of the ranks of one training are each compared with the first one's, by "
-        "weights, biases and updates unless --kinds says otherwise: where replicas drifted apart. "
-        "Exit code 1 where the traces differ.",
+        "Compares two traces, names the first message that differs, says what that means, and "
+        "shows how the difference grows, by kind and by module. Within a step, the first message "
+        "is the one from which the others follow. Messages are compared bit by bit, unless "
+        "--rtol, --atol or --ulp gives a tolerance, with those of the same step, kind, tag, "
+        "module, slot and call. Traces recorded with --hash can be compared with each other and "
+        "with traces of tensors. The traces of the ranks of one training are compared with the "
+        "first of them, by weights, biases and updates unless --kinds is given, to find where "
+        "replicas drift apart. The exit code is 1 if the traces differ.",
     .examples = "nauha diff a.h5 b.h5\n"
                 "nauha diff a.h5 b.h5 --rtol 1e-5 --atol 1e-8 -o growth\n"
                 "nauha diff plain.h5 parallel.h5 --map =module\n"

@@ -198,10 +198,10 @@ static int run_info(const struct invocation *invocation) {
 
 const struct command nauha__command_info = {
     .name = "info",
-    .summary = "what is in a trace",
+    .summary = "describe what a trace contains",
     .arguments = "TRACE",
-    .description = "Says what was recorded: steps, epochs, kinds, messages, bytes published and "
-                   "stored, losses, and whether the recording is complete or was cut off.",
+    .description = "Prints what was recorded: steps, epochs, kinds, messages, bytes published and "
+                   "stored, messages lost, and whether the recording is complete or was cut off.",
     .examples = "nauha info run.h5\nnauha info --json run.h5",
     .min_arguments = 1,
     .max_arguments = 1,

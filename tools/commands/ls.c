@@ -9,8 +9,8 @@
 #include "tools/cli/table.h"
 
 static const struct nauha_option ls_table[] = {
-    {"json", 0, NULL, NULL, "print one JSON object a line"},
-    {"limit", 0, "N", NULL, "end after N messages"},
+    {"json", 0, NULL, NULL, "print one JSON object per line"},
+    {"limit", 0, "N", NULL, "stop after N messages"},
 };
 OPTION_GROUP(ls_options, "Output", ls_table);
 
@@ -120,8 +120,8 @@ const struct command nauha__command_ls = {
     .name = "ls",
     .summary = "list the messages of a trace",
     .arguments = "TRACE",
-    .description = "Lists the chosen messages as replay publishes them, derived updates included, "
-                   "one a line.",
+    .description = "Lists messages, one per line, in the order of replay. Updates, which a trace "
+                   "stores as differences, are included.",
     .examples = "nauha ls run.h5 --steps 3 --modules 'features.*'",
     .min_arguments = 1,
     .max_arguments = 1,

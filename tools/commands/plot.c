@@ -14,15 +14,18 @@
 
 static const struct nauha_option plot_table[] = {
     {"term", 0, "dumb|png|svg|pdf|x11|qt", NULL,
-     "how to draw: dumb draws in the terminal; by default SVG and PNG files are made"},
+     "output of gnuplot: dumb prints characters, x11 and qt open a window, others write a file "
+     "(default: SVG and PNG files)"},
     {"size", 0, "COLUMNSxLINES", NULL,
-     "characters of a picture of --term dumb (default: those of the terminal, else 80x24)"},
+     "size with --term dumb, in characters (default: that of the terminal, else 80x24)"},
     {"style", 0, "auto|lines|top|panels|band|rows|map|ridges", NULL,
-     "lines: all in one frame; top: the largest and smallest coloured, the others grey; panels: a "
-     "frame for each; band: mean, spread and range; rows: a heat map, a row for each; of "
-     "histograms map or ridges; auto: by how many there are (default: as before, else auto)"},
+     "lines: all modules in one frame; top: the largest and smallest in colour, the others grey; "
+     "panels: a frame for each module; band: mean, standard deviation and range; rows: a heat map "
+     "with a row for each module; for histograms map or ridges; auto: depends on the number of "
+     "modules (default: that of the script, else auto)"},
     {"scale", 0, "linear|log|auto", NULL,
-     "the y axis; auto: logarithmic where values span decades (default: as before, else auto)"},
+     "scale of the y axis; auto: logarithmic if values span decades (default: that of the script, "
+     "else auto)"},
 };
 OPTION_GROUP(plot_options, "Output", plot_table);
 
@@ -135,8 +138,9 @@ const struct command nauha__command_plot = {
     .name = "plot",
     .summary = "draw replayed series with gnuplot",
     .arguments = "DIR|FILE.csv",
-    .description = "Draws the series that replay or train wrote: the one of a CSV file, or all of "
-                   "a directory. A script TOPIC.gp that you have edited is run as it is.",
+    .description =
+        "Draws the series in a CSV file, or all series in a directory, that replay or train has "
+        "written. A gnuplot script TOPIC.gp that you have edited is run unchanged.",
     .examples = "nauha plot series\nnauha plot series/loss.csv --term dumb",
     .min_arguments = 1,
     .max_arguments = 1,

@@ -35,19 +35,19 @@ enum { EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_FOUND = 127 };
 
 static const struct nauha_option record_table[] = {
     {"output", 'o', "TRACE", NULL,
-     "record into this file; processes of a distributed training into TRACE.rankN each"},
+     "write the trace to this file; with several ranks, rank N writes TRACE.rankN"},
     {"step-by", 0, "auto|forward|optimizer", "auto",
-     "what a step is: a forward pass of the model, or what lies between steps of all optimizers; "
-     "auto takes optimizer where there are several"},
-    {"rule", 0, "SPEC", NULL, "a health rule to check while it trains; give it once for each"},
+     "a step is one forward pass of the model, or lasts until every optimizer has stepped; auto "
+     "chooses optimizer if there are several"},
+    {"rule", 0, "SPEC", NULL, "check this health rule during the training; may be repeated"},
     {"stop-on", 0, "RULE[,RULE]", NULL,
-     "end the program, with exit code 1, when one of these rules finds something"},
+     "end the program with exit code 1 when one of these rules finds something"},
     {"estimate", 0, "STEPS", NULL,
-     "instead of recording: say what it would cost, from the first STEPS steps, and end the "
-     "program after them"},
+     "do not record; measure the first STEPS steps, end the program, and print what recording "
+     "would cost"},
     {"evaluation", 0, "TAG", NULL,
-     "record the program's own evaluations under this tag, as in testing: outputs, labels and "
-     "losses of what runs in evaluation mode without gradients"},
+     "record evaluations under this tag, such as testing: outputs, labels and losses of passes in "
+     "evaluation mode without gradients"},
 };
 OPTION_GROUP(record_options, "Output", record_table);
 
@@ -485,13 +485,13 @@ const struct command nauha__command_record = {
     .name = "record",
     .summary = "run a PyTorch program unchanged and record its training",
     .arguments = "[--] PROGRAM [ARGUMENT...]",
-    .description =
-        "Runs the program as it is. As soon as it imports torch, the model that is trained, its "
-        "loss, labels, optimizers and epochs are found by themselves, and every message of the "
-        "training is written to a trace. The program's exit code, signals, input and output are "
-        "its own. Each process of a distributed training writes a trace of its own, run.rank0.h5 "
-        "and so on; \"nauha replay run.rank*.h5\" puts them together. With --estimate the program "
-        "ends after a few steps, and what a recording of it takes is printed.",
+    .description = "Runs a program unchanged and writes every message of its PyTorch training to "
+                   "a trace. nauha finds the model, the loss, the labels, the optimizers and the "
+                   "epochs when the program imports torch. The exit code is that of the program, "
+                   "which also receives all signals and all input. Each process of a distributed "
+                   "training writes a trace of its own: run.rank0.h5, run.rank1.h5, ...; \"nauha "
+                   "replay run.rank*.h5\" reads them together. With --estimate the program ends "
+                   "after a few steps, and nauha prints what recording all of it would cost.",
     .examples = "nauha record --estimate 5 -- python3 train.py --epochs 3\n"
                 "nauha record -o run.h5 -- python3 train.py --epochs 3\n"
                 "nauha record -o run.h5 --kinds weights,loss --steps ::10 -- python3 train.py\n"

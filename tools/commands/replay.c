@@ -14,17 +14,18 @@
 
 static const struct nauha_option replay_table[] = {
     {"metric", 'm', "SPEC", NULL,
-     "a metric to compute; give it once for each; FILE.py:CLASS:KINDS is one in Python"},
-    {"output", 'o', "DIR", NULL, "write the series into this directory"},
-    {"sink", 0, "SINK[,SINK]", "csv,gnuplot with -o, else csv", "what to write"},
-    {"jobs", 'j', "N", NULL, "compute on so many threads (default: all processors)"},
+     "compute this metric; may be repeated; FILE.py:CLASS:KINDS is a metric in Python"},
+    {"output", 'o', "DIR", NULL, "write the series to this directory"},
+    {"sink", 0, "SINK[,SINK]", "csv,gnuplot with -o, else csv", "formats of the series"},
+    {"jobs", 'j', "N", NULL, "use N threads (default: one per processor)"},
     {"follow", 0, NULL, NULL,
-     "replay a trace while it is being written, to the end of the recording or Ctrl-C"},
+     "replay a trace while it is being written, until the recording ends or you press Ctrl-C"},
     {"tensor-limit", 0, "SIZE", NULL,
-     "largest tensor that metrics may have in one piece, 0 for any (default 64M); those that "
-     "reduce "
-     "piece by piece take any size"},
-    {"strict", 0, NULL, NULL, "fail on a damaged message and on a bundle that stays incomplete"},
+     "largest tensor for metrics that need all its elements in memory; 0 is no limit (default "
+     "64M). Other metrics take tensors of any size"},
+    {"strict", 0, NULL, NULL,
+     "fail if a message is damaged, or if a metric does not get all kinds that it needs for a "
+     "module and step"},
 };
 OPTION_GROUP(replay_options, "Replay", replay_table);
 
@@ -254,27 +255,24 @@ static int run_replay(const struct invocation *invocation) {
 
 const struct command nauha__command_replay = {
     .name = "replay",
-    .summary = "feed a trace through metrics",
+    .summary = "compute metrics from a trace",
     .arguments = "TRACE|DIR...",
     .description =
-        "Feeds the chosen messages of a trace through the metrics named by SPECs, "
-        "NAME:KIND[,KIND...][:key=value...], in order of publication. Only what a metric needs is "
-        "decompressed. With -o, each topic becomes DIR/TOPIC.csv and, with the gnuplot sink, "
-        "TOPIC.gp, TOPIC.svg and TOPIC.png; with the tensorboard sink, DIR is a log directory of "
-        "TensorBoard's. Without -o, CSV goes to standard output with a leading metric column. "
-        "\"nauha analyzers\" lists the metrics. The traces of a distributed "
-        "training, one of each rank, are replayed together: step by step, and within a step rank "
+        "Computes metrics from the messages of a trace, in the order in which they were "
+        "published. A SPEC, NAME:KIND[,KIND...][:key=value...], names a metric; \"nauha "
+        "analyzers\" lists the metrics. Only messages that a metric needs are decompressed. With "
+        "-o, each series is written to DIR/TOPIC.csv. The gnuplot sink adds TOPIC.gp, TOPIC.svg "
+        "and TOPIC.png; with the tensorboard sink, DIR is a TensorBoard log directory. Without "
+        "-o, all series go to standard output as CSV whose first column is the metric. The traces "
+        "of the ranks of one training are replayed together: step by step, and within a step rank "
         "by rank. Traces of different trainings, or all traces of a directory, are replayed one "
-        "training after the other; every row then ends with the name of its run, and a picture "
-        "has "
-        "a line for each. Under mpirun or srun, the processes share out the modules, and the "
-        "first "
-        "of them writes what one would. With --follow, the messages of a recording that is going "
-        "on come as it "
-        "flushes "
-        "them; the results are those of a replay after its end. With --model, the recorded "
-        "parameters of each step are put back into the network, which runs anew: for "
-        "test_accuracy, hessian_eig and all metrics of tags other than \"default\".",
+        "training after the other; the last column of the CSV is then the name of the run, and "
+        "pictures have a line for each run. Under mpirun or srun, the processes divide the "
+        "modules among themselves, and the first process writes the same output as a single one. "
+        "With --follow, replay reads a recording that is still being written; the results are "
+        "those of a replay after its end. With --model, replay puts the recorded parameters of "
+        "each step into the network and runs it, for test_accuracy, hessian_eig and all metrics "
+        "of tags other than \"default\".",
     .examples =
         "nauha replay run.h5 --metric loss --metric ratio:weight_updates,weights -o series\n"
         "nauha replay run.h5 --metric norm:layer_gradients:order=inf --steps 100:200\n"

@@ -11,17 +11,18 @@
 
 static const struct nauha_option model_table[] = {
     {"model", 0, "FILE.pt|NAME", NULL,
-     "put the recorded parameters of each step into this model, a TorchScript file or one of "
-     "`nauha train`, and run it for metrics of tags like testing, and for hessian_eig"},
+     "put the recorded parameters of each step into this model and run it, for metrics of tags "
+     "such as testing, and for hessian_eig; a TorchScript file, or a model of \"nauha train\""},
     {"data", 0, "DIR", NULL,
-     "what to run it on: a directory with inputs.npy and labels.npy, or with a dataset of "
-     "`nauha train`; by default the trace's"},
-    {"dataset", 0, "NAME", NULL, "which dataset that is; by default the trace's"},
-    {"split", 0, "train|test", "test", "which part of the dataset"},
-    {"samples", 0, "N", "0", "run the first N of the data, 0 for all"},
-    {"batch-size", 0, "N", "128", "samples at once"},
+     "data to run the model on: a directory with inputs.npy and labels.npy, or with a dataset of "
+     "\"nauha train\" (default: the data named in the trace)"},
+    {"dataset", 0, "NAME", NULL,
+     "the dataset in that directory (default: the one named in the trace)"},
+    {"split", 0, "train|test", "test", "the part of the dataset"},
+    {"samples", 0, "N", "0", "use only the first N samples; 0 is all"},
+    {"batch-size", 0, "N", "128", "samples per batch"},
     {"loss", 0, "cross_entropy|nll|mse", NULL,
-     "the loss function; by default mse for labels that are floats, else cross_entropy"},
+     "the loss function (default: mse if the labels are floating-point, else cross_entropy)"},
 };
 OPTION_GROUP(model_options, "Model", model_table);
 

@@ -14,16 +14,15 @@
 
 static const struct nauha_option report_table[] = {
     {"output", 'o', "FILE.html", NULL,
-     "the page; - for standard output (default: beside the trace, run.h5 gives run.html)"},
+     "write the page to this file; - is standard output (default: beside the trace, run.html for "
+     "run.h5)"},
     {"overwrite", 0, NULL, NULL,
-     "replace the file that is there, whatever it holds; without this only a report is replaced"},
+     "replace an existing file of any type; without this option only a report is replaced"},
     {"metric", 'm', "SPEC", NULL,
-     "a series to show besides those that are always there, or in the place of one of them; give "
-     "it once for each"},
-    {"rule", 0, "SPEC", NULL,
-     "a health rule to check, instead of all of them; give it once for each"},
-    {"title", 0, "TEXT", NULL, "the page's heading (default: the trace's name)"},
-    {"jobs", 'j', "N", NULL, "compute on so many threads (default: all processors)"},
+     "show this metric, too; it replaces a default series of the same topic; may be repeated"},
+    {"rule", 0, "SPEC", NULL, "check this health rule instead of all rules; may be repeated"},
+    {"title", 0, "TEXT", NULL, "heading of the page (default: the name of the trace)"},
+    {"jobs", 'j', "N", NULL, "use N threads (default: one per processor)"},
 };
 OPTION_GROUP(report_options, "Report", report_table);
 
@@ -243,15 +242,15 @@ static int run_report(const struct invocation *invocation) {
 
 const struct command nauha__command_report = {
     .name = "report",
-    .summary = "one page about a training, for a browser",
+    .summary = "make one HTML page about a training",
     .arguments = "TRACE...",
     .description =
-        "Writes one HTML file that needs nothing else: what was trained, its curves, what the "
-        "health rules find, a table of the modules, histograms over steps, and the facts of the "
-        "trace. It is read in any browser, on a phone or on paper; tables are sorted by their "
-        "headers. The traces of a distributed training, one of each rank, make one page: a line "
-        "for each rank in the curves of the network, and one for all of them in those of modules. "
-        "Exit code 0 also where rules found something: \"nauha check\" is for scripts.",
+        "Writes one HTML file that needs no other file and no network. It shows what was trained, "
+        "its curves, the findings of the health rules, a table of the modules, histograms over "
+        "steps, and facts of the trace. Click on the header of a table to sort it. The traces of "
+        "the ranks of one training make one page: curves of the network have a line for each "
+        "rank, and those of modules one line for all ranks. The exit code is 0 even if rules "
+        "found something; use \"nauha check\" in scripts.",
     .examples = "nauha report run.h5\n"
                 "nauha report run.h5 -o report.html --metric spectral_norm:weights:subsample=10\n"
                 "nauha report run.h5 --steps 1000: --modules 'features.*'\n"

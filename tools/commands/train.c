@@ -23,17 +23,17 @@
 #define MODULE "nauha_train.so"
 
 static const struct nauha_option train_output_table[] = {
-    {"output", 'o', "TRACE", NULL, "record into this file"},
+    {"output", 'o', "TRACE", NULL, "write the trace to this file"},
     {"estimate", 0, "STEPS", NULL,
-     "instead: say what recording would cost, from a training of STEPS steps"},
-    {"metric", 0, "SPEC", NULL, "a metric to compute live; give it once for each"},
+     "do not record; train STEPS steps and print what recording would cost"},
+    {"metric", 0, "SPEC", NULL, "compute this metric during the training; may be repeated"},
     {"live", 0, "DIR", NULL,
-     "write the live series into this directory; they are of all messages, recorded or not"},
-    {"sink", 0, "SINK[,SINK]", "csv,gnuplot with --live, else csv", "what to write live"},
-    {"rule", 0, "SPEC", NULL, "a health rule to check live; give it once for each"},
+     "write the series of --metric to this directory; they include messages that are not recorded"},
+    {"sink", 0, "SINK[,SINK]", "csv,gnuplot with --live, else csv", "formats of the series"},
+    {"rule", 0, "SPEC", NULL, "check this health rule during the training; may be repeated"},
     {"stop-on", 0, "RULE[,RULE]", NULL,
-     "end the training when one of these rules finds something; it is checked with its defaults "
-     "unless --rule says otherwise"},
+     "end the training when one of these rules finds something; a rule has its default thresholds "
+     "unless --rule sets them"},
 };
 OPTION_GROUP(train_output_options, "Output", train_output_table);
 
@@ -353,15 +353,15 @@ static const struct option_group recorded_options = {"Choosing what is recorded"
 
 const struct command nauha__command_train = {
     .name = "train",
-    .summary = "train a built-in network with libtorch, recorded",
+    .summary = "train a built-in network with libtorch and record it",
     .arguments = "",
     .description =
         "Trains a small network on images and writes every message of the training to a trace "
-        "(-o). Without -o it trains unrecorded: the baseline to compare with. With --metric the "
-        "same metrics are computed live that replay computes from the trace, and written to the "
-        "directory of --live, or to standard output. With --rule, health rules are checked live; "
-        "what they find is told at the end, with exit code 1, and --stop-on ends the training for "
-        "it.",
+        "(-o). Without -o nothing is recorded, which gives a baseline for the cost of recording. "
+        "--metric computes the metrics of \"nauha replay\" during the training and writes them to "
+        "the directory of --live, or to standard output. --rule checks health rules during the "
+        "training and prints their findings at the end; --stop-on ends the training when a rule "
+        "finds something. The exit code is 1 if a rule found something.",
     .examples = "nauha train -o run.h5 --batch-size 32 --max-steps 200\n"
                 "nauha train -o run.h5 --model resnet --kinds weights,weight_updates,loss\n"
                 "nauha train -o run.h5 --metric loss --metric norm:weights --live series\n"

@@ -28,25 +28,25 @@ static const char *const directories[] = {
 static const struct nauha_option table[] = {
     {"model", 'm', CHOICES(NAUHA_TRAIN_MODELS, BAR2), "alexnetmini", "the network to train"},
     {"dataset", 'd', CHOICES(NAUHA_TRAIN_DATASETS, BAR3), "fashion-mnist",
-     "the images to train it on"},
+     "the images to train on"},
     {"data-dir", 0, "DIR", NULL,
-     "directory of the dataset's files; by default Debian's for fashion-mnist, else data/mnist, "
-     "data/cifar-10-batches-bin or data/cifar-100-binary"},
+     "directory of the dataset; by default that of the Debian package for fashion-mnist, else "
+     "data/mnist, data/cifar-10-batches-bin or data/cifar-100-binary"},
     {"batch-size", 'b', "N", "128", "images per step"},
-    {"epochs", 'e', "N", "1", "how often to go through the training set"},
-    {"max-steps", 0, "N", "0", "end after this many steps, 0 for no such limit"},
-    {"optimizer", 0, CHOICES(NAUHA_TRAIN_OPTIMIZERS, BAR2), "adam", "how to step"},
+    {"epochs", 'e', "N", "1", "passes through the training set"},
+    {"max-steps", 0, "N", "0", "end after N steps; 0 is no limit"},
+    {"optimizer", 0, CHOICES(NAUHA_TRAIN_OPTIMIZERS, BAR2), "adam", "the optimizer"},
     {"learning-rate", 0, "X", "0.001", "the optimizer's learning rate"},
-    {"exponential-decay", 0, "X", "1", "what the learning rate is multiplied by after each epoch"},
+    {"exponential-decay", 0, "X", "1", "factor of the learning rate after each epoch"},
     {"test-every", 0, "N", "1",
-     "epochs between passes over the test set, published under the tag \"testing\", 0 for none"},
+     "evaluate the test set every N epochs, under the tag \"testing\"; 0 is never"},
     {"test-steps", 0, "N", "0",
-     "steps between further passes over the test set, each as its step begins, 0 for none"},
+     "evaluate the test set also at the beginning of every N-th step; 0 is never"},
     {"probe-every", 0, "N", "0",
-     "steps between probes: a batch of the test set is run as the step begins, and published with "
-     "its activations under a tag of its own; 0 for none"},
-    {"probe-samples", 0, "N", "256", "images of a probe, the first of the test set"},
-    {"probe-tag", 0, "TAG", "svcca_testing", "the tag of probes"},
+     "run a probe at the beginning of every N-th step: a batch of the test set, recorded with its "
+     "activations under a tag of its own; 0 is never"},
+    {"probe-samples", 0, "N", "256", "a probe is the first N images of the test set"},
+    {"probe-tag", 0, "TAG", "svcca_testing", "tag of the probes"},
     {"seed", 's', "N", "0", "seed of the initial weights, the order of images and dropout"},
 };
 

@@ -70,10 +70,11 @@ static int run_verify(const struct invocation *invocation) {
 
 const struct command nauha__command_verify = {
     .name = "verify",
-    .summary = "check every checksum and bound of a trace",
+    .summary = "check a trace for damage",
     .arguments = "TRACE",
-    .description = "Reads all of a trace and names what is damaged and which messages that costs. "
-                   "Exit code 1 if anything is.",
+    .description =
+        "Reads a whole trace, checks every checksum and bound, and lists what is damaged and "
+        "which messages are lost. The exit code is 1 if anything is damaged.",
     .examples = "nauha verify run.h5",
     .min_arguments = 1,
     .max_arguments = 1,
