@@ -144,12 +144,12 @@ NAUHA_ANALYZER(alpha) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "alpha",
     .summary = "power-law exponent of the weight spectrum, as WeightWatcher defines it",
-    .formula =
-        "1 + n / sum(log(l_i / l_min)) over the n largest eigenvalues l of A'A, n such that "
-        "the distance of Kolmogorov and Smirnov from the power law is smallest (A. Clauset, "
-        "C. R. Shalizi, M. E. J. Newman 2009; C. H. Martin, T. Peng, M. W. Mahoney 2021); "
-        "convolutions: of the slices x[:, :, i, j] together. Fewer than 20 eigenvalues: n - 1 "
-        "for n, and n >= 8. Nothing for vectors and for less than 8 eigenvalues",
+    .formula = "1 + n / sum(log(l_i / l_min)) over the n largest eigenvalues l of A'A, with the n "
+               "that makes the Kolmogorov-Smirnov distance from the power law smallest (A. "
+               "Clauset, C. R. Shalizi, M. E. J. Newman 2009; C. H. Martin, T. Peng, M. W. Mahoney "
+               "2021). For convolutions, the eigenvalues of all slices x[:, :, i, j] are put "
+               "together. With fewer than 20 eigenvalues, n - 1 takes the place of n, and n >= 8. "
+               "There is no value for vectors, and with fewer than 8 eigenvalues",
     .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,

@@ -73,12 +73,11 @@ NAUHA_ANALYZER(cka) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "cka",
-    .summary = "similarity of each module's activations on a probe set between probes, as kernels",
+    .summary = "similarity of each module's activations in two probes (linear CKA)",
     .formula =
-        "|Y'X|^2 / (|X'X| |Y'Y|), Frobenius norms of the centred activations X at this probe "
-        "and Y at the one before: linear CKA (S. Kornblith, M. Norouzi, H. Lee, G. Hinton "
-        "2019); NaN where one of them is constant, not finite, or of another number of data "
-        "points",
+        "|Y'X|^2 / (|X'X| |Y'Y|), Frobenius norms of the centred activations X in this probe and Y "
+        "in the previous one: linear CKA (S. Kornblith, M. Norouzi, H. Lee, G. Hinton 2019); NaN "
+        "if a probe is constant or not finite, or if their numbers of data points differ",
     .flags = NAUHA_ANALYZER_PER_MODULE,
     .default_kinds = kinds,
     .parameters = parameters,

@@ -90,9 +90,9 @@ NAUHA_ANALYZER(cosine) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "cosine",
-    .summary = "cosine of the angle between a tensor and the same one a step before",
-    .formula = "sum(x_t x_{t-1}) / (|x_t|_2 |x_{t-1}|_2) from the second tensor of each module on; "
-               "NaN where one of them is 0",
+    .summary = "cosine of the angle between a tensor and its previous value",
+    .formula = "sum(x_t x_{t-1}) / (|x_t|_2 |x_{t-1}|_2) from the second value of each tensor on; "
+               "NaN if one of them is 0",
     .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,

@@ -142,9 +142,9 @@ NAUHA_ANALYZER(distance) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "distance",
-    .summary = "how far a tensor has come from the first one of its module, and relative to that",
-    .formula = "|x_t - x_0|_2, and |x_t - x_0|_2 / |x_0|_2, where x_0 is the first one that is "
-               "replayed",
+    .summary = "distance of a tensor from its first value, absolute and relative",
+    .formula =
+        "|x_t - x_0|_2, and |x_t - x_0|_2 / |x_0|_2, where x_0 is the first value that is replayed",
     .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,

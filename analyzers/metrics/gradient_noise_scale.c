@@ -134,18 +134,20 @@ static enum nauha_status step_finished(void *self, uint64_t global_step, struct 
 static const struct nauha_analyzer_parameter parameters[] = {
     PER_SAMPLE_PARAMETER,
     {"smooth", NAUHA_PARAMETER_REAL, "0", 0, 0.999999,
-     "average both estimates over steps, keeping so much of what was: 0.95 is about 20 steps"},
+     "weight of earlier steps in an exponential average of both estimates; 0.95 averages about 20 "
+     "steps"},
 };
 
 NAUHA_ANALYZER(gradient_noise_scale) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "gradient_noise_scale",
-    .summary = "simple gradient noise scale of the weights of Linear and Conv layers, and of all",
+    .summary = "simple gradient noise scale of the weights of each Linear and Conv layer, and of "
+               "all of them",
     .formula = "B_simple = tr(S) / |G|^2 (McCandlish et al., An empirical model of large-batch "
                "training, 2018), S being the covariance of one sample's gradient and G the true "
                "gradient: unbiased estimates, tr(S) = sum of the variances over the batch, |G|^2 = "
-               "|mean|^2 - tr(S) / B. Needs a recording with inputs",
+               "|mean|^2 - tr(S) / B. The recording has to contain inputs",
     .flags = NAUHA_ANALYZER_SYNCHRONIZED,
     .default_kinds = per_sample_kinds,
     .parameters = parameters,

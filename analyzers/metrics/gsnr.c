@@ -67,11 +67,10 @@ NAUHA_ANALYZER(gsnr) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "gsnr",
     .summary = "gradient signal to noise ratio of the weights of Linear and Conv layers",
-    .formula =
-        "mean over the weights of E[g]^2 / Var[g], g being the gradient of one sample (Liu et "
-        "al., Understanding why neural networks generalize well through GSNR of parameters, "
-        "2020), with mean and unbiased variance over the batch; weights whose gradient is 0 "
-        "in all samples do not count. Needs a recording with inputs",
+    .formula = "mean over the weights of E[g]^2 / Var[g], g being the gradient of one sample (Liu "
+               "et al., Understanding why neural networks generalize well through GSNR of "
+               "parameters, 2020), with mean and unbiased variance over the batch; weights whose "
+               "gradient is 0 in all samples do not count. The recording has to contain inputs",
     .flags = NAUHA_ANALYZER_SYNCHRONIZED | NAUHA_ANALYZER_PER_MODULE,
     .default_kinds = per_sample_kinds,
     .parameters = parameters,

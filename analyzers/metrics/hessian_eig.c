@@ -19,13 +19,13 @@ struct hessian_eig {
 enum { KEY_K, KEY_TOLERANCE, KEY_PRODUCTS, KEY_SAMPLES };
 
 static const struct nauha_analyzer_parameter parameters[] = {
-    [KEY_K] = {"k", NAUHA_PARAMETER_INTEGER, "1", 1, EIGENVALUES_MAX, "how many of the largest"},
+    [KEY_K] = {"k", NAUHA_PARAMETER_INTEGER, "1", 1, EIGENVALUES_MAX, "number of eigenvalues"},
     [KEY_TOLERANCE] = {"tolerance", NAUHA_PARAMETER_REAL, "0.001", 1e-12, 1,
-                       "what |H v - lambda v| may be of the largest |lambda|"},
+                       "largest |H v - lambda v|, relative to the largest |lambda|"},
     [KEY_PRODUCTS] = {"products", NAUHA_PARAMETER_INTEGER, "100", 1, 100000,
-                      "Hessian-vector products at most"},
+                      "largest number of Hessian-vector products"},
     [KEY_SAMPLES] = {"samples", NAUHA_PARAMETER_INTEGER, "1000", 1, 1e12,
-                     "samples of the data at most"},
+                     "largest number of samples of the data"},
 };
 
 static enum nauha_status register_topics(struct hessian_eig *hessian, struct nauha_error *err) {
@@ -93,12 +93,11 @@ NAUHA_ANALYZER(hessian_eig) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "hessian_eig",
-    .summary = "largest eigenvalues of the Hessian of the loss; needs the network (replay --model)",
-    .formula =
-        "lambda_0 >= ... >= lambda_(k-1) of d2 L / d theta2, L the mean loss over the data "
-        "in evaluation mode, theta all parameters of the step; Lanczos on Hessian-vector "
-        "products (Pearlmutter 1994) in double precision, with full reorthogonalisation, from "
-        "random directions until one brings nothing new",
+    .summary = "largest eigenvalues of the Hessian of the loss; needs the model (replay --model)",
+    .formula = "lambda_0 >= ... >= lambda_(k-1) of d2 L / d theta2, L the mean loss over the data "
+               "in evaluation mode, theta all parameters of the step; Lanczos on Hessian-vector "
+               "products (Pearlmutter 1994) in double precision, with full reorthogonalisation, "
+               "from random start vectors until one finds no further eigenvalue",
     .default_kinds = kinds,
     .parameters = parameters,
     .parameter_count = sizeof parameters / sizeof *parameters,

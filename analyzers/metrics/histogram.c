@@ -177,7 +177,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
 static const struct nauha_analyzer_parameter parameters[] = {
     {"bins", NAUHA_PARAMETER_INTEGER, "30", 1, 1000000, "number of bins"},
     {"range", NAUHA_PARAMETER_RANGE, ":", 0, 0,
-     "LOW:HIGH of the bins, either may be missing: then it is that of each message"},
+     "range of the bins; an end that is missing is taken from each message"},
 };
 
 NAUHA_ANALYZER(histogram) = {
@@ -185,8 +185,8 @@ NAUHA_ANALYZER(histogram) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "histogram",
     .summary = "counts of the elements of each message in bins of equal width",
-    .formula = "numpy.histogram of the finite elements as float64: a bin has its lower edge, the "
-               "last one also its upper edge; elements outside the range do not count",
+    .formula = "numpy.histogram of the finite elements as float64: a bin includes its lower edge, "
+               "the last one also its upper edge; elements outside the range are not counted",
     .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,

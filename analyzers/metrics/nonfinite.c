@@ -130,16 +130,16 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"dims", NAUHA_PARAMETER_INTEGER, "0", 0, DIMS_MAX,
-     "publish the first one's position along so many dimensions, too"},
+     "publish also the index of the first one along each of the first N dimensions"},
 };
 
 NAUHA_ANALYZER(nonfinite) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "nonfinite",
-    .summary = "how many elements are NaN and how many infinite, and where the first of them is",
-    .formula = "#(x is NaN), #(|x| = inf), and where there is any the index of the first one, "
-               "row-major from 0 (numpy.unravel_index makes it one of the tensor)",
+    .summary = "number of NaN and of infinite elements, and where the first of them is",
+    .formula = "#(x is NaN), #(|x| = inf), and the row-major index of the first such element, from "
+               "0, if there is one (numpy.unravel_index converts it)",
     .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,

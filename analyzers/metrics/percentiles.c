@@ -290,8 +290,8 @@ NAUHA_ANALYZER(percentiles) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "percentiles",
     .summary = "percentiles of all elements",
-    .formula = "numpy.percentile of the elements as float64, linear between neighbours; NaN where "
-               "an element is NaN, and for no elements",
+    .formula = "numpy.percentile of the elements as float64, interpolated linearly; NaN if an "
+               "element is NaN, or without elements",
     .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,

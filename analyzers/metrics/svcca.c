@@ -62,7 +62,7 @@ static const char *const kinds[] = {"activations", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"variance", NAUHA_PARAMETER_REAL, "0.99", 0, 1,
-     "the part of the variance that the directions kept hold together"},
+     "fraction of the variance that the directions hold together"},
     PROBE_PARAMETERS("channels"),
 };
 
@@ -70,12 +70,11 @@ NAUHA_ANALYZER(svcca) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "svcca",
-    .summary = "similarity of each module's activations on a probe set between probes",
-    .formula =
-        "mean of the canonical correlations between the activations' largest singular "
-        "directions that hold 99 % of the variance, centred, at this probe and at the one "
-        "before (M. Raghu, J. Gilmer, J. Yosinski, J. Sohl-Dickstein 2017); NaN where one of "
-        "them is constant, not finite, or of another number of data points",
+    .summary = "similarity of each module's activations in two probes (canonical correlation)",
+    .formula = "mean of the canonical correlations between the singular directions that hold 99 % "
+               "of the variance of the centred activations, in this probe and the previous one (M. "
+               "Raghu, J. Gilmer, J. Yosinski, J. Sohl-Dickstein 2017); NaN if a probe is constant "
+               "or not finite, or if their numbers of data points differ",
     .flags = NAUHA_ANALYZER_PER_MODULE,
     .default_kinds = kinds,
     .parameters = parameters,

@@ -61,17 +61,17 @@ static enum nauha_status finish(void *self, struct nauha_error *err) {
 static const char *const kinds[] = {"network_output", "input_labels", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
-    {"tag", NAUHA_PARAMETER_TEXT, "testing", 0, 0, "the evaluation's tag"},
+    {"tag", NAUHA_PARAMETER_TEXT, "testing", 0, 0, "tag of the evaluation"},
 };
 
 NAUHA_ANALYZER(test_accuracy) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "test_accuracy",
-    .summary = "fraction of an evaluation's samples whose largest output is that of the label",
-    .formula = "mean(argmax(network_output, 1) == input_labels) over all batches that carry the "
-               "tag, without a step's end or training in between, and what train_accuracy has for "
-               "other labels; NaN without samples",
+    .summary = "fraction of the samples of an evaluation that the network classifies correctly",
+    .formula = "mean(argmax(network_output, 1) == input_labels) over all batches with the tag, up "
+               "to the end of the step or the next batch of the training; other labels as for "
+               "train_accuracy; NaN without samples",
     .flags = NAUHA_ANALYZER_SYNCHRONIZED,
     .default_kinds = kinds,
     .parameters = parameters,

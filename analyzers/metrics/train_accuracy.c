@@ -29,11 +29,11 @@ NAUHA_ANALYZER(train_accuracy) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "train_accuracy",
-    .summary = "fraction of a batch whose largest output is that of the label",
-    .formula = "mean(argmax(network_output, 1) == input_labels) over labels that are classes, or "
-               "argmax(input_labels, 1) for labels of the output's shape that add up to 1; for "
-               "outputs of one number, network_output > 0 == input_labels, or > 0.5 while all are "
-               "within [0, 1]; NaN for an empty batch",
+    .summary = "fraction of a batch that the network classifies correctly",
+    .formula = "mean(argmax(network_output, 1) == input_labels) over the labels that are classes. "
+               "Labels with the shape of the output and the sum 1: argmax(input_labels, 1). "
+               "Outputs of one number: (network_output > 0) == input_labels, with 0.5 for 0 as "
+               "long as all outputs are within [0, 1]. NaN for an empty batch",
     .flags = NAUHA_ANALYZER_SYNCHRONIZED,
     .default_kinds = kinds,
     .create = create,

@@ -45,7 +45,8 @@ static const char *const kinds[] = {"input_data",      "weights",          "acti
                                     "layer_gradients", "weight_gradients", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
-    {"threshold", NAUHA_PARAMETER_REAL, "100", 0, 100, "per cent of the elements that may be 0"},
+    {"threshold", NAUHA_PARAMETER_REAL, "100", 0, 100,
+     "percentage of zeros from which the tensor counts as zero"},
 };
 
 NAUHA_ANALYZER(all_zero) = {

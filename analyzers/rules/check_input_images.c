@@ -130,18 +130,18 @@ static const char *const kinds[] = {"input_data", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"threshold_mean", NAUHA_PARAMETER_REAL, "0.2", 0, (double)INFINITY,
-     "how far from 0 the mean of a channel may be"},
+     "largest |mean| of a channel that is allowed"},
     {"samples", NAUHA_PARAMETER_INTEGER, "500", 1, 9007199254740992.0,
-     "images that a mean is taken of"},
-    {"channel", NAUHA_PARAMETER_INTEGER, "1", 1, 3, "which dimension counts the channels"},
+     "number of images in a mean"},
+    {"channel", NAUHA_PARAMETER_INTEGER, "1", 1, 3, "dimension of the channels"},
 };
 
 NAUHA_ANALYZER(check_input_images) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "check_input_images",
-    .summary = "input images were not normalised",
-    .formula = "max over channels of |mean(x)| > threshold_mean, of each `samples` images (4-D "
+    .summary = "input images are not normalised",
+    .formula = "max over channels of |mean(x)| > threshold_mean, over every `samples` images (4-D "
                "input_data; SageMaker Debugger: CheckInputImages)",
     .flags = NAUHA_ANALYZER_RULE,
     .default_kinds = kinds,

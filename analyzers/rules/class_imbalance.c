@@ -95,22 +95,22 @@ static const char *const kinds[] = {"network_output", "input_labels", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"threshold_imbalance", NAUHA_PARAMETER_REAL, "10", 1, (double)INFINITY,
-     "how many more labels the commonest class may have than the rarest"},
+     "largest ratio of the most frequent class to the rarest that is allowed"},
     {"threshold_misprediction", NAUHA_PARAMETER_REAL, "0.7", 0, 1,
-     "fraction of a rare class that may be mispredicted"},
+     "largest fraction of a rare class that may be mispredicted"},
     {"samples", NAUHA_PARAMETER_INTEGER, "500", 1, 9007199254740992.0,
-     "labels that are counted before a judgement"},
+     "number of labels that are counted together"},
 };
 
 NAUHA_ANALYZER(class_imbalance) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "class_imbalance",
-    .summary = "classes are rare among the labels, or not learned for that",
-    .formula = "most / fewest labels of a class > threshold_imbalance, of each `samples` labels "
-               "and 50 for each class; then also the fraction mispredicted of a class that is so "
-               "rare > threshold_misprediction (whole labels, 2 to 1000 classes; SageMaker "
-               "Debugger: ClassImbalance)",
+    .summary = "classes are rare among the labels, or are not learned because they are rare",
+    .formula = "labels of the most frequent class / labels of the rarest > threshold_imbalance, in "
+               "every `samples` labels and at least 50 per class; for such rare classes also the "
+               "fraction mispredicted > threshold_misprediction (integer labels, 2 to 1000 "
+               "classes; SageMaker Debugger: ClassImbalance)",
     .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_SYNCHRONIZED,
     .default_kinds = kinds,
     .parameters = parameters,

@@ -114,22 +114,22 @@ static const char *const kinds[] = {"network_output", "input_labels", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"min_diag", NAUHA_PARAMETER_REAL, "0.9", 0, 1,
-     "fraction of each class that must be recognised"},
+     "smallest fraction of a class that is predicted correctly"},
     {"max_off_diag", NAUHA_PARAMETER_REAL, "0.1", 0, 1,
-     "fraction of a class that may be taken for another one"},
+     "largest fraction of a class that is predicted as one other class"},
     {"samples", NAUHA_PARAMETER_INTEGER, "500", 1, 9007199254740992.0,
-     "samples that a judgement is made of"},
+     "number of samples that are counted"},
 };
 
 NAUHA_ANALYZER(confusion) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "confusion",
-    .summary = "at the end of the run, classes are taken for others",
-    .formula = "C[i, j] = samples of class i taken for class j, of the last `samples` and 50 for "
-               "each class: C[i, i] / sum(C[i]) < min_diag or, for the j != i of most samples, "
-               "C[i, j] / sum(C[i]) > "
-               "max_off_diag (whole labels, 2 to 1000 classes; SageMaker Debugger: Confusion)",
+    .summary = "at the end of the training, classes are mistaken for others",
+    .formula = "let C[i, j] be the number of samples of class i that are predicted as class j, "
+               "among the last `samples` and at least 50 per class. Finding: C[i, i] / sum(C[i]) < "
+               "min_diag, or max over j != i of C[i, j] / sum(C[i]) > max_off_diag (integer "
+               "labels, 2 to 1000 classes; SageMaker Debugger: Confusion)",
     .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_SYNCHRONIZED,
     .default_kinds = kinds,
     .parameters = parameters,

@@ -42,8 +42,8 @@ NAUHA_ANALYZER(dead_relu) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "dead_relu",
     .summary = "too many units of a ReLU layer are never active",
-    .formula = "100 count(units with 100 mean(x > 0) < inactivity) / units > layer, over as many "
-               "steps as give every unit 100 / inactivity observations; a unit is an index of "
+    .formula = "100 count(units with 100 mean(x > 0) < inactivity) / units > layer, over enough "
+               "batches for 100 / inactivity observations of every unit; a unit is an index of "
                "dimension 1 (SageMaker Debugger: DeadRelu)",
     .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_PER_MODULE,
     .min_kinds = 1,

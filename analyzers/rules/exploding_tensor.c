@@ -49,7 +49,7 @@ static const char *const kinds[] = {
     "loss",       "layer_gradients", "weight_gradients", "bias_gradients", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
-    {"only_nan", NAUHA_PARAMETER_INTEGER, "0", 0, 1, "1: infinities are fine"},
+    {"only_nan", NAUHA_PARAMETER_INTEGER, "0", 0, 1, "1: infinite elements are allowed"},
 };
 
 NAUHA_ANALYZER(exploding_tensor) = {

@@ -129,14 +129,13 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
 static const char *const kinds[] = {"loss", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
-    {"steps", NAUHA_PARAMETER_INTEGER, "10", 1, 9007199254740992.0,
-     "steps of which a mean is taken"},
+    {"steps", NAUHA_PARAMETER_INTEGER, "10", 1, 9007199254740992.0, "number of steps in a mean"},
     {"decrease", NAUHA_PARAMETER_REAL, "0.1", 0, 100,
-     "per cent of the lowest mean that a fall must reach to count"},
+     "smallest decrease that counts, in per cent of the lowest mean"},
     {"increase", NAUHA_PARAMETER_REAL, "5", 0, (double)INFINITY,
-     "per cent of the lowest mean that the loss may rise by"},
+     "largest increase that is allowed, in per cent of the lowest mean"},
     {"patience", NAUHA_PARAMETER_INTEGER, "10", 1, 9007199254740992.0,
-     "means in a row that may pass without a fall"},
+     "number of means in a row without a decrease"},
 };
 
 NAUHA_ANALYZER(loss_not_decreasing) = {
@@ -144,10 +143,10 @@ NAUHA_ANALYZER(loss_not_decreasing) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "loss_not_decreasing",
     .summary = "the loss does not fall, or rises",
-    .formula = "m = mean loss of `steps` steps: no m < (1 - decrease / 100) * lowest for "
-               "`patience` means; or m > (1 + increase / 100) * lowest, and by three standard "
-               "errors, twice in a row (SageMaker Debugger: LossNotDecreasing, which compares "
-               "single steps)",
+    .formula = "let m be the mean loss of `steps` steps. Finding: `patience` means in a row are "
+               "not below (1 - decrease / 100) * the lowest mean; or two in a row are above (1 + "
+               "increase / 100) * the lowest mean, and by more than three standard errors "
+               "(SageMaker Debugger: LossNotDecreasing, which compares single steps)",
     .flags = NAUHA_ANALYZER_RULE,
     .default_kinds = kinds,
     .parameters = parameters,

@@ -52,9 +52,9 @@ static const char *const kinds[] = {"loss", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"patience", NAUHA_PARAMETER_INTEGER, "1", 1, 9007199254740992.0,
-     "evaluations in a row that the ratio is too high"},
+     "number of evaluations in a row with too high a ratio"},
     {"ratio_threshold", NAUHA_PARAMETER_REAL, "0.1", 0, (double)INFINITY,
-     "how far the validation loss may lie above the training loss, as a share of that"},
+     "largest difference of the losses that is allowed, relative to the training loss"},
     EVALUATIONS_PARAMETER,
 };
 
@@ -62,10 +62,10 @@ NAUHA_ANALYZER(overfit) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "overfit",
-    .summary = "the loss of the evaluation lies above that of the training",
-    .formula = "(mean(loss under the tag `validation`) - t) / |t| > ratio_threshold, `patience` "
-               "evaluations in a row, t being the mean loss of the training since the evaluation "
-               "before (SageMaker Debugger: Overfit)",
+    .summary = "the loss of the evaluation is above that of the training",
+    .formula = "(mean(loss under the tag `validation`) - t) / |t| > ratio_threshold, in `patience` "
+               "evaluations in a row; t is the mean loss of the training since the previous "
+               "evaluation (SageMaker Debugger: Overfit)",
     .flags = NAUHA_ANALYZER_RULE,
     .default_kinds = kinds,
     .parameters = parameters,

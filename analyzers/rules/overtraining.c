@@ -63,11 +63,10 @@ static const char *const kinds[] = {"loss", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"patience_train", NAUHA_PARAMETER_INTEGER, "5", 1, 9007199254740992.0,
-     "evaluations that the training loss before them may stay where it is"},
+     "number of evaluations in a row before which the training loss did not decrease"},
     {"patience_validation", NAUHA_PARAMETER_INTEGER, "10", 1, 9007199254740992.0,
-     "evaluations that the validation loss may stay where it is"},
-    {"delta", NAUHA_PARAMETER_REAL, "0.01", 0, (double)INFINITY,
-     "how far a loss must fall to count"},
+     "number of evaluations in a row whose loss did not decrease"},
+    {"delta", NAUHA_PARAMETER_REAL, "0.01", 0, (double)INFINITY, "smallest decrease that counts"},
     EVALUATIONS_PARAMETER,
 };
 
@@ -75,10 +74,10 @@ NAUHA_ANALYZER(overtraining) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "overtraining",
-    .summary = "the training goes on although neither loss falls any more",
-    .formula = "no mean loss < lowest - delta for patience_validation evaluations, nor for "
-               "patience_train means of the training between them (SageMaker Debugger: "
-               "Overtraining)",
+    .summary = "the training continues although neither loss decreases",
+    .formula = "in the last patience_validation evaluations no loss, and before the last "
+               "patience_train evaluations no mean loss of the training, was below the lowest one "
+               "before it - delta (SageMaker Debugger: Overtraining)",
     .flags = NAUHA_ANALYZER_RULE,
     .default_kinds = kinds,
     .parameters = parameters,

@@ -224,24 +224,25 @@ static const char *const kinds[] = {"activations", "weight_gradients", "loss", N
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"threshold", NAUHA_PARAMETER_REAL, "10", 0, (double)INFINITY,
-     "how much greater one layer's variance may be than another's"},
+     "largest ratio of the variances of two layers that is allowed"},
     {"distribution_range", NAUHA_PARAMETER_REAL, "0.001", 0, (double)INFINITY,
-     "how far apart a gradient's 5th and 95th percentiles must be"},
+     "smallest distance of the 5th and 95th percentiles of a gradient that is allowed"},
     {"patience", NAUHA_PARAMETER_INTEGER, "5", 1, STEPS_MAX,
-     "losses at the beginning and at the end of the first steps that are compared"},
-    {"steps", NAUHA_PARAMETER_INTEGER, "10", 1, STEPS_MAX, "the first steps, which are looked at"},
+     "number of losses in each of the two means"},
+    {"steps", NAUHA_PARAMETER_INTEGER, "10", 1, STEPS_MAX,
+     "number of first steps that are checked"},
 };
 
 NAUHA_ANALYZER(poor_weight_initialization) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "poor_weight_initialization",
-    .summary = "the first losses do not fall, and layers or gradients say why",
-    .formula = "over the first `steps` steps, mean(last `patience` losses) >= mean(first ones), "
-               "and max over steps of greatest / least variance of the outputs of Linear and Conv "
-               "layers > threshold, or least distance of a weight gradient's 5th and 95th "
-               "percentiles (of up to 65536 evenly spaced elements) < distribution_range "
-               "(SageMaker Debugger: PoorWeightInitialization)",
+    .summary = "the loss does not fall in the first steps, and layers or gradients show why",
+    .formula = "in the first `steps` steps, mean(last `patience` losses) >= mean(first `patience` "
+               "losses), and either the largest variance of the outputs of Linear and Conv layers "
+               "> threshold * the smallest one in some step, or the distance of the 5th and 95th "
+               "percentiles of some weight gradient (of up to 65536 evenly spaced elements) < "
+               "distribution_range (SageMaker Debugger: PoorWeightInitialization)",
     .flags = NAUHA_ANALYZER_RULE,
     .default_kinds = kinds,
     .parameters = parameters,

@@ -133,9 +133,10 @@ NAUHA_ANALYZER(saturated_activation) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "saturated_activation",
     .summary = "too many units of a tanh or sigmoid layer are saturated",
-    .formula = "as dead_relu, a unit being active where its input is inside of the thresholds; "
-               "without recorded inputs, where its output is inside of what those become in the "
-               "tensor's type (SageMaker Debugger: SaturatedActivation)",
+    .formula =
+        "as dead_relu, with units that are active where their input is between the thresholds. If "
+        "inputs were not recorded, the output has to be between the outputs for the thresholds, "
+        "computed in the type of the tensor (SageMaker Debugger: SaturatedActivation)",
     .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_PER_MODULE,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,

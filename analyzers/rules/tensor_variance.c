@@ -54,15 +54,15 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
 static const char *const kinds[] = {"weights", "activations", "weight_gradients", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
-    {"min", NAUHA_PARAMETER_REAL, "0", 0, (double)INFINITY, "the least variance that is fine"},
-    {"max", NAUHA_PARAMETER_REAL, "inf", 0, (double)INFINITY, "the greatest variance that is fine"},
+    {"min", NAUHA_PARAMETER_REAL, "0", 0, (double)INFINITY, "smallest variance that is allowed"},
+    {"max", NAUHA_PARAMETER_REAL, "inf", 0, (double)INFINITY, "largest variance that is allowed"},
 };
 
 NAUHA_ANALYZER(tensor_variance) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "tensor_variance",
-    .summary = "a variance is below min or above max; finds nothing until one is given",
+    .summary = "a variance is below min or above max; set at least one of them",
     .formula = "sum((x - mean)^2) / (n - 1) < min or > max (SageMaker Debugger: TensorVariance)",
     .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_PER_MODULE,
     .min_kinds = 1,

@@ -206,7 +206,7 @@ static const char *const kinds[] = {"weights", "network_output", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"steps", NAUHA_PARAMETER_INTEGER, "3", 1, 9007199254740992.0,
-     "steps in a row that a tensor may stay the same"},
+     "number of steps in a row without a change"},
     {"rtol", NAUHA_PARAMETER_REAL, "1e-5", 0, 1, "relative tolerance"},
     {"atol", NAUHA_PARAMETER_REAL, "1e-8", 0, (double)INFINITY, "absolute tolerance"},
 };
@@ -216,7 +216,7 @@ NAUHA_ANALYZER(unchanged_tensor) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "unchanged_tensor",
     .summary = "a tensor stays the same over several steps",
-    .formula = "|x - y| <= atol + rtol |y| for all elements, `steps` times in a row, y being the "
+    .formula = "|x - y| <= atol + rtol |y| for all elements, in `steps` steps in a row; y is the "
                "tensor when it last changed (SageMaker Debugger: UnchangedTensor)",
     .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_PER_MODULE,
     .min_kinds = 1,

@@ -48,7 +48,7 @@ static const char *const kinds[] = {"weight_gradients", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"threshold", NAUHA_PARAMETER_REAL, "1e-7", 0, (double)INFINITY,
-     "mean |gradient| below which gradients have vanished"},
+     "mean |g| below which a gradient has vanished"},
 };
 
 NAUHA_ANALYZER(vanishing_gradient) = {

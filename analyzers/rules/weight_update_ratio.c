@@ -67,10 +67,10 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
 static const char *const kinds[] = {"weight_updates", "weights", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
-    {"large", NAUHA_PARAMETER_REAL, "10", 0, (double)INFINITY, "the greatest ratio that is fine"},
-    {"small", NAUHA_PARAMETER_REAL, "1e-8", 0, (double)INFINITY, "the least ratio that is fine"},
+    {"large", NAUHA_PARAMETER_REAL, "10", 0, (double)INFINITY, "largest ratio that is allowed"},
+    {"small", NAUHA_PARAMETER_REAL, "1e-8", 0, (double)INFINITY, "smallest ratio that is allowed"},
     {"epsilon", NAUHA_PARAMETER_REAL, "1e-9", 0, (double)INFINITY,
-     "added to the norm of the weights, which may be 0"},
+     "added to the norm of the weights, because it may be 0"},
 };
 
 NAUHA_ANALYZER(weight_update_ratio) = {

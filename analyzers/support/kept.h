@@ -17,7 +17,7 @@
 #define KEPT_PARAMETER                                                                             \
     {                                                                                              \
         "memory", NAUHA_PARAMETER_INTEGER, "4096", 1, 1048576,                                     \
-            "MiB that the tensors kept for comparison may take"                                    \
+            "memory for the tensors kept for comparison, in MiB"                                   \
     }
 
 /* What is kept for a key; elements is NULL where there is nothing. */

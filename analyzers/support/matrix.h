@@ -102,10 +102,10 @@ struct matrix_metric {
 #define MATRIX_ITERATION_PARAMETERS                                                                \
     {"exact",    NAUHA_PARAMETER_INTEGER,                                                          \
      "256",      0,                                                                                \
-     2147483647, "smaller dimension up to which LAPACK computes all singular values"},             \
+     2147483647, "up to this smaller dimension, LAPACK computes all singular values"},             \
     {                                                                                              \
         "tolerance", NAUHA_PARAMETER_REAL, "1e-10", 1e-14, 1e-3,                                   \
-            "of the iteration beyond that: residual over singular value"                           \
+            "beyond it, the iteration ends at this residual relative to the singular value"        \
     }
 
 /* The `create` of such a metric; `made` gives value, of_zeros and of_nothing. iterates: has the

@@ -83,14 +83,14 @@ static inline void probe_metric_free(void *self) {
 /* ---- parameters ---- */
 
 #define PROBE_PARAMETERS(neurons)                                                                  \
-    {"tag", NAUHA_PARAMETER_TEXT, "svcca_testing", 0, 0, "the probes' tag"},                       \
+    {"tag", NAUHA_PARAMETER_TEXT, "svcca_testing", 0, 0, "tag of the probes"},                     \
         {"to",       NAUHA_PARAMETER_TEXT,                                                         \
          "previous", 0,                                                                            \
-         0,          "what each probe is compared with: the previous one, or the first"},          \
+         0,          "compare each probe with this one: previous or first"},                       \
     {                                                                                              \
         "neurons", NAUHA_PARAMETER_TEXT, neurons, 0, 0,                                            \
-            "channels: dimension 1 is neurons, the others data points; flat: dimension 0 is data " \
-            "points; last: the last dimension is neurons"                                          \
+            "channels: dimension 1 is the neurons; flat: all dimensions but the first; last: the " \
+            "last dimension; the others are data points"                                           \
     }
 
 /* The position of `given` among `names`, which ends with NULL. */

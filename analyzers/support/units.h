@@ -38,15 +38,16 @@ struct units_rule {
 #define UNITS_PARAMETERS(classes, inactive)                                                        \
     {"inactivity", NAUHA_PARAMETER_REAL,                                                           \
      "1",          0,                                                                              \
-     100,          "a unit is " inactive " where it is active in less than so many per cent"},     \
+     100,          "a unit is " inactive " if it is active in less than this percentage"},         \
         {"layer", NAUHA_PARAMETER_REAL,                                                            \
          "50",    0,                                                                               \
-         100,     "per cent of a layer's units that may be " inactive},                            \
+         100,     "largest percentage of a layer's units that may be " inactive},                  \
         {"dimension", NAUHA_PARAMETER_INTEGER,                                                     \
          "1",         -1,                                                                          \
-         31,          "which dimension of the tensor counts the units, -1: the last"},             \
+         31,          "dimension of the tensor that counts the units; -1 is the last"},            \
     {                                                                                              \
-        "classes", NAUHA_PARAMETER_TEXT, classes, 0, 0, "module classes looked at, with commas"    \
+        "classes", NAUHA_PARAMETER_TEXT, classes, 0, 0,                                            \
+            "classes of the modules to check, separated by commas"                                 \
     }
 enum { UNITS_PARAMETER_COUNT = 4 };
 

@@ -18,15 +18,15 @@ enum common_key { KEY_SUBSAMPLE, KEY_EVERY, KEY_TAG, KEY_YLIMS, KEY_LOG, KEY_COU
 /* ylims and log have no fallback of their own: the metric's plot configuration is theirs. */
 static const struct nauha_analyzer_parameter common_keys[KEY_COUNT] = {
     [KEY_SUBSAMPLE] = {"subsample", NAUHA_PARAMETER_INTEGER, "1", 1, 9007199254740992.0,
-                       "only every N-th message of each module and kind"},
+                       "take only every N-th message of each tensor"},
     [KEY_EVERY] = {"every", NAUHA_PARAMETER_INTEGER, "1", 1, 9007199254740992.0,
-                   "only steps whose number is a multiple of N"},
+                   "take only steps whose number is a multiple of N"},
     [KEY_TAG] = {"tag", NAUHA_PARAMETER_TEXT, "default", 0, 0,
-                 "messages with this tag: default is training"},
+                 "take messages with this tag; default is the training"},
     [KEY_YLIMS] = {"ylims", NAUHA_PARAMETER_RANGE, ":", 0, 0,
-                   "limits of the plot's y axis, LOW:HIGH, either may be missing"},
+                   "limits of the y axis of the plot; either may be missing"},
     [KEY_LOG] = {"log", NAUHA_PARAMETER_INTEGER, "", 0, 1,
-                 "1: logarithmic y axis, 0: linear; else as the metric has it"},
+                 "1: logarithmic y axis, 0: linear (default: depends on the metric)"},
 };
 
 const struct nauha_analyzer_parameter *nauha__spec_common_keys(size_t *count) {
