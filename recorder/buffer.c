@@ -46,7 +46,7 @@ static bool grow_by_kind(struct nauha__buffer *buffer, uint32_t kind) {
 static uint16_t assign(struct nauha__buffer *buffer, uint32_t kind, size_t item_size, bool big) {
     uint16_t last = UNASSIGNED;
     for (uint16_t i = 0; i < NAUHA__PLAIN_STREAMS; i++) {
-        struct nauha__stream *stream = &buffer->streams[i];
+        struct nauha__buffer_stream *stream = &buffer->streams[i];
         if (stream->item_size != item_size || stream->big != big)
             continue;
         last = i;
@@ -123,7 +123,7 @@ void nauha__buffer_seal(struct nauha__buffer *buffer, struct nauha__block *block
     pthread_mutex_unlock(&buffer->lock);
 }
 
-static void seal(struct nauha__buffer *buffer, struct nauha__stream *stream) {
+static void seal(struct nauha__buffer *buffer, struct nauha__buffer_stream *stream) {
     struct nauha__block *block = stream->open;
     stream->open = NULL;
     if (block->used < NAUHA__CHUNK_BYTES)
@@ -186,7 +186,7 @@ struct nauha__block *nauha__buffer_take_free(struct nauha__buffer *buffer) {
 }
 
 static bool open_block(struct nauha__buffer *buffer, uint16_t number) {
-    struct nauha__stream *stream = &buffer->streams[number];
+    struct nauha__buffer_stream *stream = &buffer->streams[number];
     struct nauha__block *block = nauha__buffer_take_free(buffer);
     if (!block)
         return false;
@@ -207,7 +207,7 @@ size_t nauha__buffer_free_blocks(struct nauha__buffer *buffer) {
 }
 
 /* Whether `bytes` more fit without waiting for anybody. */
-static bool has_room(struct nauha__buffer *buffer, const struct nauha__stream *stream,
+static bool has_room(struct nauha__buffer *buffer, const struct nauha__buffer_stream *stream,
                      size_t bytes) {
     size_t left = stream->open ? NAUHA__CHUNK_BYTES - stream->open->used : 0;
     if (bytes <= left)
@@ -226,7 +226,7 @@ enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
     uint16_t number = stream_for(buffer, kind, item_size, bytes);
     if (number == UNASSIGNED)
         return NAUHA_NOMEM;
-    struct nauha__stream *stream = &buffer->streams[number];
+    struct nauha__buffer_stream *stream = &buffer->streams[number];
     if (!wait && !has_room(buffer, stream, bytes)) {
         nauha__buffer_hurry(buffer, UINT64_MAX);
         return NAUHA_LIMIT;
@@ -371,7 +371,7 @@ enum nauha_status nauha__buffer_init(struct nauha__buffer *buffer, uint64_t byte
         buffer->max_blocks = BLOCKS_MIN;
     for (uint16_t i = 0; i < NAUHA__STREAMS; i++) {
         struct nauha__stream_shape shape = nauha__stream_shape(i);
-        buffer->streams[i] = (struct nauha__stream){
+        buffer->streams[i] = (struct nauha__buffer_stream){
             .item_size = shape.item_size, .slices = shape.slices, .big = shape.big};
     }
     queue_init(&buffer->sealed);

@@ -42,7 +42,7 @@ struct nauha__block {
     uint8_t item_size;
 };
 
-struct nauha__stream {
+struct nauha__buffer_stream {
     struct nauha__block *open; /* NULL in sliced streams */
     uint64_t next_number;
     uint16_t kind; /* UINT16_MAX: shared by several */
@@ -53,7 +53,7 @@ struct nauha__stream {
 };
 
 /* The open blocks of a sliced stream: successive chunks, which are filled slice by slice. */
-struct nauha__run {
+struct nauha__sliced_blocks {
     struct nauha__block **blocks;
     size_t count, capacity;
     uint16_t stream;
@@ -67,13 +67,13 @@ struct nauha__queue {
 };
 
 struct nauha__buffer {
-    struct nauha__stream streams[NAUHA__STREAMS]; /* publish lock */
+    struct nauha__buffer_stream streams[NAUHA__STREAMS]; /* publish lock */
     uint16_t *by_kind; /* kind * 8 + width * 4 + log2(size) -> stream; publish lock */
     size_t by_kind_count;
-    struct nauha__run runs[2][4]; /* of weights and biases, by log2(size); publish lock */
-    size_t run_blocks;            /* in all of them */
-    size_t row_bytes;             /* of all parameters of a step */
-    struct nauha__hasher *hasher; /* of what is copied in; publish lock */
+    struct nauha__sliced_blocks runs[2][4]; /* of weights and biases, by log2(size); publish lock */
+    size_t run_blocks;                      /* in all of them */
+    size_t row_bytes;                       /* of all parameters of a step */
+    struct nauha__hasher *hasher;           /* of what is copied in; publish lock */
 
     pthread_mutex_t lock; /* the pool lock: everything below */
     pthread_cond_t freed;

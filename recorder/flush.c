@@ -177,13 +177,13 @@ static enum nauha_status write_names(struct nauha__writer *writer, size_t list,
     uint32_t count = lists[list].count(writer->names);
     if (*written == count)
         return NAUHA_OK;
-    size_t fresh = count - *written;
-    unsigned char *rows = calloc(fresh, row_size);
+    size_t added = count - *written;
+    unsigned char *rows = calloc(added, row_size);
     if (!rows)
         return nauha_error_set(err, NAUHA_NOMEM, "no memory to write trace \"%s\"", writer->path);
-    for (size_t i = 0; i < fresh; i++)
+    for (size_t i = 0; i < added; i++)
         name_row(writer->names, table, *written + (uint32_t)i, rows + i * row_size);
-    enum nauha_status status = append_flushed(writer, table, rows, fresh, err);
+    enum nauha_status status = append_flushed(writer, table, rows, added, err);
     free(rows);
     if (status == NAUHA_OK)
         *written = count;

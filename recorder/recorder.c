@@ -48,7 +48,7 @@ static void unlock(struct nauha_recorder *recorder) {
 
 static void free_recorder(struct nauha_recorder *recorder) {
     nauha__held_fini(&recorder->held);
-    nauha__held_fini(&recorder->fresh);
+    nauha__held_fini(&recorder->newly_held);
     if (recorder->alive)
         munmap(recorder->alive, recorder->page_bytes);
     nauha_recorder_config_free(recorder->config);

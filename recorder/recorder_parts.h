@@ -58,8 +58,8 @@ struct nauha_recorder {
     uint64_t stored_seq; /* messages with a row, or lost for one */
     uint64_t tapped_seq;
     uint64_t messages, bytes_published;
-    struct nauha__held_list held;  /* of the open step, or after the last one */
-    struct nauha__held_list fresh; /* being made */
+    struct nauha__held_list held;       /* of the open step, or after the last one */
+    struct nauha__held_list newly_held; /* being made */
     struct nauha__repeats repeats;
     void *scratch; /* for the tap's differences and gathered tensors */
     size_t scratch_bytes;

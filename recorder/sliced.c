@@ -26,13 +26,14 @@ static size_t log2_of(size_t item_size) {
     return item_size == 1 ? 0 : item_size == 2 ? 1 : item_size == 4 ? 2 : 3;
 }
 
-static size_t slice_bytes(const struct nauha__buffer *buffer, const struct nauha__run *run) {
+static size_t slice_bytes(const struct nauha__buffer *buffer,
+                          const struct nauha__sliced_blocks *run) {
     return NAUHA__CHUNK_BYTES / buffer->streams[run->stream].slices;
 }
 
 /* ---- sealing ---- */
 
-static void seal(struct nauha__buffer *buffer, struct nauha__run *run) {
+static void seal(struct nauha__buffer *buffer, struct nauha__sliced_blocks *run) {
     for (size_t i = 0; i < run->count; i++) {
         struct nauha__block *block = run->blocks[i];
         block->rows = (uint16_t)(run->row + 1);
@@ -55,7 +56,7 @@ void nauha__sliced_seal(struct nauha__buffer *buffer) {
 void nauha__sliced_fini(struct nauha__buffer *buffer) {
     for (size_t bias = 0; bias < 2; bias++) {
         for (size_t size = 0; size < SIZES; size++) {
-            struct nauha__run *run = &buffer->runs[bias][size];
+            struct nauha__sliced_blocks *run = &buffer->runs[bias][size];
             for (size_t i = 0; i < run->count; i++) {
                 free(run->blocks[i]->data);
                 free(run->blocks[i]);
@@ -76,7 +77,8 @@ void nauha__sliced_next_row(struct nauha__buffer *buffer, size_t row_bytes) {
 
 /* Begins a run in the stream whose chunks have as many slices as the buffer has room for; false:
  * not even two. */
-static bool begin(struct nauha__buffer *buffer, struct nauha__run *run, bool bias, size_t size) {
+static bool begin(struct nauha__buffer *buffer, struct nauha__sliced_blocks *run, bool bias,
+                  size_t size) {
     size_t room = buffer->max_blocks / 4 * NAUHA__CHUNK_BYTES;
     for (size_t class = 0; class < CLASSES; class ++) {
         if (buffer->row_bytes > room / slices_of_class[class])
@@ -90,7 +92,7 @@ static bool begin(struct nauha__buffer *buffer, struct nauha__run *run, bool bia
     return false;
 }
 
-static void next_row(struct nauha__buffer *buffer, struct nauha__run *run) {
+static void next_row(struct nauha__buffer *buffer, struct nauha__sliced_blocks *run) {
     if (run->row + 1u == buffer->streams[run->stream].slices) {
         seal(buffer, run);
         return;
@@ -102,9 +104,9 @@ static void next_row(struct nauha__buffer *buffer, struct nauha__run *run) {
 
 /* Gives the run `count` blocks in all. LIMIT: not without waiting. NOMEM, too, where waiting would
  * have been for the run itself, which is sealed then. */
-static enum nauha_status reserve(struct nauha__buffer *buffer, struct nauha__run *run, size_t count,
-                                 bool wait) {
-    struct nauha__stream *stream = &buffer->streams[run->stream];
+static enum nauha_status reserve(struct nauha__buffer *buffer, struct nauha__sliced_blocks *run,
+                                 size_t count, bool wait) {
+    struct nauha__buffer_stream *stream = &buffer->streams[run->stream];
     if (count > run->count && !wait && count - run->count > nauha__buffer_free_blocks(buffer))
         return NAUHA_LIMIT;
     if (!NAUHA_GROW(run->blocks, run->capacity, count))
@@ -130,7 +132,7 @@ static enum nauha_status reserve(struct nauha__buffer *buffer, struct nauha__run
     return NAUHA_OK;
 }
 
-static void copy(struct nauha__buffer *buffer, struct nauha__run *run,
+static void copy(struct nauha__buffer *buffer, struct nauha__sliced_blocks *run,
                  const struct nauha_tensor *tensor, size_t bytes) {
     size_t slice = slice_bytes(buffer, run), item_size = buffer->streams[run->stream].item_size;
     for (size_t done = 0; done < bytes;) {
@@ -154,7 +156,7 @@ enum nauha_status nauha__sliced_put(struct nauha__buffer *buffer, bool bias,
                                     struct nauha__place *place) {
     const uint32_t kind = bias ? NAUHA_KIND_BIASES : NAUHA_KIND_WEIGHTS;
     size_t item_size = nauha_dtype_size(tensor->dtype), size = log2_of(item_size);
-    struct nauha__run *run = &buffer->runs[bias][size];
+    struct nauha__sliced_blocks *run = &buffer->runs[bias][size];
     if (run->row_ended)
         next_row(buffer, run);
     if (bytes == 0 || (run->count == 0 && !begin(buffer, run, bias, size)))

@@ -212,7 +212,7 @@ static void emit_event(struct nauha_recorder *recorder, uint32_t kind) {
         nauha__emit(recorder, &out);
 }
 
-/* Ends the open step; `fresh` holds the values after it. */
+/* Ends the open step; `newly_held` holds the values after it. */
 static enum nauha_status publish_end(struct nauha_recorder *recorder, struct nauha_error *err) {
     enum nauha_status status = NAUHA_OK;
     size_t count = recorder->paused || recorder->held_paused ? 0 : recorder->held.count;
@@ -220,7 +220,7 @@ static enum nauha_status publish_end(struct nauha_recorder *recorder, struct nau
         emit_value(recorder, &recorder->held.list[i]);
     for (size_t i = 0; i < count && status == NAUHA_OK; i++) {
         const struct nauha__held *before = &recorder->held.list[i];
-        const struct nauha__held *after = find_same(&recorder->fresh, before, i);
+        const struct nauha__held *after = find_same(&recorder->newly_held, before, i);
         if (after)
             status = emit_update(recorder, before, after, err);
     }
@@ -233,29 +233,30 @@ static enum nauha_status publish_end(struct nauha_recorder *recorder, struct nau
 
 static void swap_held(struct nauha_recorder *recorder) {
     struct nauha__held_list held = recorder->held;
-    recorder->held = recorder->fresh;
-    recorder->fresh = held;
+    recorder->held = recorder->newly_held;
+    recorder->newly_held = held;
 }
 
-/* Makes `fresh` out of the parameters' present values. next: the step that will use them, unless
- * `explicit_end`, when that is not known yet and hashes are kept to tell whether they changed. */
+/* Makes `newly_held` out of the parameters' present values. next: the step that will use them,
+ * unless `explicit_end`, when that is not known yet and hashes are kept to tell whether they
+ * changed. */
 static enum nauha_status take_values(struct nauha_recorder *recorder,
                                      const struct nauha_parameter *parameters, size_t count,
                                      bool explicit_end, struct nauha_error *err) {
     uint64_t next = recorder->any_step ? recorder->global_step + 1 : 0;
     uint32_t next_epoch = recorder->epoch + (recorder->epoch_over ? 1 : 0);
     enum nauha_status status = NAUHA_OK;
-    if (!make_room(&recorder->fresh, count))
+    if (!make_room(&recorder->newly_held, count))
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for the parameters of a step");
-    recorder->fresh.count = 0;
+    recorder->newly_held.count = 0;
     if (recorder->config->codec.temporal && recorder->path)
         nauha__sliced_next_row(&recorder->writer.buffer, total_bytes(parameters, count));
     for (size_t i = 0; i < count && status == NAUHA_OK; i++) {
-        struct nauha__held *held = &recorder->fresh.list[i];
+        struct nauha__held *held = &recorder->newly_held.list[i];
         status = describe(recorder, &parameters[i], held, err);
         if (status != NAUHA_OK)
             return status;
-        recorder->fresh.count = i + 1;
+        recorder->newly_held.count = i + 1;
         const struct nauha__held *before = find_same(&recorder->held, held, i);
         bool store = false;
         if (recorder->step_open && before)

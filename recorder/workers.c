@@ -26,13 +26,13 @@ static void encode(struct nauha__codec *codec, struct nauha__block *block, unsig
                             &block->stored, &block->filter_mask);
 }
 
-static struct nauha__block *take(const struct nauha__worker *worker) {
+static struct nauha__block *take(const struct nauha__compressor *worker) {
     return worker->reserve ? nauha__buffer_take_urgent(worker->buffer)
                            : nauha__buffer_take_sealed(worker->buffer);
 }
 
 static void *work(void *context) {
-    struct nauha__worker *worker = context;
+    struct nauha__compressor *worker = context;
     struct nauha__block *block;
     while ((block = take(worker))) {
         unsigned char *encoded = worker->spare;
@@ -66,7 +66,7 @@ struct nauha__workers_plan nauha__workers_plan(void) {
     return (struct nauha__workers_plan){.count = count, .idle = training_sleeps()};
 }
 
-static int start(struct nauha__worker *worker, bool idle) {
+static int start(struct nauha__compressor *worker, bool idle) {
     const struct sched_param none = {.sched_priority = 0};
     int failed = nauha__thread_start(&worker->thread, "nauha-codec", work, worker);
     if (!failed && idle) /* where that is refused, it is a worker as others are */
@@ -79,9 +79,9 @@ enum nauha_status nauha__workers_start(struct nauha__workers *workers, struct na
                                        struct nauha__workers_plan plan, struct nauha_error *err) {
     const size_t all = plan.count + (plan.idle ? 1 : 0);
     while (workers->count < all) {
-        struct nauha__worker *worker = &workers->list[workers->count];
+        struct nauha__compressor *worker = &workers->list[workers->count];
         const bool reserve = workers->count == plan.count;
-        *worker = (struct nauha__worker){.buffer = buffer, .reserve = reserve};
+        *worker = (struct nauha__compressor){.buffer = buffer, .reserve = reserve};
         worker->codec = nauha__codec_new(codec, NAUHA__CHUNK_BYTES);
         if (posix_memalign((void **)&worker->spare, 64, buffer->block_bytes) != 0)
             worker->spare = NULL;

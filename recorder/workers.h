@@ -6,7 +6,7 @@
 #include "nauha/internal/codec.h"
 #include "recorder/buffer.h"
 
-struct nauha__worker {
+struct nauha__compressor {
     pthread_t thread;
     bool reserve; /* works only where waiting costs somebody */
     struct nauha__buffer *buffer;
@@ -15,7 +15,7 @@ struct nauha__worker {
 };
 
 struct nauha__workers {
-    struct nauha__worker list[NAUHA__WORKERS_MAX + 1];
+    struct nauha__compressor list[NAUHA__WORKERS_MAX + 1];
     size_t count;
 };
 

@@ -95,16 +95,16 @@ static enum nauha_status words_parse(struct words *words, const char *key, const
     if (hole && !whole)
         return nauha_error_set(err, NAUHA_INVALID, "%s \"%s\" has an empty item%s", key, text,
                                may_be_empty ? "; the root module is \"(root)\"" : "");
-    struct words fresh = {strdup(text), strlen(text) + 1, 1};
-    if (!fresh.text)
+    struct words copy = {strdup(text), strlen(text) + 1, 1};
+    if (!copy.text)
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for %s \"%s\"", key, text);
-    for (char *c = fresh.text; *c; c++)
+    for (char *c = copy.text; *c; c++)
         if (*c == ',') {
             *c = '\0';
-            fresh.count++;
+            copy.count++;
         }
     words_free(words);
-    *words = fresh;
+    *words = copy;
     return NAUHA_OK;
 }
 
@@ -154,32 +154,32 @@ static bool range_number(const char *text, const char *end, uint64_t most, uint6
 /* A:B, or A:B:EVERY where has_every; a single N is N:N+1. Numbers go up to `most`. */
 static enum nauha_status range_parse(struct range *range, const char *key, const char *text,
                                      bool has_every, uint64_t most, struct nauha_error *err) {
-    struct range fresh = {0, UINT64_MAX, 1};
+    struct range parsed = {0, UINT64_MAX, 1};
     const char *first_end = text + strcspn(text, ":");
-    bool good = text[0] != '\0' && range_number(text, first_end, most, &fresh.first);
+    bool good = text[0] != '\0' && range_number(text, first_end, most, &parsed.first);
     if (good && !*first_end) {
-        fresh.last = fresh.first + 1;
+        parsed.last = parsed.first + 1;
     } else if (good) {
         const char *last = first_end + 1;
         const char *last_end = last + strcspn(last, ":");
         const char *every = last_end + 1;
-        good = range_number(last, last_end, most, &fresh.last);
+        good = range_number(last, last_end, most, &parsed.last);
         if (good && *last_end)
-            good =
-                has_every && *every && range_number(every, text + strlen(text), most, &fresh.every);
+            good = has_every && *every &&
+                   range_number(every, text + strlen(text), most, &parsed.every);
     }
     if (!good)
         return nauha_error_set(err, NAUHA_INVALID,
                                "%s \"%s\" is not of the form %s with whole numbers up to %" PRIu64,
                                key, text, has_every ? "A:B[:EVERY]" : "A:B", most);
-    if (fresh.every == 0)
+    if (parsed.every == 0)
         return nauha_error_set(err, NAUHA_INVALID, "%s \"%s\" takes every 0th; EVERY is 1 or more",
                                key, text);
-    if (fresh.first >= fresh.last)
+    if (parsed.first >= parsed.last)
         return nauha_error_set(err, NAUHA_INVALID,
                                "%s \"%s\" is empty: the range ends before its second number", key,
                                text);
-    *range = fresh;
+    *range = parsed;
     return NAUHA_OK;
 }
 

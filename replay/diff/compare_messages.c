@@ -12,73 +12,72 @@
 /* Elements of each message that are held: a megabyte at most. */
 #define PIECE ((size_t)256 * NAUHA__COMPARE_BLOCK)
 
-struct side {
+struct operand {
     struct nauha_message *message;
     void *memory;
     int64_t held; /* elements */
     struct nauha_tensor piece;
 };
 
-struct comparing {
-    struct side a, b;
+struct operands {
+    struct operand a, b;
     uint64_t count;
     uint64_t first; /* element of the piece that is held; UINT64_MAX: none is */
 };
 
-static bool make_room(struct side *side, struct nauha_message *message, uint64_t count) {
+static bool make_room(struct operand *operand, struct nauha_message *message, uint64_t count) {
     const size_t most = count < PIECE ? (size_t)count : PIECE;
-    side->message = message;
-    side->memory = malloc(most ? most * nauha_dtype_size(message->info.dtype) : 1);
-    side->piece = (struct nauha_tensor){
-        .data = side->memory, .dtype = message->info.dtype, .ndim = 1, .shape = &side->held};
-    return side->memory != NULL;
+    operand->message = message;
+    operand->memory = malloc(most ? most * nauha_dtype_size(message->info.dtype) : 1);
+    operand->piece = (struct nauha_tensor){
+        .data = operand->memory, .dtype = message->info.dtype, .ndim = 1, .shape = &operand->held};
+    return operand->memory != NULL;
 }
 
 /* The piece from element `first` on. */
-static enum nauha_status hold(struct comparing *comparing, uint64_t first,
-                              struct nauha_error *err) {
-    const uint64_t left = comparing->count - first, n = left < PIECE ? left : PIECE;
-    struct side *a = &comparing->a, *b = &comparing->b;
-    if (comparing->first == first)
+static enum nauha_status hold(struct operands *operands, uint64_t first, struct nauha_error *err) {
+    const uint64_t left = operands->count - first, n = left < PIECE ? left : PIECE;
+    struct operand *a = &operands->a, *b = &operands->b;
+    if (operands->first == first)
         return NAUHA_OK;
-    comparing->first = UINT64_MAX;
+    operands->first = UINT64_MAX;
     a->held = b->held = (int64_t)n;
     enum nauha_status status = nauha_message_read(a->message, first, n, a->memory, err);
     if (status == NAUHA_OK)
         status = nauha_message_read(b->message, first, n, b->memory, err);
     if (status == NAUHA_OK)
-        comparing->first = first;
+        operands->first = first;
     return status;
 }
 
 /* Whether all bits are equal, which takes no more than reading them: of equal tensors no sums are
  * asked for. */
-static enum nauha_status compare_bits(struct comparing *comparing, bool *equal,
+static enum nauha_status compare_bits(struct operands *operands, bool *equal,
                                       struct nauha_error *err) {
-    const struct nauha_tensor *a = &comparing->a.piece, *b = &comparing->b.piece;
+    const struct nauha_tensor *a = &operands->a.piece, *b = &operands->b.piece;
     enum nauha_status status = NAUHA_OK;
-    *equal = a->dtype == b->dtype || comparing->count == 0;
-    for (uint64_t first = 0; first < comparing->count && *equal; first += PIECE) {
-        status = hold(comparing, first, err);
+    *equal = a->dtype == b->dtype || operands->count == 0;
+    for (uint64_t first = 0; first < operands->count && *equal; first += PIECE) {
+        status = hold(operands, first, err);
         if (status != NAUHA_OK)
             return status;
         *equal =
-            memcmp(a->data, b->data, (size_t)comparing->a.held * nauha_dtype_size(a->dtype)) == 0;
+            memcmp(a->data, b->data, (size_t)operands->a.held * nauha_dtype_size(a->dtype)) == 0;
     }
     return status;
 }
 
-static enum nauha_status compare_values(struct comparing *comparing,
+static enum nauha_status compare_values(struct operands *operands,
                                         const struct nauha_tolerance *tolerance,
                                         struct nauha_difference *difference, char first_a[40],
                                         char first_b[40], struct nauha_error *err) {
-    for (uint64_t first = 0; first < comparing->count; first += PIECE) {
+    for (uint64_t first = 0; first < operands->count; first += PIECE) {
         const uint64_t before = difference->differing;
-        enum nauha_status status = hold(comparing, first, err);
+        enum nauha_status status = hold(operands, first, err);
         if (status != NAUHA_OK)
             return status;
-        const struct nauha_tensor *a = &comparing->a.piece, *b = &comparing->b.piece;
-        nauha__compare_piece(a, b, tolerance, first, (size_t)comparing->a.held, difference);
+        const struct nauha_tensor *a = &operands->a.piece, *b = &operands->b.piece;
+        nauha__compare_piece(a, b, tolerance, first, (size_t)operands->a.held, difference);
         if (before == 0 && difference->differing > 0) {
             nauha_element_text(a, (size_t)(difference->first - first), first_a);
             nauha_element_text(b, (size_t)(difference->first - first), first_b);
@@ -91,18 +90,18 @@ enum nauha_status nauha__compare_messages(struct nauha_message *a, struct nauha_
                                           const struct nauha_tolerance *tolerance,
                                           struct nauha_difference *difference, char first_a[40],
                                           char first_b[40], struct nauha_error *err) {
-    struct comparing comparing = {.count = a->info.bytes / nauha_dtype_size(a->info.dtype),
-                                  .first = UINT64_MAX};
+    struct operands operands = {.count = a->info.bytes / nauha_dtype_size(a->info.dtype),
+                                .first = UINT64_MAX};
     bool equal = false;
-    *difference = (struct nauha_difference){.count = comparing.count, .first = comparing.count};
+    *difference = (struct nauha_difference){.count = operands.count, .first = operands.count};
     const bool room =
-        make_room(&comparing.a, a, comparing.count) && make_room(&comparing.b, b, comparing.count);
+        make_room(&operands.a, a, operands.count) && make_room(&operands.b, b, operands.count);
     enum nauha_status status =
-        room ? compare_bits(&comparing, &equal, err)
+        room ? compare_bits(&operands, &equal, err)
              : nauha_error_set(err, NAUHA_NOMEM, "no memory to compare two traces");
     if (status == NAUHA_OK && !equal)
-        status = compare_values(&comparing, tolerance, difference, first_a, first_b, err);
-    free(comparing.a.memory);
-    free(comparing.b.memory);
+        status = compare_values(&operands, tolerance, difference, first_a, first_b, err);
+    free(operands.a.memory);
+    free(operands.b.memory);
     return status;
 }

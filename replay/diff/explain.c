@@ -86,7 +86,7 @@ static void say_sort(struct nauha_reading *reading) {
 }
 
 /* The first that differs has equal values. */
-static void read_type(struct nauha_reading *reading) {
+static void explain_type(struct nauha_reading *reading) {
     const struct nauha_message_info *info = &reading->first.a;
     const struct nauha_difference *difference = &reading->first.pair.difference;
     say_types(reading, info->kind_name);
@@ -140,7 +140,7 @@ static void read_rank_parameters(struct nauha_reading *reading) {
 }
 
 /* Parameters that begin otherwise. */
-static void read_beginning(struct nauha_reading *reading) {
+static void explain_beginning(struct nauha_reading *reading) {
     const struct nauha_first *first = &reading->first;
     if (reading->step > 0) {
         say(reading,
@@ -170,7 +170,7 @@ static void read_beginning(struct nauha_reading *reading) {
         say(reading, "another seed, initialisation or checkpoint.");
 }
 
-static void read_parameters(struct nauha_reading *reading) {
+static void explain_parameters(struct nauha_reading *reading) {
     const struct nauha_first *first = &reading->first;
     const bool bias = first->a.kind == NAUHA_KIND_BIASES;
     const uint32_t update = bias ? NAUHA_KIND_BIAS_UPDATES : NAUHA_KIND_WEIGHT_UPDATES;
@@ -178,7 +178,7 @@ static void read_parameters(struct nauha_reading *reading) {
     if (reading->ranks) {
         read_rank_parameters(reading);
     } else if (reading->step == reading->first_step) {
-        read_beginning(reading);
+        explain_beginning(reading);
     } else if (reading->step > reading->before_step + 1) {
         say(reading,
             "The parameters part between step %" PRIu64 ", where all that was compared is equal, "
@@ -213,7 +213,7 @@ static bool is_other_batch(const struct nauha_first *first) {
                                 (ndim - 1) * sizeof *first->a.shape) == 0);
 }
 
-static void read_data(struct nauha_reading *reading) {
+static void explain_data(struct nauha_reading *reading) {
     const struct nauha_first *first = &reading->first;
     const bool labels = first->a.kind == NAUHA_KIND_INPUT_LABELS;
     const bool samples = first->pair.sort == NAUHA_PAIR_SHAPE && is_other_batch(first);
@@ -288,7 +288,7 @@ static void read_random_numbers(struct nauha_reading *reading) {
             module, info->module_class);
 }
 
-static void read_activations(struct nauha_reading *reading) {
+static void explain_activations(struct nauha_reading *reading) {
     const struct nauha_first *first = &reading->first;
     const char *module = module_of(&first->a);
     const bool weights = saw(&reading->now, NAUHA_KIND_WEIGHTS, NAUHA__ANY) ||
@@ -327,10 +327,10 @@ static void read_activations(struct nauha_reading *reading) {
     miss(reading, NAUHA_KIND_INPUT_DATA, "input_data", "other data may be the cause");
 }
 
-static void read_forward(struct nauha_reading *reading) {
+static void explain_forward(struct nauha_reading *reading) {
     const struct nauha_first *first = &reading->first;
     if (first->a.kind == NAUHA_KIND_ACTIVATIONS) {
-        read_activations(reading);
+        explain_activations(reading);
         return;
     }
     if (first->a.kind == NAUHA_KIND_INPUTS)
@@ -351,7 +351,7 @@ static void read_forward(struct nauha_reading *reading) {
     miss(reading, NAUHA_KIND_INPUT_DATA, "input_data", "other data may be the cause");
 }
 
-static void read_loss(struct nauha_reading *reading) {
+static void explain_loss(struct nauha_reading *reading) {
     const struct nauha__seen_list *now = &reading->now;
     const bool output = saw(now, NAUHA_KIND_NETWORK_OUTPUT, NAUHA__ANY);
     const bool labels = saw(now, NAUHA_KIND_INPUT_LABELS, NAUHA__ANY);
@@ -375,7 +375,7 @@ static void read_loss(struct nauha_reading *reading) {
         say(reading, " Record input_data, weights and activations to tell.");
 }
 
-static void read_backward(struct nauha_reading *reading) {
+static void explain_backward(struct nauha_reading *reading) {
     const struct nauha_first *first = &reading->first;
     const struct nauha__seen_list *now = &reading->now;
     const char *module = module_of(&first->a);
@@ -431,7 +431,7 @@ static void say_step(struct nauha_reading *reading) {
                      "state, or code that changes the parameters after its step.");
 }
 
-static void read_updates(struct nauha_reading *reading) {
+static void explain_updates(struct nauha_reading *reading) {
     const struct nauha_first *first = &reading->first;
     const uint32_t gradient = first->a.kind == NAUHA_KIND_BIAS_UPDATES
                                   ? NAUHA_KIND_BIAS_GRADIENTS
@@ -457,7 +457,7 @@ static void read_updates(struct nauha_reading *reading) {
         say(reading, " Gradients were not compared: they may be the cause.");
 }
 
-static void read_other(struct nauha_reading *reading) {
+static void explain_other(struct nauha_reading *reading) {
     const struct nauha_first *first = &reading->first;
     if (strcmp(first->a.tag_name, "default") != 0)
         say(reading,
@@ -471,7 +471,7 @@ static void read_other(struct nauha_reading *reading) {
             first->a.kind_name);
 }
 
-static void read_buffers(struct nauha_reading *reading) {
+static void explain_buffers(struct nauha_reading *reading) {
     say(reading,
         "What the step computed is equal, the buffers of \"%s\" (%s) are not: they began "
         "otherwise, "
@@ -492,13 +492,13 @@ static bool is_type_alone(const struct nauha_reading *reading) {
 
 void nauha__reading_explain(struct nauha_reading *reading) {
     static void (*const readers[])(struct nauha_reading *) = {
-        [NAUHA__STAGE_PARAMETERS] = read_parameters, [NAUHA__STAGE_DATA] = read_data,
-        [NAUHA__STAGE_FORWARD] = read_forward,       [NAUHA__STAGE_LOSS] = read_loss,
-        [NAUHA__STAGE_BACKWARD] = read_backward,     [NAUHA__STAGE_BUFFERS] = read_buffers,
-        [NAUHA__STAGE_UPDATES] = read_updates,       [NAUHA__STAGE_OTHER] = read_other,
+        [NAUHA__STAGE_PARAMETERS] = explain_parameters, [NAUHA__STAGE_DATA] = explain_data,
+        [NAUHA__STAGE_FORWARD] = explain_forward,       [NAUHA__STAGE_LOSS] = explain_loss,
+        [NAUHA__STAGE_BACKWARD] = explain_backward,     [NAUHA__STAGE_BUFFERS] = explain_buffers,
+        [NAUHA__STAGE_UPDATES] = explain_updates,       [NAUHA__STAGE_OTHER] = explain_other,
     };
     if (is_type_alone(reading)) {
-        read_type(reading);
+        explain_type(reading);
     } else {
         readers[reading->stage](reading);
         say_sort(reading);

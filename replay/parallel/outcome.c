@@ -158,11 +158,11 @@ enum nauha_status nauha__outcome_end(struct nauha__outcome_writer *writer, uint3
         head.text = (uint32_t)strlen(err->message) + 1;
     }
     struct nauha_error reason = NAUHA_ERROR_INIT;
-    enum nauha_status told = put(writer, &head, damaged, head.text ? err->message : NULL, &reason);
+    enum nauha_status sent = put(writer, &head, damaged, head.text ? err->message : NULL, &reason);
     free(damaged);
-    if (told != NAUHA_OK)
+    if (sent != NAUHA_OK)
         *err = reason;
-    return told != NAUHA_OK ? told : status;
+    return sent != NAUHA_OK ? sent : status;
 }
 
 void nauha__outcome_give_up(struct nauha__outcome_writer *writer, const struct nauha_error *why) {

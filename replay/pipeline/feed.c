@@ -125,9 +125,9 @@ struct feeding {
     nauha_progress_fn progress;
     nauha_follow_fn follow;
     void *context;
-    uint64_t told;  /* when the callback was last called */
-    bool stopped;   /* it wants no more */
-    uint32_t kinds; /* in the names, when the selection was narrowed */
+    uint64_t called; /* when the callback was last called */
+    bool stopped;    /* it wants no more */
+    uint32_t kinds;  /* in the names, when the selection was narrowed */
     unsigned failures;
 };
 
@@ -156,9 +156,9 @@ static enum nauha_status walk(struct feeding *feeding, struct nauha_error *err) 
         const uint64_t now = nauha__now_ns();
         if (status == NAUHA_OK)
             status = flush_if_due(feeding->pipeline, now, &reason);
-        if (tells && (now - feeding->told >= PROGRESS_NS || status == NAUHA_END)) {
+        if (tells && (now - feeding->called >= PROGRESS_NS || status == NAUHA_END)) {
             tell(feeding, false);
-            feeding->told = now;
+            feeding->called = now;
         }
     }
     if (status == NAUHA_OK || status == NAUHA_END)

@@ -28,7 +28,7 @@ struct nauha_pipeline {
     struct nauha__sink **sinks;
     size_t sink_count, sink_capacity;
     const struct nauha_pipeline *earlier; /* whose sinks these were; NULL: they are new */
-    struct nauha__run run;
+    struct nauha__training run;
     uint64_t flushed_ns; /* when the sinks last were */
     struct nauha__port *ports;
     size_t port_count;
@@ -51,6 +51,6 @@ enum nauha_status nauha__pipeline_register_kinds(struct nauha_pipeline *pipeline
 enum nauha_status nauha__pipeline_flush(const struct nauha_pipeline *pipeline,
                                         struct nauha_error *err);
 
-void nauha__run_fini(struct nauha__run *run);
+void nauha__training_fini(struct nauha__training *run);
 
 #endif

@@ -69,7 +69,7 @@ void nauha_pipeline_free(struct nauha_pipeline *pipeline) {
     for (size_t i = 0; i < pipeline->sink_count; i++)
         sink_free(pipeline->sinks[i]);
     free(pipeline->sinks);
-    nauha__run_fini(&pipeline->run);
+    nauha__training_fini(&pipeline->run);
     nauha__metrics_fini(&pipeline->metrics);
     for (size_t i = 0; i < pipeline->added_count; i++)
         free(pipeline->added[i].checked);

@@ -11,7 +11,7 @@
 
 /* ---- what is known of one ---- */
 
-void nauha__run_fini(struct nauha__run *run) {
+void nauha__training_fini(struct nauha__training *run) {
     for (size_t i = 0; i < run->fact_count; i++) {
         free(run->facts[i].key);
         free(run->facts[i].value);
@@ -20,9 +20,9 @@ void nauha__run_fini(struct nauha__run *run) {
     free(run->name);
 }
 
-static enum nauha_status add_fact(struct nauha__run *run, const char *key, const char *value,
+static enum nauha_status add_fact(struct nauha__training *run, const char *key, const char *value,
                                   struct nauha_error *err) {
-    struct nauha__run_fact fact = {strdup(key), strdup(value)};
+    struct nauha__training_fact fact = {strdup(key), strdup(value)};
     if (!fact.key || !fact.value ||
         !NAUHA_GROW(run->facts, run->fact_capacity, run->fact_count + 1)) {
         free(fact.key);
@@ -40,7 +40,7 @@ enum nauha_status nauha_pipeline_describe(struct nauha_pipeline *pipeline, const
     return status == NAUHA_OK ? add_fact(&pipeline->run, key, value, err) : status;
 }
 
-static enum nauha_status add_date(struct nauha__run *run, int64_t created_ns,
+static enum nauha_status add_date(struct nauha__training *run, int64_t created_ns,
                                   struct nauha_error *err) {
     const time_t seconds = (time_t)(created_ns / 1000000000);
     struct tm date;
@@ -53,7 +53,7 @@ static enum nauha_status add_date(struct nauha__run *run, int64_t created_ns,
 enum nauha_status nauha_pipeline_describe_trace(struct nauha_pipeline *pipeline,
                                                 const struct nauha_trace *trace,
                                                 struct nauha_error *err) {
-    struct nauha__run *run = &pipeline->run;
+    struct nauha__training *run = &pipeline->run;
     struct nauha_trace_info info;
     const char *key, *value;
     nauha_trace_get_head(trace, &info);

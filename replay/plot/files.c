@@ -142,7 +142,7 @@ struct contents {
     const char *name;
     const struct nauha__picture *picture; /* of one series; NULL: an overview */
     const struct nauha__series_summary *summary;
-    const struct nauha__topic *topics;
+    const struct nauha__overview_topic *topics;
     size_t count;
 };
 
@@ -176,7 +176,7 @@ enum nauha_status nauha__script_write(const char *path, const char *name,
 }
 
 enum nauha_status nauha__overview_write(const char *path, const char *name,
-                                        const struct nauha__topic *topics, size_t count,
+                                        const struct nauha__overview_topic *topics, size_t count,
                                         struct nauha_error *err) {
     const struct contents contents = {.name = name, .topics = topics, .count = count};
     return write_contents(path, &contents, err);

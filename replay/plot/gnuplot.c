@@ -17,7 +17,7 @@
 #include "replay/plot/terminal.h"
 
 /* gnuplots at a time, at most. */
-#define RUNS_MAX 64
+#define PROCESSES_MAX 64
 
 extern char **environ;
 
@@ -140,7 +140,7 @@ static char *stem_of(const char *script) {
 }
 
 /* A gnuplot at work. */
-struct run {
+struct process {
     const char *directory, *script;
     const struct nauha_drawing *drawing;
     bool *drawn;      /* set when it went well; may be NULL */
@@ -149,55 +149,57 @@ struct run {
     pid_t child;
 };
 
-static void run_fini(struct run *run) {
-    if (run->complaints)
-        fclose(run->complaints);
-    free(run->stem);
+static void process_fini(struct process *process) {
+    if (process->complaints)
+        fclose(process->complaints);
+    free(process->stem);
 }
 
-static enum nauha_status start_gnuplot(struct run *run, struct nauha_error *err) {
+static enum nauha_status start_gnuplot(struct process *process, struct nauha_error *err) {
     char setting[160], what[8192];
-    write_setting(run->drawing, setting, sizeof setting);
-    char *const argv[] = {(char *)"gnuplot", (char *)"-d",        (char *)"-e",
-                          setting,           (char *)run->script, NULL};
-    run->complaints = tmpfile();
-    if (!run->complaints)
+    write_setting(process->drawing, setting, sizeof setting);
+    char *const argv[] = {(char *)"gnuplot",       (char *)"-d", (char *)"-e", setting,
+                          (char *)process->script, NULL};
+    process->complaints = tmpfile();
+    if (!process->complaints)
         return nauha_error_set_errno(err, errno, "cannot make a temporary file");
-    enum nauha_status status = spawn(run->directory, argv, run->complaints, &run->child);
+    enum nauha_status status =
+        spawn(process->directory, argv, process->complaints, &process->child);
     if (status == NAUHA_OK)
         return status;
-    snprintf(what, sizeof what, "run \"gnuplot %s\" in \"%s\"", run->script, run->directory);
+    snprintf(what, sizeof what, "run \"gnuplot %s\" in \"%s\"", process->script,
+             process->directory);
     return cannot_run(status, what, err);
 }
 
 /* Starts gnuplot over a script. Nothing is to be freed where that fails. */
-static enum nauha_status begin(struct run *run, struct nauha_error *err) {
-    const char *term = run->drawing ? run->drawing->term : NULL;
+static enum nauha_status begin(struct process *process, struct nauha_error *err) {
+    const char *term = process->drawing ? process->drawing->term : NULL;
     enum nauha_status status = NAUHA_OK;
     if (nauha_plot_makes_files(term)) {
-        run->stem = stem_of(run->script);
-        status = run->stem ? nauha__pictures_clear(run->directory, run->stem, term, err)
-                           : nauha_error_nomem(err);
+        process->stem = stem_of(process->script);
+        status = process->stem ? nauha__pictures_clear(process->directory, process->stem, term, err)
+                               : nauha_error_nomem(err);
     }
     if (status == NAUHA_OK)
-        status = start_gnuplot(run, err);
+        status = start_gnuplot(process, err);
     if (status != NAUHA_OK)
-        run_fini(run);
+        process_fini(process);
     return status;
 }
 
 /* Whether it has ended, waiting for that if `wait`. Then its pictures are in place, or *status
- * says why they are not, and nothing of the run is left. */
-static bool has_finished(struct run *run, bool wait, enum nauha_status *status,
+ * says why they are not, and nothing of the process is left. */
+static bool has_finished(struct process *process, bool wait, enum nauha_status *status,
                          struct nauha_error *err) {
-    if (!has_ended(run->child, wait, run->script, run->complaints, status, err))
+    if (!has_ended(process->child, wait, process->script, process->complaints, status, err))
         return false;
-    if (*status == NAUHA_OK && run->stem)
-        *status = nauha__pictures_place(run->directory, run->stem,
-                                        run->drawing ? run->drawing->term : NULL, err);
-    if (run->drawn)
-        *run->drawn = *status == NAUHA_OK;
-    run_fini(run);
+    if (*status == NAUHA_OK && process->stem)
+        *status = nauha__pictures_place(process->directory, process->stem,
+                                        process->drawing ? process->drawing->term : NULL, err);
+    if (process->drawn)
+        *process->drawn = *status == NAUHA_OK;
+    process_fini(process);
     return true;
 }
 
@@ -213,13 +215,13 @@ static enum nauha_status check(const char *directory, const struct nauha_drawing
 
 enum nauha_status nauha__gnuplot_run(const char *directory, const char *script,
                                      const struct nauha_drawing *drawing, struct nauha_error *err) {
-    struct run run = {.directory = directory, .script = script, .drawing = drawing};
+    struct process process = {.directory = directory, .script = script, .drawing = drawing};
     enum nauha_status status = check(directory, drawing, err);
     fflush(stdout);
     if (status == NAUHA_OK)
-        status = begin(&run, err);
+        status = begin(&process, err);
     if (status == NAUHA_OK)
-        has_finished(&run, true, &status, err);
+        has_finished(&process, true, &status, err);
     return status;
 }
 
@@ -227,18 +229,18 @@ enum nauha_status nauha__gnuplot_run(const char *directory, const char *script,
 static size_t processors(void) {
     cpu_set_t set;
     const int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return count < 1 ? 1 : count > RUNS_MAX ? RUNS_MAX : (size_t)count;
+    return count < 1 ? 1 : count > PROCESSES_MAX ? PROCESSES_MAX : (size_t)count;
 }
 
 /* Takes those that have ended off the list. The first failure is kept in status and err. */
-static size_t collect(struct run *runs, size_t *active, enum nauha_status *status,
+static size_t collect(struct process *processes, size_t *active, enum nauha_status *status,
                       struct nauha_error *err) {
     size_t ended = 0, kept = 0;
     for (size_t i = 0; i < *active; i++) {
         enum nauha_status own = NAUHA_OK;
         struct nauha_error reason = NAUHA_ERROR_INIT;
-        if (!has_finished(&runs[i], false, &own, &reason)) {
-            runs[kept++] = runs[i];
+        if (!has_finished(&processes[i], false, &own, &reason)) {
+            processes[kept++] = processes[i];
             continue;
         }
         ended++;
@@ -258,19 +260,19 @@ enum nauha_status nauha__gnuplot_run_all(const char *directory,
                                          struct nauha_error *err) {
     const size_t width = processors();
     const struct timespec moment = {.tv_nsec = 20000000};
-    struct run runs[RUNS_MAX];
+    struct process processes[PROCESSES_MAX];
     size_t begun = 0, active = 0, done = 0;
     enum nauha_status status = check(directory, NULL, err);
     fflush(stdout);
     while (active > 0 || (begun < count && status == NAUHA_OK)) {
         while (active < width && begun < count && status == NAUHA_OK) {
             const struct nauha__gnuplot_job *job = &jobs[begun++];
-            runs[active] =
-                (struct run){.directory = directory, .script = job->script, .drawn = job->drawn};
-            status = begin(&runs[active], err);
+            processes[active] = (struct process){
+                .directory = directory, .script = job->script, .drawn = job->drawn};
+            status = begin(&processes[active], err);
             active += status == NAUHA_OK;
         }
-        const size_t ended = collect(runs, &active, &status, err);
+        const size_t ended = collect(processes, &active, &status, err);
         done += ended;
         if (progress)
             progress(context, done, count);

@@ -35,7 +35,7 @@ enum nauha_status nauha__script_write(const char *path, const char *name,
 
 /* Writes the script of an overview to path. IO, NOMEM. */
 enum nauha_status nauha__overview_write(const char *path, const char *name,
-                                        const struct nauha__topic *topics, size_t count,
+                                        const struct nauha__overview_topic *topics, size_t count,
                                         struct nauha_error *err);
 
 /* Runs gnuplot over a script with `directory` as its working directory; script is relative to

@@ -13,7 +13,7 @@
 #define EPOCHS_MAX 10u
 
 struct page {
-    const struct nauha__topic *topics;
+    const struct nauha__overview_topic *topics;
     size_t count;
     unsigned rows, columns;
 };
@@ -57,7 +57,7 @@ static void write_head(FILE *out, const char *name, const struct page *page) {
 }
 
 /* What one panel's topic needs: csv, the slices of its steps, which values can be drawn. */
-static void write_topic(FILE *out, const struct nauha__topic *topic,
+static void write_topic(FILE *out, const struct nauha__overview_topic *topic,
                         const struct nauha__axis *axis) {
     const struct nauha__series_summary *summary = &topic->summary;
     const struct nauha_plot *plot = &topic->picture.plot;
@@ -154,7 +154,7 @@ static void write_marks(FILE *out, const struct nauha__series_summary *summary) 
     putc('\n', out);
 }
 
-static void write_panel(FILE *out, const struct nauha__topic *topic) {
+static void write_panel(FILE *out, const struct nauha__overview_topic *topic) {
     const struct nauha__series_summary *summary = &topic->summary;
     const struct nauha__line *runs[RUNS_MAX];
     struct nauha__axis axis;
@@ -179,8 +179,8 @@ static void write_panel(FILE *out, const struct nauha__topic *topic) {
     write_marks(out, summary);
 }
 
-void nauha__gnuplot_overview(FILE *out, const char *name, const struct nauha__topic *topics,
-                             size_t count) {
+void nauha__gnuplot_overview(FILE *out, const char *name,
+                             const struct nauha__overview_topic *topics, size_t count) {
     struct page page = {.topics = topics, .count = count};
     page.columns = count <= 1 ? 1 : count <= 4 ? 2 : 3;
     page.rows = (unsigned)((count + page.columns - 1) / page.columns);

@@ -162,7 +162,7 @@ enum nauha_status nauha_plot_csv(const char *csv_path, const char *term, struct 
 /* ---- all series of a directory ---- */
 
 struct topics {
-    struct nauha__topic *list;
+    struct nauha__overview_topic *list;
     struct nauha__script_texts *texts; /* what the topics' plots point into */
     char **names;
     size_t count;
@@ -188,7 +188,7 @@ static void topics_fini(struct topics *topics) {
 static enum nauha_status take_series(struct topics *topics, const char *directory, const char *file,
                                      struct nauha_error *err) {
     const size_t at = topics->count;
-    struct nauha__topic *topic = &topics->list[at];
+    struct nauha__overview_topic *topic = &topics->list[at];
     struct nauha__script_texts *texts = &topics->texts[at];
     char *name = strndup(file, strlen(file) - 4);
     char *csv = name ? nauha__path(directory, "%s.csv", name) : NULL;

@@ -28,14 +28,14 @@ void nauha__gnuplot_script(FILE *out, const char *name, const struct nauha__pict
 #define NAUHA__OVERVIEW_SCRIPT "./" NAUHA__OVERVIEW ".gp"
 
 /* One panel of an overview, drawn from NAME.csv. */
-struct nauha__topic {
+struct nauha__overview_topic {
     const char *name;
     struct nauha__picture picture;
     struct nauha__series_summary summary;
 };
 /* Writes the script that draws all topics in one picture. */
-void nauha__gnuplot_overview(FILE *out, const char *name, const struct nauha__topic *topics,
-                             size_t count);
+void nauha__gnuplot_overview(FILE *out, const char *name,
+                             const struct nauha__overview_topic *topics, size_t count);
 
 /* How many lines of the summary a script draws at all: those gnuplot can tell apart. */
 size_t nauha__gnuplot_drawable(const struct nauha__series_summary *summary);

@@ -140,7 +140,7 @@ static enum nauha_status csv_add_series(void *self, const struct nauha__series *
     return NAUHA_OK;
 }
 
-static enum nauha_status csv_begin_run(void *self, const struct nauha__run *run,
+static enum nauha_status csv_begin_run(void *self, const struct nauha__training *run,
                                        struct nauha_error *err) {
     struct csv_sink *sink = self;
     (void)err;

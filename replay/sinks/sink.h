@@ -21,11 +21,11 @@ struct nauha__series {
 };
 
 /* What is known of a training. */
-struct nauha__run {
+struct nauha__training {
     char *name;         /* NULL: it is the only one */
     uint32_t ranks;     /* that it has; 0: unknown */
     int64_t started_ns; /* wall clock where the messages' time is 0; 0: unknown */
-    struct nauha__run_fact {
+    struct nauha__training_fact {
         char *key, *value;
     } * facts; /* in the order they were told */
     size_t fact_count, fact_capacity;
@@ -41,7 +41,7 @@ struct nauha__sink_ops {
     /* The run that is taken from here on, borrowed until the next call. First called before the
      * series are added; if it has a name then, the series tell their runs apart. NULL for a sink
      * that works on the files of another. */
-    enum nauha_status (*begin_run)(void *self, const struct nauha__run *run,
+    enum nauha_status (*begin_run)(void *self, const struct nauha__training *run,
                                    struct nauha_error *err);
     enum nauha_status (*start)(void *self, struct nauha_error *err);
     /* A message of series n; NULL for a sink that works on the files of another. */

@@ -48,8 +48,8 @@ struct tensorboard_sink {
     struct topic *topics;
     size_t count, capacity;
     /* Of the run that is taken now: */
-    const struct nauha__run *run; /* borrowed */
-    int64_t started_ns;           /* wall clock where the messages' time is 0; 0: not known yet */
+    const struct nauha__training *run; /* borrowed */
+    int64_t started_ns; /* wall clock where the messages' time is 0; 0: not known yet */
     char *run_directory;
     struct writer *writers;
     size_t writer_count, writer_capacity;
@@ -99,7 +99,8 @@ static void put_cell(FILE *text, const char *cell) {
     }
 }
 
-static enum nauha_status write_card(const struct nauha__run *run, struct nauha__event_file *file,
+static enum nauha_status write_card(const struct nauha__training *run,
+                                    struct nauha__event_file *file,
                                     const struct nauha__moment *moment, struct nauha_error *err) {
     struct nauha__event_tag tag = {.name = "configuration", .description = ""};
     char *markdown = NULL;
@@ -269,7 +270,7 @@ static enum nauha_status tensorboard_create(const char *directory, void **self,
 }
 
 /* Files are made when messages come, for they replace others; that they can be is known before. */
-static enum nauha_status tensorboard_begin_run(void *self, const struct nauha__run *run,
+static enum nauha_status tensorboard_begin_run(void *self, const struct nauha__training *run,
                                                struct nauha_error *err) {
     struct tensorboard_sink *sink = self;
     enum nauha_status status = close_writers(sink, err);

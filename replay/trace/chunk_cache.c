@@ -92,7 +92,7 @@ static enum nauha_status take_slot(struct nauha__chunks *chunks, uint32_t *taken
 /* A sliced chunk is read again for each of its slices, after all others of its run: the cache is to
  * have room for them. Where reading goes back in the stream, the next slice begins. */
 static void make_room(struct nauha__chunks *chunks, const struct nauha__chunk *chunk) {
-    struct nauha__stream *stream = chunks->streams[chunk->stream];
+    struct nauha__trace_stream *stream = chunks->streams[chunk->stream];
     if (stream->slices == 1 || chunk->number >= stream->highest) {
         stream->highest = chunk->number;
         return;

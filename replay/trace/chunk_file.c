@@ -51,8 +51,8 @@ static bool take_filters(hid_t plist, uint16_t slices, enum nauha__codec_method 
 }
 
 /* What is wrong with a stream's dataset; NULL: nothing. */
-static const char *stream_fault(const struct nauha__chunks *chunks, struct nauha__stream *stream,
-                                hid_t dataset) {
+static const char *stream_fault(const struct nauha__chunks *chunks,
+                                struct nauha__trace_stream *stream, hid_t dataset) {
     const char *fault = NULL;
     hsize_t elements = 0;
     hid_t type = H5Dget_type(dataset);
@@ -84,7 +84,7 @@ static void stream_path(uint16_t number, char path[32]) {
 
 static enum nauha_status open_dataset(struct nauha__chunks *chunks, uint16_t number,
                                       struct nauha_error *err) {
-    struct nauha__stream *stream = chunks->streams[number];
+    struct nauha__trace_stream *stream = chunks->streams[number];
     char name[32];
     stream_path(number, name);
     /* Chunks are read whole and kept here: HDF5 need not keep them as well. */
@@ -119,7 +119,7 @@ static enum nauha_status open_dataset(struct nauha__chunks *chunks, uint16_t num
 
 static enum nauha_status refresh_dataset(struct nauha__chunks *chunks, uint16_t number,
                                          struct nauha_error *err) {
-    struct nauha__stream *stream = chunks->streams[number];
+    struct nauha__trace_stream *stream = chunks->streams[number];
     char path[32];
     stream_path(number, path);
     enum nauha_status status = nauha__h5_refresh(chunks->file, path, &stream->dataset, err);
@@ -131,7 +131,7 @@ static enum nauha_status refresh_dataset(struct nauha__chunks *chunks, uint16_t 
 
 enum nauha_status nauha__chunk_open_stream(struct nauha__chunks *chunks, uint16_t number,
                                            struct nauha_error *err) {
-    struct nauha__stream *stream = chunks->streams[number];
+    struct nauha__trace_stream *stream = chunks->streams[number];
     if (stream->dataset >= 0)
         return stream->stale ? refresh_dataset(chunks, number, err) : NAUHA_OK;
     if (stream->fault)
@@ -149,7 +149,7 @@ enum nauha_status nauha__chunk_open_stream(struct nauha__chunks *chunks, uint16_
 static enum nauha_status find_stored(const struct nauha__chunks *chunks,
                                      const struct nauha__chunk *chunk,
                                      struct nauha__chunk_place *place, struct nauha_error *err) {
-    const struct nauha__stream *stream = chunks->streams[chunk->stream];
+    const struct nauha__trace_stream *stream = chunks->streams[chunk->stream];
     uint64_t each = chunks->chunk_bytes / stream->item_size;
     if (chunk->number > (UINT64_MAX >> 1) / each)
         return nauha__chunks_damaged(chunks, chunk, "lies beyond what a file can hold", err);
@@ -198,7 +198,8 @@ static enum nauha_status open_and_read(struct nauha__chunks *chunks,
 }
 
 /* A stream without filters holds its chunks as they are. */
-static uint32_t mask_of(const struct nauha__stream *stream, const struct nauha__chunk *chunk) {
+static uint32_t mask_of(const struct nauha__trace_stream *stream,
+                        const struct nauha__chunk *chunk) {
     return stream->method == NAUHA__CODEC_NONE ? NAUHA__MASK_RAW : chunk->filter_mask;
 }
 
@@ -208,7 +209,7 @@ enum nauha_status nauha__chunk_decode(struct nauha__chunks *chunks,
     enum nauha_status status = open_and_read(chunks, chunk, err);
     if (status != NAUHA_OK)
         return status;
-    const struct nauha__stream *stream = chunks->streams[chunk->stream];
+    const struct nauha__trace_stream *stream = chunks->streams[chunk->stream];
     chunks->counts.decoded++;
     status = nauha__codec_decode(chunks->codecs[stream->method], stream->item_size, stream->slices,
                                  mask_of(stream, chunk), chunks->stored, chunk->stored, dst,
@@ -225,7 +226,7 @@ enum nauha_status nauha__chunks_count_coded(struct nauha__chunks *chunks,
     enum nauha_status status = open_and_read(chunks, chunk, err);
     if (status != NAUHA_OK)
         return status;
-    const struct nauha__stream *stream = chunks->streams[chunk->stream];
+    const struct nauha__trace_stream *stream = chunks->streams[chunk->stream];
     *bytes = nauha__codec_coded_bytes(stream->method, mask_of(stream, chunk), chunks->stored,
                                       chunk->stored);
     return NAUHA_OK;

@@ -77,7 +77,7 @@ void nauha__chunks_free(struct nauha__chunks *chunks) {
     free(chunks);
 }
 
-static struct nauha__stream *stream_of(const struct nauha__chunks *chunks, uint16_t number) {
+static struct nauha__trace_stream *stream_of(const struct nauha__chunks *chunks, uint16_t number) {
     return number == NAUHA__NO_STREAM ? NULL : chunks->streams[number];
 }
 
@@ -94,7 +94,7 @@ enum nauha_status nauha__chunks_add_stream(struct nauha__chunks *chunks,
         return nauha_error_set(err, NAUHA_FORMAT,
                                "trace \"%s\" has a stream %u with %u slices to a chunk",
                                chunks->path, row->stream, slices);
-    struct nauha__stream *stream = chunks->streams[row->stream];
+    struct nauha__trace_stream *stream = chunks->streams[row->stream];
     if (!stream) {
         stream = chunks->streams[row->stream] = calloc(1, sizeof *stream);
         if (!stream)
@@ -126,7 +126,7 @@ enum nauha_status nauha__chunks_add(struct nauha__chunks *chunks,
         .stream = row->stream,
     };
     chunks->count++;
-    struct nauha__stream *stream = stream_of(chunks, row->stream);
+    struct nauha__trace_stream *stream = stream_of(chunks, row->stream);
     if (stream) {
         stream->stale = true;
         free(stream->fault);
@@ -218,7 +218,7 @@ enum nauha_status nauha__chunks_seal(struct nauha__chunks *chunks, struct nauha_
         }
         if (entry->slot)
             chunks->slots[entry->slot - 1].chunk = &chunks->entries[kept];
-        struct nauha__stream *stream = stream_of(chunks, entry->stream);
+        struct nauha__trace_stream *stream = stream_of(chunks, entry->stream);
         if (stream) {
             if (stream->count == 0)
                 stream->first = kept;
@@ -232,7 +232,7 @@ enum nauha_status nauha__chunks_seal(struct nauha__chunks *chunks, struct nauha_
 }
 
 size_t nauha__chunks_item_size(const struct nauha__chunks *chunks, uint16_t stream) {
-    const struct nauha__stream *found = stream_of(chunks, stream);
+    const struct nauha__trace_stream *found = stream_of(chunks, stream);
     return found ? found->item_size : 0;
 }
 
@@ -242,7 +242,7 @@ uint64_t nauha__chunks_elements(const struct nauha__chunks *chunks, uint16_t str
 }
 
 uint64_t nauha__chunks_extent(const struct nauha__chunks *chunks, uint16_t stream) {
-    const struct nauha__stream *found = stream_of(chunks, stream);
+    const struct nauha__trace_stream *found = stream_of(chunks, stream);
     if (!found)
         return 0;
     if (chunks->incomplete)
@@ -251,7 +251,7 @@ uint64_t nauha__chunks_extent(const struct nauha__chunks *chunks, uint16_t strea
 }
 
 static uint64_t slice_of(const struct nauha__chunks *chunks, uint16_t stream) {
-    const struct nauha__stream *found = stream_of(chunks, stream);
+    const struct nauha__trace_stream *found = stream_of(chunks, stream);
     return found ? nauha__chunks_elements(chunks, stream) / found->slices : 1;
 }
 
@@ -282,7 +282,7 @@ uint64_t nauha__chunks_last(const struct nauha__chunks *chunks, uint16_t stream,
 uint64_t nauha__chunks_stored(const struct nauha__chunks *chunks, uint16_t kind) {
     uint64_t stored = 0;
     for (size_t i = 0; i < chunks->count; i++) {
-        const struct nauha__stream *stream = stream_of(chunks, chunks->entries[i].stream);
+        const struct nauha__trace_stream *stream = stream_of(chunks, chunks->entries[i].stream);
         if (stream && stream->kind == kind)
             stored += chunks->entries[i].stored;
     }
@@ -299,7 +299,7 @@ struct nauha__chunk *nauha__chunks_at(struct nauha__chunks *chunks, size_t posit
 
 struct nauha__chunk *nauha__chunks_find(struct nauha__chunks *chunks, uint16_t stream,
                                         uint64_t number) {
-    const struct nauha__stream *found = stream_of(chunks, stream);
+    const struct nauha__trace_stream *found = stream_of(chunks, stream);
     if (!found || found->count == 0)
         return NULL;
     struct nauha__chunk *entries = &chunks->entries[found->first];
@@ -348,14 +348,14 @@ static enum nauha_status check_present(struct nauha__chunks *chunks, uint16_t st
 
 /* Messages lie in a stream as they came: with the last elements of a chunk, readers in that order
  * are done with it. */
-static bool is_spent(const struct nauha__stream *stream, bool last, bool again) {
+static bool is_spent(const struct nauha__trace_stream *stream, bool last, bool again) {
     return last && !again && !stream->subtracted;
 }
 
 static enum nauha_status copy_elements(struct nauha__chunks *chunks,
                                        const struct nauha__range *range, bool again,
                                        unsigned char *out, struct nauha_error *err) {
-    const struct nauha__stream *stream = chunks->streams[range->stream];
+    const struct nauha__trace_stream *stream = chunks->streams[range->stream];
     uint64_t each = nauha__chunks_elements(chunks, range->stream);
     uint64_t slice = slice_of(chunks, range->stream);
     for (uint64_t done = 0; done < range->count;) {
@@ -383,7 +383,7 @@ static enum nauha_status copy_elements(struct nauha__chunks *chunks,
 static enum nauha_status subtract_elements(struct nauha__chunks *chunks,
                                            const struct nauha__range *range, unsigned char *out,
                                            struct nauha_error *err) {
-    struct nauha__stream *stream = chunks->streams[range->stream];
+    struct nauha__trace_stream *stream = chunks->streams[range->stream];
     uint64_t each = nauha__chunks_elements(chunks, range->stream);
     uint64_t slice = slice_of(chunks, range->stream);
     stream->subtracted = true;
@@ -512,7 +512,7 @@ static enum nauha_status hand_over_chunk(struct visit *visit, uint64_t done, uin
                                          struct nauha_error *err) {
     struct nauha__chunks *chunks = visit->chunks;
     const uint16_t number = visit->range->stream;
-    const struct nauha__stream *stream = chunks->streams[number];
+    const struct nauha__trace_stream *stream = chunks->streams[number];
     const uint64_t each = nauha__chunks_elements(chunks, number);
     const uint64_t at = position(chunks, number, visit->range->offset, done);
     struct nauha__chunk *chunk = nauha__chunks_find(chunks, number, at / each);

@@ -13,7 +13,7 @@
 /* More slots than this are of no use, however small the chunks. */
 #define NAUHA__SLOTS_MAX 4096u
 
-struct nauha__stream {
+struct nauha__trace_stream {
     size_t item_size;
     uint16_t kind;       /* the trace's number; UINT16_MAX: several */
     uint16_t slices;     /* to a chunk; 1: not sliced */
@@ -42,7 +42,7 @@ struct nauha__chunks {
     int fd;
     const char *path;
     size_t chunk_bytes;
-    struct nauha__stream *streams[NAUHA__NO_STREAM];
+    struct nauha__trace_stream *streams[NAUHA__NO_STREAM];
     size_t stream_bound; /* past the last stream in use */
     struct nauha__chunk *entries;
     size_t count, capacity;

@@ -11,8 +11,8 @@
 
 #include "replay/trace/parts.h"
 
-/* Findings of one sort that are told one by one; the others are counted. */
-#define TOLD_MAX 100u
+/* Findings of one sort that are reported one by one; the others are counted. */
+#define REPORTED_MAX 100u
 /* Damaged chunks whose messages are looked for. */
 #define CHUNKS_MAX 1000u
 /* Messages named for one damaged chunk, and gaps named in the sequence. */
@@ -36,7 +36,7 @@ struct check {
     nauha_progress_fn progress;
     void *context;
     uint64_t findings;
-    uint64_t told; /* of the sort at hand */
+    uint64_t reported; /* of the sort at hand */
 
     struct damaged_chunk *chunks;
     size_t chunk_count;
@@ -53,7 +53,7 @@ struct check {
 
 static void NAUHA_PRINTF(2, 3) tell(struct check *check, const char *format, ...) {
     check->findings++;
-    if (check->told++ >= TOLD_MAX || !check->finding)
+    if (check->reported++ >= REPORTED_MAX || !check->finding)
         return;
     char text[2048];
     va_list args;
@@ -63,14 +63,15 @@ static void NAUHA_PRINTF(2, 3) tell(struct check *check, const char *format, ...
     check->finding(check->context, text);
 }
 
-/* Ends a sort of findings: says how many were not told. */
+/* Ends a sort of findings: says how many were not reported. */
 static void end_sort(struct check *check, const char *what) {
-    if (check->told > TOLD_MAX && check->finding) {
+    if (check->reported > REPORTED_MAX && check->finding) {
         char text[128];
-        snprintf(text, sizeof text, "and %" PRIu64 " more %s", check->told - TOLD_MAX, what);
+        snprintf(text, sizeof text, "and %" PRIu64 " more %s", check->reported - REPORTED_MAX,
+                 what);
         check->finding(check->context, text);
     }
-    check->told = 0;
+    check->reported = 0;
 }
 
 /* "weights of \"features.0\", step 3 (index row 17)" */
@@ -109,7 +110,7 @@ static void check_tables(struct check *check) {
                      state->damaged - NAUHA__DAMAGED_ROWS_SHOWN, path);
             check->finding(check->context, text);
         }
-        check->told = 0;
+        check->reported = 0;
     }
 }
 

@@ -22,7 +22,7 @@
 #include "tools/cli/table.h"
 
 /* Steps that the answer is for, where the command line does not say how many there will be. */
-#define STEPS_TOLD 1000u
+#define STEPS_ESTIMATED 1000u
 
 /* ---- the sample through a recorder ---- */
 
@@ -164,7 +164,7 @@ struct sample {
     struct nauha_names *names;
     struct nauha_trace *trace;
     struct nauha_trace_info info;
-    uint64_t told;   /* steps that the answer is for */
+    uint64_t wanted; /* steps that the answer is for */
     char path[4096]; /* for copies */
 };
 
@@ -218,7 +218,7 @@ static uint64_t per_step(const struct sample *sample, uint64_t total) {
 
 /* Of all steps, what is `total` of the sample's. */
 static uint64_t in_all(const struct sample *sample, double total) {
-    return (uint64_t)(total / (double)sample->info.steps * (double)sample->told);
+    return (uint64_t)(total / (double)sample->info.steps * (double)sample->wanted);
 }
 
 static void add_row(struct table *table, const struct sample *sample, const char *what,
@@ -278,7 +278,7 @@ static const struct {
 static enum nauha_status tell_options(const struct sample *sample, uint64_t all,
                                       struct nauha_error *err) {
     uint64_t plain = 0;
-    printf("\n%" PRIu64 " steps with\n", sample->told);
+    printf("\n%" PRIu64 " steps with\n", sample->wanted);
     tell_option(sample, "--steps ::10", (double)all / 10);
     const bool chosen = nauha__has(sample->invocation, "kinds");
     for (size_t i = 0; i < sizeof selections / sizeof *selections && !chosen; i++) {
@@ -312,7 +312,7 @@ static int tell(const struct sample *sample) {
     uint64_t all = tell_kinds(sample);
     printf("\n%" PRIu64 " steps of this, from a sample of %" PRIu64
            ": %s on disk; a step took %s, recorded\n",
-           sample->told, sample->info.steps, nauha__size_text(in_all(sample, (double)all), size),
+           sample->wanted, sample->info.steps, nauha__size_text(in_all(sample, (double)all), size),
            nauha__duration_text(
                (double)sample->info.duration_ns * 1e-9 / (double)sample->info.steps, time));
     enum nauha_status status = all ? tell_options(sample, all, &err) : NAUHA_OK;
@@ -367,8 +367,8 @@ int nauha__estimate_print(const struct invocation *invocation, const char *trace
                                    ? nauha_trace_open(trace, sample.names, &sample.trace, &err)
                                    : nauha_error_nomem(&err);
     int code = EXIT_FINE;
-    sample.told = nauha__get_number(invocation, "max-steps", 0, &code);
-    sample.told = sample.told ? sample.told : STEPS_TOLD;
+    sample.wanted = nauha__get_number(invocation, "max-steps", 0, &code);
+    sample.wanted = sample.wanted ? sample.wanted : STEPS_ESTIMATED;
     if (status == NAUHA_OK) {
         nauha_trace_get_info(sample.trace, &sample.info);
         code = tell(&sample);

@@ -223,17 +223,17 @@ void nauha__warn_of_losses(const struct nauha_trace *trace, const struct nauha_n
                            const struct nauha_trace_info *info) {
     const char *reason, *semicolon = "";
     uint32_t kind;
-    uint64_t messages, bytes, told = 0;
+    uint64_t messages, bytes, listed = 0;
     char count[32], size[32];
     fprintf(stderr, "nauha: %s: lost in the recording: ", info->path);
     for (size_t i = 0; nauha_trace_loss(trace, i, &kind, &reason, &messages, &bytes); i++) {
         fprintf(stderr, "%s%s %s (%s), %s", semicolon, nauha__count_text(messages, count),
                 nauha_names_kind(names, kind), reason, nauha__size_text(bytes, size));
         semicolon = "; ";
-        told += messages;
+        listed += messages;
     }
     /* On a full disk there may have been no room to say which. */
-    if (told < info->messages_lost)
+    if (listed < info->messages_lost)
         fprintf(stderr, "%s%s messages in all, %s", semicolon,
                 nauha__count_text(info->messages_lost, count),
                 nauha__size_text(info->bytes_lost, size));

@@ -297,15 +297,15 @@ static bool goes_on(const struct marks *marks, bool ended_well) {
 static void wait_for_recordings(const struct invocation *invocation, struct marks *marks,
                                 bool ended_well) {
     const struct timespec pause = {0, 50000000};
-    bool told = invocation->quiet;
+    bool noted = invocation->quiet;
     while (nauha__descendants_left() && !waiting_ended) {
         nauha__marks_read(marks);
         if (!goes_on(marks, ended_well))
             return;
-        if (!told)
+        if (!noted)
             fprintf(stderr, "nauha: the program has ended, and what it left running is recorded "
                             "until it ends (a signal ends the waiting, not the training)\n");
-        told = true;
+        noted = true;
         nanosleep(&pause, NULL);
     }
     nauha__marks_read(marks);

@@ -178,11 +178,11 @@ bool nauha__same_sentence(const struct nauha_finding *a, const struct nauha_find
 size_t nauha__next_sentence(const struct nauha_pipeline *pipeline, size_t position) {
     struct nauha_finding finding, other;
     for (; nauha_pipeline_finding(pipeline, position, &finding); position++) {
-        bool told = false;
-        for (size_t i = 0; i < position && !told; i++)
-            told = nauha_pipeline_finding(pipeline, i, &other) &&
-                   nauha__same_sentence(&other, &finding);
-        if (!told)
+        bool repeated = false;
+        for (size_t i = 0; i < position && !repeated; i++)
+            repeated = nauha_pipeline_finding(pipeline, i, &other) &&
+                       nauha__same_sentence(&other, &finding);
+        if (!repeated)
             return position;
     }
     return SIZE_MAX;

@@ -27,11 +27,11 @@ std::string shape_text(const at::Tensor &tensor) {
 /* Quoted, the first few. */
 template <class Names> std::string list_of(const Names &names) {
     std::string text;
-    size_t told = 0;
+    size_t listed = 0;
     for (const auto &name : names) {
-        if (told == 4)
+        if (listed == 4)
             return text + ", ... (" + std::to_string(names.size()) + " in all)";
-        text += (told++ ? ", \"" : "\"") + name + "\"";
+        text += (listed++ ? ", \"" : "\"") + name + "\"";
     }
     return text.empty() ? "nothing" : text;
 }

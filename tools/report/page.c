@@ -36,7 +36,7 @@ static const char *fact(const struct page *page, const char *wanted) {
 }
 
 static void write_head(const struct page *page) {
-    static const char *const told[] = {"model", "dataset", "optimizer", "framework"};
+    static const char *const keys[] = {"model", "dataset", "optimizer", "framework"};
     FILE *out = page->out;
     /* The policy forbids what the page does without anyway: it fetches nothing. */
     fputs("<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n" PAGE_MARK "\n"
@@ -51,10 +51,10 @@ static void write_head(const struct page *page) {
             report_css);
     html_text(out, page->title);
     fputs("</h1>\n<p class=facts>", out);
-    for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
-        const char *value = fact(page, told[i]);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *value = fact(page, keys[i]);
         if (value) {
-            fprintf(out, "<span>%s <b>", told[i]);
+            fprintf(out, "<span>%s <b>", keys[i]);
             html_text(out, value);
             fputs("</b></span> ", out);
         }

@@ -205,14 +205,14 @@ static void write_badges(const struct page *page, uint32_t module) {
     fprintf(out, "<td data-v=%zu>", all);
     for (size_t i = 0; nauha_pipeline_finding(page->pipeline, i, &finding); i++) {
         size_t count = 0;
-        bool told = !is_here(&finding, page, module);
-        for (size_t j = 0; !told && nauha_pipeline_finding(page->pipeline, j, &other); j++) {
+        bool skip = !is_here(&finding, page, module);
+        for (size_t j = 0; !skip && nauha_pipeline_finding(page->pipeline, j, &other); j++) {
             const bool same =
                 is_here(&other, page, module) && strcmp(other.rule, finding.rule) == 0;
-            told = same && j < i;
+            skip = same && j < i;
             count += same;
         }
-        if (told)
+        if (skip)
             continue;
         fputs("<span class=badge>", out);
         html_text(out, finding.rule);
