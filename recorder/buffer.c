@@ -9,6 +9,7 @@
 #include "nauha/internal/arithmetic.h"
 #include "nauha/internal/clock.h"
 #include "nauha/internal/codec.h"
+#include "nauha/internal/gather.h"
 #include "nauha/internal/hash.h"
 #include "recorder/reduce.h"
 #include "recorder/sliced.h"

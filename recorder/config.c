@@ -10,6 +10,7 @@
 
 #include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
+#include "nauha/internal/parse.h"
 #include "nauha/nearest.h"
 
 #define BUFFER_MIN (1u << 20)

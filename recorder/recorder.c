@@ -14,6 +14,7 @@
 
 #include "nauha/internal/arithmetic.h"
 #include "nauha/internal/clock.h"
+#include "nauha/internal/gather.h"
 #include "recorder/reduce.h"
 
 /* ---- forks ---- */

@@ -7,6 +7,7 @@
 
 #include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
+#include "nauha/internal/gather.h"
 
 #define CLASSES 4u
 static const uint16_t slices_of_class[CLASSES] = {16, 8, 4, 2};

@@ -12,6 +12,7 @@
 
 #include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
+#include "nauha/internal/gather.h"
 #include "nauha/internal/hash.h"
 #include "recorder/recorder_parts.h"
 #include "recorder/sliced.h"

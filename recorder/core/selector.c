@@ -13,6 +13,7 @@
 
 #include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
+#include "nauha/internal/parse.h"
 #include "nauha/nearest.h"
 #include "nauha/internal/names.h"
 

@@ -8,6 +8,7 @@
 
 #include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
+#include "nauha/internal/parse.h"
 #include "nauha/nearest.h"
 #include "replay/pipeline/descriptor.h"
 #include "replay/pipeline/parts.h"

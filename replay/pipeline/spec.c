@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nauha/internal/arithmetic.h"
+#include "nauha/internal/parse.h"
 #include "nauha/nearest.h"
 
 #define MAX_WORDS 256u

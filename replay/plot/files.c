@@ -12,7 +12,7 @@
 
 #include <xxhash.h>
 
-#include "nauha/internal/arithmetic.h"
+#include "nauha/internal/parse.h"
 #include "nauha/output.h"
 #include "replay/plot/script.h"
 

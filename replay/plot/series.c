@@ -11,6 +11,7 @@
 
 #include "nauha/array.h"
 #include "nauha/internal/arithmetic.h"
+#include "nauha/internal/parse.h"
 #include "replay/plot/csv.h"
 
 size_t nauha__series_columns(const struct nauha__series_summary *summary) {

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nauha/internal/arithmetic.h"
 #include "nauha/internal/text.h"
 #include "replay/trace/parts.h"
 

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "nauha/internal/arithmetic.h"
 #include "replay/trace/file_driver.h"
 #include "replay/trace/parts.h"
 

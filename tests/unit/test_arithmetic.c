@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "nauha/internal/arithmetic.h"
+#include "nauha/internal/gather.h"
+#include "nauha/internal/parse.h"
 
 /* ---- subtraction ---- */
 

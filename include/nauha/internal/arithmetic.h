@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sizes that cannot overflow, text to numbers, and element-wise arithmetic in a type of its own. */
+/* Sizes that cannot overflow, and element-wise arithmetic in a type of its own. */
 #ifndef NAUHA_INTERNAL_ARITHMETIC_H
 #define NAUHA_INTERNAL_ARITHMETIC_H
 
@@ -18,15 +18,5 @@ static inline bool nauha__mul_size(size_t a, size_t b, size_t *product) {
  * the bits inside a NaN are free: in PyTorch they change with the processor and the length. out
  * may be a or b. */
 void nauha__subtract(enum nauha_dtype dtype, const void *a, const void *b, size_t count, void *out);
-
-/* Gathers a strided tensor into contiguous memory, row-major; elements [first, first + n). */
-void nauha__gather(const struct nauha_tensor *tensor, size_t first, size_t n, void *out);
-
-/* "256M", "1.5G", "4096": bytes, in powers of 1024. INVALID. */
-enum nauha_status nauha__parse_size(const char *text, uint64_t *bytes, struct nauha_error *err);
-/* Whole numbers and reals without anything behind them. INVALID. */
-enum nauha_status nauha__parse_u64(const char *text, uint64_t *value, struct nauha_error *err);
-enum nauha_status nauha__parse_i64(const char *text, int64_t *value, struct nauha_error *err);
-enum nauha_status nauha__parse_real(const char *text, double *value, struct nauha_error *err);
 
 #endif

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <zstd.h>
 
-#include "nauha/internal/arithmetic.h"
+#include "nauha/internal/parse.h"
 #include "recorder/core/codec/plane_frame.h"
 #include "recorder/core/codec/shuffle.h"
 #include "recorder/core/codec/sparse.h"
