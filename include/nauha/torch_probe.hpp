@@ -53,35 +53,45 @@ class RandomStates {
  * taken by the training's forward. */
 class NoAutocast {
   public:
-    NoAutocast() : cache_(at::autocast::is_autocast_cache_enabled()) {
-#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
-        gpu_ = at::autocast::is_autocast_enabled(at::kCUDA);
-        cpu_ = at::autocast::is_autocast_enabled(at::kCPU);
-#else
-        gpu_ = at::autocast::is_enabled();
-        cpu_ = at::autocast::is_cpu_enabled();
-#endif
-        set(false, false, false);
+    NoAutocast() : before_(get()) {
+        set({});
     }
     ~NoAutocast() {
-        set(gpu_, cpu_, cache_);
+        set(before_);
     }
     NoAutocast(const NoAutocast &) = delete;
     NoAutocast &operator=(const NoAutocast &) = delete;
 
   private:
-    static void set(bool gpu, bool cpu, bool cache) {
+    struct Switches {
+        bool gpu = false, cpu = false, cache = false;
+    };
+
+    static Switches get() {
+        Switches now;
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
-        at::autocast::set_autocast_enabled(at::kCUDA, gpu);
-        at::autocast::set_autocast_enabled(at::kCPU, cpu);
+        now.gpu = at::autocast::is_autocast_enabled(at::kCUDA);
+        now.cpu = at::autocast::is_autocast_enabled(at::kCPU);
 #else
-        at::autocast::set_enabled(gpu);
-        at::autocast::set_cpu_enabled(cpu);
+        now.gpu = at::autocast::is_enabled();
+        now.cpu = at::autocast::is_cpu_enabled();
 #endif
-        at::autocast::set_autocast_cache_enabled(cache);
+        now.cache = at::autocast::is_autocast_cache_enabled();
+        return now;
     }
 
-    bool gpu_, cpu_, cache_;
+    static void set(const Switches &to) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+        at::autocast::set_autocast_enabled(at::kCUDA, to.gpu);
+        at::autocast::set_autocast_enabled(at::kCPU, to.cpu);
+#else
+        at::autocast::set_enabled(to.gpu);
+        at::autocast::set_cpu_enabled(to.cpu);
+#endif
+        at::autocast::set_autocast_cache_enabled(to.cache);
+    }
+
+    Switches before_;
 };
 
 /* While this lasts a model is in evaluation mode, without gradients and autocast; when it ends,

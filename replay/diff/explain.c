@@ -123,7 +123,7 @@ static void say_within(struct nauha_reading *reading) {
 
 /* ---- one stage each ---- */
 
-static void read_rank_parameters(struct nauha_reading *reading) {
+static void explain_rank_parameters(struct nauha_reading *reading) {
     if (reading->step == reading->first_step && reading->step == 0)
         say(reading,
             "The replicas do not start from the same parameters: they were not broadcast "
@@ -176,7 +176,7 @@ static void explain_parameters(struct nauha_reading *reading) {
     const uint32_t update = bias ? NAUHA_KIND_BIAS_UPDATES : NAUHA_KIND_WEIGHT_UPDATES;
     const uint32_t gradient = bias ? NAUHA_KIND_BIAS_GRADIENTS : NAUHA_KIND_WEIGHT_GRADIENTS;
     if (reading->ranks) {
-        read_rank_parameters(reading);
+        explain_rank_parameters(reading);
     } else if (reading->step == reading->first_step) {
         explain_beginning(reading);
     } else if (reading->step > reading->before_step + 1) {

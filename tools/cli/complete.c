@@ -130,16 +130,18 @@ static const struct nauha_analyzer *analyzer_named(const char *name, size_t leng
     return NULL;
 }
 
-static void offer_analyzers(struct line *line, size_t length, bool metrics, bool rules,
-                            bool specs) {
+/* Which analyzers are offered, and whether those that take kinds get a colon. */
+enum { METRICS = 1, RULES = 2, WITH_COLON = 4 };
+
+static void offer_analyzers(struct line *line, size_t length, unsigned which) {
     size_t count;
     const struct nauha_analyzer *const *analyzers = nauha_builtin_analyzers(&count);
     for (size_t i = 0; i < count; i++) {
         char word[128];
-        const bool rule = analyzers[i]->flags & NAUHA_ANALYZER_RULE;
+        const unsigned sort = analyzers[i]->flags & NAUHA_ANALYZER_RULE ? RULES : METRICS;
         snprintf(word, sizeof word, "%s%s", analyzers[i]->name,
-                 specs && analyzers[i]->min_kinds > 0 ? ":" : "");
-        if (rule ? rules : metrics)
+                 which & WITH_COLON && analyzers[i]->min_kinds > 0 ? ":" : "");
+        if (which & sort)
             offer_in(line, line->word, length, word, analyzers[i]->summary);
     }
 }
@@ -154,10 +156,10 @@ static void offer_keys(struct line *line, size_t length,
 }
 
 /* NAME:KIND[,KIND...][:key=value...] */
-static void offer_spec(struct line *line, bool metrics, bool rules) {
+static void offer_spec(struct line *line, unsigned which) {
     const char *colon = strchr(line->word, ':');
     if (!colon) {
-        offer_analyzers(line, 0, metrics, rules, true);
+        offer_analyzers(line, 0, which | WITH_COLON);
         return;
     }
     const struct nauha_analyzer *analyzer =
@@ -175,19 +177,19 @@ static void offer_spec(struct line *line, bool metrics, bool rules) {
 }
 
 static void offer_metrics(struct line *line) {
-    offer_spec(line, true, false);
+    offer_spec(line, METRICS);
 }
 
 static void offer_rules(struct line *line) {
-    offer_spec(line, false, true);
+    offer_spec(line, RULES);
 }
 
 static void offer_rule_list(struct line *line) {
-    offer_analyzers(line, listed(line->word, ","), false, true, false);
+    offer_analyzers(line, listed(line->word, ","), RULES);
 }
 
 static void offer_analyzer(struct line *line) {
-    offer_analyzers(line, 0, true, true, false);
+    offer_analyzers(line, 0, METRICS | RULES);
 }
 
 static void offer_models(struct line *line) {
