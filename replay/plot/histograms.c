@@ -22,7 +22,8 @@
 /* Slices of the band that stands for a histogram in a terminal of characters. */
 #define BAND_SLICES 100u
 
-static void lay_out(struct nauha__histograms *map) {
+/* The panels in rows and columns, and the size of the picture. */
+static void arrange_panels(struct nauha__histograms *map) {
     const struct nauha__series_summary *summary = map->frame.summary;
     const size_t drawable = nauha__gnuplot_drawable(summary);
     const size_t most = map->ridges ? RIDGE_PANELS : NAUHA__PANELS_MAX;
@@ -36,7 +37,12 @@ static void lay_out(struct nauha__histograms *map) {
     map->frame.rows = (unsigned)((map->count + columns - 1) / columns);
     map->frame.width = columns == 1 ? 1000 : columns == 2 ? 1200 : 1500;
     map->frame.height = columns == 1 ? 560 : 150 + map->frame.rows * (columns == 2 ? 290 : 220);
-    uint64_t messages = 1, bins = 1;
+}
+
+/* How many steps make a slice, and the range of the shares that bins have. */
+static void choose_ranges(struct nauha__histograms *map) {
+    const struct nauha__series_summary *summary = map->frame.summary;
+    uint64_t messages = 1;
     double fullest = 0, smallest = 1;
     for (size_t i = 0; i < summary->line_count; i++) {
         const struct nauha__line *line = &summary->lines[i];
@@ -47,7 +53,8 @@ static void lay_out(struct nauha__histograms *map) {
         fullest = fmax(fullest, (double)line->fullest / (double)line->elements);
         smallest = fmin(smallest, 1 / (double)line->elements);
     }
-    bins = summary->rows / messages / (summary->line_count ? summary->line_count : 1) + 1;
+    const uint64_t bins =
+        summary->rows / messages / (summary->line_count ? summary->line_count : 1) + 1;
     double slices = BOXES_MAX / ((double)bins * (double)(map->count ? map->count : 1));
     slices = map->ridges ? RIDGES : fmin(fmax(slices, SLICES_MIN), SLICES_MAX);
     map->frame.slice = nauha__gnuplot_slice(summary, slices);
@@ -222,7 +229,8 @@ void nauha__gnuplot_histograms(FILE *out, const char *name, const struct nauha__
         map.xlabel = "y_label";
         map.ylabel = "x_label";
     }
-    lay_out(&map);
+    arrange_panels(&map);
+    choose_ranges(&map);
     nauha__gnuplot_head(out, &map.frame);
     write_definitions(out, &map);
     nauha__gnuplot_axes(out, &map.frame);

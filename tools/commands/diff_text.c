@@ -233,22 +233,27 @@ static int by_stage(const void *left, const void *right) {
     return a < b ? -1 : a > b;
 }
 
+/* The tracks of kinds or of modules, as they are printed. Returns how many. */
+static size_t choose_tracks(const struct growth *growth, bool kinds, const struct track **tracks) {
+    size_t count = 0;
+    for (size_t i = 0; i < growth->count; i++) {
+        const struct track *track = &growth->tracks[i];
+        if (growth_is_kind(track) == kinds &&
+            (kinds || (track->module != NAUHA_NONE && track->differing > 0)))
+            tracks[count++] = track;
+    }
+    qsort(tracks, count, sizeof(struct track *), kinds ? by_stage : by_first_step);
+    return count;
+}
+
 static void print_tracks(const struct growth *growth, bool kinds, size_t rows) {
     struct track_table about;
-    size_t count = 0;
     const struct track **tracks = malloc((growth->count + 1) * sizeof(struct track *));
     char name[600];
     if (!tracks)
         return;
     make_columns(&about, growth);
-    for (size_t i = 0; i < growth->count; i++) {
-        const struct track *track = &growth->tracks[i];
-        if (growth_is_kind(track) != kinds ||
-            (!kinds && (track->module == NAUHA_NONE || track->differing == 0)))
-            continue;
-        tracks[count++] = track;
-    }
-    qsort(tracks, count, sizeof(struct track *), kinds ? by_stage : by_first_step);
+    const size_t count = choose_tracks(growth, kinds, tracks);
     const size_t printed = kinds || rows == 0 || count < rows ? count : rows;
     struct table *table = NULL;
     if (printed > 0) {

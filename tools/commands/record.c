@@ -218,6 +218,29 @@ static void become(const struct invocation *invocation, int failure, pid_t paren
     _exit(written == (ssize_t)sizeof why ? EXIT_NOT_FOUND : EXIT_FAILED);
 }
 
+/* Has signals passed on to the program, and keeps what was done at them. */
+static void pass_signals_on(struct sigaction before[]) {
+    const struct sigaction action = {.sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART};
+    for (size_t i = 0; i < PASSED_ON; i++) {
+        sigaction(passed_on[i], NULL, &before[i]);
+        if (before[i].sa_handler != SIG_IGN) /* nohup: the program inherits that */
+            sigaction(passed_on[i], &action, NULL);
+    }
+}
+
+/* The program's wait status. *why: errno where it could not be started, which it writes to the
+ * pipe. */
+static int wait_for_program(pid_t pid, int failure, int *why) {
+    int status = 0;
+    pid_t ended; /* an orphan, maybe */
+    if (read(failure, why, sizeof *why) != (ssize_t)sizeof *why)
+        *why = 0;
+    do
+        ended = waitpid(-1, &status, 0);
+    while (ended != pid && (ended >= 0 || errno == EINTR));
+    return status;
+}
+
 /* Starts the program and waits for its end; signals are caught from then on. Returns its wait
  * status, or -1 with *code set. */
 static int run_program(const struct invocation *invocation, int *code) {
@@ -227,18 +250,13 @@ static int run_program(const struct invocation *invocation, int *code) {
         *code = EXIT_FAILED;
         return -1;
     }
-    struct sigaction action = {.sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART};
     struct sigaction before[PASSED_ON];
     sigset_t blocked, open;
     sigemptyset(&blocked);
     for (size_t i = 0; i < PASSED_ON; i++)
         sigaddset(&blocked, passed_on[i]);
     sigprocmask(SIG_BLOCK, &blocked, &open);
-    for (size_t i = 0; i < PASSED_ON; i++) {
-        sigaction(passed_on[i], NULL, &before[i]);
-        if (before[i].sa_handler != SIG_IGN) /* nohup: the program inherits that */
-            sigaction(passed_on[i], &action, NULL);
-    }
+    pass_signals_on(before);
     nauha__descendants_adopt();
     const pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
@@ -250,16 +268,10 @@ static int run_program(const struct invocation *invocation, int *code) {
     child = pid > 0 ? pid : -1;
     sigprocmask(SIG_SETMASK, &open, NULL);
     close(ends[1]);
-    if (pid < 0) {
+    if (pid < 0)
         why = errno;
-    } else {
-        if (read(ends[0], &why, sizeof why) != (ssize_t)sizeof why)
-            why = 0;
-        pid_t ended; /* an orphan, maybe */
-        do
-            ended = waitpid(-1, &status, 0);
-        while (ended != pid && (ended >= 0 || errno == EINTR));
-    }
+    else
+        status = wait_for_program(pid, ends[0], &why);
     child = 0;
     close(ends[0]);
     if (!why)
