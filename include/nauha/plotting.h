@@ -21,8 +21,8 @@ struct nauha_drawing {
     const char *term;
     /* "lines" (all in one frame), "top" (the largest and smallest coloured, the others grey),
      * "panels" (a small frame each), "band" (mean, spread and range), "rows" (a heat map, a row
-     * each); of histograms "map" (a heat map of steps and values) or "ridges"; "auto". NULL: that
-     * of the script that is there, or auto. */
+     * each); of histograms "map" (a heat map of steps and values); "auto". NULL: that of the script
+     * that is there, or auto. */
     const char *style;
     const char *scale;       /* of the y axis: "linear", "log", "auto"; NULL likewise */
     unsigned columns, lines; /* of characters; 0: 80 and 24 */

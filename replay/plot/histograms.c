@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Scripts of histograms: a panel for each line, in which they are a heat map over steps and values,
- * or ridges, one behind the other. */
-#include "replay/plot/histograms.h"
-
+/* Scripts of histograms: a panel for each line, in which they are a heat map over steps and values.
+ */
 #include <inttypes.h>
 #include <math.h>
 
+#include "replay/plot/pieces.h"
 #include "replay/plot/scalars.h"
 
 /* Boxes in all panels together, so that the SVG stays small enough to look at. */
@@ -14,20 +13,24 @@
 #define SLICES_MAX 150.0
 /* Shares range over decades where the fullest bin is this much above an even spread. */
 #define LOG_ABOVE 8.0
-/* Ridges in a panel, and panels of them. */
-#define RIDGES 16.0
-#define RIDGE_PANELS 16u
 /* Panels whose bins are taken out of all at a time. */
 #define GROUP 8u
 /* Slices of the band that stands for a histogram in a terminal of characters. */
 #define BAND_SLICES 100u
 
+struct histogram_map {
+    struct nauha__gnuplot_frame frame;
+    size_t count;     /* panels */
+    double share_max; /* of the fullest bin */
+    double share_min; /* where the colours end */
+    bool log;
+};
+
 /* The panels in rows and columns, and the size of the picture. */
-static void arrange_panels(struct nauha__histograms *map) {
+static void arrange_panels(struct histogram_map *map) {
     const struct nauha__series_summary *summary = map->frame.summary;
     const size_t drawable = nauha__gnuplot_drawable(summary);
-    const size_t most = map->ridges ? RIDGE_PANELS : NAUHA__PANELS_MAX;
-    map->count = drawable < most ? drawable : most;
+    map->count = drawable < NAUHA__PANELS_MAX ? drawable : NAUHA__PANELS_MAX;
     const unsigned columns = map->count <= 1    ? 1
                              : map->count <= 4  ? 2
                              : map->count <= 9  ? 3
@@ -40,7 +43,7 @@ static void arrange_panels(struct nauha__histograms *map) {
 }
 
 /* How many steps make a slice, and the range of the shares that bins have. */
-static void choose_ranges(struct nauha__histograms *map) {
+static void choose_ranges(struct histogram_map *map) {
     const struct nauha__series_summary *summary = map->frame.summary;
     uint64_t messages = 1;
     double fullest = 0, smallest = 1;
@@ -55,9 +58,8 @@ static void choose_ranges(struct nauha__histograms *map) {
     }
     const uint64_t bins =
         summary->rows / messages / (summary->line_count ? summary->line_count : 1) + 1;
-    double slices = BOXES_MAX / ((double)bins * (double)(map->count ? map->count : 1));
-    slices = map->ridges ? RIDGES : fmin(fmax(slices, SLICES_MIN), SLICES_MAX);
-    map->frame.slice = nauha__gnuplot_slice(summary, slices);
+    const double slices = BOXES_MAX / ((double)bins * (double)(map->count ? map->count : 1));
+    map->frame.slice = nauha__gnuplot_slice(summary, fmin(fmax(slices, SLICES_MIN), SLICES_MAX));
     map->share_max = fullest;
     map->log = fullest * (double)bins > LOG_ABOVE && fullest > 100 * smallest;
     map->share_min = map->log ? fmax(smallest, fullest * 1e-4) : 0;
@@ -87,7 +89,7 @@ static void write_split(FILE *out, size_t panels) {
         GROUP, panels ? (panels - 1) / GROUP : 0, GROUP, GROUP, GROUP, GROUP - 1);
 }
 
-static void write_definitions(FILE *out, const struct nauha__histograms *map) {
+static void write_definitions(FILE *out, const struct histogram_map *map) {
     const struct nauha__series_summary *summary = map->frame.summary;
     fprintf(out, "every      = %" PRIu64 " # steps from one slice drawn to the next\n",
             map->frame.slice);
@@ -120,7 +122,7 @@ static void write_definitions(FILE *out, const struct nauha__histograms *map) {
     write_split(out, panels);
 }
 
-static void write_colours(FILE *out, const struct nauha__histograms *map) {
+static void write_colours(FILE *out, const struct histogram_map *map) {
     nauha__gnuplot_palette(out);
     fprintf(out, "set cblabel 'share of elements' offset 1\nset cbrange [%.6g:%.6g]\n",
             map->share_min, map->share_max > 0 ? map->share_max : 1);
@@ -130,15 +132,11 @@ static void write_colours(FILE *out, const struct nauha__histograms *map) {
     fputs("unset key\n", out);
 }
 
-static void write_panel(FILE *out, const struct nauha__histograms *map,
-                        const struct nauha__line *line, size_t panel) {
+static void write_panel(FILE *out, const struct histogram_map *map, const struct nauha__line *line,
+                        size_t panel) {
     const struct nauha_plot *plot = &map->frame.picture->plot;
     if (line->elements == 0 || line->finite == 0) {
         fputs("    set yrange [0:1]\n    plot NaN\n", out);
-        return;
-    }
-    if (map->ridges) {
-        nauha__ridges_panel(out, map, line, panel);
         return;
     }
     const double margin = line->high > line->low ? 0.02 * (line->high - line->low) : 1;
@@ -152,7 +150,7 @@ static void write_panel(FILE *out, const struct nauha__histograms *map,
             panel, line->elements);
 }
 
-static void write_panels(FILE *out, const struct nauha__histograms *map) {
+static void write_panels(FILE *out, const struct histogram_map *map) {
     const struct nauha__series_summary *summary = map->frame.summary;
     const unsigned columns = map->frame.columns, rows = map->frame.rows;
     const double width = map->frame.width, height = map->frame.height;
@@ -164,11 +162,10 @@ static void write_panels(FILE *out, const struct nauha__histograms *map) {
             "    set multiplot layout %u,%u title main_title%s font ',13' "
             "margins %.4f,%.4f,%.4f,%.4f spacing %.4f,%.4f\n"
             "    set colorbox user origin %.4f,0.15 size %.4f,0.7\n"
-            "    set label 8 %s at screen %.4f, screen 0.5 rotate center\n"
+            "    set label 8 y_label at screen %.4f, screen 0.5 rotate center\n"
             "    set xlabel ''; set tics font ',9'\n",
             rows, columns, more, 90 / width, 1 - 120 / width, 62 / height, 1 - 75 / height,
-            62 / width, (map->ridges ? 44 : 34) / height, 1 - 100 / width, 14 / width, map->ylabel,
-            16 / width);
+            62 / width, 34 / height, 1 - 100 / width, 14 / width, 16 / width);
     size_t i = 0;
     for (size_t l = 0; l < summary->line_count && i < map->count; l++) {
         const struct nauha__line *line = &summary->lines[l];
@@ -179,8 +176,8 @@ static void write_panels(FILE *out, const struct nauha__histograms *map) {
         if (i == 1)
             fputs("    unset label 8; unset colorbox\n", out);
         const bool bottom = i + columns >= map->count;
-        fprintf(out, "    set format x %s; set xlabel %s\n    set title ",
-                bottom || map->ridges ? "'%g'" : "''", bottom ? map->xlabel : "''");
+        fprintf(out, "    set format x %s; set xlabel %s\n    set title ", bottom ? "'%g'" : "''",
+                bottom ? "x_label" : "''");
         nauha__gnuplot_quote(out, legend);
         fputs(" font ',9' offset 0,-0.7\n", out);
         write_panel(out, map, line, i);
@@ -189,7 +186,7 @@ static void write_panels(FILE *out, const struct nauha__histograms *map) {
 }
 
 /* All elements together as a band of characters. */
-static void write_dumb(FILE *out, const struct nauha__histograms *map) {
+static void write_dumb(FILE *out, const struct histogram_map *map) {
     const size_t lines = nauha__gnuplot_drawable(map->frame.summary);
     fputs("    if (target eq 'dumb') {\n"
           "        set title main_title; set ylabel ''; set xlabel x_label; set xrange [*:*]; "
@@ -200,15 +197,14 @@ static void write_dumb(FILE *out, const struct nauha__histograms *map) {
     fputs("    } else {\n", out);
 }
 
-static void write_picture(FILE *out, const struct nauha__histograms *map) {
+static void write_picture(FILE *out, const struct histogram_map *map) {
     const struct nauha__series_summary *summary = map->frame.summary;
     write_dumb(out, map);
     if (map->count > 1) {
         write_panels(out, map);
         fputs("    unset multiplot\n", out);
     } else {
-        fprintf(out, "    set title main_title; set xlabel %s; set ylabel %s\n", map->xlabel,
-                map->ylabel);
+        fputs("    set title main_title; set xlabel x_label; set ylabel y_label\n", out);
         for (size_t i = 0; i < summary->line_count; i++) {
             if (!summary->lines[i].unreadable)
                 write_panel(out, map, &summary->lines[i], 0);
@@ -219,23 +215,12 @@ static void write_picture(FILE *out, const struct nauha__histograms *map) {
 
 void nauha__gnuplot_histograms(FILE *out, const char *name, const struct nauha__picture *picture,
                                const struct nauha__series_summary *summary) {
-    struct nauha__histograms map = {
-        .frame = {.name = name, .picture = picture, .summary = summary},
-        .ridges = picture->style == NAUHA__STYLE_RIDGES,
-        .xlabel = "x_label",
-        .ylabel = "y_label",
-    };
-    if (map.ridges) {
-        map.xlabel = "y_label";
-        map.ylabel = "x_label";
-    }
+    struct histogram_map map = {.frame = {.name = name, .picture = picture, .summary = summary}};
     arrange_panels(&map);
     choose_ranges(&map);
     nauha__gnuplot_head(out, &map.frame);
     write_definitions(out, &map);
     nauha__gnuplot_axes(out, &map.frame);
-    if (map.ridges)
-        fputs("unset arrow; unset x2tics; set xrange [*:*]; set xtics autofreq\n", out);
     write_colours(out, &map);
     nauha__gnuplot_begin_picture(out);
     write_picture(out, &map);

@@ -20,8 +20,7 @@ enum nauha__style {
     NAUHA__STYLE_PANELS, /* a small frame for each */
     NAUHA__STYLE_BAND,   /* their mean, spread and range */
     NAUHA__STYLE_ROWS,   /* a heat map, a row for each */
-    NAUHA__STYLE_MAP,    /* histograms: a heat map of steps and values */
-    NAUHA__STYLE_RIDGES  /* histograms: one behind the other */
+    NAUHA__STYLE_MAP     /* histograms: a heat map of steps and values */
 };
 
 struct nauha__picture {

@@ -37,11 +37,11 @@ static enum nauha_status apply(const struct nauha_drawing *drawing, struct nauha
                                struct nauha_error *err) {
     if (drawing->style && !nauha__style_find(drawing->style, &picture->style)) {
         struct nauha_nearest nearest = {.typed = drawing->style};
-        for (int style = NAUHA__STYLE_AUTO; style <= NAUHA__STYLE_RIDGES; style++)
+        for (int style = NAUHA__STYLE_AUTO; style <= NAUHA__STYLE_MAP; style++)
             nauha_nearest_try(&nearest, nauha__style_name((enum nauha__style)style));
         return nauha_error_set(err, NAUHA_INVALID,
                                "there is no style \"%.64s\"%s; styles: auto, lines, top, panels, "
-                               "band, rows; of histograms map, ridges",
+                               "band, rows; of histograms map",
                                drawing->style, nauha_did_you_mean(&nearest));
     }
     if (drawing->scale && !nauha__scale_find(drawing->scale, &picture->scale))
@@ -59,7 +59,7 @@ static enum nauha_status check_style(const char *csv_path, const struct nauha_dr
         return NAUHA_OK;
     return nauha_error_set(err, NAUHA_INVALID, "style \"%s\" does not fit \"%s\": %s",
                            drawing->style, csv_path,
-                           summary->histogram ? "it holds histograms, drawn as map or ridges"
+                           summary->histogram ? "it holds histograms, drawn as map"
                            : picture->style == NAUHA__STYLE_ROWS
                                ? "not every step has the same lines"
                                : "it holds scalars, drawn as lines, top, panels, band or rows");

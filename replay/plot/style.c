@@ -11,7 +11,7 @@ static const struct {
     [NAUHA__STYLE_AUTO] = {"auto", false}, [NAUHA__STYLE_LINES] = {"lines", false},
     [NAUHA__STYLE_TOP] = {"top", false},   [NAUHA__STYLE_PANELS] = {"panels", false},
     [NAUHA__STYLE_BAND] = {"band", false}, [NAUHA__STYLE_ROWS] = {"rows", false},
-    [NAUHA__STYLE_MAP] = {"map", true},    [NAUHA__STYLE_RIDGES] = {"ridges", true},
+    [NAUHA__STYLE_MAP] = {"map", true},
 };
 #define STYLES (sizeof styles / sizeof *styles)
 

@@ -100,10 +100,7 @@ static void test_styles(void **state) {
     assert_has(script, "title 'range of 20 modules'");
     assert_has(script, "title 'standard deviation'");
     assert_has(styled("norm.csv", NAUHA__STYLE_ROWS), "with boxxyerror lc palette");
-    assert_has(styled("norm.csv", NAUHA__STYLE_RIDGES), "set multiplot"); /* does not fit: auto */
-    write_bins("norm.csv", 2, 40);
-    script = styled("norm.csv", NAUHA__STYLE_RIDGES);
-    assert_int_equal(count_of(script, "plot for [k = 0:13]"), 2);
+    assert_has(styled("norm.csv", NAUHA__STYLE_MAP), "set multiplot"); /* does not fit: auto */
 }
 
 /* The numbers of a band against those of arithmetic. */

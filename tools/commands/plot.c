@@ -18,10 +18,10 @@ static const struct nauha_option plot_table[] = {
      "(default: SVG and PNG files)"},
     {"size", 0, "COLUMNSxLINES", NULL,
      "size with --term dumb, in characters (default: that of the terminal, else 80x24)"},
-    {"style", 0, "auto|lines|top|panels|band|rows|map|ridges", NULL,
+    {"style", 0, "auto|lines|top|panels|band|rows|map", NULL,
      "lines: all modules in one frame; top: the largest and smallest in colour, the others grey; "
      "panels: a frame for each module; band: mean, standard deviation and range; rows: a heat map "
-     "with a row for each module; for histograms map or ridges; auto: depends on the number of "
+     "with a row for each module; map: histograms as heat maps; auto: depends on the number of "
      "modules (default: that of the script, else auto)"},
     {"scale", 0, "linear|log|auto", NULL,
      "scale of the y axis; auto: logarithmic if values span decades (default: that of the script, "
