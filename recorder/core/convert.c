@@ -5,20 +5,6 @@
  */
 #include "nauha/internal/convert.h"
 
-bool nauha__is_small_float(enum nauha_dtype dtype) {
-    switch (dtype) {
-    case NAUHA_DTYPE_F16:
-    case NAUHA_DTYPE_BF16:
-    case NAUHA_DTYPE_F8_E4M3FN:
-    case NAUHA_DTYPE_F8_E5M2:
-    case NAUHA_DTYPE_F8_E4M3FNUZ:
-    case NAUHA_DTYPE_F8_E5M2FNUZ:
-        return true;
-    default:
-        return false;
-    }
-}
-
 /* Elements may lie at any address, so they are copied in and out one by one, which compiles to
  * plain loads and stores. */
 #define WIDEN(type, convert)                                                                       \

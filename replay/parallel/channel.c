@@ -117,13 +117,6 @@ bool nauha__channel_take(struct nauha__channel *channel, bool wait, const unsign
     return *size > 0;
 }
 
-bool nauha__channel_over(struct nauha__channel *channel) {
-    pthread_mutex_lock(&channel->mutex);
-    const bool over = channel->ended && channel->filling.size == 0;
-    pthread_mutex_unlock(&channel->mutex);
-    return over;
-}
-
 void nauha__channel_leave(struct nauha__channel *channel) {
     pthread_mutex_lock(&channel->mutex);
     channel->left = true;

@@ -31,8 +31,6 @@ bool nauha__channel_left(struct nauha__channel *channel);
  * come). */
 bool nauha__channel_take(struct nauha__channel *channel, bool wait, const unsigned char **bytes,
                          size_t *size);
-/* Whether all that will ever be put has been taken. */
-bool nauha__channel_over(struct nauha__channel *channel);
 /* The reader wants no more. */
 void nauha__channel_leave(struct nauha__channel *channel);
 

@@ -69,7 +69,7 @@ void nauha__list_add(struct nauha__list *list, const char *format, ...) {
         (size_t)snprintf(list->text + list->length, room, "%s%s", list->length ? ", " : "", word);
 }
 
-void nauha__list_topics(struct nauha__list *list, const struct nauha_names *names) {
+static void list_topics(struct nauha__list *list, const struct nauha_names *names) {
     for (uint32_t kind = 0; kind < nauha_names_kinds(names); kind++)
         nauha__list_add(list, "%s", nauha_names_kind(names, kind));
 }
@@ -293,7 +293,7 @@ static enum nauha_status check_kind_count(const struct nauha__spec *spec,
     if (spec->kind_count >= analyzer->min_kinds && spec->kind_count <= analyzer->max_kinds)
         return NAUHA_OK;
     struct nauha__list list = NAUHA__LIST_INIT;
-    nauha__list_topics(&list, names);
+    list_topics(&list, names);
     if (analyzer->min_kinds == analyzer->max_kinds)
         return nauha_error_set(err, NAUHA_INVALID,
                                "metric \"%s\" takes %u kind%s, as in \"%s:%s\", and got %zu; "

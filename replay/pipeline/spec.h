@@ -44,7 +44,5 @@ struct nauha__list {
 #define NAUHA__LIST_INIT                                                                           \
     { "", 0, false }
 void nauha__list_add(struct nauha__list *list, const char *format, ...) NAUHA_PRINTF(2, 3);
-/* The names of the topics that a subscription can ask for. */
-void nauha__list_topics(struct nauha__list *list, const struct nauha_names *names);
 
 #endif

@@ -14,7 +14,7 @@
 #include "nauha/internal/parse.h"
 #include "replay/plot/csv.h"
 
-size_t nauha__series_columns(const struct nauha__series_summary *summary) {
+static size_t column_count(const struct nauha__series_summary *summary) {
     return (summary->histogram ? NAUHA__COLUMN_COUNT : (size_t)NAUHA__COLUMN_VALUE) + summary->runs;
 }
 
@@ -24,7 +24,7 @@ int nauha__key_column(const struct nauha__series_summary *summary, size_t key) {
         [NAUHA__KEY_CALL] = NAUHA__COLUMN_CALL,     [NAUHA__KEY_TAG] = NAUHA__COLUMN_TAG,
         [NAUHA__KEY_RANK] = NAUHA__COLUMN_RANK,
     };
-    return key == NAUHA__KEY_RUN ? (int)nauha__series_columns(summary) : columns[key];
+    return key == NAUHA__KEY_RUN ? (int)column_count(summary) : columns[key];
 }
 
 /* The key texts of a line, one after the other with their zeros, to its position in lines. */
@@ -215,7 +215,7 @@ static void take_order(struct scan *scan, const struct nauha__line *line) {
 }
 
 static enum nauha_status take_row(struct scan *scan, struct nauha_error *err) {
-    if (scan->reader.count != nauha__series_columns(scan->summary))
+    if (scan->reader.count != column_count(scan->summary))
         return bad_row(scan, "has not as many fields as the header", err);
     uint64_t step, epoch;
     if (nauha__parse_u64(scan->reader.fields[NAUHA__COLUMN_STEP - 1], &step, NULL) != NAUHA_OK ||

@@ -86,8 +86,6 @@ struct nauha__series_summary {
 
 /* The number of a key column in this series. */
 int nauha__key_column(const struct nauha__series_summary *summary, size_t key);
-/* How many columns there are. */
-size_t nauha__series_columns(const struct nauha__series_summary *summary);
 
 /* Reads a CSV that the csv sink wrote. FORMAT: it is something else, naming the row; IO; NOMEM.
  * Release summary with nauha__series_fini. */

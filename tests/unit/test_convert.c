@@ -139,20 +139,9 @@ static void test_overflow_and_specials(void **state) {
     assert_int_equal(encode(&formats[0], 0x1p-149f), 0);
 }
 
-static void test_which_are_small(void **state) {
-    (void)state;
-    for (int dtype = -1; dtype <= NAUHA_DTYPE_COUNT; dtype++) {
-        bool expected = false;
-        for (size_t f = 0; f < FORMATS; f++)
-            expected = expected || (int)formats[f].dtype == dtype;
-        assert_int_equal(nauha__is_small_float((enum nauha_dtype)dtype), expected);
-    }
-}
-
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_decode_every_pattern),
     cmocka_unit_test(test_encode_every_boundary),
     cmocka_unit_test(test_overflow_and_specials),
-    cmocka_unit_test(test_which_are_small),
 };
 UNIT_MAIN(tests)

@@ -109,7 +109,8 @@ int nauha__nothing_chosen(const struct invocation *invocation, const struct nauh
     return nauha__fail(&err);
 }
 
-int nauha__check_chosen(const struct opened *opened, const struct invocation *invocation) {
+/* The same of traces that are looked at together. */
+static int check_chosen(const struct opened *opened, const struct invocation *invocation) {
     if (!nauha__selects(invocation))
         return EXIT_FINE;
     for (size_t i = 0; i < opened->trace_count; i++)
@@ -123,7 +124,7 @@ int nauha__check_chosen(const struct opened *opened, const struct invocation *in
 int nauha__opened_init(struct opened *opened, const struct invocation *invocation) {
     const int code =
         nauha__opened_paths(opened, invocation, invocation->arguments, invocation->argument_count);
-    return code == EXIT_FINE ? nauha__check_chosen(opened, invocation) : code;
+    return code == EXIT_FINE ? check_chosen(opened, invocation) : code;
 }
 
 int nauha__opened_paths(struct opened *opened, const struct invocation *invocation,

@@ -43,8 +43,6 @@ bool nauha__has_chosen(const struct nauha_trace *trace, const struct nauha_selec
  * at nothing has found nothing out. Returns EXIT_USAGE. */
 int nauha__nothing_chosen(const struct invocation *invocation, const struct nauha_trace *trace,
                           const struct nauha_names *names);
-/* The same of traces that are looked at together; EXIT_FINE where one of them has something. */
-int nauha__check_chosen(const struct opened *opened, const struct invocation *invocation);
 
 /* Calls each for every chosen message; each returns false to end. Returns an exit code. A damaged
  * message is said once on standard error, and the walk goes on: EXIT_FAILED in the end. */

@@ -144,10 +144,7 @@ static inline uint8_t nauha__float_to_f8_e5m2fnuz(float value) {
     return nauha__float_to_f8_fnuz(value, 2, 16, 0x47800000u); /* 65536 */
 }
 
-/* Whether values of the type are computed on as float: f16, bf16 and the fp8 types. */
-bool nauha__is_small_float(enum nauha_dtype dtype);
-
-/* n elements of a small float as floats, and back. */
+/* n elements of a small float (f16, bf16, fp8) as floats, and back. */
 void nauha__small_to_float(enum nauha_dtype dtype, const void *elements, size_t n, float *out);
 void nauha__float_to_small(enum nauha_dtype dtype, const float *values, size_t n, void *out);
 
