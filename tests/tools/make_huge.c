@@ -9,16 +9,10 @@
 #include <stdlib.h>
 
 #include "nauha/recorder.h"
+#include "tests/tools/check.h"
 
 #define STRIDE 64u
 #define COLUMNS 1000
-
-static void check(enum nauha_status status, const struct nauha_error *err) {
-    if (status != NAUHA_OK) {
-        fprintf(stderr, "make_huge: %s\n", err->message);
-        exit(3);
-    }
-}
 
 static void fill(float *values, size_t count, unsigned step) {
     for (size_t i = 0; i < count; i += STRIDE)

@@ -12,18 +12,12 @@
 #include <unistd.h>
 
 #include "nauha/recorder.h"
+#include "tests/tools/check.h"
 
 #define STEPS_PER_EPOCH 3
 #define BATCH 4
 #define FEATURES 3
 #define CLASSES 5
-
-static void check(enum nauha_status status, const struct nauha_error *err) {
-    if (status != NAUHA_OK) {
-        fprintf(stderr, "make_trace: %s\n", err->message);
-        exit(3);
-    }
-}
 
 /* Deterministic values that look like a training's: between -1 and 1, drifting with the step. */
 static void fill(float *values, size_t count, unsigned what, unsigned step) {

@@ -13,13 +13,7 @@
 #include <unistd.h>
 
 #include "nauha/recorder.h"
-
-static void check(enum nauha_status status, const struct nauha_error *err) {
-    if (status != NAUHA_OK) {
-        fprintf(stderr, "record_tensors: %s\n", err->message);
-        exit(3);
-    }
-}
+#include "tests/tools/check.h"
 
 static void die(const char *what) {
     perror(what);

@@ -68,13 +68,19 @@ static inline void start(void) {
 }
 
 /* After start. */
-static inline struct series *listen(const char *topic) {
+/* The series of an evaluation carries the tag that the metric subscribes to. */
+static inline struct series *listen_tagged(const char *topic, const char *tag) {
     struct series *to = &series[listener_count];
     struct nauha_subscriber *listener = nauha_subscriber_from_function(topic, listen_to, to);
+    struct nauha_subscription *subscription = nauha_subscription_new(&topic, 1);
     listeners[listener_count++] = listener;
-    ok(nauha_bus_subscribe(nauha_pipeline_bus(pipeline), nauha_subscription_new(&topic, 1),
-                           listener, &err));
+    ok(nauha_subscription_set_tag(subscription, tag, &err));
+    ok(nauha_bus_subscribe(nauha_pipeline_bus(pipeline), subscription, listener, &err));
     return to;
+}
+
+static inline struct series *listen(const char *topic) {
+    return listen_tagged(topic, "default");
 }
 
 /* One metric and its topic. */
@@ -88,6 +94,10 @@ static inline enum nauha_status try_feed(struct nauha_message message) {
     enum nauha_status status = nauha_pipeline_publish(pipeline, &message, &err);
     nauha__message_fini(&message);
     return status;
+}
+
+static inline void feed_event(uint32_t kind, uint64_t step) {
+    ok(try_feed((struct nauha_message){.info = stamps_of(names, kind, NULL, step)}));
 }
 
 static inline void feed(uint32_t kind, const char *module, uint64_t step, enum nauha_dtype dtype,

@@ -2,17 +2,6 @@
 /* test_accuracy: all batches of an evaluation make one number. */
 #include "tests/unit/analyzer_fixture.h"
 
-/* The series of an evaluation carries the tag that the metric subscribes to. */
-static struct series *listen_tagged(const char *topic, const char *tag) {
-    struct series *to = &series[listener_count];
-    struct nauha_subscriber *listener = nauha_subscriber_from_function(topic, listen_to, to);
-    struct nauha_subscription *subscription = nauha_subscription_new(&topic, 1);
-    listeners[listener_count++] = listener;
-    ok(nauha_subscription_set_tag(subscription, tag, &err));
-    ok(nauha_bus_subscribe(nauha_pipeline_bus(pipeline), subscription, listener, &err));
-    return to;
-}
-
 static struct nauha_message_info stamps_in(uint32_t kind, const char *tag, uint64_t step,
                                            uint32_t call, uint32_t rank) {
     struct nauha_message_info info = stamps_of(names, kind, NULL, step);
@@ -39,23 +28,19 @@ static void batch(const char *tag, uint64_t step, uint32_t call, uint32_t rank, 
                            NAUHA_DTYPE_I64, 1, SHAPE((int64_t)n), labels)));
 }
 
-static void event(uint32_t kind, uint64_t step) {
-    ok(try_feed((struct nauha_message){.info = stamps_of(names, kind, NULL, step)}));
-}
-
 static void test_batches_are_pooled(void **state) {
     (void)state;
     add("test_accuracy");
     start();
     const struct series *out = listen_tagged("test_accuracy", "testing");
-    event(NAUHA_KIND_BATCH_STARTED, 0);
+    feed_event(NAUHA_KIND_BATCH_STARTED, 0);
     batch("testing", 0, 0, 0, 4, 3);
     batch("testing", 0, 1, 0, 4, 1);
     batch("testing", 0, 2, 0, 2, 2);
     batch("default", 0, 0, 0, 4, 0);
-    event(NAUHA_KIND_BATCH_FINISHED, 0);
-    event(NAUHA_KIND_BATCH_STARTED, 1);
-    event(NAUHA_KIND_BATCH_FINISHED, 1);
+    feed_event(NAUHA_KIND_BATCH_FINISHED, 0);
+    feed_event(NAUHA_KIND_BATCH_STARTED, 1);
+    feed_event(NAUHA_KIND_BATCH_FINISHED, 1);
     batch("testing", 1, 0, 0, 8, 8);
     finish();
     assert_int_equal(out->count, 2);
@@ -74,12 +59,12 @@ static void test_evaluations_around_a_step(void **state) {
     add("test_accuracy");
     start();
     const struct series *out = listen_tagged("test_accuracy", "testing");
-    event(NAUHA_KIND_BATCH_STARTED, 0);
+    feed_event(NAUHA_KIND_BATCH_STARTED, 0);
     batch("testing", 0, 0, 0, 4, 1);
-    event(NAUHA_KIND_BATCH_FINISHED, 0);
-    event(NAUHA_KIND_EPOCH_FINISHED, 0);
+    feed_event(NAUHA_KIND_BATCH_FINISHED, 0);
+    feed_event(NAUHA_KIND_EPOCH_FINISHED, 0);
     batch("testing", 0, 1, 0, 4, 2);
-    event(NAUHA_KIND_EPOCH_STARTED, 1);
+    feed_event(NAUHA_KIND_EPOCH_STARTED, 1);
     finish();
     assert_int_equal(out->count, 2);
     assert_value(out, 0, 0.25);
@@ -143,12 +128,12 @@ static void test_evaluations_before_and_behind_the_training(void **state) {
     add("test_accuracy");
     start();
     const struct series *out = listen_tagged("test_accuracy", "testing");
-    event(NAUHA_KIND_BATCH_STARTED, 0);
+    feed_event(NAUHA_KIND_BATCH_STARTED, 0);
     batch("testing", 0, 0, 0, 4, 3);
     batch("default", 0, 0, 0, 4, 0);
     batch("testing", 0, 1, 0, 5, 5);
     batch("testing", 0, 2, 0, 5, 3);
-    event(NAUHA_KIND_BATCH_FINISHED, 0);
+    feed_event(NAUHA_KIND_BATCH_FINISHED, 0);
     finish();
     assert_int_equal(out->count, 2);
     assert_value(out, 0, 0.75);

@@ -36,20 +36,6 @@ static enum nauha_status run_pass(void *context, struct nauha_bundle *bundle,
     return nauha_bus_publish_tensor(source->bus, &stamps, &tensor, error);
 }
 
-static void event(uint32_t kind, uint64_t step) {
-    ok(try_feed((struct nauha_message){.info = stamps_of(names, kind, NULL, step)}));
-}
-
-static struct series *listen_tagged(const char *topic, const char *tag) {
-    struct series *to = &series[listener_count];
-    struct nauha_subscriber *listener = nauha_subscriber_from_function(topic, listen_to, to);
-    struct nauha_subscription *subscription = nauha_subscription_new(&topic, 1);
-    listeners[listener_count++] = listener;
-    ok(nauha_subscription_set_tag(subscription, tag, &err));
-    ok(nauha_bus_subscribe(nauha_pipeline_bus(pipeline), subscription, listener, &err));
-    return to;
-}
-
 static void test_a_source_publishes_passes(void **state) {
     (void)state;
     struct source source = {.bus = nauha_pipeline_bus(pipeline)};
@@ -65,9 +51,9 @@ static void test_a_source_publishes_passes(void **state) {
             stamps_of(names, NAUHA_KIND_NETWORK_OUTPUT, NULL, step);
         const double wrong[2] = {9, 0};
         recorded.tag = source.tag;
-        event(NAUHA_KIND_BATCH_STARTED, step);
+        feed_event(NAUHA_KIND_BATCH_STARTED, step);
         ok(try_feed(message_of(recorded, NAUHA_DTYPE_F64, 2, SHAPE(1, 2), wrong)));
-        event(NAUHA_KIND_BATCH_FINISHED, step);
+        feed_event(NAUHA_KIND_BATCH_FINISHED, step);
     }
     finish();
     assert_int_equal(source.passes, 3);
@@ -146,7 +132,7 @@ static void test_hessian_eig_asks_the_network(void **state) {
     const struct series *first = listen("hessian_eig0"), *second = listen("hessian_eig1"),
                         *third = listen("hessian_eig2");
     for (uint64_t step = 0; step < 3; step++)
-        event(NAUHA_KIND_BATCH_FINISHED, step);
+        feed_event(NAUHA_KIND_BATCH_FINISHED, step);
     finish();
     assert_int_equal(first->count, 2);
     assert_value(first, 0, 0);
