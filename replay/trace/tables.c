@@ -219,30 +219,30 @@ static enum nauha_status take_module(struct nauha_trace *trace, uint64_t number,
     return named(trace, &trace->modules, number, rows, status, id, err);
 }
 
-static enum nauha_status take_slot(struct nauha_trace *trace, uint64_t number, uint64_t rows,
-                                   const void *data, struct nauha_error *err) {
-    const struct nauha__text_row *row = data;
+typedef enum nauha_status add_name(struct nauha_names *names, const char *name, uint32_t *id,
+                                   struct nauha_error *err);
+
+static enum nauha_status take_name(struct nauha_trace *trace, struct nauha__number_map *map,
+                                   add_name *add, uint64_t number, uint64_t rows,
+                                   const struct nauha__text_row *row, struct nauha_error *err) {
     uint32_t id = NAUHA_NONE;
     enum nauha_status status = NAUHA_OK;
     if (row) {
         if (!ENDS_WITH_ZERO(row->name))
             return NAUHA_DAMAGED;
-        status = nauha_names_add_slot(trace->names, row->name, &id, err);
+        status = add(trace->names, row->name, &id, err);
     }
-    return named(trace, &trace->slots, number, rows, status, id, err);
+    return named(trace, map, number, rows, status, id, err);
+}
+
+static enum nauha_status take_slot(struct nauha_trace *trace, uint64_t number, uint64_t rows,
+                                   const void *data, struct nauha_error *err) {
+    return take_name(trace, &trace->slots, nauha_names_add_slot, number, rows, data, err);
 }
 
 static enum nauha_status take_tag(struct nauha_trace *trace, uint64_t number, uint64_t rows,
                                   const void *data, struct nauha_error *err) {
-    const struct nauha__text_row *row = data;
-    uint32_t id = NAUHA_NONE;
-    enum nauha_status status = NAUHA_OK;
-    if (row) {
-        if (!ENDS_WITH_ZERO(row->name))
-            return NAUHA_DAMAGED;
-        status = nauha_names_add_tag(trace->names, row->name, &id, err);
-    }
-    return named(trace, &trace->tags, number, rows, status, id, err);
+    return take_name(trace, &trace->tags, nauha_names_add_tag, number, rows, data, err);
 }
 
 static enum nauha_status take_shape(struct nauha_trace *trace, uint64_t number, uint64_t rows,

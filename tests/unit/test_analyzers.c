@@ -516,35 +516,7 @@ static void test_message_mean_of_tensors(void **state) {
             "no mean over modules");
 }
 
-/* ---- keys of every metric ---- */
-
-static void test_every(void **state) {
-    (void)state;
-    const struct series *out = run("mean:weights:every=3", "weights_mean");
-    for (uint64_t step = 1; step < 8; step++) {
-        const double x = (double)step;
-        feed_f64(W, "a", step, 1, &x);
-    }
-    finish();
-    assert_int_equal(out->count, 2);
-    assert_value(out, 0, 3);
-    assert_value(out, 1, 6);
-}
-
-static void test_every_is_refused(void **state) {
-    (void)state;
-    struct nauha_subscription *subscription = subscription_to("loss");
-    refused(nauha_subscription_set_every(subscription, 0, &err), NAUHA_INVALID,
-            "every is 0, and counts from 1");
-    nauha_subscription_free(subscription);
-    refused(nauha_pipeline_add_metric(pipeline, "loss:every=0", &err), NAUHA_INVALID,
-            "metric \"loss:every=0\": key \"every\" takes a whole number from 1 to "
-            "9007199254740992, not \"0\"");
-}
-
 static const struct CMUnitTest tests[] = {
-    RUN(test_every),
-    RUN(test_every_is_refused),
     RUN(test_table),
     RUN(test_ratio),
     RUN(test_ratio_of_extremes),

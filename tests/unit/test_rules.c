@@ -136,8 +136,7 @@ static void nothing(void *self) {
     (void)self;
 }
 
-static void test_the_host_refuses_what_is_out_of_order(void **state) {
-    (void)state;
+static void run_careless(void) {
     static const char *const kinds[] = {"weights", NULL};
     static const struct nauha_analyzer careless = {.abi = NAUHA_ANALYZER_ABI,
                                                    .size = sizeof careless,
@@ -148,6 +147,11 @@ static void test_the_host_refuses_what_is_out_of_order(void **state) {
                                                    .destroy = nothing};
     ok(nauha_pipeline_add_analyzer(pipeline, &careless, &err));
     run_rule("careless");
+}
+
+static void test_the_host_refuses_what_is_out_of_order(void **state) {
+    (void)state;
+    run_careless();
     const double one[] = {1};
     struct nauha_message_info stamps = stamps_of(names, W, "a", 0);
     refused(try_feed(message_of(stamps, NAUHA_DTYPE_F64, 1, SHAPE(1), one)), NAUHA_STATE,
@@ -157,16 +161,7 @@ static void test_the_host_refuses_what_is_out_of_order(void **state) {
 
 static void test_subscribing_is_for_create(void **state) {
     (void)state;
-    static const char *const kinds[] = {"weights", NULL};
-    static const struct nauha_analyzer careless = {.abi = NAUHA_ANALYZER_ABI,
-                                                   .size = sizeof careless,
-                                                   .name = "careless",
-                                                   .default_kinds = kinds,
-                                                   .create = careless_create,
-                                                   .compute = careless_compute,
-                                                   .destroy = nothing};
-    ok(nauha_pipeline_add_analyzer(pipeline, &careless, &err));
-    run_rule("careless");
+    run_careless();
     struct nauha_message_info stamps = stamps_of(names, NAUHA_KIND_LOSS, NULL, 0);
     ok(nauha_names_add_tag(names, "testing", &stamps.tag, &err));
     nauha__message_resolve(&stamps, names, NAUHA_NONE);
