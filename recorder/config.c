@@ -185,8 +185,8 @@ static enum nauha_status unknown_key(const char *key, struct nauha_error *err) {
         snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", name);
         nauha_nearest_try(&nearest, name);
     }
-    return nauha_error_set(err, NAUHA_UNKNOWN, "no recording option \"%s\"%s; options: %s", key,
-                           nauha_did_you_mean(&nearest), known);
+    return nauha_error_set(err, NAUHA_UNKNOWN, "there is no recording option \"%s\"%s; options: %s",
+                           key, nauha_did_you_mean(&nearest), known);
 }
 
 /* Whether a comma-separated list has this word. */

@@ -79,12 +79,11 @@ static enum nauha_status resolve(struct nauha__naming *naming, const char *path,
         naming->path = realpath(path, NULL);
         if (naming->path)
             return NAUHA_OK;
-        return errno == ENOENT
-                   ? nauha_error_set(err, NAUHA_INVALID,
-                                     "cannot create trace \"%s\": it is a link to what does not "
-                                     "exist",
-                                     path)
-                   : cannot(path, err);
+        return errno == ENOENT ? nauha_error_set(err, NAUHA_INVALID,
+                                                 "cannot create trace \"%s\": it is a symbolic "
+                                                 "link to a file that does not exist",
+                                                 path)
+                               : cannot(path, err);
     }
     char *folder = slash ? strndup(path, (size_t)(name - path)) : strdup(".");
     char *real = folder && *name ? realpath(folder, NULL) : NULL;
@@ -111,8 +110,8 @@ static enum nauha_status check_length(const char *path, struct nauha_error *err)
 
 static enum nauha_status not_a_trace(const struct nauha__naming *naming, struct nauha_error *err) {
     return nauha_error_set(err, NAUHA_INVALID,
-                           "\"%s\" is there and is not %s, so it stays as it is: choose another "
-                           "name; the option \"overwrite\" replaces it",
+                           "\"%s\" exists and is not %s, so it is not replaced: choose another "
+                           "name, or use the option \"overwrite\"",
                            naming->path, trace_form.noun);
 }
 
@@ -122,10 +121,11 @@ static enum nauha_status check_older(const struct nauha__naming *naming, struct 
         return NAUHA_OK;
     if (S_ISREG(about.st_mode) && nauha_output_is(naming->older, &trace_form))
         return NAUHA_OK;
-    return nauha_error_set(err, NAUHA_INVALID,
-                           "the trace \"%s\" cannot be kept as \"%s\", which is there and is not "
-                           "%s: move that away; the option \"overwrite\" keeps neither trace",
-                           naming->path, naming->older, trace_form.noun);
+    return nauha_error_set(
+        err, NAUHA_INVALID,
+        "cannot keep the old trace \"%s\" as \"%s\", which exists and is not %s: move that file, "
+        "or use the option \"overwrite\", which keeps neither",
+        naming->path, naming->older, trace_form.noun);
 }
 
 /* *occupied: something is there, if not an empty file; *keeps: it is to be kept. */
@@ -193,15 +193,15 @@ static enum nauha_status check_beside(const struct nauha__naming *naming, struct
         return errno == ENOENT ? NAUHA_OK : cannot(path, err);
     if (!S_ISREG(about.st_mode) || !is_leftover(path))
         return nauha_error_set(err, NAUHA_INVALID,
-                               "cannot create \"%s\", which is there and is not %s: move it away",
-                               path, trace_form.noun);
+                               "cannot create \"%s\", which exists and is not %s: move it", path,
+                               trace_form.noun);
     enum lock lock = look_at_lock(path);
     if (lock == LOCK_TAKEN)
         return busy(naming->path, err);
     if (lock == LOCK_UNKNOWN)
         return nauha_error_set(err, NAUHA_BUSY,
-                               "\"%s\" may be another recorder's, which cannot be told on this "
-                               "file system: if none is at work, remove it",
+                               "\"%s\" may belong to another recorder, and this file system does "
+                               "not show whether it is running: if it is not, remove the file",
                                path);
     return NAUHA_OK;
 }
@@ -261,8 +261,8 @@ enum nauha_status nauha__naming_settle(struct nauha__naming *naming, struct nauh
     naming->settled = true; /* also after a failure: it keeps its name, and its contents */
     enum nauha_status status = check(naming, &occupied, &keeps, err);
     if (status == NAUHA_OK && !is_own(naming, naming->beside))
-        status =
-            nauha_error_set(err, NAUHA_IO, "\"%s\" was replaced by somebody else", naming->beside);
+        status = nauha_error_set(err, NAUHA_IO, "\"%s\" was replaced by another program",
+                                 naming->beside);
     if (status == NAUHA_OK && keeps)
         status = keep_older(naming, err);
     if (status == NAUHA_OK && rename(naming->beside, naming->path) != 0)

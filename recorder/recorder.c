@@ -222,7 +222,7 @@ void nauha_recorder_pause(struct nauha_recorder *recorder, bool paused) {
 enum nauha_status nauha_recorder_set_tag(struct nauha_recorder *recorder, uint32_t tag,
                                          struct nauha_error *err) {
     if (tag >= nauha_names_tags(recorder->names))
-        return nauha_error_set(err, NAUHA_INVALID, "there is no tag of number %u", tag);
+        return nauha_error_set(err, NAUHA_INVALID, "tag number %u is not registered", tag);
     if (is_child(recorder))
         return NAUHA_OK;
     lock(recorder);
@@ -469,7 +469,7 @@ static enum nauha_status check_message(const struct nauha_recorder *recorder,
                                        struct nauha__outgoing *out, struct nauha_error *err) {
     struct nauha_names *names = recorder->names;
     if (out->kind >= nauha_names_kinds(names))
-        return nauha_error_set(err, NAUHA_INVALID, "there is no kind of number %u", out->kind);
+        return nauha_error_set(err, NAUHA_INVALID, "kind number %u is not registered", out->kind);
     const char *kind = nauha_names_kind(names, out->kind);
     bool network = nauha_names_kind_scope(names, out->kind) == NAUHA_SCOPE_NETWORK;
     bool event = nauha_names_kind_form(names, out->kind) == NAUHA_FORM_EVENT;
@@ -477,9 +477,10 @@ static enum nauha_status check_message(const struct nauha_recorder *recorder,
         return nauha_error_set(err, NAUHA_INVALID, "kind \"%s\" %s a module", kind,
                                network ? "does not belong to" : "needs");
     if (!network && out->module >= nauha_names_modules(names))
-        return nauha_error_set(err, NAUHA_INVALID, "there is no module of number %u", out->module);
+        return nauha_error_set(err, NAUHA_INVALID, "module number %u is not registered",
+                               out->module);
     if (out->slot >= nauha_names_slots(names))
-        return nauha_error_set(err, NAUHA_INVALID, "there is no slot of number %u", out->slot);
+        return nauha_error_set(err, NAUHA_INVALID, "slot number %u is not registered", out->slot);
     if (event != (out->tensor == NULL))
         return nauha_error_set(err, NAUHA_INVALID, "kind \"%s\" %s a tensor", kind,
                                event ? "does not take" : "needs");
@@ -522,7 +523,8 @@ enum nauha_status nauha_recorder_alias(struct nauha_recorder *recorder, uint32_t
     uint32_t modules = nauha_names_modules(recorder->names);
     uint32_t slots = nauha_names_slots(recorder->names);
     if (module >= modules || alias_module >= modules || slot >= slots || alias_slot >= slots)
-        return nauha_error_set(err, NAUHA_INVALID, "an alias names a module or slot not known");
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "an alias names a module or slot that is not registered");
     if (!recorder->path || is_child(recorder))
         return NAUHA_OK;
     struct nauha__alias_row row = {

@@ -92,7 +92,8 @@ static enum nauha_status describe(struct nauha_recorder *recorder,
         return status;
     if (parameter->module >= nauha_names_modules(recorder->names) ||
         parameter->slot >= nauha_names_slots(recorder->names))
-        return nauha_error_set(err, NAUHA_INVALID, "a parameter's module or slot is not known");
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "the module or slot of a parameter is not registered");
     void *copy = held->copy;
     size_t room = held->copy ? held->bytes : 0;
     *held = (struct nauha__held){.module = parameter->module,
@@ -354,7 +355,8 @@ enum nauha_status nauha_recorder_epoch_finished(struct nauha_recorder *recorder,
     pthread_mutex_lock(&recorder->writer.publish);
     enum nauha_status status = NAUHA_OK;
     if (recorder->step_open) {
-        status = nauha_error_set(err, NAUHA_STATE, "an epoch cannot finish while a step is open");
+        status = nauha_error_set(err, NAUHA_STATE,
+                                 "an epoch cannot finish during a step: end the step first");
     } else if (recorder->epoch_begun) {
         emit_event(recorder, NAUHA_KIND_EPOCH_FINISHED);
         recorder->epoch_begun = false;

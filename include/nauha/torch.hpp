@@ -470,14 +470,14 @@ inline void Exporter::tell_unseen(const Walk &state) {
     if (state.unseen.empty())
         return;
     const size_t most = 8;
-    std::string text = "cannot see these modules run, so their activations and layer gradients "
-                       "are not recorded (their parameters are): ";
+    std::string text = "the calls of these modules cannot be observed, so only their parameters "
+                       "are recorded, not their activations and layer gradients: ";
     for (size_t i = 0; i < state.unseen.size() && i < most; i++)
         text += (i ? ", " : "") + state.unseen[i];
     if (state.unseen.size() > most)
         text += " and " + std::to_string(state.unseen.size() - most) + " more";
-    text += "; to have them, put them into a torch::nn::Sequential, or declare the members as "
-            "nauha::Observed<...> and make them with exporter(module)";
+    text += "; to record everything, put the modules into a torch::nn::Sequential, or declare the "
+            "members as nauha::Observed<...> and make them with exporter(module)";
     publisher_->tell(text);
 }
 

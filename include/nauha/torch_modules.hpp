@@ -277,7 +277,7 @@ inline torch::nn::AnyValue call_any(torch::nn::AnyModule &module,
         return call_with(module, arguments, std::make_index_sequence<8>{});
     default:
         TORCH_CHECK(false, "an observed module takes ", arguments.size(),
-                    " arguments, nauha passes on 8 at most");
+                    " arguments, but nauha passes on at most 8");
     }
 }
 

@@ -37,10 +37,10 @@ static enum nauha_status check_readable(const struct nauha_message *message,
         return nauha_error_set(err, NAUHA_INVALID, "message \"%s\" is an event and has no tensor",
                                text_or_empty(info->kind_name));
     if (info->hash_only)
-        return wrap_reading(
-            info,
-            nauha_error_set(err, NAUHA_UNAVAILABLE, "the tensor was not recorded, its hash only"),
-            err);
+        return wrap_reading(info,
+                            nauha_error_set(err, NAUHA_UNAVAILABLE,
+                                            "only the hash of the tensor was recorded (--hash)"),
+                            err);
     if (!message->data && info->bytes > 0 && !message->source)
         return nauha_error_set(err, NAUHA_STATE, "message \"%s\" has lost its elements",
                                text_or_empty(info->kind_name));
@@ -53,9 +53,8 @@ static enum nauha_status check_limit(const struct nauha_message *message, struct
         return NAUHA_OK;
     return nauha_error_set(
         err, NAUHA_LIMIT,
-        "the tensor has %" PRIu64 " bytes, and at most %" PRIu64
-        " are read in one piece: raise the tensor limit (--tensor-limit), or use metrics that "
-        "read it piece by piece",
+        "the tensor has %" PRIu64 " bytes, more than the tensor limit of %" PRIu64
+        ": raise the limit (--tensor-limit), or use metrics that read tensors piece by piece",
         info->bytes, message->tensor_limit);
 }
 
@@ -152,7 +151,7 @@ enum nauha_status nauha_message_read(struct nauha_message *message, uint64_t fir
     const uint64_t all = info->bytes / size;
     if (first > all || count > all - first)
         return nauha_error_set(err, NAUHA_INVALID,
-                               "message \"%s\" has %" PRIu64 " elements, none at %" PRIu64,
+                               "message \"%s\" has %" PRIu64 " elements and no element %" PRIu64,
                                text_or_empty(info->kind_name), all, first + count);
     if (count == 0)
         return NAUHA_OK;

@@ -205,8 +205,8 @@ static enum nauha_status check_name(enum list_id which, const char *name, struct
     if (good)
         return NAUHA_OK;
     return nauha_error_set(err, NAUHA_INVALID,
-                           "%s name \"%s\" is not valid: letters, digits, \"_\", \".\" and \"-\" "
-                           "are, \".\" and \"-\" not in front",
+                           "%s name \"%s\" is not valid: use letters, digits, \"_\", \".\" and "
+                           "\"-\", and begin with none of \".\" and \"-\"",
                            rules[which].noun, name);
 }
 
@@ -216,8 +216,9 @@ static enum nauha_status refuse(enum list_id which, const char *name, enum nauha
                                 struct nauha_error *err) {
     const char *noun = rules[which].noun;
     if (status == NAUHA_LIMIT)
-        return nauha_error_set(err, status, "%s \"%s\" is one more than the %u there can be", noun,
-                               name, rules[which].count_max);
+        return nauha_error_set(
+            err, status, "cannot register %s \"%s\": there are already %u, the largest number",
+            noun, name, rules[which].count_max);
     return nauha_error_set(err, status, "no memory for %s \"%s\"", noun, name);
 }
 
@@ -249,7 +250,7 @@ enum nauha_status nauha_names_add_kind(struct nauha_names *names, const char *na
         return status;
     if (known->scope != scope || known->form != form)
         return nauha_error_set(
-            err, NAUHA_INVALID, "kind \"%s\" is known as a %s %s and cannot be a %s %s as well",
+            err, NAUHA_INVALID, "kind \"%s\" is registered as a %s %s and cannot also be a %s %s",
             name, scopes[known->scope], forms[known->form], scopes[scope], forms[form]);
     *id = known->id;
     return NAUHA_OK;
@@ -267,8 +268,8 @@ enum nauha_status nauha_names_add_module(struct nauha_names *names, const char *
         return status;
     if (strcmp(known->class_name, model.class_name) != 0)
         return nauha_error_set(err, NAUHA_INVALID,
-                               "module \"%s\" is known with the class \"%s\", not \"%s\"", name,
-                               known->class_name, model.class_name);
+                               "module \"%s\" is registered with the class \"%s\", not \"%s\"",
+                               name, known->class_name, model.class_name);
     *id = known->id;
     return NAUHA_OK;
 }
@@ -298,7 +299,7 @@ static const int64_t no_dims[1];
 enum nauha_status nauha_names_add_shape(struct nauha_names *names, const int64_t *shape,
                                         uint32_t ndim, uint32_t *id, struct nauha_error *err) {
     if (ndim > NAUHA_MAX_NDIM)
-        return nauha_error_set(err, NAUHA_INVALID, "shape has %u dimensions, %u are possible", ndim,
+        return nauha_error_set(err, NAUHA_INVALID, "shape has %u dimensions, more than %u", ndim,
                                NAUHA_MAX_NDIM);
     for (uint32_t i = 0; i < ndim; i++)
         if (shape[i] < 0)

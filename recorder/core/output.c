@@ -95,10 +95,10 @@ static enum nauha_status check_regular(const struct nauha_output_request *reques
     const struct nauha_output_form *form = request->form;
     if (form && !request->overwrite && !nauha_output_is(request->path, form))
         return nauha_error_set(
-            err, NAUHA_INVALID, "\"%s\" is there and is not %s, so it stays as it is: %s",
+            err, NAUHA_INVALID, "\"%s\" exists and is not %s, so it is not replaced: %s",
             request->path, form->noun,
-            request->named_by_us ? "choose another directory, or move it away"
-                                 : "choose another name; the option \"overwrite\" replaces it");
+            request->named_by_us ? "choose another directory, or move the file"
+                                 : "choose another name, or use the option \"overwrite\"");
     return access(request->path, W_OK) == 0
                ? NAUHA_OK
                : nauha_error_set_errno(err, errno, "cannot write to \"%s\"", request->path);
@@ -117,7 +117,7 @@ static enum nauha_status look(const struct nauha_output_request *request, bool *
         return refuse(request, noun_of(itself.st_mode), err);
     if (stat(request->path, about) != 0)
         return errno == ENOENT
-                   ? refuse(request, "a link to what does not exist", err)
+                   ? refuse(request, "a symbolic link to a file that does not exist", err)
                    : nauha_error_set_errno(err, errno, "cannot write to \"%s\"", request->path);
     if (is_input(request, about))
         return refuse(request, "what is read", err);

@@ -174,8 +174,8 @@ static enum nauha_status range_parse(struct range *range, const char *key, const
                                "%s \"%s\" is not of the form %s with whole numbers up to %" PRIu64,
                                key, text, has_every ? "A:B[:EVERY]" : "A:B", most);
     if (parsed.every == 0)
-        return nauha_error_set(err, NAUHA_INVALID, "%s \"%s\" takes every 0th; EVERY is 1 or more",
-                               key, text);
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "%s \"%s\" has an EVERY of 0: it must be 1 or more", key, text);
     if (parsed.first >= parsed.last)
         return nauha_error_set(err, NAUHA_INVALID,
                                "%s \"%s\" is empty: the range ends before its second number", key,
@@ -276,8 +276,8 @@ enum nauha_status nauha_selector_set(struct nauha_selector *selector, const char
     if (strcmp(key, "rank") == 0)
         return set_rank(selector, value, err);
     return nauha_error_set(err, NAUHA_UNKNOWN,
-                           "selection \"%s\" is unknown; there are kinds, modules, exclude, steps, "
-                           "epochs, tag and rank",
+                           "selection \"%s\" is unknown; selections: kinds, modules, exclude, "
+                           "steps, epochs, tag, rank",
                            key);
 }
 

@@ -29,10 +29,10 @@ const char *nauha_dtype_name(enum nauha_dtype dtype) {
 enum nauha_status nauha_tensor_count(const struct nauha_tensor *tensor, size_t *count,
                                      struct nauha_error *err) {
     if (nauha_dtype_size(tensor->dtype) == 0)
-        return nauha_error_set(err, NAUHA_INVALID, "tensor has no known element type: %d",
+        return nauha_error_set(err, NAUHA_INVALID, "element type %d of the tensor is unknown",
                                (int)tensor->dtype);
     if (tensor->ndim > NAUHA_MAX_NDIM)
-        return nauha_error_set(err, NAUHA_INVALID, "tensor has %u dimensions, %u are possible",
+        return nauha_error_set(err, NAUHA_INVALID, "tensor has %u dimensions, more than %u",
                                tensor->ndim, NAUHA_MAX_NDIM);
     bool empty = false;
     for (uint32_t i = 0; i < tensor->ndim; i++) {

@@ -141,7 +141,7 @@ static enum nauha_status check_kinds(const struct nauha_bus *bus,
                                      const struct nauha_subscriber *subscriber,
                                      struct nauha_error *err) {
     if (subscription->count == 0)
-        return nauha_error_set(err, NAUHA_INVALID, "subscriber \"%s\" asks for no topic",
+        return nauha_error_set(err, NAUHA_INVALID, "subscriber \"%s\" subscribes to no topic",
                                subscriber->name);
     for (size_t i = 0; i < subscription->count; i++) {
         const char *kind = subscription->kinds[i];
@@ -152,7 +152,7 @@ static enum nauha_status check_kinds(const struct nauha_bus *bus,
         for (size_t j = 0; j < i; j++) {
             if (strcmp(subscription->kinds[j], kind) == 0)
                 return nauha_error_set(err, NAUHA_INVALID,
-                                       "subscriber \"%s\" asks for topic \"%s\" twice",
+                                       "subscriber \"%s\" subscribes to topic \"%s\" twice",
                                        subscriber->name, kind);
         }
     }
@@ -266,7 +266,7 @@ static enum nauha_status check_publication(const struct nauha_bus *bus, uint32_t
     }
     if (bus->depth >= NAUHA__BUS_DEPTH_MAX)
         return nauha_error_set(err, NAUHA_LIMIT,
-                               "topic \"%s\" feeds on itself: %u publications inside one another",
+                               "topic \"%s\" depends on itself: %u nested publications",
                                nauha_names_kind(bus->names, kind), bus->depth);
     return NAUHA_OK;
 }

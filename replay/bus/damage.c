@@ -60,7 +60,7 @@ void nauha__damage_report(const struct nauha__damage *damage,
             line(context, damage->shown[i]);
     if (damage->messages <= NAUHA__DAMAGE_SHOWN)
         return;
-    snprintf(text, sizeof text, "and %" PRIu64 " more; nauha verify names what is damaged",
+    snprintf(text, sizeof text, "and %" PRIu64 " more; \"nauha verify\" lists what is damaged",
              damage->messages - NAUHA__DAMAGE_SHOWN);
     line(context, text);
 }

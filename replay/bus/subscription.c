@@ -58,7 +58,7 @@ enum nauha_status nauha_subscription_set_tag(struct nauha_subscription *subscrip
 enum nauha_status nauha_subscription_set_subsample(struct nauha_subscription *subscription,
                                                    uint64_t n, struct nauha_error *err) {
     if (n == 0)
-        return nauha_error_set(err, NAUHA_INVALID, "subsample is 0, and counts from 1");
+        return nauha_error_set(err, NAUHA_INVALID, "subsample is 0: it must be 1 or more");
     subscription->subsample = n;
     return NAUHA_OK;
 }
@@ -66,7 +66,7 @@ enum nauha_status nauha_subscription_set_subsample(struct nauha_subscription *su
 enum nauha_status nauha_subscription_set_every(struct nauha_subscription *subscription, uint64_t n,
                                                struct nauha_error *err) {
     if (n == 0)
-        return nauha_error_set(err, NAUHA_INVALID, "every is 0, and counts from 1");
+        return nauha_error_set(err, NAUHA_INVALID, "every is 0: it must be 1 or more");
     subscription->every = n;
     return NAUHA_OK;
 }

@@ -47,7 +47,8 @@ static enum nauha_status parse_map(const char *text, struct map *map, struct nau
     if (!star_old != !star_new || (star_old && strchr(star_old + 1, '*')) ||
         (star_new && strchr(star_new + 1, '*')))
         return nauha_error_set(err, NAUHA_INVALID,
-                               "\"%s\" is not a map of names: one * on each side, or none", text);
+                               "\"%s\" is not a map of names: expected one * on each side, or none",
+                               text);
     map->star = star_old != NULL;
     if (star_old) {
         *star_old = *star_new = '\0';

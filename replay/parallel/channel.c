@@ -77,7 +77,7 @@ enum nauha_status nauha__channel_put(struct nauha__channel *channel, const void 
         pthread_cond_signal(&channel->changed);
     pthread_mutex_unlock(&channel->mutex);
     if (left)
-        return nauha_error_set(err, NAUHA_STATE, "nobody waits for what is computed any more");
+        return nauha_error_set(err, NAUHA_STATE, "the results of this worker are no longer needed");
     return put ? NAUHA_OK : nauha_error_nomem(err);
 }
 

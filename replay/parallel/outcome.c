@@ -179,9 +179,9 @@ void nauha__outcome_give_up(struct nauha__outcome_writer *writer, const struct n
 /* ---- reading ---- */
 
 static enum nauha_status out_of_step(struct nauha_error *err) {
-    return nauha_error_set(err, NAUHA_SUBSCRIBER,
-                           "what was computed for it elsewhere does not fit: was a trace changed "
-                           "while it was replayed?");
+    return nauha_error_set(
+        err, NAUHA_SUBSCRIBER,
+        "the results of a worker do not match the trace: was the trace changed during the replay?");
 }
 
 static enum nauha_status next_head(struct nauha__outcome_reader *reader, const struct head **head,

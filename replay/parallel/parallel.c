@@ -240,7 +240,8 @@ static enum nauha_status prepare(struct nauha__parallel *parallel, bool *useful,
                                  struct nauha_error *err) {
     if (parallel->work.processes && !has_threads())
         return nauha_error_set(err, NAUHA_UNAVAILABLE,
-                               "HDF5 was built without threads here, and cannot replay in part");
+                               "this HDF5 was built without thread safety, which a parallel replay "
+                               "needs: use --jobs 1");
     *useful = share_metrics(parallel);
     if (!*useful)
         return NAUHA_OK;

@@ -19,19 +19,19 @@ static enum nauha_status check_version(const struct nauha_analyzer *given,
                                        struct nauha_error *err) {
     if (given->abi != NAUHA_ANALYZER_ABI)
         return nauha_error_set(err, NAUHA_VERSION,
-                               "an analyzer of ABI %u: this program has ABI %u, so it has to be "
-                               "compiled again with this one's headers",
+                               "the analyzer has ABI %u and this program ABI %u: compile it with "
+                               "the headers of this program",
                                given->abi, NAUHA_ANALYZER_ABI);
     if (given->size > sizeof *given)
         return nauha_error_set(err, NAUHA_VERSION,
-                               "an analyzer with a descriptor of %u bytes: this program knows %zu, "
-                               "so it is too old, or the size is wrong",
+                               "the descriptor of the analyzer has %u bytes, more than the %zu "
+                               "that this program knows: use a newer nauha, or correct the size",
                                given->size, sizeof *given);
     /* What came later are pointers: any other size would cut one in two. */
     if (given->size < LEAST_SIZE || (given->size - LEAST_SIZE) % sizeof(void *) != 0)
         return nauha_error_set(err, NAUHA_INVALID,
-                               "an analyzer with a descriptor of %u bytes, which no release had: "
-                               "the first one's was of %zu",
+                               "the descriptor of the analyzer has %u bytes, less than the %zu of "
+                               "the first release: correct the size",
                                given->size, LEAST_SIZE);
     return NAUHA_OK;
 }
@@ -55,7 +55,7 @@ static enum nauha_status check_parameters(const struct nauha_analyzer *analyzer,
                                    "analyzer \"%s\": parameter %zu has no key or no help", name, i);
         if ((unsigned)row->type > NAUHA_PARAMETER_LIST)
             return nauha_error_set(err, NAUHA_INVALID,
-                                   "analyzer \"%s\": parameter \"%s\" is of type %u, which is none",
+                                   "analyzer \"%s\": parameter \"%s\" has the unknown type %u",
                                    name, row->key, (unsigned)row->type);
         for (size_t j = 0; j < i; j++) {
             if (strcmp(row->key, analyzer->parameters[j].key) == 0)
@@ -113,7 +113,8 @@ enum nauha_status nauha__descriptor_check_name(const char *name, struct nauha_er
     const struct nauha_analyzer *const *builtin = nauha_builtin_analyzers(&count);
     for (size_t i = 0; i < count; i++) {
         if (strcmp(builtin[i]->name, name) == 0)
-            return nauha_error_set(err, NAUHA_INVALID, "an analyzer \"%s\" is built in", name);
+            return nauha_error_set(err, NAUHA_INVALID,
+                                   "the analyzer \"%s\" is built in and cannot be replaced", name);
     }
     return NAUHA_OK;
 }

@@ -176,7 +176,9 @@ static enum nauha_status host_finding(const struct nauha_host *host,
     const struct nauha__metric *metric = host->context;
     const struct nauha__spec *spec = metric->spec;
     if (!is_rule(metric))
-        return nauha_error_set(err, NAUHA_STATE, "an analyzer that is no rule has no findings");
+        return nauha_error_set(
+            err, NAUHA_STATE,
+            "only an analyzer with the flag NAUHA_ANALYZER_RULE can report findings");
     return nauha__findings_add(&metric->all->findings, nauha_bus_names(metric->bus),
                                spec->analyzer->name, spec->text, stamps, value, threshold, measure,
                                meaning, err);
@@ -349,7 +351,8 @@ static enum nauha_status check_kind(const struct nauha__metric *metric, const ch
         nauha__list_add(&list, "%s", nauha_names_kind(names, known));
         nauha_nearest_try(&nearest, nauha_names_kind(names, known));
     }
-    return nauha_error_set(err, NAUHA_UNKNOWN, "metric \"%s\": no kind \"%s\"%s; kinds: %s",
+    return nauha_error_set(err, NAUHA_UNKNOWN,
+                           "metric \"%s\": there is no kind \"%s\"%s; kinds: %s",
                            metric->spec->text, name, nauha_did_you_mean(&nearest), list.text);
 }
 

@@ -125,7 +125,7 @@ enum nauha_status nauha_pipeline_add_analyzer(struct nauha_pipeline *pipeline,
         return status;
     for (size_t i = 0; i < pipeline->analyzer_count; i++) {
         if (strcmp(pipeline->analyzers[i]->name, checked.name) == 0)
-            return nauha_error_set(err, NAUHA_INVALID, "there is an analyzer \"%s\" already",
+            return nauha_error_set(err, NAUHA_INVALID, "the analyzer \"%s\" exists already",
                                    checked.name);
     }
     struct nauha_analyzer *copy = malloc(sizeof *copy);
@@ -227,7 +227,7 @@ enum nauha_status nauha_pipeline_add_sink(struct nauha_pipeline *pipeline, const
             status = add_sink(pipeline, &nauha__sink_csv, directory, err);
         return status == NAUHA_OK ? add_sink(pipeline, sink_table[i], directory, err) : status;
     }
-    return nauha_error_set(err, NAUHA_UNKNOWN, "no sink \"%s\"%s; sinks: %s", name,
+    return nauha_error_set(err, NAUHA_UNKNOWN, "there is no sink \"%s\"%s; sinks: %s", name,
                            nauha_did_you_mean(&nearest), list.text);
 }
 
@@ -240,10 +240,10 @@ enum nauha_status nauha_pipeline_offer(struct nauha_pipeline *pipeline, const ch
         return status;
     for (size_t i = 0; i < services->count; i++) {
         if (strcmp(services->list[i].name, name) == 0)
-            return nauha_error_set(err, NAUHA_INVALID, "there is a service \"%s\" already", name);
+            return nauha_error_set(err, NAUHA_INVALID, "the service \"%s\" exists already", name);
     }
     if (services->count == NAUHA__SERVICES_MAX)
-        return nauha_error_set(err, NAUHA_LIMIT, "no more than %u services can be offered",
+        return nauha_error_set(err, NAUHA_LIMIT, "cannot offer more than %u services",
                                NAUHA__SERVICES_MAX);
     services->list[services->count].name = name;
     services->list[services->count++].service = service;
@@ -376,7 +376,7 @@ static enum nauha_status subscribe_metrics(struct nauha_pipeline *pipeline,
                 waiting = i;
         }
         if (chosen == metrics->count) {
-            status = nauha_error_set(err, NAUHA_INVALID, "metric \"%s\" feeds on itself",
+            status = nauha_error_set(err, NAUHA_INVALID, "metric \"%s\" depends on itself",
                                      metrics->list[waiting]->spec->text);
             break;
         }

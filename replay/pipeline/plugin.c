@@ -53,8 +53,9 @@ static enum nauha_status check_name(const struct nauha_plugins *plugins, const c
     for (size_t i = 0; i < plugins->count; i++) {
         const struct plugin *other = &plugins->list[i];
         if (other->library && strcmp(other->given->name, name) == 0)
-            return nauha_error_set(err, NAUHA_INVALID, "an analyzer \"%s\" is in \"%s\" already",
-                                   name, other->path);
+            return nauha_error_set(err, NAUHA_INVALID,
+                                   "the analyzer \"%s\" is already loaded from \"%s\"", name,
+                                   other->path);
     }
     return nauha__descriptor_check_name(name, err);
 }
@@ -95,7 +96,7 @@ static enum nauha_status check_length(const char *file, struct nauha_error *err)
     if (fd >= 0)
         close(fd);
     return cut ? nauha_error_set(err, NAUHA_UNAVAILABLE,
-                                 "cannot be loaded: the file is cut short, build or copy it again")
+                                 "cannot be loaded: the file is truncated; build or copy it again")
                : NAUHA_OK;
 }
 
@@ -108,7 +109,7 @@ static enum nauha_status open_library(const struct nauha_plugins *plugins, const
     /* Without a slash, dlopen would search the system's directories. */
     if (snprintf(file, sizeof file, "%s%s", strchr(path, '/') ? "" : "./", path) >=
         (int)sizeof file)
-        return nauha_error_set(err, NAUHA_INVALID, "a path of more than %d bytes", PATH_MAX);
+        return nauha_error_set(err, NAUHA_INVALID, "its path has more than %d bytes", PATH_MAX);
     if (check_length(file, err) != NAUHA_OK)
         return NAUHA_UNAVAILABLE;
     *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
@@ -118,8 +119,8 @@ static enum nauha_status open_library(const struct nauha_plugins *plugins, const
     enum nauha_status status =
         *given ? NAUHA_OK
                : nauha_error_set(err, NAUHA_INVALID,
-                                 "no analyzer in it: it has no symbol \"%s\" (NAUHA_ANALYZER, "
-                                 "compiled with -DNAUHA_PLUGIN, makes it)",
+                                 "it contains no analyzer: the symbol \"%s\" is missing; use "
+                                 "NAUHA_ANALYZER and compile with -DNAUHA_PLUGIN",
                                  NAUHA_PLUGIN_SYMBOL);
     if (status == NAUHA_OK && is_loaded(plugins, *given)) {
         dlclose(*library);

@@ -26,7 +26,7 @@ static const struct nauha_analyzer_parameter common_keys[KEY_COUNT] = {
     [KEY_YLIMS] = {"ylims", NAUHA_PARAMETER_RANGE, ":", 0, 0,
                    "limits of the y axis of the plot; either may be missing"},
     [KEY_LOG] = {"log", NAUHA_PARAMETER_INTEGER, "", 0, 1,
-                 "1: logarithmic y axis, 0: linear (default: depends on the metric)"},
+                 "1: logarithmic y axis, 0: linear; by default the metric chooses"},
 };
 
 const struct nauha_analyzer_parameter *nauha__spec_common_keys(size_t *count) {
@@ -125,10 +125,10 @@ static enum nauha_status parse_range(const struct nauha_analyzer_parameter *row,
         parse_end(colon + 1, strlen(colon + 1), &value->range.high) &&
         !(value->range.low >= value->range.high))
         return NAUHA_OK;
-    return nauha_error_set(err, NAUHA_INVALID,
-                           "key \"%s\" takes LOW:HIGH with LOW below HIGH, either may be missing, "
-                           "not \"%s\"",
-                           row->key, text);
+    return nauha_error_set(
+        err, NAUHA_INVALID,
+        "key \"%s\" takes LOW:HIGH with LOW below HIGH, of which either may be missing, not \"%s\"",
+        row->key, text);
 }
 
 /* One item of a list, which ends at its comma. */
@@ -415,7 +415,7 @@ static enum nauha_status find_analyzer(struct nauha__spec *spec, const char *nam
         nauha__list_add(&list, "%s", analyzers[i]->name);
         nauha_nearest_try(&nearest, analyzers[i]->name);
     }
-    return nauha_error_set(err, NAUHA_UNKNOWN, "no metric \"%s\"%s; metrics: %s", name,
+    return nauha_error_set(err, NAUHA_UNKNOWN, "there is no metric \"%s\"%s; metrics: %s", name,
                            nauha_did_you_mean(&nearest), list.text);
 }
 

@@ -63,7 +63,7 @@ static enum nauha_status what_came_of(int how, const char *script, FILE *complai
     if (WIFEXITED(how) && WEXITSTATUS(how) == 127)
         return nauha_error_set(err, NAUHA_UNAVAILABLE, "cannot run gnuplot over \"%s\"", script);
     return nauha_error_set(err, NAUHA_UNAVAILABLE, "gnuplot failed over \"%s\": %s", script,
-                           words[0] ? words : "it did not say why");
+                           words[0] ? words : "it printed no reason");
 }
 
 /* Whether a child has ended, waiting for that if `wait`; then *status says how. */

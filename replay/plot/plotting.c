@@ -41,7 +41,7 @@ static enum nauha_status apply(const struct nauha_drawing *drawing, struct nauha
             nauha_nearest_try(&nearest, nauha__style_name((enum nauha__style)style));
         return nauha_error_set(err, NAUHA_INVALID,
                                "there is no style \"%.64s\"%s; styles: auto, lines, top, panels, "
-                               "band, rows; of histograms map",
+                               "band, rows; for histograms map",
                                drawing->style, nauha_did_you_mean(&nearest));
     }
     if (drawing->scale && !nauha__scale_find(drawing->scale, &picture->scale))
@@ -61,7 +61,7 @@ static enum nauha_status check_style(const char *csv_path, const struct nauha_dr
                            drawing->style, csv_path,
                            summary->histogram ? "it holds histograms, drawn as map"
                            : picture->style == NAUHA__STYLE_ROWS
-                               ? "not every step has the same lines"
+                               ? "its steps do not all have the same modules"
                                : "it holds scalars, drawn as lines, top, panels, band or rows");
 }
 
@@ -260,7 +260,8 @@ static enum nauha_status take_topics(struct topics *topics, const char *director
     if (status == NAUHA_OK && has_overview(topics))
         return nauha_error_set(err, NAUHA_END, "a series is called \"" NAUHA__OVERVIEW "\"");
     if (status == NAUHA_OK && topics->count < 2)
-        return nauha_error_set(err, NAUHA_END, "\"%s\" has not two series to draw", directory);
+        return nauha_error_set(err, NAUHA_END, "\"%s\" has fewer than two series to draw",
+                               directory);
     return status;
 }
 

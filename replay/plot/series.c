@@ -216,11 +216,11 @@ static void take_order(struct scan *scan, const struct nauha__line *line) {
 
 static enum nauha_status take_row(struct scan *scan, struct nauha_error *err) {
     if (scan->reader.count != column_count(scan->summary))
-        return bad_row(scan, "has not as many fields as the header", err);
+        return bad_row(scan, "has more or fewer fields than the header", err);
     uint64_t step, epoch;
     if (nauha__parse_u64(scan->reader.fields[NAUHA__COLUMN_STEP - 1], &step, NULL) != NAUHA_OK ||
         nauha__parse_u64(scan->reader.fields[NAUHA__COLUMN_EPOCH - 1], &epoch, NULL) != NAUHA_OK)
-        return bad_row(scan, "has no whole numbers as step and epoch", err);
+        return bad_row(scan, "has a step or an epoch that is not a whole number", err);
     enum nauha_status status = take_steps(scan, step, epoch, err);
     if (status != NAUHA_OK)
         return status;

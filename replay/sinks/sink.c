@@ -8,6 +8,6 @@ enum nauha_status nauha__series_check(const char *series, enum nauha_form form,
                                                    : tensor->ndim == 0;
     if (tensor->dtype == NAUHA_DTYPE_F64 && fits)
         return NAUHA_OK;
-    return nauha_error_set(err, NAUHA_INVALID, "a message of \"%s\" has not the shape of its topic",
-                           series);
+    return nauha_error_set(err, NAUHA_INVALID,
+                           "a message of \"%s\" has another shape than its topic", series);
 }

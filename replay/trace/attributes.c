@@ -122,7 +122,7 @@ static enum nauha_status check_format(struct nauha_trace *trace, struct nauha_er
     enum nauha_status status = read_text(trace, "format", &format, err);
     if (status == NAUHA_OK && strcmp(nauha__defuse(format, ""), NAUHA__FORMAT_NAME) != 0)
         status = nauha_error_set(err, NAUHA_FORMAT,
-                                 "\"%s\" has format \"%.80s\", this program reads \"%s\"",
+                                 "\"%s\" has format \"%.80s\", but this program reads \"%s\"",
                                  trace->path, format, NAUHA__FORMAT_NAME);
     free(format);
     if (status == NAUHA_OK)
@@ -132,9 +132,10 @@ static enum nauha_status check_format(struct nauha_trace *trace, struct nauha_er
     if (status == NAUHA_OK && trace->format_major != NAUHA_FORMAT_MAJOR)
         status = nauha_error_set(
             err, NAUHA_VERSION,
-            "trace \"%s\" has format version %" PRIu32 ".%" PRIu32 ", this program reads %u.x%s",
+            "trace \"%s\" has format version %" PRIu32 ".%" PRIu32
+            ", but this program reads %u.x%s",
             trace->path, trace->format_major, trace->format_minor, NAUHA_FORMAT_MAJOR,
-            trace->format_major > NAUHA_FORMAT_MAJOR ? ": a newer nauha reads it" : "");
+            trace->format_major > NAUHA_FORMAT_MAJOR ? ": use a newer nauha" : "");
     return status;
 }
 
@@ -157,8 +158,9 @@ static enum nauha_status take_facts(struct nauha_trace *trace, const char *text,
     for (const cJSON *item = json->child; item && status == NAUHA_OK; item = item->next) {
         struct nauha__trace_fact *fact = &trace->facts[trace->fact_count];
         if (!cJSON_IsString(item)) {
-            status = nauha_error_set(err, NAUHA_FORMAT, "fact \"%.80s\" of trace \"%s\" is no text",
-                                     item->string, trace->path);
+            status =
+                nauha_error_set(err, NAUHA_FORMAT, "fact \"%.80s\" of trace \"%s\" is not a text",
+                                item->string, trace->path);
             break;
         }
         trace->fact_count++;
@@ -185,8 +187,8 @@ enum nauha_status nauha__trace_read_attributes(struct nauha_trace *trace, struct
     if (status == NAUHA_OK && (trace->chunk_bytes < CHUNK_BYTES_MIN ||
                                trace->chunk_bytes > CHUNK_BYTES_MAX || trace->chunk_bytes % 8 != 0))
         status = nauha_error_set(err, NAUHA_FORMAT,
-                                 "trace \"%s\" has chunks of %" PRIu64 " bytes, from %u to %" PRIu64
-                                 " in steps of 8 are possible",
+                                 "trace \"%s\" has chunks of %" PRIu64
+                                 " bytes: expected a multiple of 8 from %u to %" PRIu64,
                                  trace->path, trace->chunk_bytes, CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
     if (status == NAUHA_OK)
         status = read_text(trace, "codec", &trace->codec, err);

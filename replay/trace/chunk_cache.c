@@ -78,7 +78,7 @@ static enum nauha_status take_slot(struct nauha__chunks *chunks, uint32_t *taken
     }
     if (at == NONE)
         return nauha_error_set(err, NAUHA_LIMIT,
-                               "trace \"%s\": messages are visited inside one another too deeply",
+                               "trace \"%s\": visits of messages are nested too deeply",
                                chunks->path);
     touch(chunks, at);
     if (chunks->slots[at].chunk)

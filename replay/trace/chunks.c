@@ -92,7 +92,7 @@ enum nauha_status nauha__chunks_add_stream(struct nauha__chunks *chunks,
     uint16_t slices = row->slices ? row->slices : 1;
     if (chunks->chunk_bytes / size % slices != 0)
         return nauha_error_set(err, NAUHA_FORMAT,
-                               "trace \"%s\" has a stream %u with %u slices to a chunk",
+                               "trace \"%s\" has a stream %u with %u slices per chunk",
                                chunks->path, row->stream, slices);
     struct nauha__trace_stream *stream = chunks->streams[row->stream];
     if (!stream) {

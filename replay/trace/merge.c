@@ -37,15 +37,17 @@ enum nauha_status nauha_pipeline_check_ranks(struct nauha_trace *const *traces, 
         for (size_t j = 0; j < i; j++) {
             nauha_trace_get_head(traces[j], &b);
             if (a.rank == b.rank)
-                return nauha_error_set(err, NAUHA_INVALID,
-                                       "\"%s\" and \"%s\" are both of rank %" PRIu32
-                                       ": different trainings are replayed one by one",
-                                       b.path, a.path, a.rank);
+                return nauha_error_set(
+                    err, NAUHA_INVALID,
+                    "\"%s\" and \"%s\" both have rank %" PRIu32
+                    ": they are different trainings, which have to be replayed one by one",
+                    b.path, a.path, a.rank);
             if (a.world_size != b.world_size)
-                return nauha_error_set(err, NAUHA_INVALID,
-                                       "\"%s\" is one of %" PRIu32 " ranks, \"%s\" one of %" PRIu32
-                                       ": different trainings are replayed one by one",
-                                       b.path, b.world_size, a.path, a.world_size);
+                return nauha_error_set(
+                    err, NAUHA_INVALID,
+                    "\"%s\" is one of %" PRIu32 " ranks, \"%s\" one of %" PRIu32
+                    ": they are different trainings, which have to be replayed one by one",
+                    b.path, b.world_size, a.path, a.world_size);
         }
     }
     return NAUHA_OK;

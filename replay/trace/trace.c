@@ -42,21 +42,21 @@ static enum nauha_status check_superblock(struct nauha_trace *trace, struct nauh
     if ((size_t)got < sizeof signature || memcmp(block, signature, sizeof signature) != 0)
         return nauha_error_set(err, NAUHA_FORMAT, "\"%s\" is not an HDF5 file", trace->path);
     if ((size_t)got < sizeof block)
-        return nauha_error_set(err, NAUHA_FORMAT, "trace \"%s\" is cut short after %zd bytes",
+        return nauha_error_set(err, NAUHA_FORMAT, "trace \"%s\" is truncated after %zd bytes",
                                trace->path, got);
     enum { OPEN_FOR_WRITING = 1, OPEN_FOR_SWMR = 4 };
     trace->open_for_swmr = block[VERSION] >= 3 && (block[FLAGS] & OPEN_FOR_SWMR);
     bool closed = block[VERSION] < 3 || block[FLAGS] == 0;
     if (!closed && (block[FLAGS] & OPEN_FOR_WRITING) && !(block[FLAGS] & OPEN_FOR_SWMR))
-        return nauha_error_set(err, NAUHA_BUSY,
-                               "trace \"%s\" holds nothing: its recorder is setting it up, or was "
-                               "killed as it did",
-                               trace->path);
+        return nauha_error_set(
+            err, NAUHA_BUSY,
+            "trace \"%s\" is empty: its recorder is still creating it, or was killed while it did",
+            trace->path);
     uint64_t file_bytes = nauha__trace_file_bytes(trace);
     if (block[VERSION] >= 2 && block[OFFSET_SIZE] == 8 && closed &&
         get_u64(block + END) > file_bytes)
         return nauha_error_set(err, NAUHA_FORMAT,
-                               "trace \"%s\" is cut short: %" PRIu64 " of %" PRIu64 " bytes",
+                               "trace \"%s\" is truncated: it has %" PRIu64 " of %" PRIu64 " bytes",
                                trace->path, file_bytes, get_u64(block + END));
     return NAUHA_OK;
 }

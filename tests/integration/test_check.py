@@ -54,7 +54,7 @@ class Check(unittest.TestCase):
     def test_many_places_are_cut_short(self):
         done = nauha("check", self.path, "--rule", "tensor_variance:weights,biases,activations,weight_gradients,bias_gradients,"
                      "weight_updates,bias_updates:min=1e9", code=1)
-        self.assertIn("more: nauha check --json lists all", done.stdout)
+        self.assertIn('more; "nauha check --json" lists all', done.stdout)
 
     def test_rules_run_where_their_inputs_are(self):
         found = self.check("--kinds", "loss", code=0)
@@ -69,13 +69,13 @@ class Check(unittest.TestCase):
         nauha("train", "-q", "--hash", "--max-steps", 3, "--test-every", 0, "-o", path)
         done = nauha("check", path, code=2)
         self.assertEqual(done.stdout, "")
-        self.assertIn(f'nauha: no rule was checked: "{path}" has nothing that one looks at\n', done.stderr)
+        self.assertIn(f'nauha: no rule was checked: "{path}" has no messages for any rule\n', done.stderr)
         self.assertIn("not checked: vanishing_gradient (only hashes were recorded), exploding_tensor (only", done.stderr)
 
     def test_nothing_to_check_is_no_success(self):
         done = nauha("check", self.path, "--kinds", "input_labels", code=2)
         self.assertEqual(done.stdout, "")
-        self.assertIn("has nothing that one looks at, of what the options choose", done.stderr)
+        self.assertIn("has no messages for any rule among those that the options choose", done.stderr)
         self.assertEqual(self.check("--kinds", "input_labels", code=2)["checked"], [])
 
     def test_what_is_said_first_stands_first(self):
@@ -106,7 +106,7 @@ class Check(unittest.TestCase):
         self.assertEqual([line.split("  ")[1] for line in lines[1:]], ["hidden weight, rank 0", "hidden weight, rank 1"])
 
     def test_usage(self):
-        for arguments, text in ((["--rule", "norm:weights"], 'no rule "norm"; rules: vanishing_gradient'),
+        for arguments, text in ((["--rule", "norm:weights"], 'there is no rule "norm"; rules: vanishing_gradient'),
                                 (["--rule", "all_zero:nope"], 'no kind "nope"'),
                                 (["--rule", "all_zero:threshold=101"], "takes a number from 0 to 100"),
                                 (["--rule", "all_zero:level=1"], 'has no key "level"')):

@@ -177,7 +177,7 @@ class BadInput(WithTrace):
         (self.dir / "cut.h5").write_bytes(self.path.read_bytes()[:100000])
         with h5py.File(self.dir / "other.h5", "w") as file:
             file["x"] = 1
-        cases = {"text.h5": "is not an HDF5 file", "empty.h5": "is empty", "cut.h5": "is cut short",
+        cases = {"text.h5": "is not an HDF5 file", "empty.h5": "is empty", "cut.h5": "is truncated",
                  "other.h5": "is an HDF5 file but not a nauha trace", "missing.h5": "No such file or directory"}
         for command in (["info"], ["ls"], ["cat"], ["verify"], ["replay", "--metric", "loss"]):
             for name, text in cases.items():
@@ -187,7 +187,7 @@ class BadInput(WithTrace):
 
     def test_another_version(self):
         path = self.broken(lambda file: file.attrs.modify("format_major", np.uint32(2)))
-        self.complains(3, "has format version 2.1, this program reads 1.x", "info", path)
+        self.complains(3, "has format version 2.1, but this program reads 1.x", "info", path)
 
     def test_a_missing_table(self):
         def remove(file):
@@ -218,7 +218,7 @@ class BadInput(WithTrace):
         losses = json.loads(nauha("info", "--json", path).stdout)["losses"]
         self.assertTrue(losses)
         said = nauha("replay", path, "--metric", "norm:weights").stderr.splitlines()[0]
-        self.assertTrue(said.startswith(f"nauha: {path}: lost in the recording: "), said)
+        self.assertTrue(said.startswith(f"nauha: {path}: messages were lost in the recording: "), said)
         parts = said.split("recording: ")[1].split("; ")
         self.assertEqual([part.rsplit(", ", 1)[0] for part in parts],
                          [f"{loss['messages']:,} {loss['kind']} ({loss['reason']})".replace(",", " ") for loss in losses])
@@ -281,7 +281,7 @@ class BadInput(WithTrace):
         self.assertNotIn("mean", nauha("check", self.path, "--rule", "xyzzyxyzzy", code=2).stderr.split("; rules")[0])
 
     def test_a_selection_that_chooses_nothing(self):
-        there = ' chooses no message of "%s", which has steps 0 to 5 in 2 epochs, of rank 0' % self.path
+        there = ' chooses no message of "%s", which has steps 0 to 5 in 2 epochs, rank 0' % self.path
         out = self.dir / "nothing"
         commands = (["check", self.path], ["ls", self.path], ["cat", self.path], ["replay", self.path, "--metric", "loss", "-o", out],
                     ["report", self.path, "-o", out])
@@ -302,7 +302,7 @@ class BadInput(WithTrace):
         self.complains(2, "replay needs --metric SPEC; metrics: ratio", "replay", self.path)
         self.complains(2, 'option "--steps" needs a value', "ls", self.path, "--steps")
         self.complains(2, "--limit takes a whole number", "ls", self.path, "--limit", "-1")
-        self.complains(2, "--npy takes exactly one tensor, 12 are chosen", "cat", self.path, "--kinds", "weights", "--npy", "x.npy")
+        self.complains(2, "--npy writes exactly one tensor, but 12 are chosen", "cat", self.path, "--kinds", "weights", "--npy", "x.npy")
 
     def test_unwritable_output(self):
         self.complains(3, "cannot make directory", "replay", self.path, "--metric", "loss", "-o", "/dev/null/x")
@@ -315,7 +315,7 @@ class BadInput(WithTrace):
         done = subprocess.run([program, "replay", self.path, "--metric", "my_module.py:Mine:weights"], stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, timeout=60)
         self.assertEqual((done.returncode, done.stdout), (3, ""))
-        self.assertIn("nauha: the Python package is in none of", done.stderr)
+        self.assertIn("nauha: the Python package is not found in any of", done.stderr)
         # A key's value that looks like a file is none.
         done = subprocess.run([program, "replay", self.path, "--metric", "norm:weights:tag=x.py:order=1"],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
@@ -464,7 +464,7 @@ class Train(unittest.TestCase):
                 process.send_signal(number)
                 _, stderr = process.communicate(timeout=60)
                 self.assertEqual(process.returncode, 128 + number, stderr)
-                self.assertIn("closed properly", stderr)
+                self.assertIn("the recording is complete up to here", stderr)
                 info = json.loads(nauha("info", "--json", self.trace).stdout)
                 self.assertIs(info["complete"], True)
                 self.assertGreater(info["steps"], 0)

@@ -38,7 +38,7 @@ class DiffTest(unittest.TestCase):
 
     def test_usage(self):
         a = self.trace("a.h5")
-        for arguments, text in ((("a",), "diff needs A B"), ((a, a, a), "two trainings are compared"),
+        for arguments, text in ((("a",), "diff needs A B"), ((a, a, a), "diff compares two trainings"),
                                 ((a, a, "--rtol", "-1"), "not a number of 0 or more"),
                                 ((a, a, "--map", "x"), "expected OLD=NEW"), ((a, a, "--kinds", "x"), 'kind "x" is unknown')):
             self.assertIn(text, nauha("diff", *arguments, code=2).stderr)

@@ -76,10 +76,10 @@ class Processes(unittest.TestCase):
 
     def test_wrong_usage_is_said_once(self):
         replay = (NAUHA, "replay", self.paths[0], "--metric")
-        for arguments, words in ((("nrm:weights",), 'no metric "nrm"'), (("loss", "-j", "2"), "mpirun -n says how many"),
-                                 (("loss", "--follow"), "--follow is for one process"),
-                                 (("loss", "--model", "fc"), "--model is for one process"),
-                                 (("x.py:Mine:weights",), "metrics in Python run in one process"),
+        for arguments, words in ((("nrm:weights",), 'no metric "nrm"'), (("loss", "-j", "2"), "mpirun -n sets their number"),
+                                 (("loss", "--follow"), "--follow cannot be used with several processes"),
+                                 (("loss", "--model", "fc"), "--model cannot be used with several processes"),
+                                 (("x.py:Mine:weights",), "metrics in Python cannot be computed by several processes"),
                                  (("loss", "--kinds", "foo"), 'kind "foo" is unknown')):
             with self.subTest(words):
                 self.assertIn(words, self.complaint(self.mpirun(3, *replay, *arguments, code=2)))

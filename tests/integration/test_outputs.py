@@ -60,7 +60,7 @@ class Targets(Case):
     def test_a_file_of_another_form(self):
         for _, words, target in self.each():
             target.write_bytes(TEXT)
-            self.refused(words, "so it stays as it is: choose another name")
+            self.refused(words, "so it is not replaced: choose another name")
             self.assertEqual(target.read_bytes(), TEXT)
             self.assertEqual(list(self.dir.glob("target?*")), [])
 
@@ -72,7 +72,7 @@ class Targets(Case):
             for other, file in files.items():
                 if other != name and {other, name} != {"record", "train"}:
                     shutil.copy(file, target)
-                    self.refused(words, "so it stays as it is")
+                    self.refused(words, "so it is not replaced")
                     self.assertEqual(target.read_bytes(), file.read_bytes())
 
     def test_overwriting(self):
@@ -125,7 +125,7 @@ class Targets(Case):
     def test_links_to_nothing(self):
         for _, words, target in self.each():
             target.symlink_to("nowhere")
-            self.refused(words, "a link to what does not exist")
+            self.refused(words, "a symbolic link to a file that does not exist")
             self.assertTrue(target.is_symlink())
             self.assertFalse((self.dir / "nowhere").exists())
 
@@ -135,7 +135,7 @@ class Targets(Case):
         for name, words, target in self.each("report", "cat", "train"):
             real.write_bytes(TEXT)
             target.symlink_to("real")
-            self.refused(words, "so it stays as it is")
+            self.refused(words, "so it is not replaced")
             self.assertEqual(real.read_bytes(), TEXT)
             nauha(words[0], "--overwrite", *words[1:])
             self.assertTrue(target.is_symlink())
@@ -244,7 +244,7 @@ class Series(Case):
     def test_a_csv_of_somebody_elses(self):
         (self.out / "loss.csv").write_bytes(TEXT)
         done = self.replay(code=2)
-        self.assertIn("is not a series of nauha, so it stays as it is", done.stderr)
+        self.assertIn("is not a series of nauha, so it is not replaced", done.stderr)
         self.assertEqual((self.out / "loss.csv").read_bytes(), TEXT)
 
     def test_once_more(self):

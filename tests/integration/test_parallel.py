@@ -68,7 +68,7 @@ class Threads(WithTraces):
         self.assertIn("does not match its checksum", self.same(path, *ARGUMENTS, "--strict", code=3).stderr)
 
     def test_wrong_usage(self):
-        for jobs, words in (("0", "--jobs is 0, and counts from 1"), ("x", '--jobs takes a whole number, not "x"')):
+        for jobs, words in (("0", "--jobs is 0: it must be 1 or more"), ("x", '--jobs takes a whole number, not "x"')):
             self.assertIn(words, nauha("replay", self.paths[0], "--metric", "loss", "-j", jobs, code=2).stderr)
 
     def test_what_cannot_be_written(self):

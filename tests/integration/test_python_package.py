@@ -243,7 +243,7 @@ class Trainings(Case):
 
     def test_an_empty_directory_and_nothing_at_all(self):
         (self.dir / "empty").mkdir()
-        with self.assertRaisesRegex(nauha.Error, "there are no traces"):
+        with self.assertRaisesRegex(nauha.Error, "contains no traces"):
             nauha.replay(self.dir / "empty", "loss")
         for nothing in ((self.path, []), ([], "loss")):
             with self.assertRaisesRegex(nauha.Error, "at least one trace and one metric"):
@@ -370,7 +370,7 @@ class WithoutTorch(Case):
         done = program("record", "-o", self.dir / "none.h5", "--", sys.executable, script)
         self.assertEqual(done.stdout, "none\n")
         self.assertRegex(done.stderr, rf'^nauha: nothing was recorded: the program ran under "{re.escape(sys.executable)}", which has '
-                         r'no torch \(PyTorch\): name the Python that has it, as in "nauha record -o run\.h5 -- ')
+                         r'no torch \(PyTorch\): use a Python that has it, as in "nauha record -o run\.h5 -- ')
 
 
 @unittest.skipUnless(pathlib.Path(NAUHA) == ROOT / "build/nauha", "the release build alone is packed")

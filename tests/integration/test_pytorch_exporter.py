@@ -266,9 +266,9 @@ class LeavesNoMark(Case):
             self.assertEqual(len(h5trace.Trace(self.path).of("batch_finished")), 3 if steps == 3 else 2)
             self.assertEqual(older.exists(), steps == 3)
         self.assertEqual(len(h5trace.Trace(older).of("batch_finished")), 2)
-        self.assertEqual(self.notices, [f"the trace that was there is kept as {older}"])
+        self.assertEqual(self.notices, [f"the previous trace is kept as {older}"])
         self.path.write_text("somebody's")
-        with self.assertRaisesRegex(nauha.Error, "so it stays as it is"):
+        with self.assertRaisesRegex(nauha.Error, "so it is not replaced"):
             nauha.Exporter(self.path)
         self.assertEqual(self.path.read_text(), "somebody's")
 

@@ -279,14 +279,14 @@ class NoTraining(Case):
         make_trace(self.path)
         older = self.path.read_bytes()
         done = self.record(sys.executable, "-c", "pass")
-        self.assertIn("was left as it was", done.stderr)
+        self.assertIn("existed before and was not changed", done.stderr)
         self.assertEqual(self.path.read_bytes(), older)
 
     def test_a_crash_after_some_steps_keeps_the_older_trace(self):
         make_trace(self.path)
         older = self.path.read_bytes()
         done = self.record_script("train(3)\nraise SystemExit(5)", code=5)
-        self.assertIn(f"the trace that was there is kept as {self.path}.old", done.stderr)
+        self.assertIn(f"the previous trace is kept as {self.path}.old", done.stderr)
         self.assertEqual(pathlib.Path(f"{self.path}.old").read_bytes(), older)
         self.assertEqual(len(self.trace().of("loss")), 3)
 

@@ -209,13 +209,13 @@ class Surroundings(Failing):
 
     def test_a_program_that_ends_before_its_training(self):
         done = self.same("sh", "-c", f"{sys.executable} train.py > out.txt &")
-        self.assertIn("what it left running is recorded", done.stderr)
+        self.assertIn("processes that it started are still being recorded", done.stderr)
         self.assertIn("of 5 steps", done.stderr)
         self.assertEqual(len(self.trace().of("loss")), 5)
 
     def test_a_server_that_is_left_running_is_not_waited_for(self):
         done = self.same("sh", "-c", f"sleep 1000 >/dev/null 2>&1 & echo $! > pid; {sys.executable} train.py")
-        self.assertNotIn("left running", done.stderr)
+        self.assertNotIn("still being recorded", done.stderr)
         os.kill(int((self.dir / "pid").read_text()), 9)  # it is there
         done = self.record("sh", "-c", f"sleep 1000 >/dev/null 2>&1 & echo $! > pid; {sys.executable} -c 'import torch'; exit 3",
                            code=3)
@@ -237,7 +237,7 @@ class Surroundings(Failing):
         """
         (self.dir / "start.py").write_text(textwrap.dedent(text))
         done = self.same(sys.executable, self.dir / "start.py")
-        self.assertIn("could not tell what came of it", done.stderr)
+        self.assertIn("did not report its result", done.stderr)
         self.assertIn("of 5 steps", done.stderr)
         before = self.path.read_bytes()
         self.same(sys.executable, self.dir / "start.py")

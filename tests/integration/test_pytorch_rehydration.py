@@ -203,7 +203,7 @@ class RehydrationTest(Case):
         self.refused('the trace lacks parameter "1.weight" of the model in step 0; it has "0.bias", "0.weight", "2.bias", "2.weight"',
                      "--model", folder / "other.pt", "--data", folder)
         self.refused('the trace lacks parameter "1.weight" of the model', "--model", folder / "norm.pt", "--data", folder)
-        self.refused("and no such model; models: alexnetmini,", "--model", folder / "nothing.pt", "--data", folder)
+        self.refused("nor a model of that name; models: alexnetmini,", "--model", folder / "nothing.pt", "--data", folder)
         (folder / "nothing.pt").write_text("nothing")
         self.refused("as TorchScript", "--model", folder / "nothing.pt", "--data", folder)
         np.save(folder / "inputs.npy", np.zeros((6, 9), np.float32))
@@ -216,7 +216,7 @@ class RehydrationTest(Case):
         for data, text in ((b"no array", "is not a NumPy array"), (b"\x93NUMPY\x01\x00\x76\x00{'descr'", "is cut short"),
                            (self.npy("<c8", "(1,)"), 'holds elements of type "<c8"'),
                            (self.npy("<f4", "(9999999999, 9999999999)"), "has an impossible shape in its header"),
-                           (self.npy("<f4", "(7, 3)"), "holds 4 bytes of elements, and its shape says 84"),
+                           (self.npy("<f4", "(7, 3)"), "holds 4 bytes of elements, but its shape needs 84"),
                            (self.npy("<f4", "(1, 1)", "True"), "is in Fortran order")):
             (folder / "inputs.npy").write_bytes(data)
             self.refused(text, *self.model())

@@ -73,12 +73,12 @@ class RehydrationTest(unittest.TestCase):
         np.testing.assert_allclose(values[0], values[1], atol=1e-3 * abs(values[1][0]) + 1e-12)
         self.assertIn("hessian_eig0,4,4,0,0,default,", tight)
         told = nauha(*[word for word in command if word != "-q"], "--metric", "hessian_eig:k=2:tolerance=1e-12:products=3").stderr
-        self.assertIn("nauha: step 4: the Hessian's eigenvalues are known to ", told)
+        self.assertIn("nauha: step 4: the eigenvalues of the Hessian are known to within ", told)
         self.assertIn("of the largest after 3 products, and one between them may be missing: allow more with products=N", told)
 
     def test_no_step(self):
         told = nauha("replay", self.path, "--metric", "test_accuracy:every=100", "--steps", "1:4", "--model", "alexnetmini").stderr
-        self.assertIn("no step of the replay asked for the model", told)
+        self.assertIn("the model was not run, because no step of the trace was chosen", told)
 
     # ---- what does not fit ----
 
@@ -98,28 +98,28 @@ class RehydrationTest(unittest.TestCase):
 
     def test_steps_without_an_end(self):
         path = self.train("endless.h5", "--batch-size", "500", "--max-steps", "1", "--kinds", "weights,biases,buffers")
-        self.refused("the trace has no batch_finished, with which steps end; record with --kinds "
+        self.refused("the trace has no batch_finished messages, which mark the end of a step: record with --kinds "
                      "weights,biases,buffers,batch_finished", path, "--model", "alexnetmini")
 
     def test_one_training_at_a_time(self):
         done = nauha("replay", "-q", self.path, self.train("second.h5", "--batch-size", "500", "--max-steps", "1"), "--metric",
                      "test_accuracy", "--model", "alexnetmini", code=2)
-        self.assertIn("--model is for one training at a time", done.stderr)
+        self.assertIn("--model takes the traces of one training only", done.stderr)
 
     def test_missing_data(self):
         self.refused('cannot open dataset directory "/nowhere"', self.path, "--model", "alexnetmini", "--data", "/nowhere", code=3)
         trace = make_trace(self.dir / "synthetic.h5")
-        self.refused("the trace does not say which data it was trained on: name them with --data", trace, "--model", "alexnetmini")
-        self.refused('directory "/usr" has no inputs.npy, and the trace does not say which dataset it is: name it with --dataset',
+        self.refused("the trace does not name the data of the training: use --data", trace, "--model", "alexnetmini")
+        self.refused('directory "/usr" has no inputs.npy, and the trace does not name a dataset: use --dataset',
                      trace, "--model", "alexnetmini", "--data", "/usr")
 
     def test_options(self):
-        self.refused("--data goes with --model", self.path, "--data", "/usr")
+        self.refused("--data needs --model", self.path, "--data", "/usr")
         self.refused('"gold" is not a value of "split": expected train or test', self.path, "--model", "fc", "--split", "gold")
         self.refused('"hinge" is not a value of "loss": expected one of cross_entropy, nll, mse', self.path, "--model", "fc",
                      "--loss", "hinge")
         self.refused('"0" is not a value of "batch-size"', self.path, "--model", "fc", "--batch-size", "0")
-        self.refused('no file "resent", and no such model; models: alexnetmini, fc, vgg, resnet, densenet', self.path, "--model",
+        self.refused('no file "resent", nor a model of that name; models: alexnetmini, fc, vgg, resnet, densenet', self.path, "--model",
                      "resent")
         self.refused('as TorchScript', self.path, "--model", __file__, code=3)
 

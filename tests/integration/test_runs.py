@@ -76,7 +76,7 @@ class Runs(unittest.TestCase):
         self.assertEqual(nauha("replay", folder, *ARGUMENTS).stdout,
                          nauha("replay", *sorted(folder.glob("[a-z]*.h5")), *ARGUMENTS).stdout)
         (self.dir / "empty").mkdir()
-        self.assertIn("there are no traces (*.h5) in directory",
+        self.assertIn("contains no traces (*.h5)",
                       nauha("replay", self.dir / "empty", *ARGUMENTS, code=3).stderr)
 
     def test_names_are_unique(self):

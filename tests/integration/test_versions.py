@@ -72,10 +72,10 @@ class NewerTraces(unittest.TestCase):
     def test_another_major_version_is_refused(self):
         path = self.newer(lambda file: None, format_major=FORMAT[0] + 1, format_minor=0)
         done = nauha("info", path, code=3)
-        self.assertEqual(done.stderr, f'nauha: trace "{path}" has format version {FORMAT[0] + 1}.0, this program reads '
-                                      f'{FORMAT[0]}.x: a newer nauha reads it\n')
+        self.assertEqual(done.stderr, f'nauha: trace "{path}" has format version {FORMAT[0] + 1}.0, but this program reads '
+                                      f'{FORMAT[0]}.x: use a newer nauha\n')
         path = self.newer(lambda file: None, format_major=0, format_minor=0)
-        self.assertTrue(nauha("info", path, code=3).stderr.endswith(f"this program reads {FORMAT[0]}.x\n"))
+        self.assertTrue(nauha("info", path, code=3).stderr.endswith(f"but this program reads {FORMAT[0]}.x\n"))
 
     def test_what_a_newer_minor_version_adds_is_no_obstacle(self):
         def add(file):

@@ -64,7 +64,7 @@ static void test_topics(void **state) {
     refused(nauha_bus_register_topic(bus, "mine", NAUHA_SCOPE_NETWORK, NAUHA_FORM_SCALAR, NULL,
                                      &kind, &err),
             NAUHA_INVALID,
-            "kind \"mine\" is known as a module scalar and cannot be a network scalar as well");
+            "kind \"mine\" is registered as a module scalar and cannot also be a network scalar");
     assert_int_equal(nauha_bus_register_topic(bus, "a/b", NAUHA_SCOPE_NETWORK, NAUHA_FORM_SCALAR,
                                               NULL, &kind, &err),
                      NAUHA_INVALID);
@@ -92,12 +92,12 @@ static void test_unregistered_topics(void **state) {
 static void test_impossible_subscriptions(void **state) {
     (void)state;
     refused(nauha_bus_subscribe(bus, subscription_to(""), one, &err), NAUHA_INVALID,
-            "subscriber \"one\" asks for no topic");
+            "subscriber \"one\" subscribes to no topic");
     refused(nauha_bus_subscribe(bus, subscription_to("loss weights loss"), one, &err),
-            NAUHA_INVALID, "subscriber \"one\" asks for topic \"loss\" twice");
+            NAUHA_INVALID, "subscriber \"one\" subscribes to topic \"loss\" twice");
     struct nauha_subscription *subscription = subscription_to("loss");
     refused(nauha_subscription_set_subsample(subscription, 0, &err), NAUHA_INVALID,
-            "subsample is 0, and counts from 1");
+            "subsample is 0: it must be 1 or more");
     refused(nauha_subscription_set_tag(subscription, "", &err), NAUHA_INVALID,
             "tag of a subscription is empty");
     nauha_subscription_free(subscription);
@@ -382,8 +382,8 @@ static void test_cycles_end(void **state) {
     for (const char *at = first.text; (at = strstr(at, "round:a=1")); at++)
         rounds++;
     assert_int_equal(rounds, 31);
-    assert_non_null(strstr(err.message, ": topic \"round\" feeds on itself: 32 publications inside "
-                                        "one another"));
+    assert_non_null(
+        strstr(err.message, ": topic \"round\" depends on itself: 32 nested publications"));
     /* The bus is as good as before. */
     first.text[0] = '\0';
     first.publishes = NAUHA_NONE;

@@ -86,7 +86,7 @@ static void test_values(void **state) {
 static void test_wrong_values(void **state) {
     (void)state;
     refused("depht", "1", NAUHA_UNKNOWN,
-            "no recording option \"depht\" (did you mean \"depth\"?); options: kinds");
+            "there is no recording option \"depht\" (did you mean \"depth\"?); options: kinds");
     refused("depth", "x", NAUHA_INVALID, "option \"depth\"");
     refused("codec", "gzip", NAUHA_INVALID, "codecs: zstd, zstd:LEVEL, lz4, none");
     refused("codec", "zstd:99", NAUHA_INVALID, "the level is a whole number");

@@ -118,7 +118,8 @@ static void test_only_the_first_are_named(void **state) {
     assert_non_null(strstr(report_of(bus), "10 damaged messages were left out:\nmessage 101: "));
     assert_non_null(strstr(report_of(bus), "\nmessage 109: "));
     assert_null(strstr(report_of(bus), "\nmessage 111: "));
-    assert_non_null(strstr(report_of(bus), "\nand 5 more; nauha verify names what is damaged\n"));
+    assert_non_null(
+        strstr(report_of(bus), "\nand 5 more; \"nauha verify\" lists what is damaged\n"));
 }
 
 static void test_a_subscriber_may_say_it_in_its_own_words(void **state) {

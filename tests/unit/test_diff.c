@@ -169,7 +169,7 @@ static void test_bad_maps(void **state) {
     must_refuse_maps((const char *[]){"x"}, 1, NAUHA_INVALID,
                      "\"x\" is not a map of names: expected OLD=NEW");
     must_refuse_maps((const char *[]){"x*=y"}, 1, NAUHA_INVALID,
-                     "\"x*=y\" is not a map of names: one * on each side, or none");
+                     "\"x*=y\" is not a map of names: expected one * on each side, or none");
     must_refuse_maps((const char *[]){"z=y"}, 1, NAUHA_UNKNOWN,
                      "map \"z=y\" fits no module of the first trace");
     must_refuse_maps((const char *[]){"x=n", "y=n"}, 2, NAUHA_INVALID,

@@ -229,11 +229,10 @@ static void test_tensor_limit(void **state) {
     struct nauha_tensor tensor;
     struct visit visit = {.count = 0};
     assert_int_equal(nauha_message_tensor(&message, &tensor, &err), NAUHA_LIMIT);
-    assert_string_equal(
-        err.message,
-        "reading \"weights\" of module \"fc\" of step 12: the tensor has 24 bytes, "
-        "and at most 23 are read in one piece: raise the tensor limit (--tensor-limit), or use "
-        "metrics that read it piece by piece");
+    assert_string_equal(err.message,
+                        "reading \"weights\" of module \"fc\" of step 12: the tensor has 24 bytes, "
+                        "more than the tensor limit of 23: raise the limit (--tensor-limit), or "
+                        "use metrics that read tensors piece by piece");
     assert_int_equal(shelf.loads, 0);
     assert_int_equal(nauha_message_for_each_piece(&message, visit_piece, &visit, &err), NAUHA_OK);
     assert_int_equal(visit.count, 6);

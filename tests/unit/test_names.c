@@ -161,7 +161,7 @@ static void test_shapes(void **state) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     int64_t many[33] = {0};
     assert_int_equal(nauha_names_add_shape(names, many, 33, &id, &err), NAUHA_INVALID);
-    assert_string_equal(err.message, "shape has 33 dimensions, 32 are possible");
+    assert_string_equal(err.message, "shape has 33 dimensions, more than 32");
     many[5] = -2;
     assert_int_equal(nauha_names_add_shape(names, many, 32, &id, &err), NAUHA_INVALID);
     assert_string_equal(err.message, "shape has a negative dimension: -2");
@@ -182,7 +182,7 @@ static void test_bad_kinds(void **state) {
     struct nauha_names *names = *state;
     assert_bad_kind(names, "", "kind name is empty");
     assert_bad_kind(names, NULL, "kind name is missing");
-#define RULE "letters, digits, \"_\", \".\" and \"-\" are, \".\" and \"-\" not in front"
+#define RULE "use letters, digits, \"_\", \".\" and \"-\", and begin with none of \".\" and \"-\""
     assert_bad_kind(names, "a/b", "kind name \"a/b\" is not valid: " RULE);
     assert_bad_kind(names, "a b", "kind name \"a b\" is not valid: " RULE);
     assert_bad_kind(names, "..", "kind name \"..\" is not valid: " RULE);
@@ -194,9 +194,9 @@ static void test_bad_kinds(void **state) {
     }
     assert_bad_kind(names, "-rf", "kind name \"-rf\" is not valid: " RULE);
     assert_bad_kind(names, "\xC3\xA4", "kind name \"\xC3\xA4\" is not valid: " RULE);
-    assert_bad_kind(names, "loss",
-                    "kind \"loss\" is known as a network tensor and cannot be a module scalar as "
-                    "well");
+    assert_bad_kind(
+        names, "loss",
+        "kind \"loss\" is registered as a network tensor and cannot also be a module scalar");
     assert_bad_kind(names, "a\nb",
                     "kind name \"a...\" holds a control character or is not UTF-8 at byte 1");
     struct nauha_error err = NAUHA_ERROR_INIT;
@@ -277,7 +277,7 @@ static void test_known_with_another_class(void **state) {
     id = 99;
     assert_int_equal(nauha_names_add_module(names, "fc", "Conv2d", &id, &err), NAUHA_INVALID);
     assert_string_equal(err.message,
-                        "module \"fc\" is known with the class \"Linear\", not \"Conv2d\"");
+                        "module \"fc\" is registered with the class \"Linear\", not \"Conv2d\"");
     assert_int_equal(id, 99);
     assert_int_equal(nauha_names_add_tag(names, "", &id, &err), NAUHA_INVALID);
     assert_string_equal(err.message, "tag name is empty");
@@ -295,7 +295,8 @@ static void test_as_many_tags_as_fit(void **state) {
         assert_int_equal(id, i);
     }
     assert_int_equal(nauha_names_add_tag(names, "last", &id, &err), NAUHA_LIMIT);
-    assert_string_equal(err.message, "tag \"last\" is one more than the 65535 there can be");
+    assert_string_equal(
+        err.message, "cannot register tag \"last\": there are already 65535, the largest number");
     assert_int_equal(nauha_names_add_tag(names, "t77", &id, &err), NAUHA_OK);
     assert_int_equal(id, 77);
 }

@@ -159,7 +159,7 @@ static void test_what_is_no_trace_stays(void **state) {
     struct nauha_error err;
     write_text(recorded_path, "import torch\n");
     assert_int_equal(opens(recorded_path, &err), NAUHA_INVALID);
-    assert_non_null(strstr(err.message, "is not a trace of nauha, so it stays as it is"));
+    assert_non_null(strstr(err.message, "is not a trace of nauha, so it is not replaced"));
     assert_text(recorded_path, "import torch\n");
     write_text(recorded_path, "\x89HDF\r\n\x1a\n of somebody else's");
     assert_int_equal(opens(recorded_path, &err), NAUHA_INVALID);
@@ -168,7 +168,7 @@ static void test_what_is_no_trace_stays(void **state) {
     assert_int_equal(steps_in(recorded_path), 1);
     write_text(beside(".old"), "mine");
     assert_int_equal(opens(recorded_path, &err), NAUHA_INVALID);
-    assert_non_null(strstr(err.message, "cannot be kept as"));
+    assert_non_null(strstr(err.message, "cannot keep the old trace"));
     assert_text(beside(".old"), "mine");
     unlink(beside(".old"));
     write_text(beside(".untrained"), "mine");
@@ -188,7 +188,7 @@ static void test_what_is_no_file_stays(void **state) {
     unlink(recorded_path);
     assert_int_equal(symlink("nowhere", recorded_path), 0);
     assert_int_equal(opens(recorded_path, &err), NAUHA_INVALID);
-    assert_non_null(strstr(err.message, "a link to what does not exist"));
+    assert_non_null(strstr(err.message, "a symbolic link to a file that does not exist"));
     assert_int_equal(opens("/dev/null", &err), NAUHA_INVALID);
     assert_true(lstat("/dev/null", &about) == 0 && S_ISCHR(about.st_mode));
 }

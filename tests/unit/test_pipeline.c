@@ -381,8 +381,8 @@ static void test_two_metrics_of_one_series(void **state) {
 static void test_unknown_kinds(void **state) {
     (void)state;
     refuse_start((const char *[]){"norm:wieghts", NULL}, NAUHA_UNKNOWN,
-                 "metric \"norm:wieghts\": no kind \"wieghts\" (did you mean \"weights\"?); kinds: "
-                 "batch_started, ");
+                 "metric \"norm:wieghts\": there is no kind \"wieghts\" (did you mean "
+                 "\"weights\"?); kinds: batch_started, ");
     assert_null(strstr(err.message, "wieghts_norm2"));
     refuse_start((const char *[]){"message_mean:weights_norm2", NULL}, NAUHA_UNKNOWN,
                  "no kind \"weights_norm2\" (did you mean \"wieghts_norm2\"?); kinds: ");
@@ -392,10 +392,11 @@ static void test_unknown_metrics_and_sinks(void **state) {
     (void)state;
     struct nauha_pipeline *pipeline = nauha_pipeline_new(names);
     assert_int_equal(nauha_pipeline_add_metric(pipeline, "nrom:weights", &err), NAUHA_UNKNOWN);
-    assert_has(err.message, "no metric \"nrom\" (did you mean \"norm\"?); metrics: ");
+    assert_has(err.message, "there is no metric \"nrom\" (did you mean \"norm\"?); metrics: ");
     assert_has(err.message, "norm");
     assert_int_equal(nauha_pipeline_add_sink(pipeline, "cvs", directory, &err), NAUHA_UNKNOWN);
-    assert_has(err.message, "no sink \"cvs\" (did you mean \"csv\"?); sinks: csv, gnuplot");
+    assert_has(err.message,
+               "there is no sink \"cvs\" (did you mean \"csv\"?); sinks: csv, gnuplot");
     for (const char *const *sink = nauha_pipeline_sinks(); *sink; sink++)
         assert_has(strstr(err.message, "sinks: "), *sink);
     assert_int_equal(nauha_pipeline_add_sink(pipeline, "gnuplot", NULL, &err), NAUHA_INVALID);
@@ -500,7 +501,7 @@ static void test_analyzer_of_ones_own(void **state) {
     const char *series = NULL, *tag = NULL;
     ok(nauha_pipeline_add_analyzer(pipeline, &count_analyzer, &err));
     assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &count_analyzer, &err), NAUHA_INVALID);
-    assert_has(err.message, "there is an analyzer \"elements\" already");
+    assert_has(err.message, "the analyzer \"elements\" exists already");
     assert_int_equal(nauha_pipeline_add_metric(pipeline, "nonsense:weights", &err), NAUHA_UNKNOWN);
     assert_has(err.message, "elements");
     ok(nauha_pipeline_add_metric(pipeline, "elements:weights", &err));
@@ -526,7 +527,7 @@ static void test_analyzers_that_do_not_fit(void **state) {
     struct nauha_analyzer wrong = count_analyzer;
     wrong.abi++;
     assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &wrong, &err), NAUHA_VERSION);
-    assert_has(err.message, "an analyzer of ABI 2");
+    assert_has(err.message, "the analyzer has ABI 2");
     wrong = count_analyzer;
     wrong.size += sizeof(void *);
     assert_int_equal(nauha_pipeline_add_analyzer(pipeline, &wrong, &err), NAUHA_VERSION);

@@ -135,9 +135,8 @@ static void test_tensor_limit(void **state) {
     subscribe("weights", readers[1]);
     refused(try_publish(bus, recorded_message(&source, 2)), NAUHA_LIMIT,
             "subscriber \"whole\": reading \"weights\" of module \"fc\" of step 2: the tensor has "
-            "4 bytes, and at most 3 are read in one piece: raise the tensor limit "
-            "(--tensor-limit), or use metrics "
-            "that read it piece by piece");
+            "4 bytes, more than the tensor limit of 3: raise the limit (--tensor-limit), or use "
+            "metrics that read tensors piece by piece");
     nauha_bus_free(bus);
     bus = NULL;
     for (size_t i = 0; i < 2; i++)

@@ -155,7 +155,8 @@ static void test_the_host_refuses_what_is_out_of_order(void **state) {
     const double one[] = {1};
     struct nauha_message_info stamps = stamps_of(names, W, "a", 0);
     refused(try_feed(message_of(stamps, NAUHA_DTYPE_F64, 1, SHAPE(1), one)), NAUHA_STATE,
-            "subscriber \"careless\": an analyzer that is no rule has no findings");
+            "subscriber \"careless\": only an analyzer with the flag NAUHA_ANALYZER_RULE can "
+            "report findings");
     assert_int_equal(found(), 0);
 }
 

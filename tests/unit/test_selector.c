@@ -110,8 +110,8 @@ static void test_options(void **state) {
     }
     struct nauha_error err = NAUHA_ERROR_INIT;
     assert_int_equal(nauha_selector_set(fixture->selector, "kind", "loss", &err), NAUHA_UNKNOWN);
-    assert_string_equal(err.message, "selection \"kind\" is unknown; there are kinds, modules, "
-                                     "exclude, steps, epochs, tag and rank");
+    assert_string_equal(err.message, "selection \"kind\" is unknown; selections: kinds, modules, "
+                                     "exclude, steps, epochs, tag, rank");
     assert_refused(fixture, "kinds", NULL, "selection \"kinds\" has no value");
 }
 
@@ -250,7 +250,8 @@ static void test_bad_steps(void **state) {
                    "steps \"5:5\" is empty: the range ends before its second number");
     assert_refused(fixture, "steps", ":0",
                    "steps \":0\" is empty: the range ends before its second number");
-    assert_refused(fixture, "steps", "::0", "steps \"::0\" takes every 0th; EVERY is 1 or more");
+    assert_refused(fixture, "steps", "::0",
+                   "steps \"::0\" has an EVERY of 0: it must be 1 or more");
 }
 
 static bool accepts_epoch(struct fixture *fixture, uint32_t epoch) {

@@ -384,7 +384,7 @@ static void test_wrong_shape(void **state) {
     nauha__sink_csv.start(sink, NULL);
     assert_int_equal(take(sink, 0, &info, data, &err), NAUHA_INVALID);
     assert_string_equal(err.message,
-                        "a message of \"weights_norm2\" has not the shape of its topic");
+                        "a message of \"weights_norm2\" has another shape than its topic");
     nauha__sink_csv.free(sink);
 }
 
@@ -412,10 +412,11 @@ static void test_scan_refuses_what_is_no_series(void **state) {
     refuse("a,b,c\n", "is not a series");
     refuse("metric," KEY "value\n", "is not a series");
     refuse(KEY "value\n1,2,3\n", "row 2 of \"");
-    refuse(KEY "value\n1,2,3\n", "has not as many fields as the header");
+    refuse(KEY "value\n1,2,3\n", "has more or fewer fields than the header");
     refuse(KEY "value\n0,0,0,0,default,a,b,0,1\n0,0,0,0,default,a,b,0,x\n", "row 3 of \"");
     refuse(KEY "value\n0,0,0,0,default,a,b,0,x\n", "has no number as its value");
-    refuse(KEY "value\n-1,0,0,0,default,a,b,0,1\n", "has no whole numbers as step and epoch");
+    refuse(KEY "value\n-1,0,0,0,default,a,b,0,1\n",
+           "has a step or an epoch that is not a whole number");
     refuse(KEY "value\n0,0,0,0,default,\"a,b,0,1\n", "has a quote that does not close");
     refuse(KEY "bin_low,bin_high,count\n0,0,0,0,d,a,b,0,0,1,1.5\n", "is not a bin");
     refuse("1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17\n", "has too many fields");

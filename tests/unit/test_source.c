@@ -101,7 +101,7 @@ static void test_every_is_refused(void **state) {
     (void)state;
     struct nauha_subscription *subscription = subscription_to("loss");
     refused(nauha_subscription_set_every(subscription, 0, &err), NAUHA_INVALID,
-            "every is 0, and counts from 1");
+            "every is 0: it must be 1 or more");
     nauha_subscription_free(subscription);
     refused(nauha_pipeline_add_metric(pipeline, "loss:every=0", &err), NAUHA_INVALID,
             "metric \"loss:every=0\": key \"every\" takes a whole number from 1 to "
@@ -126,7 +126,7 @@ static void test_hessian_eig_asks_the_network(void **state) {
     const struct nauha_network network = {sizeof network, &seen, eigenvalues};
     ok(nauha_pipeline_offer(pipeline, NAUHA_NETWORK_SERVICE, &network, &err));
     refused(nauha_pipeline_offer(pipeline, NAUHA_NETWORK_SERVICE, &network, &err), NAUHA_INVALID,
-            "there is a service \"network\" already");
+            "the service \"network\" exists already");
     add("hessian_eig:k=3:every=2:tolerance=0.01:products=50:samples=20");
     start();
     const struct series *first = listen("hessian_eig0"), *second = listen("hessian_eig1"),

@@ -179,12 +179,12 @@ static void test_lists(void **state) {
 static void test_unknown_names_list_the_known(void **state) {
     (void)state;
     refuse("nrom:weights", NAUHA_UNKNOWN,
-           "metric \"nrom:weights\": no metric \"nrom\" (did you mean \"norm\"?); metrics: norm, "
-           "ratio, loss, probe, parts");
-    refuse("", NAUHA_UNKNOWN, "no metric \"\"; metrics: norm");
+           "metric \"nrom:weights\": there is no metric \"nrom\" (did you mean \"norm\"?); "
+           "metrics: norm, ratio, loss, probe, parts");
+    refuse("", NAUHA_UNKNOWN, "there is no metric \"\"; metrics: norm");
     refuse("norm:weights:ordr=1", NAUHA_UNKNOWN,
            "metric \"norm\" has no key \"ordr\" (did you mean \"order\"?); keys: order (p of the "
-           "norm), subsample (only");
+           "norm), subsample (take only");
     refuse("loss:=1", NAUHA_UNKNOWN, "no key \"\"");
 }
 

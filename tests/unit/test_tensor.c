@@ -76,12 +76,12 @@ static void test_impossible_shapes(void **state) {
     assert_no_count(NAUHA_DTYPE_U8, SHAPE(INT64_MAX, 3), 2, "tensor is larger than memory can be");
     /* 2^63 elements count, their bytes do not. */
     assert_no_count(NAUHA_DTYPE_F64, SHAPE(1LL << 61, 4), 2, "tensor is larger than memory can be");
-    assert_no_count((enum nauha_dtype)99, SHAPE(1), 1, "tensor has no known element type: 99");
+    assert_no_count((enum nauha_dtype)99, SHAPE(1), 1, "element type 99 of the tensor is unknown");
     int64_t many[33];
     for (int i = 0; i < 33; i++)
         many[i] = 1;
     assert_count(NAUHA_DTYPE_F32, many, 32, 1);
-    assert_no_count(NAUHA_DTYPE_F32, many, 33, "tensor has 33 dimensions, 32 are possible");
+    assert_no_count(NAUHA_DTYPE_F32, many, 33, "tensor has 33 dimensions, more than 32");
 }
 
 /* Elements from an odd address: users' memory need not be aligned for us. */

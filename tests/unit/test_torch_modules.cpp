@@ -29,10 +29,10 @@ void test_observed_member(void **) {
     assert_int_equal(tapped.notices.size(), 1);
     assert_string_equal(
         tapped.notices[0].c_str(),
-        "cannot see these modules run, so their activations and layer gradients are not recorded "
-        "(their parameters are): \"linear\" (Linear); to have them, put them into a "
-        "torch::nn::Sequential, or declare the members as nauha::Observed<...> and make them with "
-        "exporter(module)");
+        "the calls of these modules cannot be observed, so only their parameters are recorded, not "
+        "their activations and layer gradients: \"linear\" (Linear); to record everything, put the "
+        "modules into a torch::nn::Sequential, or declare the members as nauha::Observed<...> and "
+        "make them with exporter(module)");
     std::vector<std::string> names;
     for (const auto &item : model->named_parameters())
         names.push_back(item.key());

@@ -303,12 +303,12 @@ static void test_formats(void **state) {
     const char *path = fixture_path("format.h5");
     fixture_new(&f, path, &(struct fixture_options){.format = "diary"});
     fixture_close(&f, "");
-    must_refuse(path, NAUHA_FORMAT, "has format \"diary\", this program reads \"nauha-trace\"");
+    must_refuse(path, NAUHA_FORMAT, "has format \"diary\", but this program reads \"nauha-trace\"");
     path = fixture_path("major.h5");
     fixture_new(&f, path, &(struct fixture_options){.major = 2});
     fixture_close(&f, "");
     must_refuse(path, NAUHA_VERSION,
-                "has format version 2.1, this program reads 1.x: a newer nauha");
+                "has format version 2.1, but this program reads 1.x: use a newer nauha");
     path = fixture_path("minor.h5");
     fixture_new(&f, path,
                 &(struct fixture_options){.minor = 9, .without_table = NAUHA__TABLE_SLOTS + 1});

@@ -290,7 +290,7 @@ static void test_killed_without_swmr(void **state) {
     struct outcome outcome = read_all(path, 2);
     assert_false(outcome.opened);
     assert_int_equal(outcome.err.code, NAUHA_BUSY);
-    assert_non_null(strstr(outcome.err.message, "its recorder is setting it up"));
+    assert_non_null(strstr(outcome.err.message, "its recorder is still creating it"));
 }
 
 /* Where a trace was cut, opening fails or the rest is right. */
@@ -317,14 +317,14 @@ static void test_cut_short(void **state) {
     unsigned char *data = fixture_slurp(path, &bytes);
     char text[64];
     fixture_spill(cut, data, bytes - 1);
-    snprintf(text, sizeof text, "is cut short: %zu of %zu bytes", bytes - 1, bytes);
+    snprintf(text, sizeof text, "is truncated: it has %zu of %zu bytes", bytes - 1, bytes);
     struct outcome outcome = read_all(cut, STEPS);
     assert_false(outcome.opened);
     assert_int_equal(outcome.err.code, NAUHA_FORMAT);
     assert_non_null(strstr(outcome.err.message, text));
     fixture_spill(cut, data, 40);
     outcome = read_all(cut, STEPS);
-    assert_non_null(strstr(outcome.err.message, "is cut short after 40 bytes"));
+    assert_non_null(strstr(outcome.err.message, "is truncated after 40 bytes"));
     free(data);
     truncate_everywhere(write_and_die("dead.h5"), cut);
 }

@@ -78,10 +78,11 @@ void test_options(void **) {
                    "\"nan\" is not a value of \"learning-rate\": expected a number above 0");
     expect_refused("data-dir", "", NAUHA_INVALID,
                    "\"\" is not a value of \"data-dir\": expected the name of a directory");
-    expect_refused("colour", "blue", NAUHA_UNKNOWN,
-                   "unknown training option \"colour\": expected one of model, dataset, data-dir, "
-                   "batch-size, epochs, max-steps, optimizer, learning-rate, exponential-decay, "
-                   "test-every, test-steps, probe-every, probe-samples, probe-tag, seed");
+    expect_refused(
+        "colour", "blue", NAUHA_UNKNOWN,
+        "there is no training option \"colour\": expected one of model, dataset, data-dir, "
+        "batch-size, epochs, max-steps, optimizer, learning-rate, exponential-decay, test-every, "
+        "test-steps, probe-every, probe-samples, probe-tag, seed");
 }
 
 /* ---- networks ---- */

@@ -51,13 +51,14 @@ void *nauha__module_symbol(const char *name, const char *symbol, const char *wha
         else
             fprintf(stderr, "\"%s\" is neither in \"%s\" nor in \"%s/../lib/nauha\"\n", name,
                     directory, directory);
-        fputs("It needs a build with libtorch: `apt install libtorch-dev` or LIBTORCH=DIR, then "
-              "make.\n",
+        fputs("Build nauha with libtorch: \"apt install libtorch-dev\", or set LIBTORCH=DIR, then "
+              "run make.\n",
               stderr);
         return NULL;
     }
     void *found = dlsym(module, symbol);
     if (!found)
-        fprintf(stderr, "nauha: %s does not belong to this program\n", name);
+        fprintf(stderr, "nauha: %s is from another version of this program: install both again\n",
+                name);
     return found;
 }

@@ -168,7 +168,7 @@ static bool print_message(void *context, struct nauha_message *message) {
         return !ferror(stdout);
     if (info->hash_only) {
         char hash[40];
-        printf("not recorded, hash only: %s\n", nauha__hash_text(message, hash));
+        printf("only the hash was recorded: %s\n", nauha__hash_text(message, hash));
         return !ferror(stdout);
     }
     struct nauha_error err = NAUHA_ERROR_INIT;
@@ -287,8 +287,9 @@ static int export_npy(const struct opened *opened, const struct invocation *invo
         return code;
     if (chosen.count != 1) {
         fprintf(stderr,
-                "nauha: --npy takes exactly one tensor, %" PRIu64
-                " are chosen; narrow with --kinds, --modules and --steps (see nauha ls)\n",
+                "nauha: --npy writes exactly one tensor, but %" PRIu64
+                " are chosen: choose one with --kinds, --modules and --steps (\"nauha ls\" lists "
+                "them)\n",
                 chosen.count);
         return EXIT_USAGE;
     }

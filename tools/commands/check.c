@@ -93,7 +93,7 @@ static void without_kinds(void *context, const char *rule) {
             snprintf(reason + used, sizeof reason - used, "%s%s", used ? ", " : "no ", *kind);
     }
     if (!reason[0])
-        snprintf(reason, sizeof reason, "it takes the kinds it is given: --rule %.80s:KIND", rule);
+        snprintf(reason, sizeof reason, "it needs a kind: --rule %.80s:KIND", rule);
     add_unchecked(check, rule, reason);
 }
 
@@ -217,10 +217,10 @@ static int tell(struct check *check, const struct invocation *invocation) {
         nauha_pipeline_report(check->pipeline, print_line, NULL);
     cJSON_Delete(checked);
     if (count == 0)
-        return nauha__usage(invocation->command,
-                            "no rule was checked: \"%s\" has nothing that one looks at%s",
-                            invocation->arguments[0],
-                            nauha__selects(invocation) ? ", of what the options choose" : "");
+        return nauha__usage(
+            invocation->command, "no rule was checked: \"%s\" has no messages for any rule%s",
+            invocation->arguments[0],
+            nauha__selects(invocation) ? " among those that the options choose" : "");
     return nauha_pipeline_findings(check->pipeline) > 0 ? EXIT_FINDING : EXIT_FINE;
 }
 

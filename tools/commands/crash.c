@@ -18,18 +18,16 @@ static const struct {
     int number;
     const char *text;
 } signals[] = {
-    {SIGSEGV, "an access to no memory of its own"},
-    {SIGBUS, "an access past the end of a file"},
-    {SIGFPE, "a division by zero"},
-    {SIGABRT, "memory out of order"},
-    {SIGILL, "an instruction that is none"},
+    {SIGSEGV, "invalid memory access"}, {SIGBUS, "access beyond the end of a file"},
+    {SIGFPE, "division by zero"},       {SIGABRT, "aborted because of corrupt memory"},
+    {SIGILL, "invalid instruction"},
 };
 #define SIGNALS (sizeof signals / sizeof *signals)
 
 /* Made beforehand: a handler may hardly do more than write. */
 static char first_part[1100];
 static const char last_part[] =
-    "; the file is damaged, or made to do harm. If it is neither, please report this\n";
+    "; the file is damaged or malicious. If it is neither, please report this\n";
 
 static void put(const char *text) {
     const ssize_t written = write(STDERR_FILENO, text, strlen(text));

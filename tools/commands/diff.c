@@ -141,8 +141,8 @@ static int prepare_ranks(struct comparison *comparison) {
     comparison->ranks = are_ranks(comparison);
     if (!comparison->ranks && comparison->count > 2)
         return nauha__usage(comparison->invocation->command,
-                            "two trainings are compared, or the ranks of one; these %zu traces are "
-                            "not of different ranks of one training",
+                            "diff compares two trainings, or the ranks of one; these %zu traces "
+                            "are not the ranks of one training",
                             comparison->count);
     if (!comparison->ranks)
         return EXIT_FINE;
@@ -197,7 +197,9 @@ static void tell(struct comparison *comparison, struct diff_result *result) {
     }
     diff_print_text(result, (size_t)comparison->rows);
     if (comparison->tolerant && result->hashes && !comparison->invocation->quiet)
-        fprintf(stderr, "nauha: hashes are equal or not: the tolerance has no effect on them\n");
+        fprintf(
+            stderr,
+            "nauha: the tolerance has no effect on hashes, which are only equal or different\n");
 }
 
 /* Two traces of which nothing was looked at are not equal. */
@@ -207,8 +209,9 @@ static int nothing_compared(const struct comparison *comparison, const struct di
     for (size_t i = 0; i < 2 && nauha__selects(invocation); i++)
         if (!nauha__has_chosen(sides[i]->trace, comparison->selector))
             return nauha__nothing_chosen(invocation, sides[i]->trace, sides[i]->names);
-    return nauha__usage(invocation->command,
-                        "nothing was compared: the traces have no chosen tensor in common");
+    return nauha__usage(
+        invocation->command,
+        "nothing was compared: the traces have no tensor in common that the options choose");
 }
 
 /* A finding weighs more than what could not be looked at. */

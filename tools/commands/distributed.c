@@ -43,8 +43,8 @@ static const struct nauha_mpi *load_module(void) {
     const char *rank = getenv("OMPI_COMM_WORLD_RANK");
     if (!mpi && (!rank || strcmp(rank, "0") == 0))
         fprintf(stderr,
-                "nauha: this is one of several processes, and they cannot be joined: %s\n"
-                "It needs a build with Open MPI (Debian's libopenmpi-dev).\n",
+                "nauha: this process was started by MPI, but cannot join the others: %s\nBuild "
+                "nauha with Open MPI (on Debian the package libopenmpi-dev).\n",
                 dlerror());
     return mpi;
 }
@@ -101,7 +101,7 @@ int nauha__distributed_agree(struct distributed *distributed, int code) {
         text += 7;
     if (code != EXIT_FINE && who > 0 && distributed->processes->rank == 0)
         fprintf(stderr, "nauha: process %u of %u: %s%s", who, distributed->processes->count,
-                text[0] ? text : "exit code without a word",
+                text[0] ? text : "it failed without an error message",
                 text[0] && text[strlen(text) - 1] == '\n' ? "" : "\n");
     return code;
 }

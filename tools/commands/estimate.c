@@ -306,7 +306,7 @@ static int tell(const struct sample *sample) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     char size[32], time[32];
     if (sample->info.steps == 0) {
-        fprintf(stderr, "nauha: no step was recorded: there is nothing to estimate from\n");
+        fprintf(stderr, "nauha: cannot estimate, because no step was recorded\n");
         return EXIT_FAILED;
     }
     uint64_t all = tell_kinds(sample);
@@ -330,9 +330,7 @@ bool nauha__estimate_wanted(const struct invocation *invocation, uint64_t *steps
         *code = nauha__usage(invocation->command, "--estimate takes a number of steps above 0");
     for (size_t i = 0; i < sizeof senseless / sizeof *senseless && *code == EXIT_FINE; i++)
         if (nauha__has(invocation, senseless[i]))
-            *code = nauha__usage(invocation->command,
-                                 "--estimate records the first steps, into no file that stays: "
-                                 "leave --%s out",
+            *code = nauha__usage(invocation->command, "--estimate keeps no file: leave out --%s",
                                  senseless[i]);
     return true;
 }

@@ -54,8 +54,8 @@ int nauha__metrics_run_python(const struct invocation *invocation) {
     memcpy(words + 3, invocation->argv, count * sizeof *words);
     execvp(python, (char *const *)words);
     fprintf(stderr,
-            "nauha: metrics in Python need \"%s\", which cannot be run: %s\n"
-            "NAUHA_PYTHON names another one.\n",
+            "nauha: metrics in Python need \"%s\", which cannot be run: %s\nTo use another Python, "
+            "set NAUHA_PYTHON.\n",
             python, strerror(errno));
     free(words);
     return EXIT_FAILED;
@@ -91,8 +91,9 @@ static enum nauha_status add_metrics(struct nauha_pipeline *pipeline,
         else if (invocation->python)
             status = add_python_metric(pipeline, invocation->python, spec, err);
         else
-            status = nauha_error_set(err, NAUHA_INVALID, "\"%s\": metrics in Python are for replay",
-                                     spec);
+            status = nauha_error_set(
+                err, NAUHA_INVALID,
+                "\"%s\": metrics in Python can only be computed by \"nauha replay\"", spec);
     }
     return status;
 }
@@ -187,7 +188,7 @@ int nauha__choose_workers(struct nauha_pipeline *pipeline, const struct invocati
     int code = EXIT_FINE;
     const uint64_t workers = nauha__get_number(invocation, "jobs", count_processors(), &code);
     if (code == EXIT_FINE && workers == 0)
-        return nauha__usage(invocation->command, "--jobs is 0, and counts from 1");
+        return nauha__usage(invocation->command, "--jobs is 0: it must be 1 or more");
     nauha_pipeline_set_workers(pipeline, workers > UINT32_MAX ? UINT32_MAX : (uint32_t)workers);
     return code;
 }

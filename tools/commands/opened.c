@@ -42,12 +42,11 @@ void nauha__note_newer_format(const struct nauha_trace *trace,
     struct nauha_trace_info info;
     nauha_trace_get_head(trace, &info);
     if (info.format_minor > NAUHA_FORMAT_MINOR && !invocation->quiet)
-        fprintf(
-            stderr,
-            "nauha: \"%s\" has format version %u.%u, newer than this program's %u.%u: what came "
-            "since is not read\n",
-            info.path, info.format_major, info.format_minor, NAUHA_FORMAT_MAJOR,
-            NAUHA_FORMAT_MINOR);
+        fprintf(stderr,
+                "nauha: \"%s\" has format version %u.%u, newer than %u.%u of this program: "
+                "anything new in it is ignored\n",
+                info.path, info.format_major, info.format_minor, NAUHA_FORMAT_MAJOR,
+                NAUHA_FORMAT_MINOR);
 }
 
 /* ---- selections that choose nothing ---- */
@@ -101,7 +100,7 @@ int nauha__nothing_chosen(const struct invocation *invocation, const struct nauh
         list_kinds(trace, names, kinds, sizeof kinds);
     nauha_error_set(&err, NAUHA_UNKNOWN,
                     "\"%s\" chooses no message of \"%.200s\", which has steps %" PRIu64
-                    " to %" PRIu64 " in %u epoch%s, of rank %u%s%s",
+                    " to %" PRIu64 " in %u epoch%s, rank %u%s%s",
                     given, info.path, info.first_step,
                     info.first_step + (info.steps ? info.steps - 1 : 0), info.epochs,
                     info.epochs == 1 ? "" : "s", info.rank, kinds[0] ? ", and the kinds " : "",
@@ -226,7 +225,7 @@ void nauha__warn_of_losses(const struct nauha_trace *trace, const struct nauha_n
     uint32_t kind;
     uint64_t messages, bytes, listed = 0;
     char count[32], size[32];
-    fprintf(stderr, "nauha: %s: lost in the recording: ", info->path);
+    fprintf(stderr, "nauha: %s: messages were lost in the recording: ", info->path);
     for (size_t i = 0; nauha_trace_loss(trace, i, &kind, &reason, &messages, &bytes); i++) {
         fprintf(stderr, "%s%s %s (%s), %s", semicolon, nauha__count_text(messages, count),
                 nauha_names_kind(names, kind), reason, nauha__size_text(bytes, size));

@@ -43,7 +43,7 @@ static int plot_file(const char *path, const struct nauha_drawing *drawing, bool
     struct nauha_error err = NAUHA_ERROR_INIT;
     enum nauha_status status = nauha_plot_csv_as(path, drawing, &err);
     if (status == NAUHA_END) {
-        fprintf(stderr, "nauha: \"%s\" has no rows, nothing to draw\n", path);
+        fprintf(stderr, "nauha: nothing to draw: \"%s\" has no rows\n", path);
         return EXIT_FINE;
     }
     if (status != NAUHA_OK)
@@ -104,14 +104,14 @@ static int take_size(const struct invocation *invocation, struct nauha_drawing *
         return EXIT_FINE;
     }
     if (!drawing->term || strcmp(drawing->term, "dumb") != 0)
-        return nauha__usage(invocation->command, "--size goes with --term dumb");
+        return nauha__usage(invocation->command, "--size is only for --term dumb");
     if (text[strspn(text, "0123456789x")] || strlen(text) > 9 ||
         sscanf(text, "%ux%u%c", &drawing->columns, &drawing->lines, &rest) != 2 ||
         drawing->columns < 20 || drawing->columns > 1000 || drawing->lines < 8 ||
         drawing->lines > 1000)
         return nauha__usage(invocation->command,
-                            "--size takes columns and lines, from 20x8 to 1000x1000, as in "
-                            "\"120x40\", not \"%s\"",
+                            "\"%s\" is not a value of \"size\": expected COLUMNSxLINES from 20x8 "
+                            "to 1000x1000, such as 120x40",
                             text);
     return EXIT_FINE;
 }

@@ -33,7 +33,9 @@ bool nauha__python_directory(char *buffer, size_t size) {
         }
         free(real);
     }
-    fprintf(stderr, "nauha: the Python package is in none of \"%s/{%s,%s,%s}\"; install it there\n",
+    fprintf(stderr,
+            "nauha: the Python package is not found in any of \"%s/{%s,%s,%s}\": install it in one "
+            "of them\n",
             program, places[0], places[1], places[2]);
     return false;
 }

@@ -315,15 +315,16 @@ static void wait_for_recordings(const struct invocation *invocation, struct mark
         if (!goes_on(marks, ended_well))
             return;
         if (!noted)
-            fprintf(stderr, "nauha: the program has ended, and what it left running is recorded "
-                            "until it ends (a signal ends the waiting, not the training)\n");
+            fprintf(stderr,
+                    "nauha: the program has ended, but processes that it started are still being "
+                    "recorded; nauha waits for them (Ctrl-C ends the waiting, not the training)\n");
         noted = true;
         nanosleep(&pause, NULL);
     }
     nauha__marks_read(marks);
     if (waiting_ended && !invocation->quiet)
-        fprintf(stderr, "nauha: recordings go on in processes that the program has left running; "
-                        "nauha info says how far they are\n");
+        fprintf(stderr, "nauha: processes that the program started are still being recorded; "
+                        "\"nauha info\" shows their progress\n");
 }
 
 /* ---- what came of it ---- */
@@ -344,8 +345,8 @@ static void tell_trace(const char *path) {
                 nauha__size_text(info.bytes_stored, stored));
         if (!info.closed)
             fprintf(stderr,
-                    "nauha: %s was not closed: what was flushed before the program ended is "
-                    "there\n",
+                    "nauha: %s was not closed, so it ends with the last flush before the program "
+                    "ended\n",
                     path);
         if (info.failure[0]) /* which the training has told when it happened */
             fprintf(stderr, "nauha: %s is not complete: the recorder had to stop\n", path);
@@ -388,24 +389,24 @@ static void tell_nothing(const struct marks *marks, const char *output, bool is_
     struct mark mark = {.text = ""};
     size_t position = 0;
     const bool lacks_torch = nauha__marks_next(marks, "torchless", &position, &mark);
-    snprintf(
-        torchless, sizeof torchless,
-        "the program ran under \"%s\", which has no torch (PyTorch): name the Python that has "
-        "it, as in \"nauha record -o run.h5 -- venv/bin/python3 train.py\", or install PyTorch "
-        "for this one",
-        mark.text);
+    snprintf(torchless, sizeof torchless,
+             "the program ran under \"%s\", which has no torch (PyTorch): use a Python that has "
+             "it, as in \"nauha record -o run.h5 -- venv/bin/python3 train.py\", or install "
+             "PyTorch in this one",
+             mark.text);
     const char *why =
-        is_untold(marks) ? "a process that imported torch ended without telling what it trained "
-                           "(killed, left by os._exit(), or out of files to open?)"
-        : nauha__marks_have(marks, "torch", 0)  ? "no model was trained"
-        : lacks_torch                           ? torchless
-        : nauha__marks_have(marks, "python", 0) ? "the program never imported torch"
-                                                : "the program started no Python that runs a "
-                                                  "sitecustomize (is it Python? with -I, -E or -S "
-                                                  "it cannot be recorded; use nauha.Exporter)";
+        is_untold(marks)
+            ? "a process that imported torch ended before it could report what it trained (was it "
+              "killed, did it call os._exit(), or were too many files open?)"
+        : nauha__marks_have(marks, "torch", 0) ? "no model was trained"
+        : lacks_torch                          ? torchless
+        : nauha__marks_have(marks, "python", 0)
+            ? "the program never imported torch"
+            : "the program is not Python, or was started with -I, -E or -S, which prevents "
+              "recording: use nauha.Exporter instead";
     fprintf(stderr, "nauha: nothing was recorded: %s\n", why);
     if (!is_sample && access(output, F_OK) == 0)
-        fprintf(stderr, "nauha: %s is an older file and was left as it was\n", output);
+        fprintf(stderr, "nauha: %s existed before and was not changed\n", output);
 }
 
 /* Tells what was recorded, or why nothing was. Returns the exit code that an estimate came to. */
@@ -430,7 +431,7 @@ static int tell_outcome(const struct invocation *invocation, const struct marks 
         return code;
     if (is_changed(output, before)) {
         if (!invocation->quiet) {
-            fprintf(stderr, "nauha: the recording's process could not tell what came of it\n");
+            fprintf(stderr, "nauha: the recorded process did not report its result\n");
             tell_trace(output);
         }
         return estimate ? nauha__estimate_print(invocation, output, estimate) : EXIT_FINE;

@@ -197,14 +197,16 @@ static int check_usage(const struct invocation *invocation, bool distributed) {
     if (!nauha__has(invocation, "metric"))
         return usage_without_metric(invocation->command);
     if (distributed && nauha__metrics_need_python(invocation))
-        return nauha__usage(invocation->command, "metrics in Python run in one process");
-    if (distributed && nauha__has(invocation, "follow"))
-        return nauha__usage(invocation->command, "--follow is for one process");
-    if (distributed && nauha__has(invocation, "jobs"))
         return nauha__usage(invocation->command,
-                            "--jobs is for one process; mpirun -n says how many there are");
+                            "metrics in Python cannot be computed by several processes");
+    if (distributed && nauha__has(invocation, "follow"))
+        return nauha__usage(invocation->command, "--follow cannot be used with several processes");
+    if (distributed && nauha__has(invocation, "jobs"))
+        return nauha__usage(
+            invocation->command,
+            "--jobs cannot be used with several processes: mpirun -n sets their number");
     if (distributed && nauha__has(invocation, "model"))
-        return nauha__usage(invocation->command, "--model is for one process");
+        return nauha__usage(invocation->command, "--model cannot be used with several processes");
     return EXIT_FINE;
 }
 
@@ -215,7 +217,8 @@ static int prepare(struct replay *replay) {
     if (code == EXIT_FINE)
         code = nauha__runs_init(&replay->runs, replay->invocation);
     if (code == EXIT_FINE && replay->runs.count > 1 && nauha__has(replay->invocation, "model"))
-        code = nauha__usage(replay->invocation->command, "--model is for one training at a time");
+        code = nauha__usage(replay->invocation->command,
+                            "--model takes the traces of one training only");
     for (size_t i = 0; i < replay->runs.count && code == EXIT_FINE; i++) {
         const struct opened *opened = &replay->runs.list[i].opened;
         if (nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err) != NAUHA_OK)

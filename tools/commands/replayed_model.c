@@ -67,7 +67,7 @@ static int take_options(const struct invocation *invocation, struct nauha_model_
 static int refuse_without_model(const struct invocation *invocation) {
     for (size_t i = 1; i < sizeof model_table / sizeof *model_table; i++) {
         if (nauha__has(invocation, model_table[i].name))
-            return nauha__usage(invocation->command, "--%s goes with --model", model_table[i].name);
+            return nauha__usage(invocation->command, "--%s needs --model", model_table[i].name);
     }
     return EXIT_FINE;
 }

@@ -204,10 +204,11 @@ static int write_report(const struct report *report) {
 
 static int run(struct report *report) {
     if (report->runs.count > 1)
-        return nauha__usage(report->invocation->command,
-                            "a report is of one training, or of all its ranks; these are %zu: "
-                            "\"nauha diff\" compares two, \"nauha replay\" draws them together",
-                            report->runs.count);
+        return nauha__usage(
+            report->invocation->command,
+            "a report shows one training, or all its ranks, but these are %zu trainings: use "
+            "\"nauha diff\" to compare two, or \"nauha replay\" to draw them together",
+            report->runs.count);
     report->opened = &report->runs.list[0].opened;
     report->pipeline = nauha_pipeline_new(report->opened->names);
     if (!report->pipeline)

@@ -41,7 +41,7 @@ enum nauha_status nauha__rule_add(struct nauha_pipeline *pipeline, const char *s
         snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", rule->name);
         nauha_nearest_try(&nearest, rule->name);
     }
-    return nauha_error_set(err, NAUHA_UNKNOWN, "no rule \"%s\"%s; rules: %s", typed,
+    return nauha_error_set(err, NAUHA_UNKNOWN, "there is no rule \"%s\"%s; rules: %s", typed,
                            nauha_did_you_mean(&nearest), names);
 }
 
@@ -206,7 +206,7 @@ static void print_group(FILE *stream, const struct nauha_pipeline *pipeline, siz
     }
     nauha__table_end(table);
     if (count > SHOWN)
-        fprintf(stream, "  and %zu more: nauha check --json lists all\n", count - SHOWN);
+        fprintf(stream, "  and %zu more; \"nauha check --json\" lists all\n", count - SHOWN);
 }
 
 void nauha__findings_print(FILE *stream, const struct nauha_pipeline *pipeline) {

@@ -62,7 +62,7 @@ static int add_directory(struct runs *runs, const char *directory) {
     free(entries);
     if (count > 0)
         return code;
-    fprintf(stderr, "nauha: there are no traces (*.h5) in directory \"%s\"\n", directory);
+    fprintf(stderr, "nauha: directory \"%s\" contains no traces (*.h5)\n", directory);
     return EXIT_FAILED;
 }
 

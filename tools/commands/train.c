@@ -178,7 +178,7 @@ static void print_summary(const struct nauha_train_result *result, const char *t
 static void tell_older(const struct session *session) {
     const char *older = nauha_recorder_older(session->recorder);
     if (older && !session->invocation->quiet)
-        fprintf(stderr, "nauha: the trace that was there is kept as %s\n", older);
+        fprintf(stderr, "nauha: the previous trace is kept as %s\n", older);
 }
 
 /* ---- putting it together ---- */
@@ -243,7 +243,7 @@ static int close_session(struct session *session, const struct invocation *invoc
     nauha_pipeline_free(session->pipeline);
     if (session->recorder) {
         nauha__progress_begin(&session->progress, "", "", invocation->quiet);
-        nauha__progress_say(&session->progress, "writing what is still in memory");
+        nauha__progress_say(&session->progress, "writing the rest of the trace");
         nauha_recorder_flush(session->recorder, NULL);
         nauha_recorder_get_stats(session->recorder, &stats);
         tell_older(session);
@@ -272,7 +272,7 @@ static int train(const struct invocation *invocation, struct session *session,
     int closed = close_session(session, invocation, &result, trained);
     code = code != EXIT_FINE ? code : closed;
     if (stop_signal > 0 && (code == EXIT_FINE || code == EXIT_FINDING)) {
-        fprintf(stderr, "nauha: ended by signal %d; the recording is closed properly\n",
+        fprintf(stderr, "nauha: ended by signal %d; the recording is complete up to here\n",
                 (int)stop_signal);
         code = 128 + stop_signal;
     }

@@ -148,7 +148,7 @@ static enum nauha_status unknown_key(const char *key, struct nauha_error *err) {
         snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", table[i].name);
     }
     return nauha_error_set(err, NAUHA_UNKNOWN,
-                           "unknown training option \"%s\"%s: expected one of %s", key,
+                           "there is no training option \"%s\"%s: expected one of %s", key,
                            nauha_did_you_mean(&nearest), list);
 }
 

@@ -43,9 +43,9 @@ at::ScalarType type_of(const std::string &path, std::string text) {
         text = text.substr(1, text.size() - 2);
     const auto found = types.find(text);
     if (found == types.end())
-        malformed(path, "holds elements of type \"" + text.substr(0, 40) +
-                            "\": float16, float32, float64, whole numbers and bool, little-endian, "
-                            "can be read");
+        malformed(path,
+                  "holds elements of type \"" + text.substr(0, 40) +
+                      "\": expected float16, float32, float64, integers or bool, little-endian");
     return found->second;
 }
 
@@ -105,7 +105,7 @@ at::Tensor load_array(const std::string &path) {
         static_cast<uint64_t>(status.st_size) - static_cast<uint64_t>(file.tellg());
     if (bytes != there)
         malformed(path, "holds " + std::to_string(there) +
-                            " bytes of elements, and its shape says " + std::to_string(bytes));
+                            " bytes of elements, but its shape needs " + std::to_string(bytes));
     const at::Tensor array = at::empty(shape, type);
     if (bytes &&
         !file.read(static_cast<char *>(array.data_ptr()), static_cast<std::streamsize>(bytes)))
@@ -120,7 +120,7 @@ class Numpy : public Data {
         const std::string path = directory + "/labels.npy";
         if (inputs_.dim() == 0)
             malformed(directory + "/inputs.npy",
-                      "is a single number: samples are its first dimension");
+                      "is a single number: expected an array whose first dimension is the samples");
         if (stat(path.c_str(), &status) != 0)
             return;
         labels_ = load_array(path);

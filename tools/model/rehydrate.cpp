@@ -49,8 +49,8 @@ bool find_model(const std::string &name, nauha_train_model &model) {
     for (int i = 0; i < NAUHA_TRAIN_MODEL_COUNT; i++)
         known += (i ? ", " : "") +
                  std::string(nauha_train_model_name(static_cast<nauha_train_model>(i)));
-    throw Failure(NAUHA_UNKNOWN, "no file \"" + name + "\", and no such model; models: " + known +
-                                     ", or a file of TorchScript");
+    throw Failure(NAUHA_UNKNOWN, "no file \"" + name + "\", nor a model of that name; models: " +
+                                     known + ", or a TorchScript file");
 }
 
 const char *fact(const nauha_trace *trace, const char *wanted) {
@@ -78,12 +78,12 @@ std::unique_ptr<Data> open_data(const nauha_model_options &options, const nauha_
         return nauha::model::load_numpy(options.data);
     const char *name = options.dataset ? options.dataset : fact(trace, "dataset");
     if (!name)
-        throw Failure(NAUHA_INVALID,
-                      options.data ? "directory \"" + std::string(options.data) +
-                                         "\" has no inputs.npy, and the trace does not say which "
-                                         "dataset it is: name it with --dataset"
-                                   : "the trace does not say which data it was trained on: name "
-                                     "them with --data");
+        throw Failure(
+            NAUHA_INVALID,
+            options.data
+                ? "directory \"" + std::string(options.data) +
+                      "\" has no inputs.npy, and the trace does not name a dataset: use --dataset"
+                : "the trace does not name the data of the training: use --data");
     const nauha_train_options dataset = dataset_options(name, options.data);
     return std::make_unique<Dataset>(dataset.dataset, nauha_train_data_dir(&dataset),
                                      options.training_set ? Part::training : Part::test);
@@ -159,7 +159,7 @@ struct nauha_model {
         if (options.samples && options.samples < samples_)
             samples_ = options.samples;
         if (samples_ == 0)
-            throw Failure(NAUHA_INVALID, "there are no data to run the model on");
+            throw Failure(NAUHA_INVALID, "there is no data to run the model on");
         attach(pipeline);
     }
     ~nauha_model() {
@@ -170,8 +170,8 @@ struct nauha_model {
 
     void finish() const {
         if (!loaded_)
-            tell("no step of the replay asked for the model: every=N chooses multiples of N among "
-                 "the steps that the trace has");
+            tell("the model was not run, because no step of the trace was chosen: every=N chooses "
+                 "steps whose number is a multiple of N");
     }
 
   private:
@@ -181,8 +181,8 @@ struct nauha_model {
         nauha_trace_kind_totals(trace, NAUHA_KIND_BATCH_FINISHED, &messages, &bytes);
         if (messages == 0)
             throw Failure(NAUHA_INVALID,
-                          "the trace has no batch_finished, with which steps end; record with "
-                          "--kinds weights,biases,buffers,batch_finished");
+                          "the trace has no batch_finished messages, which mark the end of a step: "
+                          "record with --kinds weights,biases,buffers,batch_finished");
     }
 
     void tell(const std::string &text) const {
@@ -356,8 +356,9 @@ struct nauha_model {
                                               request.count, request.tolerance, request.products);
         if (!found.converged)
             tell("step " + std::to_string(request.global_step) +
-                 ": the Hessian's eigenvalues are known to " + std::to_string(found.residual) +
-                 " of the largest after " + std::to_string(found.products) +
+                 ": the eigenvalues of the Hessian are known to within " +
+                 std::to_string(found.residual) + " of the largest after " +
+                 std::to_string(found.products) +
                  " products, and one between them may be missing: allow more with products=N");
         for (size_t i = 0; i < found.values.size(); i++)
             values[i] = found.values[i];

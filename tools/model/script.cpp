@@ -167,7 +167,7 @@ class Script : public Network {
         for (size_t i = 2; i < defaults_.size(); i++) {
             if (!defaults_[i].default_value())
                 throw Failure(NAUHA_INVALID, "the model takes more than one input: \"" +
-                                                 defaults_[i].name() + "\" is none of the data");
+                                                 defaults_[i].name() + "\" is not in the data");
             stack.push_back(*defaults_[i].default_value());
         }
         const Scope scope{{&calls_, &observer}};
@@ -207,9 +207,9 @@ class Script : public Network {
             return output.toTensor();
         if (output.isTuple() && !output.toTupleRef().elements().empty())
             return first_tensor(output.toTupleRef().elements()[0]);
-        throw Failure(NAUHA_INVALID, "the model returns " + output.tagKind() +
-                                         ", and a tensor, or a tuple that begins with one, is "
-                                         "expected");
+        throw Failure(NAUHA_INVALID,
+                      "the model returns " + output.tagKind() +
+                          ", but a tensor, or a tuple that begins with one, is expected");
     }
 
     torch::jit::Module module_;

@@ -54,7 +54,7 @@ nauha_dtype dtype_of(const at::Tensor &tensor) {
             return type.first;
     throw Failure(NAUHA_INVALID, std::string("the model gives a tensor of type ") +
                                      c10::toString(tensor.scalar_type()) +
-                                     ", which messages cannot hold");
+                                     ", which cannot be put into a message");
 }
 
 State::State(nauha_trace *trace, const nauha_names *names) : trace_(trace), names_(names) {

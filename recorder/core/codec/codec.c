@@ -55,7 +55,8 @@ static enum nauha_status parse_method(const char *text, size_t length,
         config->has_level = true;
     } else if (strcmp(method, "none") != 0) {
         return nauha_error_set(err, NAUHA_INVALID,
-                               "no codec \"%s\"; codecs: zstd, zstd:LEVEL, lz4, none", text);
+                               "there is no codec \"%s\"; codecs: zstd, zstd:LEVEL, lz4, none",
+                               text);
     }
     return NAUHA_OK;
 }

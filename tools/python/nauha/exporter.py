@@ -194,7 +194,7 @@ class Exporter:
         given = [spec.split(":")[0] for spec in rules]
         for name in given + stop_on:
             if name not in there:
-                raise native.Error(f'no rule "{name}"; rules: {", ".join(there)}', native.Status.UNKNOWN)
+                raise native.Error(f'there is no rule "{name}"; rules: {", ".join(there)}', native.Status.UNKNOWN)
         for spec in rules + [name for name in stop_on if name not in given]:
             pipeline.add(spec)
         weak = weakref.ref(self)

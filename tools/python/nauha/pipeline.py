@@ -151,7 +151,7 @@ def sort_runs(paths):
             continue
         inside = sorted(name for name in os.listdir(path) if name.endswith(b".h5") and not name.startswith(b"."))
         if not inside:
-            raise Error(f'there are no traces (*.h5) in directory "{os.fsdecode(path)}"', native.Status.UNKNOWN)
+            raise Error(f'directory "{os.fsdecode(path)}" contains no traces (*.h5)', native.Status.UNKNOWN)
         traces += [os.path.join(path, name) for name in inside]
     found = []
     native.call(library.nauha_sort_runs, (c_char_p * len(traces))(*traces), len(traces),

@@ -248,7 +248,7 @@ class Publisher:
     def _tell_older(self):
         older = library.nauha_recorder_older(self.recorder)
         if older is not None:
-            self.tell(f"the trace that was there is kept as {os.fsdecode(older)}")
+            self.tell(f"the previous trace is kept as {os.fsdecode(older)}")
 
     # ---- ending ----
 
