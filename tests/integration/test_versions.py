@@ -84,11 +84,11 @@ class NewerTraces(unittest.TestCase):
         path = self.newer(add, format_minor=FORMAT[1] + 1)
         done = nauha("ls", path)
         self.assertEqual(done.stdout, nauha("ls", self.path).stdout)
-        self.assertEqual(done.stderr, f'nauha: "{path}" has format version {FORMAT[0]}.{FORMAT[1] + 1}, newer than this '
-                                      f'program\'s {FORMAT[0]}.{FORMAT[1]}: what came since is not read\n')
+        self.assertEqual(done.stderr, f'nauha: "{path}" has format version {FORMAT[0]}.{FORMAT[1] + 1}, newer than '
+                                      f'{FORMAT[0]}.{FORMAT[1]} of this program: anything new in it is ignored\n')
         self.assertEqual(nauha("ls", "-q", path).stderr, "")
         self.assertEqual(json.loads(nauha("info", "-q", "--json", path).stdout)["format"], f"{FORMAT[0]}.{FORMAT[1] + 1}")
-        self.assertIn("newer than this program's", nauha("diff", path, self.path).stderr)
+        self.assertIn("of this program: anything new in it is ignored", nauha("diff", path, self.path).stderr)
 
     def test_a_field_with_a_new_meaning_is_not_misread(self):
         def rename(file):
