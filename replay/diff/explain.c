@@ -56,7 +56,7 @@ static const char *module_of(const struct nauha_message_info *info) {
 /* A kind that would have told more, had both recordings had it. */
 static void miss(struct nauha_reading *reading, uint32_t kind, const char *name, const char *but) {
     if (!saw(&reading->now, kind, NAUHA__ANY))
-        say(reading, " %s was not compared: %s.", name, but);
+        say(reading, " %s was not compared, so %s.", name, but);
 }
 
 /* What is computed from equal things, and comes out a little different. */
@@ -67,9 +67,9 @@ static void say_rounding(struct nauha_reading *reading) {
     if (pair->compared && pair->sort == NAUHA_PAIR_VALUES && pair->difference.not_finite == 0 &&
         last_bit < TOO_COARSE && relative <= ROUNDINGS * last_bit)
         say(reading,
-            " The difference is of the size of rounding (%.1e of the tensor): typical of another "
-            "order of summation, as of nondeterministic kernels, another number of threads, "
-            "another library or processor.",
+            " The difference has the size of rounding errors (%.1e of the tensor). This is typical "
+            "of another order of summation, as in nondeterministic kernels or with another number "
+            "of threads, library or processor.",
             relative);
 }
 
@@ -77,7 +77,8 @@ static void say_types(struct nauha_reading *reading, const char *subject) {
     const struct nauha_pair *pair = &reading->first.pair;
     say(reading, "%s is %s in %s and %s in %s%s.", subject, nauha_dtype_name(pair->a->dtype),
         reading->name_a, nauha_dtype_name(pair->b->dtype), reading->name_b,
-        reading->stage == NAUHA__STAGE_DATA ? "" : ": they compute in other precisions");
+        reading->stage == NAUHA__STAGE_DATA ? ""
+                                            : ", so the computations use different precisions");
 }
 
 static void say_sort(struct nauha_reading *reading) {
@@ -90,13 +91,13 @@ static void explain_type(struct nauha_reading *reading) {
     const struct nauha_message_info *info = &reading->first.a;
     const struct nauha_difference *difference = &reading->first.pair.difference;
     say_types(reading, info->kind_name);
-    say(reading, difference->differing ? " Its values are the same but for rounding,"
+    say(reading, difference->differing ? " Its values are the same except for rounding,"
                                        : " Its values are the same,");
     say(reading,
-        " so this says nothing of another cause%s. With --rtol, nauha diff compares by "
-        "value and names what differs by more.",
+        " so this points to no other cause%s. With --rtol, nauha diff compares values and reports "
+        "what differs by more.",
         reading->stage == NAUHA__STAGE_PARAMETERS && reading->step == reading->first_step
-            ? ", such as another initialisation or seed"
+            ? ", such as another initialization or seed"
             : "");
 }
 
@@ -111,13 +112,13 @@ static void say_within(struct nauha_reading *reading) {
     if (within->global_step == first->global_step &&
         (place > of_first || (place == of_first && within->seq > first->seq)))
         return;
-    say(reading, " But equal means within the tolerance here, and %s", within->kind_name);
+    say(reading, " Tensors within the tolerance count as equal, and the bits of %s",
+        within->kind_name);
     if (within->module != NAUHA_NONE)
         say(reading, " of \"%s\"", module_of(within));
     say(reading,
-        " has other bits since step %" PRIu64
-        ": what differs now may have grown from that. Without a "
-        "tolerance, nauha diff names its beginning.",
+        " differ since step %" PRIu64 ": the difference may have grown from there. Without a "
+        "tolerance, nauha diff reports where it begins.",
         within->global_step);
 }
 
@@ -125,17 +126,16 @@ static void say_within(struct nauha_reading *reading) {
 
 static void explain_rank_parameters(struct nauha_reading *reading) {
     if (reading->step == reading->first_step && reading->step == 0)
-        say(reading,
-            "The replicas do not start from the same parameters: they were not broadcast "
-            "(DistributedDataParallel does that when it is made), or were changed on one rank "
-            "afterwards.");
+        say(reading, "The replicas do not start from the same parameters: they were not broadcast "
+                     "(DistributedDataParallel broadcasts them when it is constructed), or one "
+                     "rank changed them afterwards.");
     else if (reading->step == reading->first_step)
-        say(reading, "The replicas had drifted apart before the first step that was recorded.");
+        say(reading, "The replicas already differed before the first recorded step.");
     else
         say(reading,
-            "Up to step %" PRIu64 " the replicas were the same; what the optimizer did since then "
-            "differs: their gradients were not averaged alike, or their optimizers are not in the "
-            "same state.",
+            "Up to step %" PRIu64 " the replicas were the same. The steps of their optimizers "
+            "since then differ: their gradients were not averaged in the "
+            "same way, or their optimizers are not in the same state.",
             reading->before_step);
 }
 
@@ -144,8 +144,8 @@ static void explain_beginning(struct nauha_reading *reading) {
     const struct nauha_first *first = &reading->first;
     if (reading->step > 0) {
         say(reading,
-            "The parameters differ already in step %" PRIu64 ", the first that both traces have: "
-            "the trainings parted before.",
+            "The parameters already differ in step %" PRIu64
+            ", the first step that both traces have: the trainings diverged before it.",
             reading->step);
         return;
     }
@@ -153,21 +153,22 @@ static void explain_beginning(struct nauha_reading *reading) {
     const size_t all = nauha__seen_of(&reading->now, NAUHA_KIND_WEIGHTS, NAUHA__ANY, &others) +
                        nauha__seen_of(&reading->now, NAUHA_KIND_BIASES, NAUHA__ANY, &biases);
     others += biases;
-    say(reading, "The trainings begin with other parameters: ");
+    say(reading, "The trainings begin with different parameters: ");
     if (first->pair.sort == NAUHA_PAIR_SHAPE)
         say(reading, "the models are not the same.");
     else if (others < all && others == 1 && !nauha__reading_same_values(&first->pair))
         say(reading,
-            "only \"%s\" differs, all others are equal, so it is not the seed; this one is "
-            "initialised, loaded or changed otherwise.",
+            "only \"%s\" differs and all others are equal, so the cause is not the seed: this "
+            "parameter is initialized, loaded or changed differently.",
             module_of(&first->a));
     else if (saw_differing(&reading->now, NAUHA_KIND_INPUT_DATA))
-        say(reading, "another initialisation; and as the first batch differs as well, most likely "
-                     "another seed.");
+        say(reading, "they have another initialization. As the first batch differs as well, the "
+                     "cause is most likely another seed.");
     else if (saw(&reading->now, NAUHA_KIND_INPUT_DATA, NAUHA__ANY))
-        say(reading, "another initialisation or another checkpoint; the first batch is the same.");
+        say(reading,
+            "they have another initialization or checkpoint. The first batch is the same.");
     else
-        say(reading, "another seed, initialisation or checkpoint.");
+        say(reading, "they have another seed, initialization or checkpoint.");
 }
 
 static void explain_parameters(struct nauha_reading *reading) {
@@ -181,26 +182,29 @@ static void explain_parameters(struct nauha_reading *reading) {
         explain_beginning(reading);
     } else if (reading->step > reading->before_step + 1) {
         say(reading,
-            "The parameters part between step %" PRIu64 ", where all that was compared is equal, "
-            "and step %" PRIu64 "; the steps between them are not in both traces.",
+            "The parameters diverge between step %" PRIu64
+            ", where everything that was compared is equal, and step %" PRIu64
+            ". The steps between them are not in both traces.",
             reading->before_step, reading->step);
     } else if (saw(&reading->before, update, first->a.module)) {
         say(reading,
-            "The update of step %" PRIu64 " is the same in both, and yet the parameters after it "
-            "differ: something else changed them between the steps, such as a loaded checkpoint, "
-            "clipped weights or an averaged model.",
+            "The update of step %" PRIu64
+            " is the same in both traces, but the parameters after it differ: something else "
+            "changed them between the steps, such as loading a checkpoint, clipping weights or "
+            "averaging models.",
             reading->before_step);
     } else if (saw(&reading->before, gradient, first->a.module)) {
         say(reading,
-            "The gradients of step %" PRIu64 " are the same in both, and the parameters after it "
-            "differ: the optimizer made another step of them, as with another learning rate, "
-            "momentum, weight decay or clipping; or something else changed the parameters.",
+            "The gradients of step %" PRIu64
+            " are the same in both traces, but the parameters after it differ: the optimizer "
+            "computed another step from them, for example with another learning rate, momentum, "
+            "weight decay or clipping, or something else changed the parameters.",
             reading->before_step);
     } else {
         say(reading,
-            "The parameters were equal in step %" PRIu64 " and differ after it; neither its "
-            "gradients nor its updates are in both traces, so that data, model and optimizer all "
-            "may be the cause.",
+            "The parameters were equal in step %" PRIu64
+            " and differ after it. Neither its gradients nor its updates are in both traces, so "
+            "the data, the model or the optimizer may be the cause.",
             reading->before_step);
     }
 }
@@ -218,27 +222,29 @@ static void explain_data(struct nauha_reading *reading) {
     const bool labels = first->a.kind == NAUHA_KIND_INPUT_LABELS;
     const bool samples = first->pair.sort == NAUHA_PAIR_SHAPE && is_other_batch(first);
     if (reading->ranks)
-        say(reading, "Each rank has its share of the data: their batches are expected to differ. ");
+        say(reading,
+            "Each rank has its share of the data, so their batches are expected to differ. ");
     if (samples)
-        say(reading, "The batches have other sizes: %" PRId64 " samples in %s, %" PRId64 " in %s.",
+        say(reading,
+            "The batches have different sizes: %" PRId64 " samples in %s, %" PRId64 " in %s.",
             first->a.shape[0], reading->name_a, first->b.shape[0], reading->name_b);
     else if (first->pair.sort == NAUHA_PAIR_SHAPE)
-        say(reading, "The samples have other shapes: other data, or prepared otherwise.");
+        say(reading, "The samples have different shapes: the data are different, or are prepared "
+                     "differently.");
     else if (labels && saw(&reading->now, NAUHA_KIND_INPUT_DATA, NAUHA__ANY))
-        say(reading, "The same inputs come with other labels.");
+        say(reading, "The inputs are the same, but their labels differ.");
     else if (reading->step == reading->first_step)
-        say(reading, "The first batch holds other data: another data set, another order of samples "
-                     "(the seed of shuffling), or other augmentation.");
-    else if (first->a.train_step == 0)
         say(reading,
-            "The batches were the same until a new epoch began here: it goes through the samples "
-            "in another order, or augments them otherwise (the state of the random generator at "
-            "its "
-            "beginning).");
+            "The first batch contains different data. Possible causes are another data set, "
+            "another order of samples (the seed of shuffling) and other augmentation.");
+    else if (first->a.train_step == 0)
+        say(reading, "The batches were the same until a new epoch began in this step. The epoch "
+                     "has another order of samples or other augmentation, because of the state of "
+                     "the random generator at its beginning.");
     else
         say(reading,
-            "The batches were the same up to step %" PRIu64 ": from here on another order of "
-            "samples, other augmentation, or other data.",
+            "The batches were the same up to step %" PRIu64
+            ". From this step on, the order of samples, the augmentation or the data differ.",
             reading->before_step);
     if (saw(&reading->now, NAUHA_KIND_WEIGHTS, NAUHA__ANY))
         say(reading, " The parameters are still equal.");
@@ -267,24 +273,25 @@ static void read_random_numbers(struct nauha_reading *reading) {
     double factor;
     if (reading->first.pair.compared && d->both > 0 && d->alike == d->both)
         say(reading,
-            "\"%s\" (%s) drew other random numbers: another seed, or numbers drawn from the same "
-            "generator before it in one of the trainings. What it lets through in both is equal, "
-            "so its settings are.",
+            "\"%s\" (%s) drew different random numbers. The cause is another seed, or numbers "
+            "drawn from the same generator before it in one of the trainings. The elements that it "
+            "passes in both are equal, so its settings are equal.",
             module, info->module_class);
     else if (reading->first.pair.compared &&
              is_multiple(d->both_squares_a, d->both_squares_b, d->sum_products,
                          PARALLEL_ACTIVATIONS, &factor))
         say(reading,
-            "What \"%s\" (%s) lets through in both is %.4g times as large in %s, and of its output "
-            "%.3g per cent is 0 in %s and %.3g per cent in %s: another probability of dropping, or "
-            "a factor on what goes in.",
+            "The elements that \"%s\" (%s) passes in both are %.4g times as large in %s, and %.3g "
+            "percent of its output are 0 in %s and %.3g percent in %s. The cause is another drop "
+            "probability, or a factor on its input.",
             module, info->module_class, factor, reading->name_b,
             100 * (double)d->zeros_a / (double)d->count, reading->name_a,
             100 * (double)d->zeros_b / (double)d->count, reading->name_b);
     else
         say(reading,
-            "\"%s\" (%s) draws random numbers, and puts out other values: another seed, numbers "
-            "drawn from the same generator before it in one of the trainings, or other settings.",
+            "\"%s\" (%s) draws random numbers, and its output differs. The cause is another seed, "
+            "numbers drawn from the same generator before it in one of the trainings, or other "
+            "settings.",
             module, info->module_class);
 }
 
@@ -300,31 +307,36 @@ static void explain_activations(struct nauha_reading *reading) {
             reading->name_a, first->b.module_class, reading->name_b);
     } else if (first->pair.sort == NAUHA_PAIR_SHAPE && is_other_batch(first) &&
                !saw(&reading->now, NAUHA_KIND_INPUT_DATA, NAUHA__ANY)) {
-        say(reading, "The batches have other sizes: %" PRId64 " samples in %s, %" PRId64 " in %s.",
+        say(reading,
+            "The batches have different sizes: %" PRId64 " samples in %s, %" PRId64 " in %s.",
             first->a.shape[0], reading->name_a, first->b.shape[0], reading->name_b);
         return;
     } else if (first->pair.sort == NAUHA_PAIR_SHAPE) {
-        say(reading, "\"%s\" puts out another shape: it is configured otherwise.", module);
+        say(reading,
+            "The output of \"%s\" has another shape: the module is configured differently.",
+            module);
     } else if (first->pair.sort == NAUHA_PAIR_DTYPE) {
-        say(reading, "\"%s\" computes in another precision, as with autocast in one of them.",
+        say(reading,
+            "\"%s\" computes in another precision, for example with autocast in only one of them.",
             module);
     } else if (draws_random_numbers(first->a.module_class)) {
         read_random_numbers(reading);
     } else {
         say(reading,
-            "%sll that was computed before \"%s\" (%s) is equal, and what it puts out is not: "
-            "changed code or settings, random numbers or nondeterminism in it, or in what is "
-            "called between the modules before and it.",
-            own ? "Its parameters and a" : "A", module, first->a.module_class);
+            "%s computed before \"%s\" (%s) %s equal, but its output is not. The cause is changed "
+            "code or settings, random numbers or nondeterminism, in the module or in what is "
+            "called between it and the modules before it.",
+            own ? "Its parameters and everything" : "Everything", module, first->a.module_class,
+            own ? "are" : "is");
         say_rounding(reading);
     }
     if (reading->any_alone)
-        say(reading, " \"%s\" (%s) runs in %s alone, which may be the cause.",
+        say(reading, " \"%s\" (%s) runs only in %s, which may be the cause.",
             module_of(&reading->alone), reading->alone.module_class,
             reading->alone_in_a ? reading->name_a : reading->name_b);
     if (!weights)
-        say(reading, " Parameters were not compared: they may be the cause.");
-    miss(reading, NAUHA_KIND_INPUT_DATA, "input_data", "other data may be the cause");
+        say(reading, " Parameters were not compared, so they may be the cause.");
+    miss(reading, NAUHA_KIND_INPUT_DATA, "input_data", "different data may be the cause");
 }
 
 static void explain_forward(struct nauha_reading *reading) {
@@ -335,20 +347,21 @@ static void explain_forward(struct nauha_reading *reading) {
     }
     if (first->a.kind == NAUHA_KIND_INPUTS)
         say(reading,
-            "All that was computed before is equal, and what goes into \"%s\" is not: the code "
-            "that calls it, outside of the modules that were recorded, is another or not "
+            "Everything that was computed before is equal, but the input of \"%s\" is not: the "
+            "code that calls it, outside of the recorded modules, is different or not "
             "deterministic.",
             module_of(&first->a));
     else if (saw(&reading->now, NAUHA_KIND_ACTIVATIONS, NAUHA__ANY))
-        say(reading, "What the modules put out is equal, the network's output is not: what the "
-                     "model does with it at its end is another.");
+        say(reading, "The outputs of the modules are equal, but the network's output is not: what "
+                     "the model computes from them at its end is different.");
     else
-        say(reading, "The network's output is the first that differs: changed code or "
-                     "nondeterminism in the forward pass; recorded activations would say where.");
+        say(reading,
+            "The network's output is the first tensor that differs. The cause is changed code or "
+            "nondeterminism in the forward pass; record activations to find the module.");
     say_rounding(reading);
     if (!saw(&reading->now, NAUHA_KIND_WEIGHTS, NAUHA__ANY))
-        say(reading, " Parameters were not compared: they may be the cause.");
-    miss(reading, NAUHA_KIND_INPUT_DATA, "input_data", "other data may be the cause");
+        say(reading, " Parameters were not compared, so they may be the cause.");
+    miss(reading, NAUHA_KIND_INPUT_DATA, "input_data", "different data may be the cause");
 }
 
 static void explain_loss(struct nauha_reading *reading) {
@@ -356,23 +369,25 @@ static void explain_loss(struct nauha_reading *reading) {
     const bool output = saw(now, NAUHA_KIND_NETWORK_OUTPUT, NAUHA__ANY);
     const bool labels = saw(now, NAUHA_KIND_INPUT_LABELS, NAUHA__ANY);
     if (output && labels)
-        say(reading, "Output and labels are equal, the loss of them is not: another loss function, "
-                     "or other weights, smoothing, reduction or regularisation in it.");
+        say(reading,
+            "The output and the labels are equal, but the loss is not. The cause is another loss "
+            "function, or other weights, smoothing, reduction or regularization in it.");
     else if (saw(now, NAUHA_KIND_WEIGHTS, NAUHA__ANY) &&
              saw(now, NAUHA_KIND_INPUT_DATA, NAUHA__ANY))
-        say(reading, "Parameters and data are equal, the loss is not: changed code or "
-                     "nondeterminism in the forward pass or in the loss function.");
+        say(reading, "The parameters and the data are equal, but the loss is not. The cause is "
+                     "changed code or nondeterminism in the forward pass or in the loss function.");
     else if (saw(now, NAUHA_KIND_WEIGHTS, NAUHA__ANY))
-        say(reading, "The parameters are equal, the loss is not: other data, or changed code or "
-                     "nondeterminism in the forward pass or the loss function.");
+        say(reading,
+            "The parameters are equal, but the loss is not. The cause is different data, or "
+            "changed code or nondeterminism in the forward pass or in the loss function.");
     else
-        say(reading, "The loss differs, and little before it was compared: data, parameters, model "
-                     "or loss function may be the cause.");
+        say(reading, "The loss differs, but little of what it depends on was compared, so the "
+                     "data, the parameters, the model or the loss function may be the cause.");
     say_rounding(reading);
     if (output && !labels)
-        miss(reading, NAUHA_KIND_INPUT_LABELS, "input_labels", "other labels may be the cause");
+        miss(reading, NAUHA_KIND_INPUT_LABELS, "input_labels", "different labels may be the cause");
     if (!output && !saw(now, NAUHA_KIND_INPUT_DATA, NAUHA__ANY))
-        say(reading, " Record input_data, weights and activations to tell.");
+        say(reading, " Record input_data, weights and activations to find the cause.");
 }
 
 static void explain_backward(struct nauha_reading *reading) {
@@ -384,21 +399,22 @@ static void explain_backward(struct nauha_reading *reading) {
     if (first->a.kind != NAUHA_KIND_LAYER_GRADIENTS &&
         saw(now, NAUHA_KIND_LAYER_GRADIENTS, first->a.module))
         say(reading,
-            "The gradient that comes back to \"%s\" (%s) is equal, that of its parameters is not: "
-            "changed code or nondeterminism in its backward pass.",
+            "The gradient that reaches \"%s\" (%s) is equal, but that of its parameters is not. "
+            "The cause is changed code or nondeterminism in its backward pass.",
             module, first->a.module_class);
     else if (loss && begins)
-        say(reading, "The loss is equal, and the gradient that comes back from it is not: it is "
-                     "scaled otherwise (loss scaling, accumulation), has another term, or its "
-                     "backward pass is not deterministic.");
+        say(reading, "The loss is equal, but the gradient that its backward pass gives is not: the "
+                     "loss is scaled differently (loss scaling, accumulation), has another term, "
+                     "or its backward pass is not deterministic.");
     else if (loss)
         say(reading,
-            "The forward pass and the gradients before it are equal, that of \"%s\" (%s) is not: "
-            "changed code or nondeterminism in the backward pass of what uses its output.",
+            "The forward pass and the gradients computed before are equal, but that of \"%s\" (%s) "
+            "is not. The cause is changed code or nondeterminism in the backward pass of what uses "
+            "its output.",
             module, first->a.module_class);
     else
-        say(reading, "The gradients differ. The loss was not compared: data, model, loss function "
-                     "and backward pass may be the cause.");
+        say(reading, "The gradients differ. The loss was not compared, so the data, the model, the "
+                     "loss function or the backward pass may be the cause.");
     say_rounding(reading);
 }
 
@@ -408,27 +424,30 @@ static void say_step(struct nauha_reading *reading) {
     const bool compared = reading->first.pair.compared;
     double factor;
     if (compared && difference->sum_squares_a == 0)
-        say(reading, " In %s the parameter stands still.", reading->name_a);
+        say(reading, " In %s the parameter does not change.", reading->name_a);
     else if (compared && difference->sum_squares_b == 0)
-        say(reading, " In %s the parameter stands still: frozen, or not given to the optimizer.",
+        say(reading,
+            " In %s the parameter does not change: it is frozen, or was not given to the "
+            "optimizer.",
             reading->name_b);
     else if (compared && is_multiple(difference->sum_squares_a, difference->sum_squares_b,
                                      difference->sum_products, PARALLEL, &factor))
         say(reading,
-            " It is %.4g times as long in %s and in the same direction: another learning rate, or "
-            "a factor on the gradient (clipping, loss scaling).",
+            " The update is %.4g times as long in %s and has the same direction. The cause is "
+            "another learning rate, or a factor on the gradient (clipping, loss scaling).",
             factor, reading->name_b);
     else if (compared && difference->differing < difference->alike)
         say(reading,
-            " Of this tensor %" PRIu64 " elements moved alike and %" PRIu64
-            " did not, so it is no setting that acts on all of them, as the learning rate, "
-            "momentum or weight decay, unless by less than rounding: code that writes to the "
-            "parameter after the optimizer's step, a bit that flipped, clipping of single values, "
-            "or another rounding in the optimizer.",
+            " In this tensor, %" PRIu64 " elements changed by the same amount and %" PRIu64
+            " did not. So the cause is not a setting that acts on all of them, such as the "
+            "learning rate, momentum or weight decay, unless its effect is smaller than rounding. "
+            "Possible causes are code that writes to the parameter after the optimizer's step, a "
+            "bit flip, clipping of single values, and different rounding in the optimizer.",
             difference->alike, difference->differing);
     else if (!reading->ranks)
-        say(reading, " Another optimizer, other momentum, weight decay, clipping or optimizer "
-                     "state, or code that changes the parameters after its step.");
+        say(reading,
+            " Possible causes are another optimizer, other momentum, weight decay, clipping or "
+            "optimizer state, and code that changes the parameters after its step.");
 }
 
 static void explain_updates(struct nauha_reading *reading) {
@@ -440,42 +459,42 @@ static void explain_updates(struct nauha_reading *reading) {
     const bool any = saw(&reading->now, gradient, NAUHA__ANY);
     if (reading->ranks)
         say(reading,
-            "From equal parameters the optimizers of the two ranks make other steps: the gradients "
-            "they see are not the same (not averaged over all ranks, as with no_sync or parameters "
-            "outside of DistributedDataParallel), their settings or states differ, or one rank "
-            "changes the parameters after its optimizer's step.");
+            "From equal parameters, the optimizers of the two ranks make different steps: their "
+            "gradients are not the same (not averaged over all ranks, as with no_sync or "
+            "parameters outside of DistributedDataParallel), their settings or states differ, or "
+            "one rank changes the parameters after its optimizer's step.");
     else if (known)
-        say(reading, "The gradients are equal, and from the beginning of this step to that of the "
-                     "next the parameter changes otherwise: by the optimizer's step, or by what "
-                     "came after it.");
+        say(reading, "The gradients are equal, but the parameter changes differently between the "
+                     "beginning of this step and that of the next: the optimizer's step is "
+                     "different, or something changed the parameter after it.");
     else
-        say(reading, "From equal parameters, the parameter changes otherwise from the beginning of "
-                     "this step to that of the next: by the optimizer's step, or by what came "
-                     "after it.");
+        say(reading, "The parameter is equal at the beginning of this step, but changes "
+                     "differently until the beginning of the next: the optimizer's step is "
+                     "different, or something changed the parameter after it.");
     say_step(reading);
     if (!reading->ranks && !known && !any)
-        say(reading, " Gradients were not compared: they may be the cause.");
+        say(reading, " Gradients were not compared, so they may be the cause.");
 }
 
 static void explain_other(struct nauha_reading *reading) {
     const struct nauha_first *first = &reading->first;
     if (strcmp(first->a.tag_name, "default") != 0)
         say(reading,
-            "All that was compared of the training's own messages in this step is equal; what "
-            "differs is of the pass \"%s\": its data, or how it is computed.",
+            "All of the training's own messages that were compared in this step are equal. The "
+            "difference is in the pass \"%s\": in its data, or in how it is computed.",
             first->a.tag_name);
     else
         say(reading,
-            "All of the training's own messages that were compared in this step are "
-            "equal; \"%s\" is a kind of the program's.",
+            "All of the training's own messages that were compared in this step are equal. \"%s\" "
+            "is a kind that the program registered itself.",
             first->a.kind_name);
 }
 
 static void explain_buffers(struct nauha_reading *reading) {
     say(reading,
-        "What the step computed is equal, the buffers of \"%s\" (%s) are not: they began "
-        "otherwise, "
-        "or are kept otherwise, as with another momentum of running statistics.",
+        "What the step computed is equal, but the buffers of \"%s\" (%s) are not: they had other "
+        "values at the beginning, or are updated differently, for example with another momentum of "
+        "running statistics.",
         module_of(&reading->first.a), reading->first.a.module_class);
     say_rounding(reading);
 }

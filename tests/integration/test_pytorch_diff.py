@@ -114,7 +114,7 @@ class DiffTest(unittest.TestCase):
 
     def test_another_initialisation(self):
         found = self.diff(self.train(), self.train(make_model(seed=5)))
-        self.assert_first(found, "weights", 0, "0", ["another initialisation", "the first batch is the same"])
+        self.assert_first(found, "weights", 0, "0", ["another initialization", "The first batch is the same"])
 
     def test_another_seed(self):
         found = self.diff(self.train(), self.train(make_model(seed=5), data_seed=6))
@@ -136,12 +136,13 @@ class DiffTest(unittest.TestCase):
                 bits[2, 4] ^= 1
         found = self.diff(self.train(), self.train(before_step=flip))
         # The update of a step is what the parameters are before the next: so it shows there.
-        self.assert_first(found, "weight_updates", 2, "5", ["or by what came after it", "23 elements moved alike and 1 did not",
+        self.assert_first(found, "weight_updates", 2, "5", ["or something changed the parameter after it",
+                                                            "23 elements changed by the same amount and 1 did not",
                                                             "code that writes to the parameter after the optimizer's step"])
         self.assertNotIn("optimizer makes another step", found["meaning"])
         self.assertEqual(found["first"]["index"], [2, 4])
         found = self.diff(self.train(kinds="weights,loss"), self.train(before_step=flip, kinds="weights,loss"))
-        self.assert_first(found, "weights", 3, "5", "data, model and optimizer all may be the cause")
+        self.assert_first(found, "weights", 3, "5", "the data, the model or the optimizer may be the cause")
         self.assertEqual(found["first"]["max_ulp"], 1)
 
     def test_other_order_of_batches(self):
@@ -151,7 +152,7 @@ class DiffTest(unittest.TestCase):
     def test_other_data_from_some_step_on(self):
         a = self.train(steps=2)
         found = self.diff(a, self.train(labels=lambda step, y: y.roll(1) if step == 1 else y, steps=2))
-        self.assert_first(found, "input_labels", 1, None, "same inputs come with other labels")
+        self.assert_first(found, "input_labels", 1, None, "The inputs are the same, but their labels differ")
 
     def test_other_batch_size(self):
         found = self.diff(self.train(), self.train(batch=7))
@@ -170,7 +171,7 @@ class DiffTest(unittest.TestCase):
         model[1] = nn.Sequential(nn.ReLU(), nn.Tanh())
         found = self.diff(self.train(), self.train(model))
         self.assert_first(found, "activations", 0, "1", ['"1" is a ReLU in a and a Sequential in b',
-                                                         '"1.0" (ReLU) runs in b alone'])
+                                                         '"1.0" (ReLU) runs only in b'])
         self.assertEqual(found["only_b"]["modules"], ["1.0", "1.1"])
 
     def test_another_class_of_module(self):
@@ -182,7 +183,7 @@ class DiffTest(unittest.TestCase):
         self.assert_first(found, "activations", 0, "3", "changed code or settings, random numbers or nondeterminism")
         self.assertNotIn("rounding", found["meaning"])
         found = self.diff(self.train(), self.train(make_model(scale=1 + 2 ** -22)))
-        self.assert_first(found, "activations", 0, "3", "of the size of rounding")
+        self.assert_first(found, "activations", 0, "3", "has the size of rounding errors")
 
     def test_what_was_not_recorded_is_said(self):
         kinds = dict(kinds="activations,loss")
@@ -190,29 +191,29 @@ class DiffTest(unittest.TestCase):
         self.assert_first(found, "activations", 0, "0", ["Parameters were not compared", "input_data was not compared"])
         kinds = dict(kinds="loss")
         found = self.diff(self.train(**kinds), self.train(make_model(seed=5), **kinds))
-        self.assert_first(found, "loss", 0, None, "little before it was compared")
+        self.assert_first(found, "loss", 0, None, "little of what it depends on was compared")
 
     def test_dropout(self):
         def draw(step, model, optimizer):
             if step == 2:
                 torch.rand(1)
         found = self.diff(self.train(make_model(dropout=0.5)), self.train(make_model(dropout=0.5), before_step=draw))
-        self.assert_first(found, "activations", 2, "4", ["drew other random numbers", "so its settings are"])
+        self.assert_first(found, "activations", 2, "4", ["drew different random numbers", "so its settings are"])
         found = self.diff(*(self.train(make_model(dropout=0.5), before_step=before, hash=True) for before in (None, draw)))
-        self.assert_first(found, "activations", 2, "4", ["puts out other values", "another seed", "or other settings"])
+        self.assert_first(found, "activations", 2, "4", ["its output differs", "another seed", "or other settings"])
 
     def test_another_probability_of_dropout(self):
         for dtype in (torch.float32, torch.bfloat16):
             a, b = self.train(make_model(dropout=0.2), dtype=dtype), self.train(make_model(dropout=0.3), dtype=dtype)
             found = self.diff(a, b)
-            self.assert_first(found, "activations", 0, "4", ["1.14", "times as large in b", "another probability of dropping"])
+            self.assert_first(found, "activations", 0, "4", ["1.14", "times as large in b", "another drop probability"])
             self.assertNotIn("another seed", found["meaning"])
         zeros = {name: 100 * np.mean(self.activations(path, "4") == 0) for name, path in (("a", a), ("b", b))}
         for name, share in zeros.items():
-            self.assertIn(f"{share:.3g} per cent in {name}" if name == "b" else f"{share:.3g} per cent is 0 in {name}", found["meaning"])
+            self.assertIn(f"{share:.3g} percent in {name}" if name == "b" else f"{share:.3g} percent of its output are 0 in {name}", found["meaning"])
         # None is dropped, or all are: what comes through in both, if anything, says how much was dropped.
         found = self.diff(a, self.train(make_model(dropout=0.0), dtype=dtype))
-        self.assert_first(found, "activations", 0, "4", "another probability of dropping")
+        self.assert_first(found, "activations", 0, "4", "another drop probability")
         found = self.diff(a, self.train(make_model(dropout=1.0), dtype=dtype))
         self.assert_first(found, "activations", 0, "4", "or other settings")
 
@@ -231,7 +232,7 @@ class DiffTest(unittest.TestCase):
             def forward(self, x, y):
                 return ScaledGradient.apply(super().forward(x, y), 2.0)
         found = self.diff(self.train(), self.train(loss=Scaled()))
-        self.assert_first(found, "layer_gradients", 0, "5", ["loss is equal", "scaled otherwise"])
+        self.assert_first(found, "layer_gradients", 0, "5", ["loss is equal", "scaled differently"])
 
     def test_running_statistics(self):
         found = self.diff(self.train(), self.train(make_model(momentum=0.2)))
@@ -244,7 +245,7 @@ class DiffTest(unittest.TestCase):
         b = self.train(before_step=slower)
         found = self.diff(self.train(), b)
         self.assert_first(found, "weight_updates", 3, "0", ["gradients are equal", "0.5 times as long in b",
-                                                            "or by what came after it", "another learning rate"])
+                                                            "or something changed the parameter after it", "another learning rate"])
         kinds = "weights,weight_gradients"
         found = self.diff(self.train(), b, "--kinds", kinds)
         self.assert_first(found, "weights", 4, "0", "The gradients of step 3 are the same in both")
@@ -259,18 +260,18 @@ class DiffTest(unittest.TestCase):
         model = make_model()
         others = lambda parameters: torch.optim.SGD(list(parameters)[1:], lr=0.1)  # noqa: E731
         found = self.diff(self.train(), self.train(model, optimizer=others))
-        self.assert_first(found, "weight_updates", 0, "0", "In b the parameter stands still")
+        self.assert_first(found, "weight_updates", 0, "0", "In b the parameter does not change")
 
     def test_other_precision(self):
         found = self.diff(self.train(), self.train(dtype=torch.float64))
         self.assert_first(found, "weights", 0, "0", "f32 in a and f64 in b")
         self.assertEqual(found["first"]["differs_in"], "dtype")
-        for text in ("Its values are the same,", "nothing of another cause, such as another initialisation or seed"):
+        for text in ("Its values are the same,", "no other cause, such as another initialization or seed"):
             self.assertIn(text, found["meaning"])
-        self.assertNotIn("begin with other parameters", found["meaning"])
+        self.assertNotIn("begin with different parameters", found["meaning"])
         found = self.diff(self.train(), self.train(dtype=torch.bfloat16))
-        self.assert_first(found, "weights", 0, "0", "Its values are the same but for rounding")
-        for seed, text in ((5, "another initialisation or another checkpoint"), (0, "Its values are the same")):
+        self.assert_first(found, "weights", 0, "0", "Its values are the same except for rounding")
+        for seed, text in ((5, "another initialization or checkpoint"), (0, "Its values are the same")):
             found = self.diff(self.train(), self.train(make_model(seed=seed), dtype=torch.float64, data_seed=1))
             self.assert_first(found, "weights", 0, "0", ["f32 in a and f64 in b", text])
         found = self.diff(self.train(), self.train(make_model(seed=5), dtype=torch.float64, data_seed=6))
@@ -320,7 +321,7 @@ class DiffTest(unittest.TestCase):
         self.assertEqual(self.diff(a, self.train(), code=0)["compared"], self.diff(self.train(), a, code=0)["compared"])
         for other in (b, self.train(before_step=slower)):
             found = self.diff(a, other)
-            self.assert_first(found, "weight_updates", 3, "0", ["gradients are equal", "Another optimizer"])
+            self.assert_first(found, "weight_updates", 3, "0", ["gradients are equal", "another optimizer"])
             self.assertEqual(found["first"]["differs_in"], "hash")
 
     def test_replicas(self):

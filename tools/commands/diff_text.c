@@ -40,21 +40,22 @@ static void print_verdict(const struct diff_result *result) {
     nauha__count_text(result->differing, differing);
     nauha__count_text(result->compared, compared);
     if (first)
-        printf("\n%sThey part in step %" PRIu64 "%s: %s of %s tensors that both have differ%s\n",
+        printf("\n%sThe first difference is in step %" PRIu64
+               "%s: %s of %s tensors that both have differ%s\n",
                nauha__colour(stdout, COLOUR_BAD), first->a.global_step,
                nauha__colour(stdout, COLOUR_PLAIN), differing, compared,
                result->tolerance ? " beyond the tolerance" : "");
     else if (result->compared == 0)
-        printf("\nThey have no tensor in common\n");
+        printf("\nThe traces have no tensor in common\n");
     else
         printf("\n%sNo difference%s: the %s tensors that both have are equal%s\n",
                nauha__colour(stdout, COLOUR_GOOD), nauha__colour(stdout, COLOUR_PLAIN), compared,
                result->within   ? " within the tolerance"
-               : result->hashes ? " (by their hashes, where those alone are recorded)"
+               : result->hashes ? " (by their hashes, where only those were recorded)"
                                 : ", bit by bit");
     if (result->within) {
         char within[32];
-        printf("  %s have other bits, within the tolerance\n",
+        printf("  the bits of %s differ within the tolerance\n",
                nauha__count_text(result->within, within));
     }
     if (result->damaged)
@@ -104,18 +105,21 @@ static void print_numbers(const struct nauha_pair *pair) {
                nauha_difference_relative(d), nauha_difference_cosine(d));
     }
     if (d->zero_signs)
-        printf("  %" PRIu64 " of them are 0 against -0\n", d->zero_signs);
+        printf("  %" PRIu64 " of them are 0 in one trace and -0 in the other\n", d->zero_signs);
     if (d->nan_payloads)
-        printf("  %" PRIu64 " of them are NaN against a NaN of other bits\n", d->nan_payloads);
+        printf("  %" PRIu64 " of them are NaN in both traces, with different bits\n",
+               d->nan_payloads);
     if (d->not_finite)
-        printf("  %" PRIu64 " of them are NaN or infinity against another value\n", d->not_finite);
+        printf("  %" PRIu64
+               " of them are NaN or infinite in one trace and another value in the other\n",
+               d->not_finite);
 }
 
 static void print_first(struct diff_result *result) {
     const struct nauha_first *first = nauha_reading_first(result->reading);
     const struct nauha_pair *pair = &first->pair;
     const struct nauha_message_info *a = pair->a, *b = pair->b;
-    heading("The first that differs, in the order of the step");
+    heading("The first tensor that differs, in the order of the step");
     printf("  %s", a->kind_name);
     if (a->module != NAUHA_NONE)
         printf(" of %s (%s)", module_text(a->module_name), a->module_class);
@@ -132,20 +136,20 @@ static void print_first(struct diff_result *result) {
         printf("; %s in b", module_text(b->module_name));
     printf("\n");
     if (pair->sort == NAUHA_PAIR_SHAPE) {
-        printf("  other shapes: ");
+        printf("  different shapes: ");
         print_shape(a);
         printf(" in a, ");
         print_shape(b);
         printf(" in b\n");
     }
     if (pair->sort == NAUHA_PAIR_HASH)
-        printf("  their hashes differ; how much they do is not known, as %s was recorded with "
-               "--hash\n",
-               a->hash_only && b->hash_only ? "each"
-               : a->hash_only               ? "a"
-                                            : "b");
+        printf("  the hashes differ; by how much the tensors differ is not known, because %s "
+               "recorded with --hash\n",
+               a->hash_only && b->hash_only ? "both traces were"
+               : a->hash_only               ? "a was"
+                                            : "b was");
     if (pair->sort == NAUHA_PAIR_DTYPE)
-        printf("  other types: %s in a, %s in b\n", nauha_dtype_name(a->dtype),
+        printf("  different types: %s in a, %s in b\n", nauha_dtype_name(a->dtype),
                nauha_dtype_name(b->dtype));
     if (pair->compared && pair->difference.differing)
         print_numbers(pair);
@@ -257,9 +261,9 @@ static void print_tracks(const struct growth *growth, bool kinds, size_t rows) {
     const size_t printed = kinds || rows == 0 || count < rows ? count : rows;
     struct table *table = NULL;
     if (printed > 0) {
-        heading(
-            kinds ? "How it grows: ||a - b|| as a part of the larger norm, the largest of each kind"
-                  : "By module, what differs first");
+        heading(kinds ? "How the difference grows: ||a - b|| relative to the larger norm, the "
+                        "largest of each kind"
+                      : "By module, the earliest difference first");
         table = nauha__table_new(stdout, about.columns, 4 + about.count, 2);
     }
     for (size_t i = 0; i < printed; i++) {
@@ -319,11 +323,11 @@ void diff_print_text(struct diff_result *result, size_t rows) {
         print_tracks(&result->growth, false, rows);
     }
     if (diff_result_only(result)) {
-        heading("What only one of them has");
+        heading("What only one of the traces has");
         print_alone('a', &result->only_a, result->a.names);
         print_alone('b', &result->only_b, result->b.names);
     }
     if (result->map[0])
-        printf("\n%zu modules look like the same under other names: try --map %s\n",
+        printf("\n%zu modules seem to be the same under different names: try --map %s\n",
                result->map_modules, result->map);
 }
