@@ -34,11 +34,12 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     status = rule_publish(&all_zero->rule, info, zeros, err);
     if (status != NAUHA_OK || !(zeros >= all_zero->threshold))
         return status;
-    return host->finding(host, info, zeros, all_zero->threshold, "% of elements that are 0",
-                         "nothing comes through here: weights that began as 0, a dead layer, an "
-                         "input that was masked or loaded wrongly, or a part of the network that "
-                         "the loss does not depend on",
-                         err);
+    return host->finding(
+        host, info, zeros, all_zero->threshold, "% of elements that are 0",
+        "no signal passes through this tensor: common causes are weights that were initialized "
+        "with 0, a dead layer, an input that was masked or loaded wrongly, and a part of the "
+        "network that the loss does not depend on",
+        err);
 }
 
 static const char *const kinds[] = {"input_data",      "weights",          "activations",

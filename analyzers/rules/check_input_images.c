@@ -118,12 +118,12 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     status = host->publish_scalar(host, images->rule.topic, info, mean, err);
     if (status != NAUHA_OK || !(fabs(mean) > images->threshold))
         return status;
-    return host->finding(host, info, mean, mean < 0 ? -images->threshold : images->threshold,
-                         "channel mean farthest from 0",
-                         "the images were not normalised, so the first layers begin with a bias: "
-                         "subtract the training set's mean of each channel and divide by its "
-                         "standard deviation",
-                         err);
+    return host->finding(
+        host, info, mean, mean < 0 ? -images->threshold : images->threshold,
+        "channel mean farthest from 0",
+        "the images were not normalized, so the first layers begin with a bias: subtract the "
+        "training set's mean of each channel and divide by its standard deviation",
+        err);
 }
 
 static const char *const kinds[] = {"input_data", NULL};
@@ -140,7 +140,7 @@ NAUHA_ANALYZER(check_input_images) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "check_input_images",
-    .summary = "input images are not normalised",
+    .summary = "input images are not normalized",
     .formula = "max over channels of |mean(x)| > threshold_mean, over every `samples` images (4-D "
                "input_data; SageMaker Debugger: CheckInputImages)",
     .flags = NAUHA_ANALYZER_RULE,

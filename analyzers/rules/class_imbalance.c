@@ -27,7 +27,7 @@ static enum nauha_status create(const struct nauha_host *host,
     rule->samples = (uint64_t)config->values[2].integer;
     enum nauha_status status =
         rule_register(&rule->rule, "class_imbalance",
-                      "Labels of the commonest class for one of the rarest", "ratio", err);
+                      "Labels of the most frequent class per label of the rarest", "ratio", err);
     if (status != NAUHA_OK) {
         free(rule);
         return status;
@@ -52,7 +52,7 @@ static enum nauha_status judge_rare(const struct class_imbalance *rule,
         snprintf(measure, sizeof measure, "fraction of class %zu mispredicted", i);
         status = host->finding(host, info, wrong, rule->misprediction, measure,
                                "classes that are rare among the labels are not learned: sample "
-                               "them more often, or weigh their losses",
+                               "them more often, or weight their losses",
                                err);
     }
     return status;
@@ -71,12 +71,12 @@ static enum nauha_status judge(const struct class_imbalance *rule,
     enum nauha_status status = host->publish_scalar(host, rule->rule.topic, info, ratio, err);
     if (status != NAUHA_OK || !(ratio > rule->imbalance))
         return status;
-    status = host->finding(host, info, ratio, rule->imbalance,
-                           "labels of the commonest class for one of the rarest",
-                           "some classes are far rarer than others, and the network can do well "
-                           "without them: sample them more often, weigh their losses, or see "
-                           "whether the data are shuffled",
-                           err);
+    status = host->finding(
+        host, info, ratio, rule->imbalance,
+        "labels of the most frequent class per label of the rarest",
+        "some classes are far rarer than others, so the network can do well without learning them: "
+        "sample them more often, weight their losses, or check whether the data are shuffled",
+        err);
     return status == NAUHA_OK ? judge_rare(rule, info, most, err) : status;
 }
 

@@ -27,8 +27,9 @@ static enum nauha_status create(const struct nauha_host *host,
     rule->min_diag = config->values[0].real;
     rule->max_off_diag = config->values[1].real;
     rule->samples = (uint64_t)config->values[2].integer;
-    enum nauha_status status = rule_register(
-        &rule->rule, "confusion", "Least fraction of a class recognised", "fraction", err);
+    enum nauha_status status =
+        rule_register(&rule->rule, "confusion", "Smallest fraction of a class that is recognized",
+                      "fraction", err);
     if (status != NAUHA_OK) {
         free(rule);
         return status;
@@ -83,22 +84,23 @@ static enum nauha_status judge_class(struct confusion_rule *rule, size_t label,
     char measure[96];
     enum nauha_status status = NAUHA_OK;
     if (right < rule->min_diag) {
-        snprintf(measure, sizeof measure, "fraction of class %zu recognised", label);
-        status = host->finding(host, &rule->stamps, right, rule->min_diag, measure,
-                               "the network does not tell these classes from others at the end of "
-                               "the run: train longer, look for wrong labels, or give it more "
-                               "samples of them",
-                               err);
+        snprintf(measure, sizeof measure, "fraction of class %zu recognized", label);
+        status = host->finding(
+            host, &rule->stamps, right, rule->min_diag, measure,
+            "at the end of the run, the network does not distinguish these classes from others: "
+            "train longer, look for wrong labels, or add samples of these classes",
+            err);
     }
     const size_t as = most_taken_for(&rule->latest, label);
     const double wrong = fraction(&rule->latest, label, as);
     if (status != NAUHA_OK || !(wrong > rule->max_off_diag))
         return status;
     snprintf(measure, sizeof measure, "fraction of class %zu taken for class %zu", label, as);
-    return host->finding(host, &rule->stamps, wrong, rule->max_off_diag, measure,
-                         "the network takes one class for another: look at samples of both, whose "
-                         "labels may be wrong or whose difference may not be in the data",
-                         err);
+    return host->finding(
+        host, &rule->stamps, wrong, rule->max_off_diag, measure,
+        "the network mistakes one class for another: look at samples of both, because their labels "
+        "may be wrong, or the data may not show how they differ",
+        err);
 }
 
 /* Early in a training everything is confused; what counts is how it ends. */

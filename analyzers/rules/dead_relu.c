@@ -25,9 +25,9 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     if (!units_of_class(rule, rule->rule.host->info(message)->module_class))
         return NAUHA_OK;
     return units_judge(rule, message, is_active, NULL, "% of dead units",
-                       "these ReLUs give 0 whatever comes in, so no gradient passes and they will "
-                       "not recover: a learning rate too high, a bias far below 0, or a poor "
-                       "initialisation; leaky variants do not die",
+                       "these ReLUs output 0 for every input, so no gradient passes and they will "
+                       "not recover: common causes are a learning rate that is too high, a bias "
+                       "far below 0, and a poor initialization; leaky variants do not die",
                        err);
 }
 

@@ -37,10 +37,10 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
         return status;
     return host->finding(host, info, count, 0,
                          exploding->only_nan ? "nan elements" : "nan or inf elements",
-                         "the training has left the range of numbers, and nothing is learned from "
-                         "here on: a learning rate too high, no gradient clipping, a division or "
-                         "logarithm of 0, overflow in half precision, or bad input data; the first "
-                         "place listed is where it began",
+                         "the values are no longer finite, and the network learns nothing from "
+                         "here on: common causes are a learning rate that is too high, missing "
+                         "gradient clipping, a division by 0 or a logarithm of 0, overflow in half "
+                         "precision, and bad input data; the first place listed is where it began",
                          err);
 }
 

@@ -91,15 +91,16 @@ static enum nauha_status judge(struct loss_not_decreasing *rule, struct course *
     course->rising = has_risen(rule, course) ? course->rising + 1 : 0;
     enum nauha_status status = NAUHA_OK;
     if (course->waiting >= rule->patience)
-        status = host->finding(host, info, fall, rule->decrease, "fall of the mean loss in %",
-                               "the loss stays where it is: nothing more to learn at this learning "
-                               "rate, one that is too low or too high, labels that do not go with "
-                               "the inputs, gradients that vanish, or a network too small",
-                               err);
+        status = host->finding(
+            host, info, fall, rule->decrease, "fall of the mean loss in %",
+            "the loss does not fall any more: common causes are a training that has converged at "
+            "this learning rate, a learning rate that is too low or too high, labels that do not "
+            "match the inputs, vanishing gradients, and a network that is too small",
+            err);
     if (status == NAUHA_OK && course->rising >= 2)
         status = host->finding(host, info, -fall, rule->increase, "rise of the mean loss in %",
-                               "the loss grows: a learning rate too high, exploding gradients, or "
-                               "data that have changed",
+                               "the loss rises: common causes are a learning rate that is too "
+                               "high, exploding gradients, and data that have changed",
                                err);
     return status;
 }

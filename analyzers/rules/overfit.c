@@ -18,12 +18,11 @@ static enum nauha_status judge(struct evaluations_rule *rule, struct evaluations
     evaluations->waiting[0] = ratio > overfit->ratio ? evaluations->waiting[0] + 1 : 0;
     if (status != NAUHA_OK || evaluations->waiting[0] < overfit->patience)
         return status;
-    return host->finding(host, stamps, ratio, overfit->ratio,
-                         "(validation loss - training loss) / training loss",
-                         "the network learns its training set by heart: more data or "
-                         "augmentation, dropout or weight decay, a smaller network, or an earlier "
-                         "end",
-                         err);
+    return host->finding(
+        host, stamps, ratio, overfit->ratio, "(validation loss - training loss) / training loss",
+        "the network memorizes its training set: use more data or augmentation, dropout or weight "
+        "decay, or a smaller network, or end the training earlier",
+        err);
 }
 
 static enum nauha_status create(const struct nauha_host *host,

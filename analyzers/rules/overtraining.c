@@ -31,7 +31,7 @@ static enum nauha_status judge(struct evaluations_rule *rule, struct evaluations
     return host->finding(host, &evaluations->stamps, waiting,
                          (double)overtraining->patience[VALIDATION],
                          "evaluations since the validation loss fell",
-                         "the training goes on with nothing to gain: end it earlier, and keep the "
+                         "the training continues without improvement: end it earlier and keep the "
                          "weights of the best evaluation, or lower the learning rate",
                          err);
 }

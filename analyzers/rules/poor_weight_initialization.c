@@ -53,7 +53,7 @@ static enum nauha_status create(const struct nauha_host *host,
     enum nauha_status status =
         poor->loss && poor->sample
             ? rule_register(&poor->rule, "poor_weight_initialization",
-                            "Variance of the layers' outputs, greatest over least", "ratio", err)
+                            "Variance of the layers' outputs, largest over smallest", "ratio", err)
             : NAUHA_HOST_NOMEM(host, err);
     if (status != NAUHA_OK) {
         destroy(poor);
@@ -177,20 +177,20 @@ static enum nauha_status judge(struct poor_weight_initialization *poor,
     if (after < before || status != NAUHA_OK)
         return status;
     if (poor->ratio > poor->threshold)
-        status = host->finding(host, stamps, poor->ratio, poor->threshold,
-                               "greatest over least variance of the layers' outputs",
-                               "the loss does not fall in the first steps, and signals grow or "
-                               "fade from layer to layer: weights that began too large, too small "
-                               "or all the same; Kaiming's and Xavier's initialisation keep the "
-                               "variance",
-                               err);
+        status = host->finding(
+            host, stamps, poor->ratio, poor->threshold,
+            "largest over smallest variance of the layers' outputs",
+            "the loss does not fall in the first steps, and signals grow or fade from layer to "
+            "layer: the initial weights are too large, too small or all the same; the "
+            "initializations of Kaiming and Xavier preserve the variance",
+            err);
     if (status == NAUHA_OK && poor->has_narrowest && poor->narrowest < poor->range)
-        status = host->finding(host, &poor->narrowest_stamps, poor->narrowest, poor->range,
-                               "distance of the gradient's 5th and 95th percentiles",
-                               "the loss does not fall in the first steps, and gradients are all "
-                               "nearly the same: weights that began too small, or all the same, "
-                               "so that units learn the same thing",
-                               err);
+        status = host->finding(
+            host, &poor->narrowest_stamps, poor->narrowest, poor->range,
+            "distance between the 5th and 95th percentiles of the gradient",
+            "the loss does not fall in the first steps, and all gradients are nearly the same: the "
+            "initial weights are too small, or all the same, so that units learn the same thing",
+            err);
     return status;
 }
 
@@ -226,7 +226,7 @@ static const struct nauha_analyzer_parameter parameters[] = {
     {"threshold", NAUHA_PARAMETER_REAL, "10", 0, (double)INFINITY,
      "largest ratio of the variances of two layers that is allowed"},
     {"distribution_range", NAUHA_PARAMETER_REAL, "0.001", 0, (double)INFINITY,
-     "smallest distance of the 5th and 95th percentiles of a gradient that is allowed"},
+     "smallest distance between the 5th and 95th percentiles of a gradient that is allowed"},
     {"patience", NAUHA_PARAMETER_INTEGER, "5", 1, STEPS_MAX,
      "number of losses in each of the two means"},
     {"steps", NAUHA_PARAMETER_INTEGER, "10", 1, STEPS_MAX,
@@ -240,8 +240,8 @@ NAUHA_ANALYZER(poor_weight_initialization) = {
     .summary = "the loss does not fall in the first steps, and layers or gradients show why",
     .formula = "in the first `steps` steps, mean(last `patience` losses) >= mean(first `patience` "
                "losses), and either the largest variance of the outputs of Linear and Conv layers "
-               "> threshold * the smallest one in some step, or the distance of the 5th and 95th "
-               "percentiles of some weight gradient (of up to 65536 evenly spaced elements) < "
+               "> threshold * the smallest one in some step, or the distance between the 5th and "
+               "95th percentiles of some weight gradient (of up to 65536 evenly spaced elements) < "
                "distribution_range (SageMaker Debugger: PoorWeightInitialization)",
     .flags = NAUHA_ANALYZER_RULE,
     .default_kinds = kinds,

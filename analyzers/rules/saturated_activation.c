@@ -110,11 +110,12 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     if (outputs && *has_inputs)
         return NAUHA_OK;
     const struct bounds bounds = bounds_of(saturated, info, outputs);
-    return units_judge(&saturated->units, message, is_active, &bounds, "% of saturated units",
-                       "what goes into these units is so far from 0 that they are flat there and "
-                       "pass no gradient: weights that began too large, a learning rate too high, "
-                       "or inputs that are not normalised",
-                       err);
+    return units_judge(
+        &saturated->units, message, is_active, &bounds, "% of saturated units",
+        "the inputs of these units are so far from 0 that the function is flat there and passes no "
+        "gradient: common causes are initial weights that are too large, a learning rate that is "
+        "too high, and inputs that are not normalized",
+        err);
 }
 
 static const char *const kinds[] = {"inputs", "activations", NULL};

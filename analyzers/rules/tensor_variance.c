@@ -38,15 +38,16 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     const double variance = stats->deviations / (double)(stats->count - 1);
     status = rule_publish(&rule->rule, info, variance, err);
     if (status == NAUHA_OK && variance > rule->high)
-        status = host->finding(host, info, variance, rule->high, "variance",
-                               "these values spread farther than they should: weights that began "
-                               "too large, a learning rate too high, or a missing normalisation",
-                               err);
+        status = host->finding(
+            host, info, variance, rule->high, "variance",
+            "the variance of these values is above the limit: common causes are initial weights "
+            "that are too large, a learning rate that is too high, and missing normalization",
+            err);
     if (status == NAUHA_OK && variance < rule->low)
         status =
             host->finding(host, info, variance, rule->low, "variance",
-                          "these values hardly differ: weights that began too small, saturated "
-                          "or dead layers, or an input that says nothing",
+                          "these values hardly differ: common causes are initial weights that are "
+                          "too small, saturated or dead layers, and an input without information",
                           err);
     return status;
 }

@@ -194,12 +194,11 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
         status = rule_publish(&unchanged->rule, info, (double)anchor->steps, err);
     if (status != NAUHA_OK || anchor->steps < (uint64_t)unchanged->steps)
         return status;
-    return host->finding(host, info, (double)anchor->steps, (double)unchanged->steps,
-                         "steps without a change",
-                         "this stays the same from step to step: frozen or not given to the "
-                         "optimizer, a learning rate of 0 or far too low, or gradients that do not "
-                         "come here",
-                         err);
+    return host->finding(
+        host, info, (double)anchor->steps, (double)unchanged->steps, "steps without a change",
+        "this tensor stays the same from step to step: it is frozen or was not given to the "
+        "optimizer, the learning rate is 0 or far too low, or no gradients reach it",
+        err);
 }
 
 static const char *const kinds[] = {"weights", "network_output", NULL};

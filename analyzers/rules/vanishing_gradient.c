@@ -37,10 +37,10 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     if (status != NAUHA_OK || !(mean < vanishing->threshold))
         return status;
     return host->finding(host, info, mean, vanishing->threshold, "mean |gradient|",
-                         "gradients vanish on their way to these layers, which do not learn: "
-                         "saturating activations, dead ReLUs, a network too deep without skip "
-                         "connections or normalisation, weights that began too small, or a loss "
-                         "that is 0 already",
+                         "gradients vanish on their way to these layers, so the layers do not "
+                         "learn: common causes are saturating activations, dead ReLUs, a network "
+                         "that is too deep without skip connections or normalization, initial "
+                         "weights that are too small, and a loss that is already 0",
                          err);
 }
 

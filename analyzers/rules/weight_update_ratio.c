@@ -52,15 +52,16 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     status = host->publish_scalar(host, rule->rule.topic, info, ratio, err);
     if (status == NAUHA_OK && ratio > rule->large)
         status = host->finding(host, info, ratio, rule->large, "|update| / |weights|",
-                               "one step replaces these weights rather than improving them: a "
-                               "learning rate too high, exploding gradients, or weights that began "
-                               "as 0",
+                               "one step replaces these weights rather than improving them: common "
+                               "causes are a learning rate that is too high, exploding gradients, "
+                               "and weights that were initialized with 0",
                                err);
     if (status == NAUHA_OK && ratio < rule->small)
-        status = host->finding(host, info, ratio, rule->small, "|update| / |weights|",
-                               "these weights do not move: frozen or forgotten by the optimizer, a "
-                               "learning rate too low, or vanishing gradients",
-                               err);
+        status =
+            host->finding(host, info, ratio, rule->small, "|update| / |weights|",
+                          "these weights do not change: they are frozen or were not given to the "
+                          "optimizer, the learning rate is too low, or the gradients vanish",
+                          err);
     return status;
 }
 

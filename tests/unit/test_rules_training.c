@@ -281,7 +281,7 @@ static void test_confusion(void **state) {
     assert_value(out, 0, 0);
     assert_close(out->values[1][0], 0.89, 1e-12);
     assert_int_equal(found(), 2);
-    assert_string_equal(finding_at(0).measure, "fraction of class 1 recognised");
+    assert_string_equal(finding_at(0).measure, "fraction of class 1 recognized");
     assert_close(finding_at(0).value, 0.89, 1e-12);
     assert_string_equal(finding_at(1).measure, "fraction of class 1 taken for class 2");
     assert_close(finding_at(1).value, 0.11, 1e-12);
