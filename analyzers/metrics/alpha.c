@@ -147,9 +147,9 @@ NAUHA_ANALYZER(alpha) = {
     .formula = "1 + n / sum(log(l_i / l_min)) over the n largest eigenvalues l of A'A, with the n "
                "that makes the Kolmogorov-Smirnov distance from the power law smallest (A. "
                "Clauset, C. R. Shalizi, M. E. J. Newman 2009; C. H. Martin, T. Peng, M. W. Mahoney "
-               "2021). For convolutions, the eigenvalues of all slices x[:, :, i, j] are put "
-               "together. With fewer than 20 eigenvalues, n - 1 takes the place of n, and n >= 8. "
-               "There is no value for vectors, and with fewer than 8 eigenvalues",
+               "2021). For convolutions, the eigenvalues of all slices x[:, :, i, j] are combined. "
+               "With fewer than 20 eigenvalues, n - 1 takes the place of n, and n >= 8. There is "
+               "no value for vectors and for tensors with fewer than 8 eigenvalues",
     .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,

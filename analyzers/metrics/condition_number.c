@@ -55,10 +55,11 @@ NAUHA_ANALYZER(condition_number) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "condition_number",
     .summary = "largest over smallest singular value of the tensor as a matrix",
-    .formula = "s_1 / s_min(m,n) of A = U diag(s) V', A = x of shape [d0, d1 * d2 * ...], m x n: "
-               "by LAPACK's SVD, or for large matrices by Golub-Kahan-Lanczos iteration on R of A "
-               "= QR and on its inverse; inf if s_min <= max(m, n) * 2^-52 * s_1, which double "
-               "precision cannot distinguish from 0; NaN without elements or if one is not finite",
+    .formula =
+        "s_1 / s_min(m,n) of A = U diag(s) V', A = x of shape [d0, d1 * d2 * ...], m x n: by "
+        "LAPACK's SVD, or for large matrices by Golub-Kahan-Lanczos iteration on R of A = QR and "
+        "on its inverse; inf if s_min <= max(m, n) * 2^-52 * s_1, which double precision cannot "
+        "distinguish from 0; NaN for an empty tensor, and if an element is not finite",
     .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,

@@ -39,10 +39,9 @@ NAUHA_ANALYZER(effective_rank) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "effective_rank",
     .summary = "exponential of the entropy of the singular values",
-    .formula =
-        "exp(-sum(p log p)), p = s / sum(s), s the singular values of x of shape "
-        "[d0, d1 * d2 * ...] (O. Roy, M. Vetterli, The effective rank, EUSIPCO 2007); NaN for "
-        "zeros, for no elements or if one is not finite",
+    .formula = "exp(-sum(p log p)), p = s / sum(s), s the singular values of x of shape [d0, d1 * "
+               "d2 * ...] (O. Roy, M. Vetterli, The effective rank, EUSIPCO 2007); NaN for a "
+               "tensor of zeros, for an empty tensor, and if an element is not finite",
     .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,

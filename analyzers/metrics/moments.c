@@ -147,10 +147,11 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
 
 MOMENT(skewness, moments->third / (moments->second * sqrt(moments->second)), "Skewness", "skewness",
        "skewness of the distribution of all elements",
-       "m3 / m2^(3/2) with m_k = mean((x - mean(x))^k), as scipy.stats.skew by default (biased); "
-       "NaN for a constant tensor and for no elements")
+       "m3 / m2^(3/2) with m_k = mean((x - mean(x))^k), as scipy.stats.skew with its defaults "
+       "(biased); NaN for a constant or empty tensor")
 
 MOMENT(kurtosis, moments->fourth / (moments->second * moments->second) - 3, "Excess kurtosis",
-       "excess kurtosis", "excess kurtosis of the distribution of all elements: 0 for a normal one",
-       "m4 / m2^2 - 3 with m_k = mean((x - mean(x))^k), as scipy.stats.kurtosis by default "
-       "(Fisher, biased); NaN for a constant tensor and for no elements")
+       "excess kurtosis",
+       "excess kurtosis of the distribution of all elements (0 for a normal distribution)",
+       "m4 / m2^2 - 3 with m_k = mean((x - mean(x))^k), as scipy.stats.kurtosis with its defaults "
+       "(Fisher, biased); NaN for a constant or empty tensor")

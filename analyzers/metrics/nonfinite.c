@@ -130,7 +130,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"dims", NAUHA_PARAMETER_INTEGER, "0", 0, DIMS_MAX,
-     "publish also the index of the first one along each of the first N dimensions"},
+     "also publish the index of the first such element along each of the first N dimensions"},
 };
 
 NAUHA_ANALYZER(nonfinite) = {
@@ -138,8 +138,8 @@ NAUHA_ANALYZER(nonfinite) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "nonfinite",
     .summary = "number of NaN and of infinite elements, and where the first of them is",
-    .formula = "#(x is NaN), #(|x| = inf), and the row-major index of the first such element, from "
-               "0, if there is one (numpy.unravel_index converts it)",
+    .formula = "count(isnan(x)), count(|x| == inf), and if there is such an element, the row-major "
+               "index of the first one, counted from 0 (numpy.unravel_index converts it)",
     .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,

@@ -130,7 +130,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"order", NAUHA_PARAMETER_REAL, "2", 0, (double)INFINITY,
-     "p of the norm: 0 counts what is not zero, inf takes the largest magnitude"},
+     "p of the norm: 0 counts the elements that are not 0, inf takes the largest magnitude"},
 };
 
 NAUHA_ANALYZER(norm) = {
@@ -138,7 +138,7 @@ NAUHA_ANALYZER(norm) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "norm",
     .summary = "p-norm of all elements",
-    .formula = "sum(|x|^p)^(1/p); p = 0: elements that are not 0; p = inf: max(|x|)",
+    .formula = "sum(|x|^p)^(1/p); for p = 0, count(x != 0); for p = inf, max(|x|)",
     .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,

@@ -79,8 +79,8 @@ static enum nauha_status create(const struct nauha_host *host,
                                 struct nauha_error *err) {
     const size_t count = config->values[0].list.count;
     if (count > PERCENTILES_MAX)
-        return host->fail(err, NAUHA_INVALID, "%zu percentiles are asked for, %u is the most",
-                          count, PERCENTILES_MAX);
+        return host->fail(err, NAUHA_INVALID, "key \"q\" has %zu percentiles, more than %u", count,
+                          PERCENTILES_MAX);
     struct percentiles *percentiles = calloc(1, sizeof *percentiles);
     if (!percentiles)
         return NAUHA_HOST_NOMEM(host, err);
@@ -282,7 +282,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
 }
 
 static const struct nauha_analyzer_parameter parameters[] = {
-    {"q", NAUHA_PARAMETER_LIST, "1,5,50,95,99", 0, 100, "percentages, each a topic of its own"},
+    {"q", NAUHA_PARAMETER_LIST, "1,5,50,95,99", 0, 100, "percentages; each has its own topic"},
 };
 
 NAUHA_ANALYZER(percentiles) = {
@@ -291,7 +291,7 @@ NAUHA_ANALYZER(percentiles) = {
     .name = "percentiles",
     .summary = "percentiles of all elements",
     .formula = "numpy.percentile of the elements as float64, interpolated linearly; NaN if an "
-               "element is NaN, or without elements",
+               "element is NaN, and for an empty tensor",
     .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,

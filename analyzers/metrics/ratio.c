@@ -58,8 +58,9 @@ NAUHA_ANALYZER(ratio) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "ratio",
-    .summary = "ratio of the L2 norms of two kinds",
-    .formula = "sqrt(sum(x1^2)) / sqrt(sum(x2^2)) of the same module, slot, call and step",
+    .summary = "ratio of the L2 norms of tensors of two kinds",
+    .formula = "sqrt(sum(x1^2)) / sqrt(sum(x2^2)) for two tensors x1 and x2 of the same module, "
+               "slot, call and step",
     .flags = NAUHA_ANALYZER_SYNCHRONIZED | NAUHA_ANALYZER_PER_MODULE,
     .min_kinds = 2,
     .max_kinds = 2,

@@ -30,11 +30,10 @@ NAUHA_ANALYZER(spectral_norm) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "spectral_norm",
     .summary = "largest singular value of the tensor as a matrix",
-    .formula =
-        "s_1 of A = U diag(s) V', A = x of shape [d0, d1 * d2 * ...]: by LAPACK's SVD, or for "
-        "large matrices by Golub-Kahan-Lanczos iteration (Golub and Van Loan, Matrix "
-        "Computations, 10.4) until |A'u - s v| <= tolerance * s; 0 for no elements, NaN if an "
-        "element is not finite",
+    .formula = "s_1 of A = U diag(s) V', A = x of shape [d0, d1 * d2 * ...]: by LAPACK's SVD, or "
+               "for large matrices by Golub-Kahan-Lanczos iteration (Golub and Van Loan, Matrix "
+               "Computations, 10.4) until |A'u - s v| <= tolerance * s; 0 for an empty tensor, NaN "
+               "if an element is not finite",
     .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,

@@ -44,8 +44,8 @@ NAUHA_ANALYZER(stable_rank) = {
     .name = "stable_rank",
     .summary = "squared Frobenius norm over squared spectral norm",
     .formula = "sum(s^2) / s_1^2, s the singular values of x of shape [d0, d1 * d2 * ...] (M. "
-               "Rudelson, R. Vershynin, Sampling from large matrices, 2007); NaN for zeros, for no "
-               "elements or if one is not finite",
+               "Rudelson, R. Vershynin, Sampling from large matrices, 2007); NaN for a tensor of "
+               "zeros, for an empty tensor, and if an element is not finite",
     .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,

@@ -87,7 +87,7 @@ static double unless_nan(const struct nauha_stats *stats, double value) {
     };
 
 STATISTIC(mean, stats->mean, SUM, 1, "Mean", "mean", false, "mean of all elements",
-          "sum(x) / n; NaN for no elements")
+          "sum(x) / n; NaN for an empty tensor")
 
 STATISTIC(sum, stats->sum, SUM, 1, "Sum", "sum", false, "sum of all elements", "sum(x)")
 
@@ -97,16 +97,16 @@ STATISTIC(variance, stats->count > 1 ? stats->deviations / (double)(stats->count
 
 STATISTIC(min, unless_nan(stats, stats->min), RANGE, 1, "Minimum", "minimum", false,
           "smallest element",
-          "min(x), as numpy.min: NaN where an element is NaN; NaN for no elements")
+          "min(x), as numpy.min; NaN if an element is NaN, and for an empty tensor")
 
 STATISTIC(max, unless_nan(stats, stats->max), RANGE, 1, "Maximum", "maximum", false,
           "largest element",
-          "max(x), as numpy.max: NaN where an element is NaN; NaN for no elements")
+          "max(x), as numpy.max; NaN if an element is NaN, and for an empty tensor")
 
 STATISTIC(absmax, unless_nan(stats, stats->abs_max), RANGE, 1, "Largest magnitude", "magnitude",
           true, "largest magnitude of all elements",
-          "max(|x|); NaN where an element is NaN, and for no elements")
+          "max(|x|); NaN if an element is NaN, and for an empty tensor")
 
 STATISTIC(rms, sqrt(stats->sum_squares / (double)stats->count), SUM_SQUARES, 1, "Root mean square",
-          "rms", true, "root of the mean square of all elements",
-          "sqrt(sum(x^2) / n); NaN for no elements")
+          "rms", true, "root mean square of all elements",
+          "sqrt(sum(x^2) / n); NaN for an empty tensor")

@@ -70,8 +70,8 @@ NAUHA_ANALYZER(test_accuracy) = {
     .name = "test_accuracy",
     .summary = "fraction of the samples of an evaluation that the network classifies correctly",
     .formula = "mean(argmax(network_output, 1) == input_labels) over all batches with the tag, up "
-               "to the end of the step or the next batch of the training; other labels as for "
-               "train_accuracy; NaN without samples",
+               "to the end of the step or the next batch of the training; for other labels see "
+               "train_accuracy; NaN if there are no samples",
     .flags = NAUHA_ANALYZER_SYNCHRONIZED,
     .default_kinds = kinds,
     .parameters = parameters,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The fraction of elements that are zero, or nearly so. */
+/* The fraction of elements that are 0, or of magnitude at most eps. */
 #include "analyzers/support/blocks.h"
 #include "analyzers/support/kinds.h"
 
@@ -73,15 +73,15 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"eps", NAUHA_PARAMETER_REAL, "0", 0, (double)INFINITY,
-     "elements of no larger magnitude count as zero"},
+     "largest magnitude of elements that count as 0"},
 };
 
 NAUHA_ANALYZER(zeros) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "zeros",
-    .summary = "fraction of elements that are zero, or nearly so",
-    .formula = "#(|x| <= eps) / n; NaN for no elements",
+    .summary = "fraction of elements that are 0, or of magnitude at most eps",
+    .formula = "count(|x| <= eps) / n; NaN for an empty tensor",
     .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
