@@ -200,7 +200,7 @@ class Sick(Case):
         self.assertEqual((stopped.exception.rule, stopped.exception.code), ("exploding_tensor", 1))
         self.assertTrue(exporter.close())
         self.assertRegex(self.notices[0], r'^exploding_tensor at step \d: nan or inf elements = \d+, threshold 0, weights of module "')
-        self.assertEqual(self.notices[1], "the training is ended by the rule exploding_tensor")
+        self.assertEqual(self.notices[1], "the rule exploding_tensor ends the training")
         found = self.check("--rule", "exploding_tensor:weights")
         self.assertEqual(json.loads(nauha("info", "--json", self.path).stdout)["steps"], found["findings"][0]["first_step"] + 2)
 
@@ -233,7 +233,7 @@ finally:
         done = nauha("record", "-o", self.path, "--stop-on", "exploding_tensor", "--", sys.executable, program, code=1)
         self.assertEqual(done.stdout, "cleaned up\n")
         self.assertIn("nauha: exploding_tensor at step ", done.stderr)
-        self.assertIn("nauha: the training is ended by the rule exploding_tensor", done.stderr)
+        self.assertIn("nauha: the rule exploding_tensor ends the training", done.stderr)
         info = json.loads(nauha("info", "--json", self.path).stdout)
         self.assertTrue(info["complete"])
         self.assertLess(info["steps"], 10)

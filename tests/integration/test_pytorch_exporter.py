@@ -219,7 +219,7 @@ class LeavesNoMark(Case):
     def test_a_training_that_waited_is_told(self):
         told = sys.modules[nauha.Exporter.__module__]
         for waited, policy, expected in ((0, None, "for the recorder.*OMP_WAIT_POLICY=passive"),
-                                         (0, "active", "would cost less$"), (60, None, None)):
+                                         (0, "active", "record fewer kinds or steps$"), (60, None, None)):
             variables = {"OMP_WAIT_POLICY": policy} if policy else {}
             self.notices.clear()
             with mock.patch.multiple(told, WAITED_SECONDS=waited, WAITED_PART=0), mock.patch.dict(os.environ, variables):
@@ -285,11 +285,11 @@ class Topics(Case):
         exporter.publish("note")
         exporter.publish("mask", np.arange(3), module=model, slot="left")
         exporter.publish("mask", [1.5], module="", call=4)
-        for wrong, text in ((("nothing", 1), "no topic \"nothing\""), (("note", 1), "is an event"),
-                            (("mask", 1), "is of module scope"), (("learning_rate",), "is no event")):
+        for wrong, text in ((("nothing", 1), "no topic \"nothing\""), (("note", 1), "does not take a value"),
+                            (("mask", 1), "needs a module"), (("learning_rate",), "needs a value")):
             with self.assertRaisesRegex(nauha.Error, text):
                 exporter.publish(*wrong)
-        with self.assertRaisesRegex(nauha.Error, "no such module"):
+        with self.assertRaisesRegex(nauha.Error, "was not added"):
             exporter.publish("mask", 1, module=nn.Linear(1, 1))
         trace = self.trace()
         self.assertEqual(self.one(trace, "learning_rate").values.tolist(), 0.1)

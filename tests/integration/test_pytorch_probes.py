@@ -189,7 +189,7 @@ class ProbeTest(Case):
             results.append([p.detach().clone() for p in model.parameters()])
         for bare, probed in zip(*results):
             self.assertTrue(torch.equal(bare, probed))
-        self.assertEqual(self.notices, ["probes wait for the model's lazy modules to have run once"])
+        self.assertEqual(self.notices, ["probes begin after the model's lazy modules have run once"])
         self.assertEqual([m.step for m in self.trace().of("input_data") if m.tag == "testing"], [1, 2])
 
     def test_what_is_not_recorded_is_not_run(self):
@@ -216,7 +216,7 @@ class ProbeTest(Case):
         exporter = self.export(nn.Linear(4, 3))
         with self.assertRaisesRegex(nauha.Error, '"default" cannot be the tag of probes'):
             exporter.probe("default", torch.zeros(1, 4), every=1)
-        with self.assertRaisesRegex(nauha.Error, "probes every 0 steps: expected 1 or more"):
+        with self.assertRaisesRegex(nauha.Error, "every is 0: it must be 1 or more"):
             exporter.probe("testing", torch.zeros(1, 4), every=0)
 
 

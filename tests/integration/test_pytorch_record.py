@@ -424,7 +424,7 @@ class Finding(Case):
         bare = self.run_program([sys.executable, self.script(text)])
         done = self.record_script(text)
         self.assertEqual(done.stdout, bare.stdout)
-        self.assertEqual(done.stderr.count("inside what torch.compile made"), 1)
+        self.assertEqual(done.stderr.count("are compiled by torch.compile"), 1)
         trace = self.trace()
         self.assertEqual([m.step for m in trace.of("loss")], [0, 1, 2])
         self.assertEqual(len(trace.of("weight_gradients")), 6)

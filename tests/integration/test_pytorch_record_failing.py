@@ -124,7 +124,7 @@ class Disks(Case):
         done = self.record_script(text, preexec_fn=lambda: __import__("resource").setrlimit(
             __import__("resource").RLIMIT_FSIZE, (300000, 300000)))
         self.assertEqual(done.stdout, bare.stdout)
-        told = [line for line in done.stderr.splitlines() if "recording has stopped, the training goes on" in line]
+        told = [line for line in done.stderr.splitlines() if "recording has stopped, but the training continues" in line]
         self.assertEqual(len(told), 1, done.stderr)
         self.assertIn("File too large", told[0])
         self.assertIn("is not complete", done.stderr)
@@ -171,7 +171,7 @@ class Injected(Failing):
         bare = self.run_program([sys.executable, self.script("train(6)", final=True)])
         self.assertEqual(done.stdout, bare.stdout)
         self.assertEqual(done.stderr.count("division by zero"), 1)
-        self.assertIn("recording has ended, the training goes on: ZeroDivisionError", done.stderr)
+        self.assertIn("recording has ended, but the training continues: ZeroDivisionError", done.stderr)
         self.assertIn("of 4 steps", done.stderr)
         self.assertEqual(len(self.trace().of("loss")), 3)
 

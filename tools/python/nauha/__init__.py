@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """nauha, a tape recorder for neural-network training: recording PyTorch trainings and reading traces.
 
-Recording needs torch alone, reading needs numpy alone; either is imported when it is first used, and whoever has only
-one of them has the half that it serves.
+Recording needs only torch, reading needs only NumPy. Each is imported when it is first used, so with only one of them
+installed, the part that needs it works.
 """
 import importlib
 
@@ -28,7 +28,7 @@ __all__ = list(_HOME)
 
 
 def _stand_in(name, package):
-    """What a name stands for where a package is missing that it needs: help() shows it, and using it says so."""
+    """Stands in for a name that needs a missing package: help() shows it, and using it raises an error that says so."""
 
     def __init__(self, *_, **__):
         import sys

@@ -24,7 +24,7 @@ native.mirror(library, {"struct nauha_python": _Python})
 
 
 class Finder:
-    """Makes analyzers out of SPECs, each class once, and keeps them."""
+    """Makes analyzers from SPECs, one for each class, and keeps them."""
 
     def __init__(self):
         self._analyzers = {}
@@ -52,7 +52,7 @@ class Finder:
 
 
 def program():
-    """The command `nauha` of an installed package: becomes the program that came with it."""
+    """The command `nauha` of an installed package: runs the program of the package in place of this process."""
     path = pathlib.Path(__file__).resolve().parent / "bin/nauha"
     os.environ.setdefault("NAUHA_PYTHON", sys.executable)
     os.execv(path, ["nauha", *sys.argv[1:]])

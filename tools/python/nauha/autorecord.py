@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Records a program that knows nothing of it: finds the model, the loss, the labels, the optimizers and
-the epochs by watching PyTorch.
+"""Records a program that was not changed for it: finds the model, the loss, the labels, the optimizers and the epochs
+by watching PyTorch.
 
-- The model is the outermost module that runs in training mode and holds parameters of an optimizer. Where
-  the optimizers train parameters that are not in it, there are further models. While there is no optimizer,
-  the largest module that runs is taken for the model, until an optimizer or a backward pass tells.
-- Up to the first backward pass the recording is tentative: a program that never trains leaves no trace
-  behind, and an older RUN.h5 as it was.
-- The loss is what backward() is called on; the labels are the targets of the loss functions that are called.
-- An epoch has ended when the DataLoader that feeds the training has run out, or starts anew.
-- Whatever fails here ends the recording, not the program: all ways from the program into this file go through
+- The model is the outermost module that runs in training mode and holds parameters of an optimizer. If the optimizers
+  train parameters that are not in it, there are further models. Before there is an optimizer, the largest module that
+  runs is taken for the model, until an optimizer or a backward pass shows which one it is.
+- Until the first backward pass, the recording is tentative: a program that never trains leaves no trace, and an existing
+  RUN.h5 is not changed.
+- The loss is the tensor on which backward() is called; the labels are the targets of the loss functions that are called.
+- An epoch ends when the DataLoader that feeds the training is exhausted or restarted.
+- A failure in this file ends the recording, not the program: every call from the program into this file goes through
   one guard (see guard.py).
 
 Threads: any.
@@ -95,7 +95,7 @@ class AutoRecorder:
         self._failed = True
         reason = str(error) if isinstance(error, native.Error) else f"{type(error).__name__}: {error}"
         begun = self._trained and self.exporter is not None
-        what = "recording has ended, the training goes on" if begun else "this training is not recorded"
+        what = "recording has ended, but the training continues" if begun else "this training is not recorded"
         said = self._say(f"{what}: {reason}")
         self.status.tell("failed", "" if said else reason)
         last = Guard(lambda error: None)
@@ -223,7 +223,7 @@ class AutoRecorder:
         except native.Error as error:
             self._say(str(error))
         if not self.status.tell("trace", os.fspath(publisher.path)):
-            self._say(f"nauha record cannot be told of {publisher.path}: nauha info tells what is in it")
+            self._say(f'cannot report "{publisher.path}" to nauha record: use "nauha info" to see what was recorded')
         self._stop_watching()
 
     def _discard(self):
@@ -257,12 +257,12 @@ class AutoRecorder:
             return
         seen = [text for run, text in (
             ((False, False), "it ran in evaluation mode without gradients, but no loss function of "
-                             "torch.nn.functional was called on what it gave"),
+                             "torch.nn.functional was called on its output"),
             ((False, True), "it ran in evaluation mode, but with gradients: evaluate under torch.no_grad()"),
-            ((True, False), "it ran without gradients, but in training mode: call model.eval() before"))
+            ((True, False), "it ran without gradients, but in training mode: call model.eval() first"))
             if run in observer.runs_elsewhere]
-        self._say(f'no evaluation was recorded as "{tag}": the model was to run in evaluation mode without gradients, and '
-                  f"a loss function of its output; {'; '.join(seen) or 'it never ran outside of the training'}")
+        self._say(f'no evaluation was recorded as "{tag}", because the model did not run in evaluation mode without '
+                  f"gradients and with a loss function of its output: {'; '.join(seen) or 'it never ran outside of the training'}")
 
     def _end_with_the_process(self):
         mine = os.getpid()

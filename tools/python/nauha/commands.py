@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Commands of the program as functions: check, diff and report.
 
-They run the program, in a process of its own; what it prints as JSON comes back as Python's lists and dicts. Keyword
-arguments are its options, with underscores: steps=slice(0, 100), exclude="frozen.*", rule=["dead_relu"], common=True.
+They run the program in a process of its own, and return the JSON that it prints as lists and dicts. Keyword arguments
+are the options of the command, with underscores: steps=slice(0, 100), exclude="frozen.*", rule=["dead_relu"], common=True.
 
 Threads: any.
 """
@@ -53,7 +53,7 @@ def _run(command, traces, options):
 
 
 def _numbers(found):
-    """Values that JSON has no number for come as text."""
+    """Converts the texts that stand for values that JSON cannot represent as numbers."""
     for key in ("value", "worst", "threshold"):
         if isinstance(found.get(key), str):
             found[key] = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}.get(found[key], found[key])
@@ -61,18 +61,19 @@ def _numbers(found):
 
 
 def check(traces, **options):
-    """What health rules find in a training: `nauha check --json` as a dict. "findings" is a list with a dict for each
-    (rule, module, kind, first_step, value, threshold, meaning, ...), "checked" lists the rules that ran, "unchecked"
-    those that did not, with the reason. traces: a path, or the paths of the ranks of one training. options: those of
-    `nauha check`: rule="dead_relu", steps="100:", exclude="frozen.*", ... Raises Error, also where there is nothing to
-    check."""
+    """Returns what the health rules find in a training: the JSON of `nauha check --json` as a dict. "findings" is a list
+    with a dict for each finding (rule, module, kind, first_step, value, threshold, meaning, ...), "checked" lists the
+    rules that ran, "unchecked" the rules that did not, with the reason. traces: a path, or the paths of the ranks of one
+    training. options: those of `nauha check`: rule="dead_relu", steps="100:", exclude="frozen.*", ... Raises Error, also
+    if there is nothing to check."""
     return json.loads(_run("check", traces, {**options, "json": True}), object_hook=_numbers)
 
 
 def diff(a, b, *more, **options):
-    """Where two trainings part: `nauha diff --json` as a dict; "differ" says whether they do, "first" where, "meaning"
-    what that means, "kinds" and "modules" how the difference grows. Of three and more ranks of one training a list of
-    such dicts. options: those of `nauha diff`: rtol=1e-5, map=["features=layers"], common=True, ... Raises Error."""
+    """Returns where two trainings part: the JSON of `nauha diff --json` as a dict. "differ" says whether they differ,
+    "first" where, "meaning" what the cause may be, "kinds" and "modules" how the difference grows. For three or more
+    ranks of one training, it returns a list of such dicts. options: those of `nauha diff`: rtol=1e-5,
+    map=["features=layers"], common=True, ... Raises Error."""
     return json.loads(_run("diff", [a, b, *more], {**options, "json": True}))
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Whether a training stood in line for processors, and would not have if its threads slept: PyTorch's threads wait for
-each other by turning in a loop, which takes the processors that others (the recorder, other programs) need, and on a
-machine that is full they wait for a thread that waits for them.
+"""Whether the threads of a training waited for processors, and would not have waited if idle threads slept: PyTorch's
+threads wait for each other in a busy loop. That occupies processors that the recorder and other programs need, and on a
+fully loaded machine also those that the awaited thread needs.
 
 Threads: any.
 """
@@ -11,11 +11,11 @@ import time
 import torch
 
 LASTED_SECONDS = 5
-WAITED_PART = 0.2  # of the time that each of PyTorch's threads was there
+WAITED_PART = 0.2  # of the time, by each of PyTorch's threads
 
 
 def _waited():
-    """{thread: nanoseconds that it was ready to run and had no processor}, the recorder's own threads left out."""
+    """{thread: nanoseconds that it was ready to run and had no processor}, without the recorder's own threads."""
     waited = {}
     for thread in os.listdir("/proc/self/task"):
         try:
@@ -28,20 +28,21 @@ def _waited():
 
 
 def turns(environment):
-    """Whether threads of OpenMP turn while they wait, and nobody has chosen that."""
+    """Whether threads of OpenMP wait in a busy loop because no variable of the environment says how they wait."""
     return not any(name in environment for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"))
 
 
 def advice(waited, lasted, threads, environment):
-    """What to tell of the two longest waits of threads (seconds) in a recording that lasted so long; None: nothing."""
+    """The notice about a recording of `lasted` seconds whose threads waited `waited` seconds each; None if they did not
+    wait for long. The two longest waits count."""
     if threads < 2 or lasted < LASTED_SECONDS or len(waited) < 2 or not turns(environment):
         return None
     each = sum(sorted(waited)[-2:]) / 2
     if each < WAITED_PART * lasted:
         return None
-    return (f"PyTorch's threads stood in line for a processor for {each:.0f} of {lasted:.0f} s, and keep processors busy "
-            "while they wait for each other: set OMP_WAIT_POLICY=passive before the command, and they sleep instead (an "
-            "MLP of 60 layers on a full machine then took 8 s instead of 57)")
+    return (f"PyTorch's threads waited for a processor for {each:.0f} of {lasted:.0f} s, because threads that wait for each "
+            "other keep processors busy: set OMP_WAIT_POLICY=passive in the environment of the command, so that they "
+            "sleep instead (an MLP of 60 layers on a fully loaded machine then took 8 s instead of 57 s)")
 
 
 class Crowd:

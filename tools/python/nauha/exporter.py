@@ -14,8 +14,8 @@
                 optimizer.step()
             exporter.epoch_finished()
 
-The training is not changed: the same seed gives the same bits with and without an exporter. What
-goes wrong while it runs is told once and never raised.
+The exporter does not change the training: the same seed gives the same bits with and without it.
+An error while the training runs is reported once and never raised.
 
 Threads: any; backward passes and replicas run in PyTorch's own.
 """
@@ -41,13 +41,13 @@ from nauha.publisher import Publisher
 STEPS = ("forward", "optimizer", "manual")
 _SCOPES = {"network": 0, "module": 1}
 _FORMS = {"event": 0, "tensor": 1, "scalar": 2, "histogram": 3}
-# The user is told of a training that waited for the recorder for so many seconds, and so much of its time.
+# A notice reports a training that waited for the recorder this many seconds, and this fraction of its time.
 WAITED_SECONDS = 2
 WAITED_PART = 0.1
 
 
 def place_in_training():
-    """(rank, world size) of this process: torch.distributed's, else the launcher's variables'."""
+    """(rank, world size) of this process, from torch.distributed, or else from the launcher's variables."""
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
@@ -58,44 +58,46 @@ def place_in_training():
 
 
 def path_of_rank(path, rank, world_size):
-    """run.h5 -> run.rank1.h5, where there is more than one rank."""
+    """run.h5 -> run.rank1.h5, if there is more than one rank."""
     path = pathlib.Path(path)
     return path if world_size == 1 else path.with_name(f"{path.stem}.rank{rank}{path.suffix}")
 
 
 def _check_kinds(kinds):
-    """Raises UnknownName for a kind that is a built-in one misspelt. Kinds of one's own are registered later; one
-    that never is, is told of as the first step begins."""
+    """Raises UnknownName for a misspelled built-in kind. Other kinds may be registered later; a kind that never is
+    registered is reported when the first step begins."""
     for kind in kinds.split(","):
         meant = difflib.get_close_matches(kind, native.KINDS, 1, 0.8)
         if kind not in native.KINDS and meant and not kind.startswith(meant[0]):
-            raise native.UnknownName(f'no kind "{kind}" to record: did you mean "{meant[0]}"?')
+            raise native.UnknownName(f'there is no kind "{kind}": did you mean "{meant[0]}"?')
 
 
 class Exporter:
     """Records the trainings of one process to one trace.
 
-    path: the trace; one that is there is kept as run.h5.old from this one's first step on, unless `overwrite` is
-        given, and what is no trace is refused; in a distributed training each rank's file gets its number (run.rank0.h5), unless
-        `rank` is given. None: nothing is stored, messages only reach what subscribe() was given.
-    step: what a step is: "forward", a training-mode forward of the model; "optimizer", ended when
-        every optimizer given to set_optimizer() has made a step (gradient accumulation, GANs);
-        "manual", ended by step().
+    path: the trace. An existing trace is kept as run.h5.old when the first step begins, unless `overwrite` is given;
+        a file that is not a trace is not replaced. In a distributed training, the file name gets the number of the
+        rank (run.rank0.h5), unless `rank` is given. None: nothing is stored, and messages reach only the metrics given
+        to subscribe().
+    step: what a step is. "forward": a forward pass of the model in training mode. "optimizer": the step ends when
+        every optimizer given to set_optimizer() has made a step (gradient accumulation, GANs). "manual": step() ends
+        the step.
     options: those of `nauha record`, with underscores: depth=2, codec="lz4", kinds=["weights", "loss"],
         steps=slice(0, None, 10), on_full="drop", overwrite=True, ...
-    facts: kept in the trace and shown by `nauha info`.
-    notice: called with what a person should know, once each; prints to stderr where None.
-    staging: "auto": tensors on a GPU are copied through a ring of pinned memory; "always": those of the
-        CPU as well, which is of use to tests alone.
-    tentative: the trace gets its name when publisher.settle() is called, and without it there will be none.
-    Raises Error for a file that cannot be made and options that do not exist; for a misspelt kind one that is
-    a ValueError too.
+    facts: a dict of texts that the trace keeps and `nauha info` shows.
+    notice: a function that is called with each notice for the user, once; None: the logger "nauha", or stderr if
+        logging is not configured.
+    staging: "auto": tensors on a GPU are copied through a ring of pinned memory; "always": tensors on the CPU as
+        well, which is useful only for tests.
+    tentative: the trace gets its name when publisher.settle() is called; otherwise no trace is left.
+    Raises Error if the file cannot be created or an option does not exist. For a misspelled kind, the error is also a
+    ValueError.
     """
 
     def __init__(self, path=None, *, step="forward", facts=None, rank=None, world_size=None, notice=None,
                  staging="auto", tentative=False, **options):
         if step not in STEPS:
-            raise native.Error(f'no step "{step}"; steps: {", ".join(STEPS)}')
+            raise native.Error(f'step "{step}" is unknown; steps: {", ".join(STEPS)}')
         here = place_in_training()
         by_place = rank is None
         rank = here[0] if rank is None else rank
@@ -119,26 +121,26 @@ class Exporter:
     # ---- what is recorded ----
 
     def set_model(self, model, name=""):
-        """Says which model is trained. Several may be: each further one with a name, which its modules'
-        names begin with. A model that is compiled later has to be given again, as compiled. Returns the
-        model."""
+        """Names the model that is trained. Call it once for each model, with a name for each further one; the names
+        of the modules begin with it. If you compile the model later, call it again with the compiled model. Returns
+        the model."""
         self.observer.add_model(model, name)
         return model
 
     def add_modules(self, module, depth=None, name=None):
-        """Publishes this module and what is in it, `depth` levels of it (0: the module alone; negative or
-        None: as the option "depth" says, all by default). name: what a module outside the model is
-        called; its class otherwise. Returns the module."""
+        """Records this module and `depth` levels of the modules in it (0: only this module; negative or None: as the
+        option "depth" says, all by default). name: the name of a module outside of the model; by default its class.
+        Returns the module."""
         self.observer.add_modules(module, self.publisher.depth if depth is None or depth < 0 else depth, name)
         return module
 
     def __call__(self, module):
-        """Publishes one module and returns it: Sequential(exporter(Conv2d(3, 64, 5)), ReLU())."""
+        """Records one module and returns it: Sequential(exporter(Conv2d(3, 64, 5)), ReLU())."""
         return self.add_modules(module, 0)
 
     def set_loss(self, function):
-        """Says which loss function is used, so that network_output, input_labels and loss are published:
-        a module or a function of (output, labels). Returns it; a function must be called as returned."""
+        """Names the loss function, so that network_output, input_labels and loss are recorded: a module or a function
+        of (output, labels). Returns the function to call in its place."""
         if isinstance(function, torch.nn.Module):
             self.observer.placed.on_module(function, after=hooks.LossRan(self.observer))
             self.observer.loss_function = function
@@ -155,8 +157,8 @@ class Exporter:
         return observed
 
     def set_optimizer(self, *optimizers):
-        """Says which optimizers there are; with step="optimizer" a step ends when all have stepped.
-        Returns what it was given."""
+        """Names the optimizers; with step="optimizer", a step ends when each of them has made a step. Returns what it
+        was given."""
         for optimizer in optimizers:
             if self.observer.know_optimizer(optimizer):
                 stepped = functools.partial(self.observer.guarded, self.observer.optimizer_stepped)
@@ -164,16 +166,17 @@ class Exporter:
         return optimizers[0] if len(optimizers) == 1 else optimizers
 
     def subscribe(self, *metrics, output=None, sinks=None, rules=(), stop_on=()):
-        """Computes metrics live: SPECs as on the command line, and nauha.Subscriber objects, as replaying the trace
-        would. To be called before the first step, and once. output: a directory for the files that `sinks`
-        (["csv"] by default) write. What the metrics published is in `series` after close().
+        """Computes metrics while the training runs: SPECs as on the command line, and nauha.Subscriber objects. The
+        values are those that a replay of the trace gives. Call it once, before the first step. output: a directory for
+        the files that `sinks` (["csv"] by default) write. After close(), `series` has what the metrics published.
 
-        rules: SPECs of health rules, whose findings are told as notices. stop_on: names of rules; when one of them
-        has found something, the next step raises nauha.Stopped, which ends the program with code 1. Raises Error."""
+        rules: SPECs of health rules, whose findings are reported as notices. stop_on: names of rules; when one of
+        them finds something, the next step raises nauha.Stopped, which ends the program with exit code 1. Raises
+        Error."""
         from nauha.pipeline import Pipeline
         with self.publisher.lock:
             if self._pipeline is not None or self.publisher.serial:
-                raise native.Error("subscribe() is to be called once, and before the first step", native.Status.STATE)
+                raise native.Error("subscribe() can be called only once, before the first step", native.Status.STATE)
             pipeline = Pipeline(self.publisher.names)
             try:
                 for metric in metrics:
@@ -219,7 +222,7 @@ class Exporter:
             self.observer.stop = rule
 
     def freeze_module(self, module):
-        """Stops a module's parameters from being trained."""
+        """Stops training the parameters of a module."""
         for parameter in module.parameters():
             parameter.requires_grad_(False)
             parameter.grad = None  # or optimizers would go on with the last gradient
@@ -232,7 +235,7 @@ class Exporter:
             self.observer.guarded(self.observer.end_step)
 
     def epoch_finished(self):
-        """To be called when the training set has been run through once. Ends the open step."""
+        """Ends the epoch, and the open step. Call it after each pass through the training set."""
         with self.publisher.lock:
             if self.observer.is_open:
                 self.observer.guarded(self.observer.end_step)
@@ -246,30 +249,31 @@ class Exporter:
                 model.train(mode)
 
     def test(self):
-        """Puts the models in evaluation mode: nothing is published unless a tag is set."""
+        """Puts the models in evaluation mode: nothing is recorded unless a tag is set."""
         self.train(False)
 
     def pause(self, paused=True):
-        """Paused, steps are counted and nothing is published: the hooks on modules and parameters are off."""
+        """Pauses the recording, or resumes it (paused=False). While it is paused, steps are counted and nothing is
+        recorded: the hooks on modules and parameters are inactive."""
         with self.publisher.lock:
             if self.observer.is_open:
                 self.observer.guarded(self.observer.pause, paused)
 
     def tag(self, name, results_only=False):
-        """A scope in which runs of the model are published under this tag, in any mode, and begin no step:
+        """A scope in which runs of the model are recorded under this tag, in any mode, and begin no step:
 
             model.eval()
             with exporter.tag("testing"):
                 loss_function(model(x), y)
 
-        results_only: only network_output, input_labels and loss."""
+        results_only: records only network_output, input_labels and loss."""
         return _Tagged(self.publisher, self.publisher.tag_number(name), results_only)
 
     @contextlib.contextmanager
     def evaluation(self, name="testing", results_only=False):
-        """A scope for an evaluation that leaves the training as it was: runs of the models are published under this
-        tag; the models are in evaluation mode, without gradients and autocast, and not compiled. Afterwards every
-        module has its mode and its buffers again, and the random generators of torch, Python and NumPy their states:
+        """A scope for an evaluation that does not change the training. Runs of the models are recorded under this
+        tag; the models are in evaluation mode, without gradients and autocast, and not compiled. Afterwards, the modes
+        and buffers of all modules and the states of the random generators of torch, Python and NumPy are restored:
 
             with exporter.evaluation("testing", results_only=True):
                 for x, y in test_loader:
@@ -279,21 +283,22 @@ class Exporter:
             yield
 
     def probe(self, name, inputs, labels=None, *, every, results_only=False):
-        """Has the model run in such an evaluation as every n-th step begins, from the first on:
+        """Runs the model in such an evaluation at the beginning of every n-th step, from the first step on:
 
             exporter.probe("svcca_testing", x_test[:500], every=100)
             exporter.probe("testing", x_test, y_test, every=500, results_only=True)
             exporter.probe("testing", lambda: evaluate(model, test_loader), every=500)
 
-        inputs: a tensor, a tuple of what the model takes, or a function that does it all. labels: with them the loss
-        function that set_loss() was given runs as well. The parameters and buffers are those that the step's weights,
-        biases and buffers tell. Steps in which nothing of it is recorded are left out; what it raises is told once.
-        Raises Error for a wrong tag or number."""
+        inputs: a tensor, a tuple of the arguments of the model, or a function that runs the whole evaluation. labels:
+        if given, the loss function that was given to set_loss() runs as well. The parameters and buffers are those
+        that are recorded for the step. The evaluation is skipped in steps in which nothing of it would be recorded; an
+        exception in it is reported once. Raises Error for a wrong tag or number."""
         tag = self.publisher.tag_number(name)
         if tag == 0:
-            raise native.Error(f'"{name}" cannot be the tag of probes', native.Status.INVALID)
+            raise native.Error(f'"{name}" cannot be the tag of probes, as it is that of the training: choose another one',
+                               native.Status.INVALID)
         if every < 1:
-            raise native.Error(f"probes every {every} steps: expected 1 or more", native.Status.INVALID)
+            raise native.Error(f"every is {every}: it must be 1 or more", native.Status.INVALID)
         run = inputs if callable(inputs) and not isinstance(inputs, torch.Tensor) else functools.partial(
             self._run, inputs if isinstance(inputs, tuple) else (inputs,), labels)
         self.observer.add_probe(probes.Probe(tag, every, run, results_only))
@@ -311,28 +316,29 @@ class Exporter:
     # ---- messages of one's own ----
 
     def register(self, kind, scope="module", form="tensor"):
-        """Registers a topic. scope: "network" or "module"; form: "event", "tensor", "scalar" (one float64) or
-        "histogram" (float64, [bins, 3]: low edge, high edge, count). Raises Error."""
+        """Registers a topic. scope: "network" or "module". form: "event", "tensor", "scalar" (one float64) or
+        "histogram" (float64 of shape [bins, 3]: low edge, high edge, count). Raises Error."""
         if scope not in _SCOPES or form not in _FORMS:
-            raise native.Error(f"scopes: {', '.join(_SCOPES)}; forms: {', '.join(_FORMS)}")
+            raise native.Error(f'cannot register "{kind}" with scope "{scope}" and form "{form}"; '
+                               f"scopes: {', '.join(_SCOPES)}; forms: {', '.join(_FORMS)}")
         native.number(native.library.nauha_names_add_kind, self.publisher.names, kind.encode(), _SCOPES[scope],
                       _FORMS[form])
 
     def publish(self, kind, value=None, module=None, slot="", call=0):
-        """Publishes a message of a registered kind in the step that is open. value: a tensor, array or number;
-        None for events. module: a module that was added, or its name, for kinds of module scope."""
+        """Records a message of a registered kind in the open step. value: a tensor, array or number; None for events.
+        module: a module that was added, or its name, for kinds of module scope. Raises Error."""
         names = self.publisher.names
         number = native.library.nauha_names_find_kind(names, kind.encode())
         if number == NONE:
-            raise native.Error(f'no topic "{kind}": register it first', native.Status.UNKNOWN)
+            raise native.Error(f'there is no topic "{kind}": register it first', native.Status.UNKNOWN)
         form = native.library.nauha_names_kind_form(names, number)
         if value is not None:
             dtype = torch.float64 if form >= _FORMS["scalar"] else None
             value = torch.as_tensor(value, dtype=dtype)
         if (value is None) != (form == _FORMS["event"]):
-            raise native.Error(f'"{kind}" is {"an event" if form == _FORMS["event"] else "no event"}')
+            raise native.Error(f'kind "{kind}" {"does not take" if form == _FORMS["event"] else "needs"} a value')
         if (module is None) != (native.library.nauha_names_kind_scope(names, number) == _SCOPES["network"]):
-            raise native.Error(f'"{kind}" is of {"module" if module is None else "network"} scope')
+            raise native.Error(f'kind "{kind}" {"needs" if module is None else "does not belong to"} a module')
         with self.publisher.lock:
             if self.publisher.active:
                 where = NONE if module is None else self.observer.module_number(module)
@@ -342,23 +348,23 @@ class Exporter:
     # ---- ending ----
 
     def stats(self):
-        """What has become of the messages so far: messages and bytes_published of what was taken in and not lost,
-        bytes_stored in the file as of the last flush, messages_lost, bytes_lost, blocked_ns."""
+        """Counts so far, as a dict: messages and bytes_published (accepted and not lost), bytes_stored (in the file
+        since the last flush), messages_lost, bytes_lost, blocked_ns (time that the training waited)."""
         with self.publisher.lock:
             return self.observer.guarded(self.publisher.stats) or {} if self.observer.is_open else {}
 
     def flush(self):
-        """Waits until everything published so far is on file. What keeps it from being is told, not raised."""
+        """Waits until everything published so far is in the file. An error is reported, not raised."""
         with self.publisher.lock:
             if self.observer.is_open:
                 self.observer.guarded(self.publisher.flush)
 
     def detach(self):
-        """Takes all hooks off the models; what was recorded stays, close() still ends it."""
+        """Removes all hooks from the models. What was recorded is kept, and close() still ends the recording."""
         self.observer.guarded(self.observer.detach)
 
     def close(self):
-        """Ends the open step and the recording, takes off the hooks; False where the trace is incomplete."""
+        """Ends the open step and the recording, and removes the hooks. Returns False if the trace is incomplete."""
         return self._close(crashed=False)
 
     def _close(self, crashed):
@@ -385,9 +391,9 @@ class Exporter:
         if advice:
             self.publisher.tell(advice)
         elif waited >= max(WAITED_SECONDS, WAITED_PART * lasted):
-            sleeps = "; so would OMP_WAIT_POLICY=passive where it trains on processors" if turns(os.environ) else ""
-            self.publisher.tell(f"the training waited {waited:.0f} of {lasted:.0f} s for the recorder: fewer kinds or "
-                                f"steps would cost less{sleeps}")
+            sleeps = ", or set OMP_WAIT_POLICY=passive if it trains on CPUs" if turns(os.environ) else ""
+            self.publisher.tell(f"the training waited {waited:.0f} of {lasted:.0f} s for the recorder: record fewer kinds or "
+                                f"steps{sleeps}")
 
     def _finish_metrics(self):
         pipeline, self._pipeline = self._pipeline, None

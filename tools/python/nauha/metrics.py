@@ -32,8 +32,8 @@ from nauha.trace import STAMPS, Message, make_selector
 
 
 class Bundle:
-    """The messages of one step and key, one of each kind, in the order asked for: bundle[0],
-    bundle["weights"], iteration. The stamps (global_step, module, ...) are the first message's."""
+    """The messages of one step and module, one of each kind, in the order of the kinds: bundle[0], bundle["weights"],
+    or by iteration. The stamps (global_step, module, ...) are those of the first message."""
 
     def __init__(self, messages):
         self.messages = messages
@@ -65,16 +65,17 @@ class Bundle:
 
 
 class Subscriber:
-    """Override compute(). A number that it returns is published: under `topic` in the constructor, else
-    under KIND_NAME, NAME being the class's in lower case with underscores (kinds of a bundle are joined).
+    """The base class of metrics in Python. Override compute(). A number that it returns is published on the topic
+    `topic`, or by default on KIND_NAME, where NAME is the name of the class in lower case with underscores (and the
+    kinds of a bundle are joined with underscores).
 
-    kinds: one kind or several. tag: which messages. subsample: only every n-th of each module and kind. every:
-    only steps whose number is a multiple of n.
-    synchronized: all kinds of one module and step come as one Bundle; so by default where there are
-    several. ylims: (low, high) of plots; log: a logarithmic axis. title, ylabel: for plots.
+    kinds: one kind or several. tag: takes only messages with this tag. subsample: takes only every n-th message of each
+    module and kind. every: takes only steps whose number is a multiple of n. synchronized: all kinds of one module and
+    step come as one Bundle; this is the default if there are several kinds. ylims: (low, high), the limits of plots.
+    log: a logarithmic axis. title, ylabel: texts of plots.
 
-    From the command line, further keyword arguments of a subclass's constructor are the SPEC's keys:
-    int, float, bool and text, by their defaults or annotations.
+    On the command line, further keyword arguments of the constructor of a subclass are keys of the SPEC. Their types
+    (int, float, bool or text) follow from their defaults or annotations.
     """
 
     def __init__(self, kinds, tag="default", subsample=1, synchronized=None, ylims=None, log=None, topic=None,
@@ -95,26 +96,26 @@ class Subscriber:
     # ---- to override ----
 
     def compute(self, message):
-        """One message, or one Bundle. A number that is returned is published."""
-        raise NotImplementedError(f"{type(self).__name__} has no compute()")
+        """Receives one message, or one Bundle. A number that it returns is published."""
+        raise NotImplementedError(f"{type(self).__name__} has no compute(): define it")
 
     def step_finished(self, global_step):
-        """The last message of a step has come."""
+        """Called after the last message of a step."""
 
     def lost(self, kind, messages, size):
-        """So many messages of a kind, and bytes, were not recorded of the training, of any tag and module.
-        Comes once for each kind, before finish()."""
+        """Called before finish(), once for each kind of which messages were not recorded, with their number and bytes
+        over all tags and modules."""
 
     def finish(self):
-        """The run has ended."""
+        """Called at the end of the run."""
 
     # ---- to use ----
 
     def add_topic(self, name, scope="module", form="scalar", title=None, ylabel=None):
-        """To be called in the constructor: a topic that this subscriber publishes besides, or in place of,
-        its default one. form: "scalar" or "histogram"."""
+        """Adds a topic that this subscriber publishes in addition to its default topic, or in place of it. Call it in the
+        constructor. form: "scalar" or "histogram"."""
         if scope not in SCOPES or form not in ("scalar", "histogram"):
-            raise Error('topics are of scope "network" or "module" and form "scalar" or "histogram"')
+            raise Error(f'cannot add topic "{name}": its scope must be "network" or "module", its form "scalar" or "histogram"')
         self._topics[name] = (scope, form, title, ylabel)
 
     def publish(self, value, stamps, topic=None):
@@ -122,10 +123,10 @@ class Subscriber:
         self._call(self._host.contents.publish_scalar, self._number(topic, stamps), stamps, float(value))
 
     def publish_histogram(self, edges, counts, stamps, topic=None):
-        """edges: n + 1 ascending numbers; counts: n whole ones."""
+        """Publishes a histogram. edges: n + 1 ascending numbers; counts: n whole numbers."""
         edges, counts = np.ascontiguousarray(edges, np.float64), np.ascontiguousarray(counts, np.uint64)
         if edges.ndim != 1 or counts.shape != (len(edges) - 1,):
-            raise Error("a histogram has one more edge than counts")
+            raise Error("publish_histogram() needs one more edge than counts")
         self._call(self._host.contents.publish_histogram, self._number(topic, stamps), stamps,
                    edges.ctypes.data_as(ctypes.POINTER(c_double)), counts.ctypes.data_as(ctypes.POINTER(c_uint64)),
                    len(counts))
@@ -147,7 +148,7 @@ class Subscriber:
         if topic is None:
             topic = self._default_topic(stamps.kind)
         if topic not in self._numbers:
-            raise Error(f'{type(self).__name__} publishes no topic "{topic}"; add_topic() it in the constructor',
+            raise Error(f'{type(self).__name__} publishes no topic "{topic}": call add_topic() in the constructor',
                         Status.UNKNOWN)
         return self._numbers[topic]
 
@@ -191,8 +192,8 @@ class _Callback(Subscriber):
 
 
 def callback(function, kinds, tag="default", subsample=1, every=1, synchronized=None):
-    """A subscriber that hands messages to a function: function(message), or with several kinds function(bundle).
-    What it returns is ignored; what it raises ends the run. For replay() and Exporter.subscribe()."""
+    """A subscriber that calls function(message) for each message, or function(bundle) if there are several kinds. Its
+    result is ignored; an exception ends the run. For replay() and Exporter.subscribe()."""
     return _Callback(function, kinds, tag=tag, subsample=subsample, every=every, synchronized=synchronized)
 
 
@@ -301,7 +302,7 @@ def load_class(path, name):
     if not (isinstance(cls, type) and issubclass(cls, Subscriber)):
         there = sorted(key for key, value in vars(module).items()
                        if isinstance(value, type) and issubclass(value, Subscriber) and value is not Subscriber)
-        raise Error(f'"{path.name}" has no subscriber "{name}"; there are: {", ".join(there) or "none"}',
+        raise Error(f'"{path.name}" has no subscriber "{name}"; subscribers: {", ".join(there) or "none"}',
                     Status.UNKNOWN)
     return cls
 
@@ -338,25 +339,26 @@ def analyzer_of_spec(spec):
 def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None, jobs=None, **selection):
     """Feeds traces through metrics, as `nauha replay` does.
 
-    traces: a path, or several, of the ranks of one training or of several trainings; a directory stands for the traces
-    in it. metrics: a SPEC or Subscriber, or several. output: a directory for files, written by `sinks` (names of
-    `nauha help replay`; ["csv", "gnuplot"] by default). progress(done, total) is called some twenty times a second. jobs: how many
-    threads compute what metrics of the library can share out, all processors by default; Subscribers are called in the
-    caller's, and the result is the same for any number. selection: as Trace.messages() takes it.
+    traces: one path or several, of the ranks of one training or of several trainings; a directory stands for the traces
+    in it. metrics: one SPEC or Subscriber, or several. output: a directory for the files that `sinks` write (the names
+    are in `nauha help replay`; ["csv", "gnuplot"] by default). progress(done, total) is called about twenty times a
+    second. jobs: the number of threads that compute metrics of the library, by default one for each processor;
+    Subscribers are called in the calling thread, and the result does not depend on the number. selection: the keyword
+    arguments of Trace.messages().
 
-    Returns {series: Series} of everything the metrics published. Several trainings are replayed one after the other,
-    and each Series has a column `run` with their names: metrics of the library begin anew for each, a Subscriber is
-    told of the end of one by finish(). Warns of messages left out because they are damaged and of bundles that stayed
-    incomplete, which `strict` makes errors. Raises Error, and what a Subscriber raised.
+    Returns {name: Series} with everything that the metrics published. Several trainings are replayed one after another,
+    and each Series has a column `run` with their names; metrics of the library start again for each training, and
+    finish() of a Subscriber is called at the end of each. Damaged messages and incomplete bundles are left out with a
+    warning; with `strict` they raise Error. Raises Error, and exceptions of Subscribers.
     """
     paths = [traces] if isinstance(traces, (str, bytes, os.PathLike)) else list(traces)
     metrics = [metrics] if isinstance(metrics, (str, bytes, Subscriber)) else list(metrics)
     sinks = [sinks] if isinstance(sinks, str) else sinks
     jobs = len(os.sched_getaffinity(0)) if jobs is None else jobs
     if not isinstance(jobs, int) or jobs < 1:
-        raise Error(f"jobs is {jobs!r}, and counts from 1")
+        raise Error(f"jobs is {jobs!r}: it must be an integer of 1 or more")
     if not paths or not metrics:
-        raise Error("replay() takes at least one trace and one metric")
+        raise Error("replay() needs at least one trace and one metric")
     runs, pipelines = sort_runs(paths), []
     selector = make_selector(selection)
     try:

@@ -134,9 +134,10 @@ class Observer:
 
     def _tell_blind(self, blind):
         if blind:
-            self.publisher.tell(f"inside what torch.compile made, activations and layer gradients of {len(blind)} "
-                                f"modules cannot be seen ({', '.join(blind[:3])}{', ...' if len(blind) > 3 else ''}); "
-                                "parameters, gradients, the model's output and the loss are recorded")
+            self.publisher.tell(f"activations and layer gradients of {len(blind)} modules are not recorded, because the "
+                                f"modules are compiled by torch.compile ({', '.join(blind[:3])}"
+                                f"{', ...' if len(blind) > 3 else ''}); parameters, gradients, the model's output and "
+                                "the loss are recorded")
 
     def take_over(self, model):
         """From now on this model's runs begin steps: another training has followed."""
@@ -151,7 +152,7 @@ class Observer:
             record = self.registry.find(unwrapped(module))
             number = NONE if record is None else record.id
         if number == NONE:
-            raise native.Error(f"no such module was added: {module!r}", native.Status.UNKNOWN)
+            raise native.Error(f"module {module!r} was not added: call add_modules() with it first", native.Status.UNKNOWN)
         return number
 
     def detach(self):
@@ -175,8 +176,8 @@ class Observer:
         if count == PATIENCE:
             for other in [other for other in self._optimizers if other not in self._stepped]:
                 self._optimizers.discard(other)
-                self.publisher.tell(f"an optimizer made no step in {PATIENCE} steps of another one; it is not waited "
-                                    "for any more to end a step")
+                self.publisher.tell(f"an optimizer made no step in {PATIENCE} steps of another one, so the end of a "
+                                    "step no longer depends on it")
 
     # ---- evaluations ----
 
@@ -205,7 +206,7 @@ class Observer:
         due = [probe for probe in self._probes if publisher.active and probe.is_due(publisher.serial - 1)
                and probe.is_wanted(publisher, self.registry.records.values())]
         if due and not probes.has_values(self.models()):
-            publisher.tell("probes wait for the model's lazy modules to have run once")
+            publisher.tell("probes begin after the model's lazy modules have run once")
             return []
         return due
 
@@ -262,7 +263,7 @@ class Observer:
     def _stop_if_told(self):
         rule, self.stop = self.stop, None
         if rule is not None:
-            self.publisher.tell(f"the training is ended by the rule {rule}")
+            self.publisher.tell(f"the rule {rule} ends the training")
             raise Stopped(rule)
 
     def _begin_step(self):
@@ -320,8 +321,8 @@ class Observer:
         if root is None or not root.training or (publisher.step_open and not self.latest_on):
             return False
         if not publisher.step_open:
-            publisher.tell("a module ran in training mode outside any step and was not recorded; the model given to "
-                           "set_model() has to be the one that is called")
+            publisher.tell("a module ran in training mode outside any step and was not recorded: call the model that "
+                           "was given to set_model()")
         return publisher.step_open
 
     def module_enters(self, record, args, kwargs):
@@ -376,8 +377,8 @@ class Observer:
             return
         with publisher.lock:
             if serial != publisher.serial or not (publisher.step_open or tag):
-                publisher.tell("gradients of an earlier step's outputs were not recorded; where the model runs "
-                               "several times in one step, let the optimizer end steps (--step-by optimizer)")
+                publisher.tell("gradients of an earlier step's outputs were not recorded: if the model runs several "
+                               "times in one step, let the optimizer end steps (--step-by optimizer)")
                 return
             passes = again.next(serial, tag)
             if passes:  # another backward pass through the same graph: behind the calls there were

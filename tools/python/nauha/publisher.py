@@ -133,7 +133,7 @@ class Publisher:
         if text in self._told or len(self._told) > MAX_TOLD:
             return
         self._told.add(text)
-        Guard(lambda error: None)(self._notice, text if len(self._told) <= MAX_TOLD else "further notices are left out")
+        Guard(lambda error: None)(self._notice, text if len(self._told) <= MAX_TOLD else "further notices are not shown")
 
     def trouble(self, error):
         """A hook failed: the training goes on, and somebody is told."""
@@ -191,13 +191,13 @@ class Publisher:
         try:
             self.wanted.check()
         except native.Error as error:
-            self.tell(f"what was chosen to be recorded is not there: {error}")
+            self.tell(f"the selection does not match this training: {error}")
 
     def _check(self):
         error = native.NativeError()
         if library.nauha_recorder_failure(self.recorder, native.byref(error)) != Status.OK:
             self._failure = error.text()
-            self.tell(f"recording has stopped, the training goes on: {self._failure}")
+            self.tell(f"recording has stopped, but the training continues: {self._failure}")
 
     # ---- messages ----
 

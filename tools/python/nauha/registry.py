@@ -165,7 +165,7 @@ class Registry:
                 if compat.is_lazy(tensor):
                     self._incomplete = True
                 elif tensor.dtype not in tensors.DTYPES or tensor.layout is not torch.strided:
-                    self._tell(f"parameters like \"{record.name}.{key}\" ({tensor.dtype}) cannot be recorded")
+                    self._tell(f"parameters such as \"{record.name}.{key}\" ({tensor.dtype}) cannot be recorded")
                 elif tensor.device.type != "meta":
                     self._collect_one(record, key, tensor)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reading traces: what is in one, its messages in order of publication, its tensors as NumPy arrays.
+"""Reading traces: what a trace contains, its messages in order of publication, its tensors as NumPy arrays.
 
     trace = nauha.open("run.h5")
     for message in trace.messages(kinds="weights", steps="::10"):
@@ -83,13 +83,13 @@ def take_tensor(handle):
 
 
 def to_float(values, dtype=None):
-    """The values of a Message, or of an array of bits of type `dtype` ("bf16", "f8_e4m3fn", ...), as float32
-    (float64 and integers: float64); exact for every floating-point type."""
+    """The values of a Message, or of an array that holds the bits of type `dtype` ("bf16", "f8_e4m3fn", ...), as
+    float32, or as float64 for f64, i64 and i32. The result is exact for every floating-point type."""
     if isinstance(values, Message):
         values, dtype = values.tensor, values.dtype
     dtype = dtype or next(name for name, typestr in TYPES.items() if np.dtype(typestr) == values.dtype)
     if dtype not in TYPES:
-        raise Error(f'no type "{dtype}"; types: {", ".join(TYPES)}')
+        raise Error(f'there is no type "{dtype}"; types: {", ".join(TYPES)}')
     values = np.ascontiguousarray(values, TYPES[dtype])
     tensor = native.Tensor(values.ctypes.data, native.DTYPES.index(dtype), 1, (c_int64 * 1)(values.size), None)
     result = np.empty(values.shape, np.float64)
@@ -103,9 +103,9 @@ STAMPS = ("seq", "time_ns", "global_step", "train_step", "epoch", "rank", "call"
 
 
 class Message:
-    """One message. Attributes: seq, time_ns, global_step, train_step, epoch, rank, call (numbers); kind, tag,
-    slot, module, module_class (text; module None for network messages); dtype ("f32"), shape, nbytes
-    (None, (), 0 for events); hash_only; tensor; hash."""
+    """One message. Attributes: seq, time_ns, global_step, train_step, epoch, rank and call (numbers); kind, tag, slot,
+    module and module_class (texts; module and module_class are None for messages of the network); dtype ("f32"), shape
+    and nbytes (None, () and 0 for events); hash_only; tensor; hash."""
 
     __slots__ = ("info", "_handle", "_names", "_source", "_tensor", "__weakref__")
 
@@ -118,29 +118,29 @@ class Message:
 
     @property
     def tensor(self):
-        """The elements as a NumPy array, read on first use; it stays valid. No copy is made. bf16 and fp8
-        come as bits, see to_float(). None for events. Raises Error: damaged, or asked for the first time
-        when the next message had come."""
+        """The elements as a NumPy array, without a copy; None for events. Read it before the next message comes; the
+        array then stays valid for as long as you keep it. bf16 and fp8 come as their bits, see to_float(). Raises Error
+        if the message is damaged, or if it is read for the first time after the next message has come."""
         if self._tensor is None and self.info.has_tensor:
             if self._handle is None:
-                raise Error("the tensor of a message has to be asked for before the next message comes", Status.STATE)
+                raise Error("the tensor of this message can no longer be read: read it before the next message comes", Status.STATE)
             self._tensor = take_tensor(self._handle)
         return self._tensor
 
     @property
     def hash(self):
-        """XXH3 with 128 bits of the elements' bytes, as an integer: recorded in their place (--hash), or computed.
-        None for events."""
+        """The 128-bit XXH3 hash of the bytes of the elements, as an integer; None for events. It was recorded in place
+        of the elements (--hash), or is computed from them. Read it before the next message comes."""
         if not self.info.has_tensor:
             return None
         if self._handle is None:
-            raise Error("the hash of a message has to be asked for before the next message comes", Status.STATE)
+            raise Error("the hash of this message can no longer be read: read it before the next message comes", Status.STATE)
         halves = (c_uint64 * 2)()
         native.call(library.nauha_message_hash, self._handle, halves)
         return halves[1] << 64 | halves[0]
 
     def passed(self):
-        """The source has moved on."""
+        """Called when the next message comes: the tensor and the hash can no longer be read."""
         self._handle = self._source = None
 
     def __dir__(self):
@@ -172,8 +172,9 @@ class Message:
 
 
 class Trace:
-    """A trace. close() it, or use it in a `with`. Raises Error: another version, damaged; of its subclasses those that
-    are FileNotFoundError and PermissionError as well."""
+    """A trace. Close it with close(), or use it in a `with` statement. Raises Error if the trace is damaged or has an
+    unsupported version; for a missing file the error is also a FileNotFoundError, for one that you may not read also a
+    PermissionError."""
 
     def __init__(self, path):
         self.path = os.fspath(path)
@@ -264,7 +265,7 @@ class Trace:
 
     @property
     def modules(self):
-        """Class names by module name, in the order of the model."""
+        """The class names of the modules, by module name, in the order of the model."""
         self._open()
         name, class_name = library.nauha_names_module, library.nauha_names_module_class
         return {name(self._names, i).decode(): class_name(self._names, i).decode()
@@ -272,7 +273,7 @@ class Trace:
 
     @property
     def kinds(self):
-        """The kinds of which there are messages."""
+        """The kinds that have messages."""
         return list(self._kind_totals())
 
     @property
@@ -283,17 +284,17 @@ class Trace:
     # ---- messages ----
 
     def messages(self, **selection):
-        """An iterator over the chosen messages. Selection as on the command line: kinds, modules, exclude (text
-        with commas, or lists), steps, epochs (text such as "0:100:10", a number, a slice, a range), tag, rank.
-        A damaged message is warned of and left out. Raises Error: chosen by a name that is not there."""
+        """An iterator over the selected messages. The selection is as on the command line: kinds, modules, exclude
+        (text with commas, or lists), steps, epochs (text such as "0:100:10", a number, a slice or a range), tag, rank.
+        A damaged message is left out with a warning. Raises Error if a name in the selection does not exist."""
         return _Messages(self, selection)
 
     def __iter__(self):
         return self.messages()
 
     def tensor(self, kind, module=None, step=None, slot=None, call=0, tag="default"):
-        """The one tensor of these stamps as an array. module None: a network kind. Raises Error where there is
-        none, or several (of another slot, or step)."""
+        """The tensor of the message with these stamps, as an array. module: None for kinds of the network. Raises Error
+        if there is no such message, or if there are several (of different slots or steps)."""
         selection = {"kinds": kind, "tag": tag}
         if module is not None:
             selection["modules"] = _pattern(module)
@@ -316,8 +317,8 @@ class Trace:
         return found
 
     def series(self, spec, **selection):
-        """What a metric gives, as a table: see nauha.replay and Series. spec is text as on the command line, or
-        a nauha.Subscriber."""
+        """The values of a metric as a table; see nauha.replay and Series. spec: a SPEC as on the command line, or a
+        nauha.Subscriber."""
         from nauha.metrics import replay
         self._open()
         tables = replay(self.path, [spec], **selection)
@@ -327,9 +328,9 @@ class Trace:
 
 
 class Series(dict):
-    """A table as a dict of columns, each a NumPy array: pandas.DataFrame(series) takes it as it is. Columns:
-    global_step, train_step, epoch, rank, tag, module, slot, call, and value, or bin_low, bin_high, count; where several
-    trainings were replayed, also run."""
+    """A table as a dict of columns, each of which is a NumPy array; pandas.DataFrame(series) accepts it. The columns are
+    global_step, train_step, epoch, rank, tag, module, slot and call, then value, or for histograms bin_low, bin_high and
+    count; if several trainings were replayed, also run."""
 
     SHOWN = 10  # rows, from either end
 
@@ -416,7 +417,7 @@ class _Messages:
                 if status != Status.END:
                     raise Error(error.text(), Status(status))
             else:
-                warnings.warn(f"a message is left out: {error.text()}", stacklevel=2)
+                warnings.warn(f"a message was left out: {error.text()}", stacklevel=2)
         raise StopIteration
 
     def _pass(self):
@@ -436,5 +437,5 @@ class _Messages:
 
 
 def open(path):
-    """Opens a trace for reading: a finished one, one that is being written, or one whose writer died."""
+    """Opens a trace for reading. It may be complete, still being written, or cut off because its writer died."""
     return Trace(path)
