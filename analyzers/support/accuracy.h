@@ -257,8 +257,7 @@ static inline void accuracy_remark(const struct accuracy *accuracy,
                                    const struct nauha_tensor *labels, const char *why) {
     char a[200], b[200], text[640];
     snprintf(text, sizeof text,
-             "there is no accuracy where outputs have the shape [%s] and %s labels the shape "
-             "[%s]: %s",
+             "no accuracy is computed for outputs of shape [%s] and %s labels of shape [%s]: %s",
              shape_text(output, a, sizeof a), is_float(labels->dtype) ? "float" : "integer",
              shape_text(labels, b, sizeof b), why);
     accuracy->host->remark(accuracy->host, text);
@@ -277,8 +276,8 @@ static inline enum nauha_status accuracy_add(struct accuracy *accuracy, struct n
     if (status != NAUHA_OK)
         return status;
     const enum labelling labelling = labelling_of(&output, &labels);
-    const char *why = "labels are whole numbers of shape [N, ...], shares of the output's shape "
-                      "[N, C, ...], or for outputs of one number 0 or 1";
+    const char *why = "labels must be whole numbers of shape [N, ...], class probabilities of the "
+                      "output's shape [N, C, ...], or 0 or 1 for outputs of one number";
     if (labelling != LABELS_UNKNOWN) {
         const struct layout layout = layout_of(&output);
         if (labelling == LABELS_YES_NO) {
@@ -288,7 +287,7 @@ static inline enum nauha_status accuracy_add(struct accuracy *accuracy, struct n
             *known = true;
             count_right(accuracy, &output, &labels, &layout, labelling);
         } else {
-            why = "the labels of a sample are not shares that add up to 1";
+            why = "the labels of a sample are not probabilities that add up to 1";
         }
     }
     if (!*known)

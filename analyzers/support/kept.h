@@ -81,13 +81,13 @@ static inline enum nauha_status kept_make_room(struct kept_tensors *kept, struct
         return NAUHA_OK;
     kept_drop(kept, row);
     if (info->bytes > kept->bytes_max - kept->bytes)
-        return kept->host->fail(
-            err, NAUHA_LIMIT,
-            "%s of module \"%s\" needs %.1f MiB to be kept for comparison, and %zu tensors take "
-            "%.1f "
-            "of memory=%.0f MiB already: choose fewer (--modules), or give more (memory=)",
-            info->kind_name, info->module_name, (double)info->bytes / 1048576, kept->count,
-            (double)kept->bytes / 1048576, (double)kept->bytes_max / 1048576);
+        return kept->host->fail(err, NAUHA_LIMIT,
+                                "cannot keep %s of module \"%s\" (%.1f MiB) for comparison, "
+                                "because %zu tensors already take %.1f of memory=%.0f MiB: select "
+                                "fewer modules (--modules), or raise memory=",
+                                info->kind_name, info->module_name, (double)info->bytes / 1048576,
+                                kept->count, (double)kept->bytes / 1048576,
+                                (double)kept->bytes_max / 1048576);
     row->elements = malloc(info->bytes > 0 ? (size_t)info->bytes : 1);
     if (!row->elements)
         return kept->host->fail(err, NAUHA_NOMEM, "no memory for %" PRIu64 " bytes", info->bytes);

@@ -189,7 +189,7 @@ static inline enum nauha_status per_sample_misfit(const struct nauha_host *host,
                                                   const struct nauha_message_info *info,
                                                   const char *what, struct nauha_error *err) {
     return host->fail(err, NAUHA_INVALID,
-                      "%s module \"%s\": %s; leave it out with --exclude to have the others",
+                      "%s module \"%s\": %s; use --exclude to compute only the other modules",
                       info->module_class, info->module_name, what);
 }
 
@@ -475,12 +475,10 @@ static inline enum nauha_status know_layer(struct per_sample *all, struct sample
         return per_sample_misfit(
             host, info,
             layer->dimensions == 0
-                ? "its samples' gradients do not add up to its weight_gradients (which may be "
-                  "summed "
-                  "over backward passes or ranks)"
-                : "no zero-padded stride, padding and dilation makes its samples' gradients add up "
-                  "to "
-                  "its weight_gradients (which may be summed over backward passes or ranks)",
+                ? "the gradients of its samples do not add up to its weight_gradients (which may "
+                  "be summed over backward passes or ranks)"
+                : "no stride, zero padding and dilation makes the gradients of its samples add up "
+                  "to its weight_gradients (which may be summed over backward passes or ranks)",
             err);
     if (*sure)
         *known = (struct known_layer){true, layer->calls[0].convolution};
@@ -511,9 +509,10 @@ static inline enum nauha_status sample_layer(struct per_sample *all, struct samp
     const struct nauha_message_info *info = host->info(gradient);
     for (size_t i = 0; i < layer->call_count; i++) {
         if (!held_call_fits(layer, &layer->calls[i], info))
-            return per_sample_misfit(
-                host, info, "its inputs and layer_gradients are not a batch that fits its weights",
-                err);
+            return per_sample_misfit(host, info,
+                                     "its inputs and layer_gradients are not a batch that matches "
+                                     "the shape of its weights",
+                                     err);
     }
     struct nauha_tensor tensor;
     enum nauha_status status = sampled_layer_room(layer, err);

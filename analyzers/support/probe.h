@@ -106,7 +106,8 @@ static inline enum nauha_status probe_choice(const struct nauha_host *host, cons
         const size_t used = strlen(list);
         snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
     }
-    return host->fail(err, NAUHA_INVALID, "%s=%s: it is one of %s", key, given, list);
+    return host->fail(err, NAUHA_INVALID, "key \"%s\" is \"%s\": expected one of %s", key, given,
+                      list);
 }
 
 /* The `create` of such a metric; `made` has view and compare; values[first] and on are those of

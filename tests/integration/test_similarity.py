@@ -162,9 +162,9 @@ class Similarity(unittest.TestCase):
     def test_words_it_does_not_know(self):
         self.record({"layer": [[np.ones((3, 2))]]})
         done = nauha("replay", self.path, "--metric", "svcca:neurons=rows", code=2)
-        self.assertIn('metric "svcca:neurons=rows": neurons=rows: it is one of channels, flat, last', done.stderr)
+        self.assertIn('metric "svcca:neurons=rows": key "neurons" is "rows": expected one of channels, flat, last', done.stderr)
         done = nauha("replay", self.path, "--metric", "cka:to=last", code=2)
-        self.assertIn("to=last: it is one of previous, first", done.stderr)
+        self.assertIn('key "to" is "last": expected one of previous, first', done.stderr)
 
 
 if __name__ == "__main__":

@@ -322,11 +322,11 @@ static void test_accuracy_of_what_does_not_fit(void **state) {
     ok(try_batch(1, NAUHA_DTYPE_F32, 2, SHAPE(2, 0), NULL, NAUHA_DTYPE_I64, 1, SHAPE(2), labels));
     finish();
     assert_int_equal(out->count, 0);
-    assert_string_equal(told(),
-                        "metric \"train_accuracy\": there is no accuracy where outputs have "
-                        "the shape [4, 3] and integer labels the shape [3]: labels are "
-                        "whole numbers of shape [N, ...], shares of the output's shape "
-                        "[N, C, ...], or for outputs of one number 0 or 1\n");
+    assert_string_equal(
+        told(),
+        "metric \"train_accuracy\": no accuracy is computed for outputs of shape [4, 3] and "
+        "integer labels of shape [3]: labels must be whole numbers of shape [N, ...], class "
+        "probabilities of the output's shape [N, C, ...], or 0 or 1 for outputs of one number\n");
 }
 
 /* Those of a regression, and several for each sample. */
@@ -344,10 +344,10 @@ static void test_accuracy_of_targets(void **state) {
     ok(try_batch(3, NAUHA_DTYPE_F32, 1, SHAPE(6), output, NAUHA_DTYPE_F32, 1, SHAPE(6), targets));
     finish();
     assert_int_equal(out->count, 0);
-    assert_string_equal(told(),
-                        "metric \"train_accuracy\": there is no accuracy where outputs have the "
-                        "shape [2, 3] and float labels the shape [2, 3]: the labels of a sample "
-                        "are not shares that add up to 1\n");
+    assert_string_equal(
+        told(),
+        "metric \"train_accuracy\": no accuracy is computed for outputs of shape [2, 3] and float "
+        "labels of shape [2, 3]: the labels of a sample are not probabilities that add up to 1\n");
 }
 
 /* Probabilities, as of BCELoss, and then logits, as of BCEWithLogitsLoss. */

@@ -98,9 +98,9 @@ static void test_what_does_not_add_up(void **state) {
     run("gsnr", "gsnr");
     const double inputs[] = {1, 2, 1, 2}, gradients[] = {3, 3}, sum[] = {6, 13};
     refused(linear("a", 0, 2, inputs, gradients, sum), NAUHA_INVALID,
-            "subscriber \"gsnr\": Linear module \"a\": its samples' gradients do not add up to its "
-            "weight_gradients (which may be summed over backward passes or ranks); leave it out "
-            "with --exclude to have the others");
+            "subscriber \"gsnr\": Linear module \"a\": the gradients of its samples do not add up "
+            "to its weight_gradients (which may be summed over backward passes or ranks); use "
+            "--exclude to compute only the other modules");
 }
 
 static void test_shapes_that_do_not_fit(void **state) {
@@ -114,7 +114,7 @@ static void test_shapes_that_do_not_fit(void **state) {
                    x),
         NAUHA_INVALID,
         "subscriber \"gsnr\": Conv2d module \"a\": its inputs and layer_gradients are not a batch "
-        "that fits its weights; leave it out with --exclude to have the others");
+        "that matches the shape of its weights; use --exclude to compute only the other modules");
 }
 
 static const struct CMUnitTest tests[] = {

@@ -124,10 +124,9 @@ static void test_memory_is_limited(void **state) {
     refused(
         try_feed(message_of(stamps_of(names, W, "c", 2), NAUHA_DTYPE_F64, 1, SHAPE(1 << 16), x)),
         NAUHA_LIMIT,
-        "subscriber \"distance:weights:memory=1\": weights of module \"c\" needs 0.5 MiB to be "
-        "kept "
-        "for comparison, and 2 tensors take 1.0 of memory=1 MiB already: choose fewer (--modules), "
-        "or give more (memory=)");
+        "subscriber \"distance:weights:memory=1\": cannot keep weights of module \"c\" (0.5 MiB) "
+        "for comparison, because 2 tensors already take 1.0 of memory=1 MiB: select fewer modules "
+        "(--modules), or raise memory=");
 }
 
 static const struct CMUnitTest tests[] = {
