@@ -44,8 +44,8 @@ _LOSSES = ("cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss",
 
 
 def install(settings, status):
-    """settings: "output", "options", "step", "command", "quiet", and for an estimate the steps after which the program
-    ends, "estimate". status: see status.py."""
+    """Starts to watch this process. settings: "output", "options", "step", "command", "quiet", and for an estimate
+    "estimate", the number of steps after which the program ends. status: see status.py."""
     recorder = AutoRecorder(settings, status)
     recorder.guard(recorder.install)
 
@@ -82,14 +82,14 @@ class AutoRecorder:
         atexit.register(self.status.tell, "done")
 
     def _leave(self):
-        """In a forked child: the recording is its parent's."""
+        """Called in a forked child, which does not record: the recording belongs to its parent."""
         self._lock = threading.RLock()  # another thread of the parent's may have held it
         if self.exporter is not None:
             self._failed = True
             self.exporter = None
 
     def _fail(self, error):
-        """Ends the recording, whatever state it is in, and says so once."""
+        """Ends the recording in whatever state it is, and reports that once."""
         if self._failed:
             return
         self._failed = True
@@ -117,7 +117,7 @@ class AutoRecorder:
         torch.nn.Module.__call__ = __call__
 
     def _found(self, module):
-        """A module is about to run in training mode."""
+        """Called when a module is about to run in training mode."""
         if self._failed or not torch.is_grad_enabled() or compat.in_backward():
             return
         plain = registry.unwrapped(module)
@@ -142,20 +142,20 @@ class AutoRecorder:
         return any(id(parameter) in optimized for parameter in module.parameters())
 
     def _is_guess(self, module):
-        """Whether this may be the model of a program that has no optimizer, so far or at all: the first module with
-        trainable parameters, or one around that."""
+        """Whether this may be the model of a program without an optimizer (yet): the first module with trainable
+        parameters, or a module that contains it."""
         if self._optimizers or not any(parameter.requires_grad for parameter in module.parameters()):
             return False
         return self.exporter is None or (self._guessed and not self._trained and
                                          any(part in self._roots for part in module.modules()))
 
     def _optimized(self):
-        """The optimizers' parameters, by id."""
+        """The ids of the optimizers' parameters."""
         return {id(parameter) for optimizer in self._optimizers for group in optimizer.param_groups
                 for parameter in group["params"]}
 
     def _untrained(self):
-        """Those of the optimizers' parameters, by id, that are in none of the models found so far."""
+        """The ids of those parameters of the optimizers that are in none of the models found so far."""
         return self._optimized() - {id(parameter) for root in self._roots for parameter in root.parameters()}
 
     def _attach(self, module, plain):
@@ -178,14 +178,13 @@ class AutoRecorder:
             self._know(optimizer)
 
     def _know(self, optimizer):
-        """Its steps count if it trains a model that is recorded: programs leave old optimizers behind."""
+        """Counts the steps of an optimizer if it trains a recorded model: programs leave old optimizers behind."""
         ours = {id(parameter) for root in self._roots for parameter in root.parameters()}
         if any(id(parameter) in ours for group in optimizer.param_groups for parameter in group["params"]):
             self.exporter.observer.know_optimizer(optimizer)
 
     def _name(self, model):
-        """Several models are told apart by what they are called in the module that holds them, else by their
-        classes."""
+        """The name of one of several models: the attribute of the module that contains it, or else its class."""
         name = kind = _path_in_holder(model) or type(model).__name__
         number = 2
         while name in self._names:
@@ -213,7 +212,7 @@ class AutoRecorder:
             self.exporter.observer.evaluation_tag = self.exporter.publisher.tag_number(settings["evaluation"])
 
     def _settle(self):
-        """The first backward pass: this is a training, and the trace gets its name."""
+        """Called at the first backward pass: the program is a training, so the trace gets its name."""
         self._trained = True
         if self.exporter is None:
             return
@@ -227,7 +226,7 @@ class AutoRecorder:
         self._stop_watching()
 
     def _discard(self):
-        """What was recorded was no training: a dry run to see shapes, a parametrization being made."""
+        """Discards what was recorded, because it was no training (a trial pass, the set-up of a parametrization)."""
         exporter, self.exporter = self.exporter, None
         self._guessed = False
         self._roots.clear()
@@ -242,7 +241,7 @@ class AutoRecorder:
         self._outputs.clear()
 
     def _end(self):
-        """The process ends."""
+        """Called when the process ends."""
         if self.exporter is not None and self._trained:
             self._tell_no_evaluation()
             self.exporter.close()
@@ -251,7 +250,7 @@ class AutoRecorder:
         self.status.tell("done")
 
     def _tell_no_evaluation(self):
-        """What was asked for and is not there, and what there was instead."""
+        """Reports that the requested evaluation was not recorded, and what was seen instead."""
         tag, observer = self.settings.get("evaluation"), self.exporter.observer
         if not tag or observer.evaluations_seen:
             return
@@ -262,7 +261,8 @@ class AutoRecorder:
             ((True, False), "it ran without gradients, but in training mode: call model.eval() first"))
             if run in observer.runs_elsewhere]
         self._say(f'no evaluation was recorded as "{tag}", because the model did not run in evaluation mode without '
-                  f"gradients and with a loss function of its output: {'; '.join(seen) or 'it never ran outside of the training'}")
+                  "gradients and with a loss function of its output: "
+                  f"{'; '.join(seen) or 'it never ran outside of the training'}")
 
     def _end_with_the_process(self):
         mine = os.getpid()
@@ -342,7 +342,7 @@ class AutoRecorder:
         return watched
 
     def _labelled(self, output, labels):
-        """Returns the call, None where nothing is recorded."""
+        """Returns the number of the call, or None if nothing is recorded."""
         exporter = self.exporter
         if not exporter.publisher.active or compat.in_backward() or not isinstance(output, torch.Tensor):
             return None
@@ -359,7 +359,7 @@ class AutoRecorder:
             return None
 
     def _evaluated(self, loss, call):
-        """In a training the loss is what backward() is called on."""
+        """Records the loss of an evaluation. In the training, the loss is the tensor on which backward() is called."""
         exporter = self.exporter
         if exporter is None or not exporter.observer.evaluates():
             return
@@ -391,7 +391,7 @@ class AutoRecorder:
             self._backward(losses)
 
     def _end_of_sample(self):
-        """For an estimate, the program ends when so many steps are recorded."""
+        """Ends the program when the number of steps for an estimate is recorded."""
         steps = self.settings.get("estimate")
         if not steps or self._steps() <= steps:
             return
@@ -430,7 +430,7 @@ class AutoRecorder:
     # ---- living with the program ----
 
     def _hide_from_scripting(self):
-        """torch.jit.script compiles functions and hooks: it is given what was there before us."""
+        """Gives torch.jit.script the functions and modules without our wrappers and hooks, because it compiles them."""
         recorder, script = self, torch.jit.script
 
         @functools.wraps(script)
@@ -494,7 +494,7 @@ class AutoRecorder:
         signal.signal(signal.SIGTERM, close)
 
     def _say(self, text):
-        """False where it cannot be said. The trace has, in what is said of it, the name it was asked for under."""
+        """Returns False if nothing can be printed. The text names the trace as the user did, without ".untrained"."""
         return self.settings.get("quiet") or say(text.replace(f"{self._path}.untrained", str(self._path)))
 
 
@@ -503,7 +503,7 @@ def _all_modules():
 
 
 def _path_in_holder(model):
-    """What a model is called in the largest module that holds it; empty where none does."""
+    """The name of a model in the largest module that contains it; empty if there is none."""
     holders = [module for module in _all_modules() if registry.unwrapped(module) is module and module is not model and
                any(part is model for part in module.modules())]
     if not holders:
@@ -513,8 +513,8 @@ def _path_in_holder(model):
 
 
 def _outermost_with(parameters, roots):
-    """The modules, of all there are in the process, that hold any of these parameters (ids), are not part of
-    another such module, and hold none of the roots."""
+    """The modules of the process that hold any of these parameters (ids), are not part of another such module, and
+    contain none of the roots."""
     if not parameters:
         return []
     found = [module for module in _all_modules() if any(id(p) in parameters for p in module.parameters()) and
@@ -524,7 +524,7 @@ def _outermost_with(parameters, roots):
 
 
 class _RememberOutput(hooks.Hook):
-    """Forward hook of a model, whose observer is an AutoRecorder: keeps a weak reference to what it gave."""
+    """A forward hook of a model, whose observer is an AutoRecorder: keeps a weak reference to the output."""
 
     __slots__ = ()
 
@@ -539,7 +539,7 @@ class _RememberOutput(hooks.Hook):
 
 
 class _HiddenHooks:
-    """Takes our hooks off a module and its parts, until they are to be seen again."""
+    """Removes our hooks from a module and its parts, until show() restores them."""
 
     def __init__(self, module):
         self._taken = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where epochs end: when the DataLoader that feeds a training has run out, or is started anew.
+"""Finds where epochs end: when the DataLoader that feeds the training is exhausted or restarted.
 
 Threads: the training's.
 """
@@ -21,7 +21,7 @@ class Epochs:
         self._epoch_began_at = 0
 
     def watch(self, guard):
-        """From now on, all DataLoaders of the process."""
+        """Watches all DataLoaders of the process from now on."""
         start, advance = DataLoader.__iter__, dataloader._BaseDataLoaderIter.__next__
         loaders, iterators = weakref.WeakKeyDictionary(), weakref.WeakKeyDictionary()  # to a loader's token
         epochs = self
@@ -52,14 +52,14 @@ class Epochs:
         dataloader._BaseDataLoaderIter.__next__ = __next__
 
     def gave(self, token):
-        """A loader has given a batch."""
+        """Called when a loader has given a batch."""
         if self._steps() != self._fed_at:  # the first batch since a step began
             self._fed_at = self._steps()
             self._feeders, self._feeding = self._feeding, set()
         self._feeding.add(token)
 
     def ends(self, token):
-        """A loader has run out, or starts anew: an epoch has ended if it fed the latest step."""
+        """Called when a loader is exhausted or restarted: an epoch has ended if it fed the latest step."""
         steps = self._steps()
         fed = self._feeders if steps == self._fed_at else self._feeding
         if token in fed and steps > self._epoch_began_at:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The way from a program into our code: what fails in ours costs the recording something, and the program nothing.
+"""The way from a program into our code: a failure in our code may cost the recording something, but never the program.
 
-Every hook, every function that stands before one of PyTorch's and everything that runs as a process forks or ends
-goes through a Guard. What is no Exception (KeyboardInterrupt, SystemExit) is the program's, and passes.
+Every hook, every function that wraps one of PyTorch's and everything that runs when a process forks or ends goes
+through a Guard. An exception that is no Exception (KeyboardInterrupt, SystemExit) belongs to the program and passes.
 
 Threads: any. Needs nothing but the standard library.
 """
@@ -10,7 +10,7 @@ import sys
 
 
 def say(text):
-    """On standard error. False where it cannot be written to."""
+    """Prints a line on standard error. Returns False if that fails."""
     try:
         sys.stderr.write(f"nauha: {text}\n")
         sys.stderr.flush()
@@ -20,13 +20,13 @@ def say(text):
 
 
 class Guard:
-    """failed(error): what is to come of an exception. What that raises in turn is nobody's."""
+    """Calls functions and hands their exceptions to failed(error). Exceptions that failed() raises are ignored."""
 
     def __init__(self, failed):
         self._failed = failed
 
     def __call__(self, function, *arguments):
-        """What the function returns; None where it raises."""
+        """Returns what the function returns, or None if it raises an exception."""
         try:
             return function(*arguments)
         except Exception as error:

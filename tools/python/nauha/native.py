@@ -39,7 +39,7 @@ class Status(enum.IntEnum):
 
 
 class Error(Exception):
-    """What the C library refused or could not do; `status` says which of its codes."""
+    """An error of the C library or of this package; `status` is its code."""
 
     def __init__(self, message, status=Status.INVALID, saved_errno=0):
         super().__init__(message)
@@ -48,7 +48,7 @@ class Error(Exception):
 
 
 class _SystemError(Error):
-    """Of an Error that is an OSError as well: the text is the library's."""
+    """An Error that is also an OSError, with the text of the library."""
 
     def __init__(self, message, status, number):
         super().__init__(message, status, number)
@@ -59,18 +59,18 @@ class _SystemError(Error):
 
 
 class NotFound(_SystemError, FileNotFoundError):
-    """There is no such file or directory."""
+    """The file or directory does not exist."""
 
 
 class NotPermitted(_SystemError, PermissionError):
-    """The system does not let this user have that file."""
+    """The system does not permit this user to access the file."""
 
 
 _SYSTEM_ERRORS = {errno.ENOENT: NotFound, errno.EACCES: NotPermitted, errno.EPERM: NotPermitted}
 
 
 class Stopped(SystemExit):
-    """A health rule ends the training: the program ends with exit code 1, unless somebody catches this."""
+    """Raised when a health rule ends the training. The program ends with exit code 1, unless it catches this."""
 
     def __init__(self, rule):
         super().__init__(1)
@@ -78,7 +78,7 @@ class Stopped(SystemExit):
 
 
 def notice(text):
-    """Tells a person: a warning of the logger "nauha", or on stderr where nobody has set up logging."""
+    """Reports a text to the user: as a warning of the logger "nauha", or on stderr if logging is not configured."""
     logger = logging.getLogger("nauha")
     if logger.hasHandlers():
         logger.warning("%s", text)
@@ -87,7 +87,7 @@ def notice(text):
 
 
 class UnknownName(Error, ValueError):
-    """There is nothing of this name, and something that may have been meant."""
+    """The name does not exist; the text suggests a similar one."""
 
     def __init__(self, message):
         super().__init__(message, Status.UNKNOWN)
@@ -209,7 +209,7 @@ MIRRORS = {}
 
 
 def _candidates():
-    """Where the library may lie: as told, beside the package, in a build tree, where the system looks."""
+    """Where the library may be: in NAUHA_LIBRARY, beside the package, in a build tree, or where the system looks."""
     told = os.environ.get("NAUHA_LIBRARY")
     if told:
         return [told]

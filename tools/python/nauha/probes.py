@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Evaluations that leave a training as it was, and those that run by themselves every so many steps.
+"""Evaluations that do not change the training, and those that run automatically every n steps.
 
 Threads: the training's.
 """
@@ -17,8 +17,8 @@ RESULTS = [KINDS[kind] for kind in ("network_output", "input_labels", "loss")]
 
 @contextlib.contextmanager
 def untouched(models):
-    """The models are in evaluation mode, without gradients and autocast. Afterwards every module has its mode and its
-    buffers again, and the random generators of torch, Python and NumPy their states."""
+    """A scope in which the models are in evaluation mode, without gradients and autocast. Afterwards, the modes and
+    buffers of all modules and the states of the random generators of torch, Python and NumPy are restored."""
     modules = {module: module.training for model in models for module in model.modules()}
     buffers = [(module, name, buffer, buffer.clone(), _version(buffer)) for module in modules
                for name, buffer in module._buffers.items() if buffer is not None and buffer.device.type != "meta"]
@@ -44,7 +44,7 @@ def _version(tensor):
 
 
 def _equal(tensor, values):
-    """What is written through `.data`, or through memory that is shared with NumPy, has the version that it had."""
+    """Compares the values, because writes through `.data` or through memory shared with NumPy do not change the version."""
     try:
         return torch.equal(tensor, values)
     except RuntimeError:  # a type that PyTorch cannot compare
@@ -52,7 +52,7 @@ def _equal(tensor, values):
 
 
 def _random_states():
-    """Keeps the states of the random generators; returns what sets them again."""
+    """Keeps the states of the random generators; returns a function that restores them."""
     setters = [(torch.set_rng_state, torch.get_rng_state()), (random.setstate, random.getstate())]
     for name in ("cuda", "xpu"):
         device = getattr(torch, name, None)
@@ -70,7 +70,7 @@ def _random_states():
 
 
 class Probe:
-    """What runs as every n-th step begins."""
+    """An evaluation that runs at the beginning of every n-th step."""
 
     def __init__(self, tag, every, run, results_only):
         self.tag = tag
@@ -82,7 +82,7 @@ class Probe:
         return step % self.every == 0
 
     def is_wanted(self, publisher, records):
-        """Whether anything of it is recorded in the step that is open."""
+        """Whether any message of it is recorded in the open step."""
         kinds = RESULTS if self.results_only else RESULTS + [KINDS["input_data"]]
         if any(publisher.wanted(kind, NONE, self.tag) for kind in kinds):
             return True
@@ -91,6 +91,7 @@ class Probe:
 
 
 def has_values(models):
-    """Lazy modules get theirs in the first run, which has to be the training's."""
+    """Whether all parameters and buffers have values. Lazy modules get theirs in their first run, which has to be one of
+    the training."""
     return not any(compat.is_lazy(tensor) for model in models for module in model.modules()
                    for tensor in [*module._parameters.values(), *module._buffers.values()] if tensor is not None)

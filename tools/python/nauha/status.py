@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""How recorded processes tell the waiting `nauha record` what they do: by marks in memory that is its own, which no
-full disk and no cleaner of temporary folders takes away. Where that cannot be reached (the recorder is gone, another
-user or user namespace), nothing is told and nothing else is different.
+"""How recorded processes report to the waiting `nauha record`: they write marks into a memory file that belongs to it,
+which neither a full disk nor a cleaner of temporary folders affects. If a process cannot reach that memory (the recorder
+has ended, or the process belongs to another user or user namespace), it reports nothing and records all the same.
 
 Threads: any. Needs nothing but the standard library.
 """
@@ -19,7 +19,7 @@ class Status:
         self._link = settings.get("status_link", "")
 
     def tell(self, verb, text=""):
-        """Leaves the mark "VERB PID TEXT". False where that cannot be."""
+        """Writes the mark "VERB PID TEXT". Returns False if that fails."""
         try:
             memory = self._open()
             try:
@@ -31,8 +31,8 @@ class Status:
         return True
 
     def claim(self, paths):
-        """The first of the paths that no process of the program has claimed; where processes cannot tell each other, the
-        first at which there is nothing."""
+        """Returns the first of the paths that no process of the program has claimed; if the processes cannot communicate,
+        the first that does not exist."""
         try:
             memory = self._open()
         except (OSError, ValueError):

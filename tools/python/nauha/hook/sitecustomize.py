@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Started by Python itself in every process of a program under `nauha record`, which puts this folder
-first in PYTHONPATH: waits for torch to be imported and then has nauha.autorecord watch it.
+"""Python runs this file at the start of every process of a program under `nauha record`, which puts this
+folder first in PYTHONPATH. It waits until torch is imported, and then lets nauha.autorecord watch it.
 
-Whatever goes wrong here is said on stderr and otherwise leaves the program alone. The program's own
-sitecustomize runs as it would have.
+A failure here is reported on stderr and does not affect the program. The program's own sitecustomize runs
+as it would without nauha.
 """
 import importlib.machinery
 import importlib.util
@@ -13,7 +13,7 @@ import sys
 
 
 def _say(error):
-    """False where that cannot be."""
+    """Returns False if standard error cannot be written to."""
     try:
         sys.stderr.write("nauha: this process is not recorded: %s: %s\n" % (type(error).__name__, error))
         sys.stderr.flush()
@@ -23,7 +23,7 @@ def _say(error):
 
 
 def _status(settings):
-    """The module status alone: the package is not to be on the program's path, and most programs need no more of it."""
+    """Loads only the module status: the package must not be on the program's path, and most programs need no more."""
     path = os.path.join(settings["package"], "nauha", "status.py")
     spec = importlib.util.spec_from_file_location("nauha_status", path)
     module = importlib.util.module_from_spec(spec)
@@ -32,7 +32,7 @@ def _status(settings):
 
 
 def _watch(settings, status):
-    """torch has been imported."""
+    """Called when torch has been imported."""
     try:
         status.tell("torch")
         sys.path.insert(0, settings["package"])
@@ -46,7 +46,7 @@ def _watch(settings, status):
 
 
 class _TorchFinder(object):
-    """Lets torch be found by the others, and acts when it has been imported."""
+    """Lets the other finders find torch, and calls _watch() when it has been imported."""
 
     def __init__(self, settings, status):
         self.settings = settings
