@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Blocks, streams and queues; see buffer.h. */
+/* Blocks, streams and queues; see buffer.h.
+ *
+ * Threads: see buffer.h.
+ */
 #include "recorder/buffer.h"
 
 #include <stdlib.h>

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The bounded memory between the training and the file.
  *
- * A message is copied into the open block of its stream; a full block is sealed and becomes one
- * chunk. Blocks go round: free -> open -> sealed -> encoded -> written -> free. Sliced streams, of
- * parameters (see layout.h), have a run of open blocks instead: see sliced.h.
+ * A message is copied into the open block of its stream. A full block is sealed, a worker encodes
+ * it as one chunk, the writer writes the chunk, and the block is free again. The streams of
+ * parameters are sliced (see layout.h): such a stream has several open blocks at a time, a run (see
+ * sliced.h).
  *
- * Threads: the streams belong to whoever holds the recorder's publish lock. The free list and the
- * two queues have the pool lock, taken inside and held briefly.
+ * Threads: the recorder's publish lock protects the streams. The pool lock protects the free list
+ * and the two queues; it is held briefly, and a thread that needs both locks takes the publish lock
+ * first.
  */
 #ifndef NAUHA_RECORDER_BUFFER_H
 #define NAUHA_RECORDER_BUFFER_H
@@ -24,7 +26,7 @@
 #define NAUHA__SLICED_STREAMS (2u * 4u * 4u)
 #define NAUHA__STREAMS (NAUHA__PLAIN_STREAMS + NAUHA__SLICED_STREAMS)
 
-/* No more workers than this. */
+/* The largest number of workers; one more may stand in reserve (see workers.h). */
 #define NAUHA__WORKERS_MAX 16u
 
 /* One block of elements on its way to the file. */
@@ -59,7 +61,7 @@ struct nauha__sliced_blocks {
     uint16_t stream;
     uint16_t row;   /* the slice that is being filled */
     size_t filled;  /* bytes of this slice, over all blocks */
-    bool row_ended; /* the next message goes to the next slice */
+    bool row_ended; /* the next value goes to the next slice */
 };
 
 struct nauha__queue {
@@ -78,19 +80,19 @@ struct nauha__buffer {
     pthread_mutex_t lock; /* the pool lock: everything below */
     pthread_cond_t freed;
     pthread_cond_t sealed_more;
-    pthread_cond_t urgent;       /* for the reserve */
-    pthread_cond_t encoded_more; /* also: something else for the writer to do */
+    pthread_cond_t urgent;       /* wakes the worker in reserve */
+    pthread_cond_t encoded_more; /* also signalled by nauha__buffer_wake_writer */
     struct nauha__block *free;
     size_t allocated, max_blocks, free_count;
     size_t block_bytes; /* of `data`: room to encode in place of it */
     struct nauha__queue sealed, encoded;
     size_t waiting, encoding; /* blocks that are sealed, and that workers have */
     uint64_t sealed_count;    /* tickets given */
-    uint64_t urgent_count;    /* tickets before this are not to wait */
+    uint64_t urgent_count;    /* blocks with smaller tickets are urgent */
     bool out_of_room;         /* a publisher waits */
     uint64_t blocked_ns;
     bool closing; /* no more blocks will be sealed */
-    bool woken;   /* the writer is to look around, even where there is no block */
+    bool woken;   /* nauha__buffer_wake_writer was called */
 };
 
 /* Where a message's elements lie. */
@@ -103,7 +105,7 @@ enum nauha_status nauha__buffer_init(struct nauha__buffer *buffer, uint64_t byte
                                      struct nauha_error *err);
 void nauha__buffer_fini(struct nauha__buffer *buffer);
 
-/* What a stream number stands for, the same in every trace. */
+/* What a stream number means. It is the same in every trace. */
 struct nauha__stream_shape {
     uint8_t item_size;
     uint16_t slices; /* to a chunk; 1: not sliced */
@@ -111,38 +113,42 @@ struct nauha__stream_shape {
 };
 struct nauha__stream_shape nauha__stream_shape(uint16_t number);
 
-/* Copies a tensor of `bytes` bytes of `kind` in, rounded to `bits` significand bits (see reduce.h;
- * 0: as it is); publish lock held. hash: the 128 bits of the elements as they were copied, before
- * rounding; NULL: not wanted. wait false: LIMIT, and nothing copied, where too few blocks are
- * free. NOMEM, with the same effect, where memory for the first block is refused. */
+/* Copies a tensor of `bytes` bytes of `kind` into the buffer, with its elements rounded to `bits`
+ * significand bits (see reduce.h; 0: not rounded); publish lock held. hash receives the 128-bit
+ * hash of the elements before rounding; NULL: it is not wanted. LIMIT: wait is false, and too few
+ * blocks are free. NOMEM: there is no memory for the first block. In both cases nothing was copied.
+ */
 enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
                                     const struct nauha_tensor *tensor, size_t bytes, unsigned bits,
                                     bool wait, struct nauha__place *place, uint64_t *hash);
 
-/* For sliced.c; publish lock held. A free block, which may wait, and seal what is open, the runs
- * too where there is nothing else to wait for; NULL: out of memory. */
+/* For sliced.c; publish lock held. Takes a free block. Where none is free, seals the open blocks of
+ * all streams and waits for a block to become free; seals the runs, too, if they hold all blocks.
+ * NULL: out of memory. */
 struct nauha__block *nauha__buffer_take_free(struct nauha__buffer *buffer);
 /* How many blocks can be taken without waiting. */
 size_t nauha__buffer_free_blocks(struct nauha__buffer *buffer);
 /* Hands an open block to the workers. */
 void nauha__buffer_seal(struct nauha__buffer *buffer, struct nauha__block *block);
 
-/* Seals every open block, zero-padded; publish lock held. Returns the number of blocks sealed so
- * far: all with a smaller ticket hold what was put in before. */
+/* Pads every open block with zeros and seals it; publish lock held. Returns the number of blocks
+ * sealed so far: the blocks with smaller tickets hold everything that was put in before this call.
+ */
 uint64_t nauha__buffer_seal_all(struct nauha__buffer *buffer);
 
-/* The next sealed block, for a worker; NULL when there will be none. Waits for one, and where other
- * workers have blocks, for so many that they do not keep up: how many work follows from how much
- * waits, up to half of the buffer for all of them. */
+/* Takes the next sealed block for a worker; NULL when there will be no more. Waits for one. If
+ * other workers are encoding, it waits until they do not keep up: each worker more begins when 1/32
+ * of the buffer more is sealed. */
 struct nauha__block *nauha__buffer_take_sealed(struct nauha__buffer *buffer);
-/* The same for a worker of the reserve, which is to help only where waiting costs somebody: while a
- * publisher waits for room, or after one has lost a message for lack of it, with blocks that
- * nauha__buffer_hurry names, and at the end. */
+/* The same for the worker in reserve. It gets a block only where waiting would cost something:
+ * while a publisher waits for room, for blocks that nauha__buffer_hurry has made urgent (also after
+ * a message was lost because the buffer was full), and after nauha__buffer_close. */
 struct nauha__block *nauha__buffer_take_urgent(struct nauha__buffer *buffer);
-/* Blocks that are sealed by now, with smaller tickets than this, are urgent, and stay so. */
+/* Makes the blocks urgent that are sealed by now and have smaller tickets than this. */
 void nauha__buffer_hurry(struct nauha__buffer *buffer, uint64_t ticket);
 void nauha__buffer_give_encoded(struct nauha__buffer *buffer, struct nauha__block *block);
-/* The next encoded block, waiting until `deadline` (monotonic) or a wake-up; NULL then. */
+/* Takes the next encoded block. Waits for one until `deadline` (of the monotonic clock) or until
+ * nauha__buffer_wake_writer is called, and then returns NULL. */
 struct nauha__block *nauha__buffer_take_encoded(struct nauha__buffer *buffer,
                                                 const struct timespec *deadline);
 void nauha__buffer_give_free(struct nauha__buffer *buffer, struct nauha__block *block);

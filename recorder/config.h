@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a recording is configured with, once parsed. */
+/* The configuration of a recording, parsed from the options. */
 #ifndef NAUHA_RECORDER_CONFIG_H
 #define NAUHA_RECORDER_CONFIG_H
 
@@ -14,8 +14,8 @@ struct nauha__fact {
 
 struct nauha_recorder_config {
     struct nauha_selector *selector;
-    bool inputs; /* kind "inputs" is asked for by name; front ends leave it out otherwise */
-    int depth;   /* negative: all the way */
+    bool inputs; /* the kind "inputs" was named; otherwise front ends leave it out */
+    int depth;   /* negative: no limit */
     struct nauha__codec_config codec;
     char codec_text[32];
     uint64_t buffer_bytes;
@@ -26,7 +26,7 @@ struct nauha_recorder_config {
     unsigned precision;   /* significand bits kept behind the point; 0: all */
     uint32_t samples;     /* of a batch; 0: all */
     bool hash;            /* hashes in place of tensors */
-    bool overwrite;       /* what is at the path is not kept */
+    bool overwrite;       /* an older file at the path is not kept */
     bool tentative;       /* only nauha_recorder_settle gives the file its name */
     uint32_t rank, world_size;
     struct nauha__fact *facts;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* An HDF5 file driver that keeps the first failure of the disk to itself.
+/* An HDF5 file driver that hides write errors from HDF5.
  *
- * HDF5 does not recover from a failed write: it keeps the file half open and may crash the process
- * when that exits, which would be somebody else's training. Behind this driver it never sees one:
- * the first failure is noted here, and from then on nothing more is written, so what is on disk
- * stays as the last flush left it. Nor does a child that was forked write anything. Chunks are
- * written many at a time.
+ * HDF5 does not recover from a failed write: it keeps the file half open and may crash when the
+ * process exits, and the process is somebody's training. This driver therefore reports success to
+ * HDF5. It notes the first failure and writes nothing more, so that the file stays as the last
+ * flush left it. It also writes nothing in a forked child. It collects chunks and writes many of
+ * them at a time.
  *
  * Threads: the writer thread.
  */
@@ -24,13 +24,13 @@ struct nauha__disk {
     struct disk_file *file; /* NULL before it is open and after it is closed */
 };
 
-/* A file access property list for a new file behind the driver, which notes in *disk; disk must
- * outlive the file. Negative on failure. Release with H5Pclose. *driver is released with
- * H5FDunregister after the file is closed. */
+/* Returns a file access property list for a new file behind the driver; negative on failure.
+ * Release it with H5Pclose, and *driver with H5FDunregister after the file is closed. The driver
+ * notes its state in *disk, which must outlive the file. */
 hid_t nauha__disk_access(struct nauha__disk *disk, hid_t *driver);
 
-/* Writes the raw data that is still being collected. Anything else that HDF5 writes or reads does
- * so first, so that nothing is in the file before the data that it refers to. */
+/* Writes the raw data that has been collected. HDF5's other reads and writes do this first, so that
+ * nothing is in the file before the data that it refers to. */
 void nauha__disk_settle(struct nauha__disk *disk);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Creating the trace's HDF5 objects and adding to them; see docs/format.md.
  *
- * Threads: the writer thread alone.
+ * Threads: only the writer thread.
  */
 #include "recorder/file.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The trace as an HDF5 file being written: everything created up front, then SWMR, then only
- * chunks and rows.
+/* The trace as an HDF5 file that is being written. All objects are created first; then the file
+ * switches to SWMR (single writer, multiple readers), and from then on only chunks and rows are
+ * added.
  *
  * Threads: the writer thread alone.
  */
@@ -29,8 +30,8 @@ struct nauha__file {
     uint64_t rows[NAUHA__TABLE_COUNT];
 };
 
-/* Makes the file, under the name that it has at first; after a failure there is none. naming is
- * borrowed until close. BUSY, INVALID, IO, NOMEM. */
+/* Creates the file under its first name (see naming.h); on failure no file is left. naming is
+ * borrowed until nauha__file_close. BUSY, INVALID, IO, NOMEM. */
 enum nauha_status nauha__file_create(struct nauha__file *file, struct nauha__naming *naming,
                                      const struct nauha_recorder_config *config,
                                      struct nauha_error *err);
@@ -44,17 +45,18 @@ enum nauha_status nauha__file_write_chunk(struct nauha__file *file,
 enum nauha_status nauha__file_append(struct nauha__file *file, enum nauha__table_id table,
                                      void *rows, size_t count, struct nauha_error *err);
 
-/* Makes streams, or one table, readable by others; then the file's own metadata. IO. */
+/* Make the streams, one table, or the rest of the file's metadata visible to readers. IO. */
 enum nauha_status nauha__file_flush_streams(struct nauha__file *file, struct nauha_error *err);
 enum nauha_status nauha__file_flush_table(struct nauha__file *file, enum nauha__table_id table,
                                           struct nauha_error *err);
 enum nauha_status nauha__file_flush(struct nauha__file *file, struct nauha_error *err);
-/* Waits, where the configuration asks for it, until what was flushed would survive a loss of power.
- * IO. */
+/* Waits until the flushed data would survive a loss of power, if the configuration asks for it. IO.
+ */
 enum nauha_status nauha__file_sync(const struct nauha__file *file, struct nauha_error *err);
 
 /* Closes what is open, also after a failure, and then overwrites the row of /end in place, which
- * works on a full disk; end NULL: leaves it. IO where the last bytes could not be written. */
+ * works on a full disk. end NULL: the row stays as it is. IO: the last bytes could not be written.
+ */
 enum nauha_status nauha__file_close(struct nauha__file *file, struct nauha__end_row *end,
                                     struct nauha_error *err);
 

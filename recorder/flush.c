@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing tables and rows in an order that can be cut off anywhere; see flush.h.
+/* Writing tables and rows in an order that leaves a readable file wherever it is cut off; see
+ * flush.h.
  *
  * Threads: the writer thread.
  */

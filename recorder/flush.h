@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of a flush: taking over what was published, and writing it in the order that makes a
- * killed recording readable.
+/* The parts of a flush: it takes over what was published, and writes it in an order that keeps the
+ * file of a killed recording readable.
  *
  * Threads: the writer thread, except where it says otherwise.
  */
@@ -9,29 +9,31 @@
 
 #include "recorder/writer.h"
 
-/* Remembers a chunk that was written, for /chunks and for which rows are whole. NOMEM. */
+/* Notes a chunk that was written: its row of /chunks, and that index rows may refer to it. NOMEM.
+ */
 enum nauha_status nauha__flush_note_chunk(struct nauha__writer *writer,
                                           const struct nauha__block *block,
                                           struct nauha_error *err);
 
-/* Bytes that the limit leaves beside the file and the tables of all that was published up to now;
- * UINT64_MAX without a limit. */
+/* How many bytes the limit on the file's size leaves for chunks, beside what is in the file and the
+ * tables of everything published so far; UINT64_MAX without a limit. */
 uint64_t nauha__flush_room(const struct nauha__writer *writer);
 
-/* Seals what lies half full and takes over rows and names; publish lock held. */
+/* Seals the open blocks and takes over the published rows and names; publish lock held. */
 void nauha__flush_begin(struct nauha__writer *writer);
 
-/* All chunks of the flush are written: tables, rows, and the file's metadata. Rows beyond the limit
- * and, after a failure, those whose data are not in the file are counted as lost. */
+/* Called when all chunks of the flush are written: writes the tables, the rows and the file's
+ * metadata. Rows beyond the limit and, after a failure, rows whose data are not in the file are
+ * counted as lost. */
 void nauha__flush_commit(struct nauha__writer *writer);
 
-/* After the last flush: the losses, then closes the file with its /end row. */
+/* After the last flush: writes the losses, then closes the file with its row of /end. */
 void nauha__flush_end(struct nauha__writer *writer);
 
-/* Latches the first failure; nothing is stored from then on. */
+/* Keeps the first failure; from then on nothing is stored. */
 void nauha__writer_fail(struct nauha__writer *writer, const struct nauha_error *err);
 
-/* NAUHA_LIMIT, and what to say of it. */
+/* Sets the error that says that the recording has reached its limit; returns NAUHA_LIMIT. */
 enum nauha_status nauha__writer_limit_error(const struct nauha__writer *writer,
                                             struct nauha_error *err);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The names of a recording's file; see naming.h. */
+/* The names of a recording's file; see naming.h.
+ *
+ * Threads: one at a time.
+ */
 #include "recorder/naming.h"
 
 #include <errno.h>

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The names of a recording's file: under which it is written, when it gets the one it is to have,
- * and what becomes of the trace that has had that name.
+/* The names of a recording's file: the one it is written under, the one it gets in the end, and the
+ * one that an older trace of that name gets.
  *
- * Until a recording is settled its file is called PATH.untrained. Where nothing is at PATH it is
- * settled as soon as it is set up, so that readers can follow it by its name. Else it waits until
- * it holds a step, and then the trace that was there becomes PATH.old, unless it is to be
- * overwritten. So whatever ends a recording, there is no moment in which a trace is lost for
- * another that holds nothing. Where the file system knows no locks, nothing here removes what
- * another recorder may be writing.
+ * Until the recording is settled, its file is called PATH.untrained. If nothing is at PATH, it is
+ * settled as soon as it is set up, so that readers can follow it by its name. Otherwise it is
+ * settled when it holds a step; then the older trace is renamed to PATH.old, unless it is to be
+ * overwritten. So no interruption replaces a trace by an empty recording. On file systems without
+ * locks, nothing here removes a file that another recorder may be writing.
  *
  * Threads: one at a time.
  */
@@ -21,19 +20,20 @@
 #include "recorder/config.h"
 
 struct nauha__naming {
-    char *path;   /* the name it is to have: absolute, links followed */
-    char *beside; /* until it is settled */
-    char *older;  /* of the trace that was there */
+    char *path;   /* the final name: absolute, links followed */
+    char *beside; /* the name until it is settled */
+    char *older;  /* the new name of an older trace */
     bool overwrite, sync;
-    bool waits; /* it is settled later than as soon as it is set up */
+    bool waits; /* it is settled when it holds a step */
     bool settled;
-    bool kept; /* a trace that was there is called `older` now */
+    bool kept; /* an older trace has been renamed to `older` */
     dev_t device;
     ino_t inode; /* of the recording's own file */
 };
 
-/* Resolves the names and checks what is there. INVALID: no trace, or no regular file. BUSY: a
- * recorder is writing it. IO, NOMEM. Released with fini, also after a failure. */
+/* Resolves the names and checks what is at them. INVALID: something that is no trace, or no regular
+ * file. BUSY: a recorder is writing it. IO, NOMEM. Release with nauha__naming_fini, also after a
+ * failure. */
 enum nauha_status nauha__naming_init(struct nauha__naming *naming, const char *path,
                                      const struct nauha_recorder_config *config,
                                      struct nauha_error *err);
@@ -41,20 +41,19 @@ void nauha__naming_fini(struct nauha__naming *naming);
 
 /* Whether a file could be made at `beside` now. BUSY, INVALID, IO. */
 enum nauha_status nauha__naming_check(const struct nauha__naming *naming, struct nauha_error *err);
-/* Makes room for it, where a recording that was killed may have left its own.
- * BUSY, INVALID, IO. */
+/* Removes the file at `beside` that a killed recording may have left. BUSY, INVALID, IO. */
 enum nauha_status nauha__naming_clear(const struct nauha__naming *naming, struct nauha_error *err);
 
-/* Takes the open file at `beside` for the recording's own, locked from here on. BUSY, IO. */
+/* Takes fd, the open file at `beside`, as the recording's file and locks it. BUSY, IO. */
 enum nauha_status nauha__naming_take(struct nauha__naming *naming, int fd, struct nauha_error *err);
 
-/* Gives the file its name, once. After a failure it keeps the one that it has. */
+/* Gives the file its final name, once. After a failure it keeps the present one. */
 enum nauha_status nauha__naming_settle(struct nauha__naming *naming, struct nauha_error *err);
 
 /* The name that the file has now. */
 const char *nauha__naming_now(const struct nauha__naming *naming);
 
-/* Removes the file, settled or not, if it still is the recording's own. */
+/* Removes the file, settled or not, if it is still the one that this recording made. */
 void nauha__naming_remove(const struct nauha__naming *naming);
 
 #endif

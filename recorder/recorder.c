@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The recorder: opening and closing, stamping, and handing messages to the buffer and the tap.
+/* The recorder: opening and closing it, numbering messages, and handing them to the buffer and the
+ * tap.
  *
- * Threads: public calls take the publish lock; see recorder.h for what a caller may do.
+ * Threads: public calls take the publish lock; nauha/recorder.h says what a caller may do.
  */
 #include "recorder/recorder_parts.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The recorder's state, for the files that make it up.
+/* The recorder's state, shared by the source files of the recorder.
  *
- * Threads: everything but `names` and `alive` is under the writer's publish lock; `global_step` is
- * read without it as well.
+ * Threads: the writer's publish lock protects everything but `names` and `alive`; `global_step` is
+ * also read without it.
  */
 #ifndef NAUHA_RECORDER_RECORDER_PARTS_H
 #define NAUHA_RECORDER_RECORDER_PARTS_H
@@ -11,7 +11,7 @@
 #include "recorder/repeats.h"
 #include "recorder/writer.h"
 
-/* A parameter's value as a step's forward saw it. */
+/* A parameter's value that a step's forward pass used. */
 struct nauha__held {
     uint32_t module, slot;
     bool bias;
@@ -40,8 +40,8 @@ struct nauha_recorder {
     struct nauha__writer writer; /* its publish lock is also the recorder's without a path */
     nauha_message_fn tap;
     void *tap_context;
-    bool tap_failed, tap_told;    /* ... and its failure has been returned to a publisher */
-    struct nauha_error tap_error; /* why */
+    bool tap_failed, tap_told;    /* told: a publisher has been given its failure */
+    struct nauha_error tap_error; /* why it failed */
 
     bool paused;
     bool step_open;
@@ -65,7 +65,7 @@ struct nauha_recorder {
     size_t scratch_bytes;
 };
 
-/* What a message is besides its stamps, on its way to row and tap. */
+/* A message on its way to the index and the tap, without its step, epoch and time. */
 struct nauha__outgoing {
     uint32_t kind, module, slot, call, tag;
     const struct nauha_tensor *tensor; /* NULL: event. data may be NULL where only stored */
@@ -77,23 +77,24 @@ struct nauha__outgoing {
     bool lost;                       /* placed, but its elements could not be kept */
 };
 
-/* Stores and taps one message; publish lock held. What fails is noted: a live metric that fails
- * costs the trace nothing. */
+/* Stores a message and gives it to the tap; publish lock held. Failures are noted, not returned: a
+ * live metric that fails takes nothing from the trace. */
 void nauha__emit(struct nauha_recorder *recorder, const struct nauha__outgoing *out);
 
-/* Gives the file its name, where it has not got it; publish lock held. A failure is noted: the
- * recording goes on under the name that the file has. */
+/* Gives the file its final name, if it does not have it yet; publish lock held. A failure is noted,
+ * and the recording goes on under the present name. */
 void nauha__settle(struct nauha_recorder *recorder);
 
-/* What a publishing call returns: `status`, or the tap's failure where nobody was told of it. */
+/* The return value of a publishing call: `status`, or the tap's failure if no call has returned it
+ * yet. */
 enum nauha_status nauha__outcome(struct nauha_recorder *recorder, enum nauha_status status,
                                  struct nauha_error *err);
 
-/* Whether the trace takes such a message in this step; publish lock held. */
+/* Whether the selection stores such a message in this step; publish lock held. */
 bool nauha__stores(struct nauha_recorder *recorder, uint32_t kind, uint32_t module, uint32_t tag,
                    uint64_t step, uint32_t epoch);
 
-/* At least `bytes` of scratch memory; NULL when out of memory. */
+/* Scratch memory of at least `bytes` bytes, which the next call reuses; NULL when out of memory. */
 void *nauha__scratch(struct nauha_recorder *recorder, size_t bytes);
 
 void nauha__held_fini(struct nauha__held_list *held);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Leaving out samples and bits; see reduce.h. */
+/* Leaving out samples and bits; see reduce.h.
+ *
+ * Threads: any thread.
+ */
 #include "recorder/reduce.h"
 
 #include <string.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a recording may leave out of its tensors, where it is asked to: samples of a batch, bits of
- * an element.
+/* Reducing tensors as the options ask for: fewer samples of a batch, fewer bits of an element.
  *
  * Threads: any thread.
  */
@@ -10,19 +9,19 @@
 #include "nauha/names.h"
 #include "nauha/tensor.h"
 
-/* Cuts the first dimension to `samples`, for kinds whose first dimension is the batch; shape is
- * room for its new dimensions. True where that changed something. samples 0: all are kept. */
+/* Cuts the first dimension to `samples` (0: no limit), for kinds whose first dimension is the
+ * batch. shape is memory for the new dimensions. Returns whether the tensor was changed. */
 bool nauha__reduce_samples(uint32_t kind, uint32_t samples, struct nauha_tensor *tensor,
                            int64_t shape[NAUHA_MAX_NDIM]);
 
-/* Significand bits to keep of a message's elements, behind the point; 0: all. Parameters stay
- * exact, because updates are their differences; so do losses, labels, buffers and kinds of users.
- */
+/* How many significand bits after the point a message's elements keep; 0: all. Parameters stay
+ * exact, because updates are their differences; losses, labels, buffers and the user's own kinds
+ * stay exact, too. */
 unsigned nauha__reduce_bits(uint32_t kind, unsigned precision, enum nauha_dtype dtype);
 
-/* Rounds f32 and f64 elements to `bits` (1 to 22) significand bits behind the point, to nearest,
- * ties to even, as a conversion to bf16 (7) or to f16 without its narrower exponent (10) does. NaN
- * stays NaN. */
+/* Rounds f32 and f64 elements to `bits` (1 to 22) significand bits after the point, to nearest,
+ * ties to even. 7 bits are those of bf16, 10 those of f16, whose exponent is narrower. NaN stays
+ * NaN. */
 void nauha__round(enum nauha_dtype dtype, unsigned bits, void *elements, size_t count);
 
 #endif

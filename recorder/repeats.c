@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Tensors that are stored already; see repeats.h. */
+/* Finding tensors that are stored already; see repeats.h.
+ *
+ * Threads: the recorder's publish lock.
+ */
 #include "recorder/repeats.h"
 
 #include <string.h>

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Which tensors are stored already: a module's output is often that of the module within it, or a
- * view of its input, and a gradient goes back along both arms of a sum. The front end says that two
- * tensors are probably one, by their identity; where all of their bytes have the same hash, the
- * second message refers to the elements of the first.
+/* Finding tensors that are stored already. A module's output is often also that of the module
+ * inside it, or a view of its input, and addition passes one gradient on to both of its inputs. The
+ * front end gives tensors that are probably the same one identity. If their bytes also have the
+ * same hash, the second message refers to the elements of the first.
  *
- * The identity alone would not do: elements can be written where no framework counts it, through
- * memory that is shared with NumPy, say. Nor would a sample of them. With 128 bits, two tensors
- * that differ have the same hash by accident once in 10^38 pairs.
+ * The identity alone is not enough: elements can be written where no framework counts it, for
+ * example through memory that is shared with NumPy. Comparing a sample of the elements is not
+ * enough either. Two different tensors have the same 128-bit hash by accident once in 10^38 pairs.
  *
- * Most tensors never come again, and hashing those would be for nothing. So it is remembered of
- * each source of messages whether what it published came again lately; what it publishes is hashed
- * as it is stored until so much has not. Should it come again after that, it is stored again, and
- * hashed from then on.
+ * Most tensors never come again, and hashing them would be a waste. So each source of messages has
+ * a count of the tensors in a row that did not come again. Once the count is high, tensors of this
+ * source are stored without being hashed; if one of them does come again, it is stored a second
+ * time, and the source is hashed from then on.
  *
  * Threads: the recorder's publish lock.
  */
@@ -20,9 +20,10 @@
 
 #include "recorder/buffer.h"
 
-/* So many are remembered; a repeat comes soon or not at all. */
+/* How many tensors are remembered: a repeat comes soon or not at all. */
 #define NAUHA__REPEATS 1024u
-/* Sources are told apart by a hash of so many values: two that share one may cost hashing. */
+/* The number of different sources. Sources that share a number by accident may cost needless
+ * hashing. */
 #define NAUHA__REPEAT_SOURCES (1u << NAUHA__REPEAT_SOURCE_BITS)
 #define NAUHA__REPEAT_SOURCE_BITS 14u
 
@@ -30,7 +31,7 @@
 struct nauha__candidate {
     const struct nauha_tensor *tensor;
     size_t bytes;
-    unsigned bits;   /* it is rounded to */
+    unsigned bits;   /* that it is rounded to; 0: all */
     uint32_t source; /* see nauha__repeats_source */
 };
 
@@ -47,18 +48,19 @@ struct nauha__repeat {
 
 struct nauha__repeats {
     struct nauha__repeat ring[NAUHA__REPEATS];
-    uint8_t alone[NAUHA__REPEAT_SOURCES]; /* so many in a row did not come again */
+    uint8_t alone[NAUHA__REPEAT_SOURCES]; /* tensors in a row that did not come again */
 };
 
-/* Where a message comes from, below NAUHA__REPEAT_SOURCES. */
+/* The source of a message, a number below NAUHA__REPEAT_SOURCES. */
 uint32_t nauha__repeats_source(uint32_t kind, uint32_t module, uint32_t slot, uint32_t call);
-/* True, with where its elements lie, for a tensor that was noted before. */
+/* Whether the tensor was noted before; *place is then where its elements lie. */
 bool nauha__repeats_find(struct nauha__repeats *repeats, const struct nauha__candidate *candidate,
                          struct nauha__place *place);
 /* Whether nauha__repeats_note will want the tensor's hash. */
 bool nauha__repeats_wants_hash(const struct nauha__repeats *repeats,
                                const struct nauha__candidate *candidate);
-/* The tensor's elements have been stored at `place`; hash: of what was stored; NULL: not known. */
+/* Notes that the tensor's elements have been stored at `place`. hash: of these elements before
+ * rounding; NULL: not known. */
 void nauha__repeats_note(struct nauha__repeats *repeats, const struct nauha__candidate *candidate,
                          const uint64_t *hash, struct nauha__place place);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Filling sliced chunks, row by row; see sliced.h. */
+/* Filling sliced chunks, row by row; see sliced.h.
+ *
+ * Threads: the recorder's publish lock.
+ */
 #include "recorder/sliced.h"
 
 #include <stdlib.h>

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Runs: the parameters' values of successive steps, side by side in the same chunks, so that each
- * can be told from those before it (see recorder/core/codec/temporal.h).
+/* Runs: blocks in which the values of the parameters at successive steps lie side by side, so that
+ * each value can be predicted from earlier ones (see recorder/core/codec/temporal.h).
  *
- * All parameters of a kind and item size that a step stores make a row. A row fills one slice of
- * each block of the run, the next step's row the next slice; with the last slice, or at a flush,
- * the run is over. How many slices a chunk has follows from how large a row is: as many as fit into
- * a quarter of the buffer, at most 16. Rows that do not fit twice are stored as other messages are.
+ * All parameters of one kind and item size that a step stores form a row. A row fills one slice of
+ * each block of the run, the row of the next step the next slice. The run ends with its last slice,
+ * or at a flush. The number of slices in a chunk depends on the size of a row: as many as fit into
+ * a quarter of the buffer, at most 16. Where not even two rows fit, parameters are stored as other
+ * messages are.
  *
  * Threads: the recorder's publish lock.
  */
@@ -14,10 +15,12 @@
 
 #include "recorder/buffer.h"
 
-/* Of the sliced stream of this number among them; item size 0: there is none. */
+/* The shape of the sliced stream of this number, counted from the first sliced stream; item size 0:
+ * there is none. */
 struct nauha__stream_shape nauha__sliced_stream_shape(uint16_t number);
 
-/* What follows belongs to another step than what came before; all its parameters are so large. */
+/* The next values belong to another step than those before. row_bytes: the size of all parameters
+ * together. */
 void nauha__sliced_next_row(struct nauha__buffer *buffer, size_t row_bytes);
 
 /* As nauha__buffer_put, for the value of a parameter. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Steps and epochs: when parameters are copied, and what is published when a step ends.
  *
- * A parameter's value is copied once a step, at the boundary between two: it is the value after
- * the one and before the other. Its message comes when the step it was used in ends, and the
- * update refers to the two copies that it lies between.
+ * A parameter is copied once between two steps: the copy is its value after the one and before the
+ * other. The message of its weights or biases is published when the step that used this value ends,
+ * and the message of the update refers to the copies before and after that step.
  *
  * Threads: public calls take the publish lock.
  */

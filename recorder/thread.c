@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Starting threads, and forks beside them; see thread.h. */
+/* Starting threads, and making forks wait; see thread.h.
+ *
+ * Threads: any thread.
+ */
 #include "recorder/thread.h"
 
 #include <signal.h>

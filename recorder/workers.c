@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The compress workers.
+/* The threads that encode blocks; see workers.h.
  *
- * Threads: each worker owns its codec and its spare memory; blocks pass through the queues.
+ * Threads: each worker owns its codec and its spare memory; blocks pass through the buffer's
+ * queues.
  */
 #include "recorder/workers.h"
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The threads that turn sealed blocks into encoded chunks. */
+/* The threads that encode sealed blocks as chunks.
+ *
+ * Threads: one at a time.
+ */
 #ifndef NAUHA_RECORDER_WORKERS_H
 #define NAUHA_RECORDER_WORKERS_H
 
@@ -8,10 +11,10 @@
 
 struct nauha__compressor {
     pthread_t thread;
-    bool reserve; /* works only where waiting costs somebody */
+    bool reserve; /* it calls nauha__buffer_take_urgent */
     struct nauha__buffer *buffer;
     struct nauha__codec *codec;
-    unsigned char *spare; /* what the next chunk is encoded into */
+    unsigned char *spare; /* where the next chunk is encoded */
 };
 
 struct nauha__workers {
@@ -21,19 +24,21 @@ struct nauha__workers {
 
 struct nauha__workers_plan {
     size_t count; /* at most NAUHA__WORKERS_MAX */
-    /* They run while nobody else would use the processor, and one more, in reserve, runs like any
-     * thread where waiting for them costs somebody. */
+    /* The workers have idle priority, and one more, in reserve, has normal priority and helps where
+     * waiting for them would cost something. */
     bool idle;
 };
 
-/* How many there may be use for on this machine; most sleep while few suffice. Idle ones where
- * OMP_WAIT_POLICY says that the training's threads sleep while they wait. */
+/* Half of the processors that this process may use; the buffer lets most of them sleep while few
+ * suffice. They are idle if OMP_WAIT_POLICY=passive says that the threads of the training sleep
+ * while they wait. */
 struct nauha__workers_plan nauha__workers_plan(void);
-/* Starts them. NOMEM. */
+/* Starts them; those that were started before a failure run until nauha__workers_join. NOMEM and
+ * other errors of pthread_create. */
 enum nauha_status nauha__workers_start(struct nauha__workers *workers, struct nauha__buffer *buffer,
                                        const struct nauha__codec_config *codec,
                                        struct nauha__workers_plan plan, struct nauha_error *err);
-/* Waits for them after nauha__buffer_close; they encode what is sealed first. */
+/* Waits, after nauha__buffer_close, until the workers have encoded all sealed blocks and ended. */
 void nauha__workers_join(struct nauha__workers *workers);
 
 #endif

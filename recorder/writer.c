@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The writer thread: chunks as they come, and the flush; see writer.h.
+/* The writer thread, which writes chunks as they come and flushes; see writer.h.
  *
- * Threads: `run` and what it calls are the writer thread; the rest says its lock in writer.h.
+ * Threads: `run` and the functions that it calls are the writer thread's; writer.h names the locks
+ * of the others.
  */
 #include "recorder/writer.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The writer: the one thread that owns the file, and what publishers share with it.
+/* The writer: the thread that owns the file, and the state that it shares with publishers.
  *
- * The order of a flush is what makes a killed recording readable: what lies half full is sealed,
- * all chunks are written, then the tables, then the rows that refer to them, each made readable
- * before the next. A row never stands in the file without its data.
+ * The order of a flush keeps the file of a killed recording readable: open blocks are sealed, then
+ * all chunks are written, then the tables, then the index rows that refer to them, and each is made
+ * visible to readers before the next. So the file never has a row without its data.
  *
- * Threads: each field names its lock. The writer only ever *tries* the publish lock, because a
+ * Threads: each field names its lock. The writer only *tries* to take the publish lock, because a
  * publisher may hold it while it waits for the writer.
  */
 #ifndef NAUHA_RECORDER_WRITER_H
@@ -18,9 +18,9 @@
 #include "recorder/file.h"
 #include "recorder/workers.h"
 
-/* So many rows wait at most; then publishers wait for the writer. */
+/* How many rows may wait; then publishers wait for the writer. */
 #define NAUHA__ROWS_MAX (128u * 1024u)
-/* So many rows make a flush before its time. */
+/* With this many waiting rows, a flush begins before its time. */
 #define NAUHA__ROWS_FLUSH (64u * 1024u)
 
 enum nauha__loss_reason {
@@ -48,13 +48,13 @@ struct nauha__loss {
     bool changed; /* since it was last written */
 };
 
-/* What one flush has taken over from the publishers; the writer thread's own. */
+/* What one flush has taken over from the publishers; only the writer thread uses it. */
 struct nauha__flush {
     bool active;
     uint64_t target;  /* tickets below this must be written first */
-    uint64_t written; /* of those, so many are */
+    uint64_t written; /* how many of those are written */
     uint64_t request; /* the latest request it answers */
-    uint64_t late;    /* from then on its blocks are urgent */
+    uint64_t late;    /* the time from which its blocks are urgent */
     struct nauha__rows rows;
     struct nauha__aliases aliases;
     uint16_t stream_kinds[NAUHA__STREAMS]; /* as at the start of the flush */
@@ -77,7 +77,7 @@ struct nauha__writer {
     struct nauha_error failure; /* the first */
     struct nauha__loss *losses;
     size_t loss_count, loss_capacity;
-    uint64_t rows_lost, rows_lost_bytes; /* of those losses, what had been taken in before */
+    uint64_t rows_lost, rows_lost_bytes; /* of those losses, rows that had been taken over */
     uint64_t requested;                  /* flushes asked for */
     uint64_t done;                       /* flushes answered; waited for with `flushed` */
     pthread_cond_t flushed;
@@ -94,7 +94,7 @@ struct nauha__writer {
     pthread_t thread;
     uint64_t end_messages, end_time_ns; /* for /end; set before `stopping` */
     struct nauha__flush flush;
-    uint64_t next_flush; /* a moment, in nanoseconds */
+    uint64_t next_flush; /* its time, in nanoseconds of nauha__now_ns */
     uint64_t blocks_written;
     uint64_t rows_done;                  /* of those added, written or lost */
     uint64_t contiguous[NAUHA__STREAMS]; /* all chunks below this number are written */
@@ -113,14 +113,14 @@ enum nauha_status nauha__writer_start(struct nauha__writer *writer, struct nauha
                                       const struct nauha_recorder_config *config,
                                       struct nauha_names *names, struct nauha_error *err);
 
-/* Writes what is left, closes the file, ends the threads. No publisher may be inside. Returns the
- * first failure of the recording. */
+/* Writes what is left, closes the file and ends the threads. No publishing call may be running.
+ * Returns the first failure of the recording. */
 enum nauha_status nauha__writer_stop(struct nauha__writer *writer, uint64_t messages,
                                      uint64_t time_ns, struct nauha_error *err);
 
-/* Room for one more row; publish lock held. May wait for the writer. NOMEM. */
+/* Makes room for one more row; publish lock held. May wait for the writer. NOMEM. */
 enum nauha_status nauha__writer_reserve_row(struct nauha__writer *writer);
-/* Takes a row into the room reserved; publish lock held. */
+/* Adds a row in the reserved room; publish lock held. */
 void nauha__writer_add_row(struct nauha__writer *writer, const struct nauha__index_row *row);
 enum nauha_status nauha__writer_add_alias(struct nauha__writer *writer,
                                           const struct nauha__alias_row *row);
@@ -131,7 +131,7 @@ void nauha__writer_lose(struct nauha__writer *writer, uint32_t kind, enum nauha_
 /* Why messages are not kept once `failed` is set. Any thread. */
 enum nauha__loss_reason nauha__writer_loss_reason(struct nauha__writer *writer);
 
-/* Waits for a flush begun after this call; publish lock not held. */
+/* Waits until a flush that began after this call has ended; publish lock not held. */
 void nauha__writer_flush(struct nauha__writer *writer);
 
 #endif

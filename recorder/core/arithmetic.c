@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Element-wise subtraction in a type of its own.
+/* Element-wise subtraction of two arrays; the differences are of the same type.
  *
  * Threads: any thread.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Arrays of small floats to float and back.
+/* Converting arrays of f16, bf16 and fp8 to float and back.
  *
  * Threads: any thread.
  */

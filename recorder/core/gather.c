@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Strided tensors into contiguous memory.
+/* Copying strided tensors to contiguous memory.
  *
  * Threads: any thread.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* HDF5's errors as ours, and the HDF5 types of the tables' rows.
+/* Turning HDF5's errors into nauha_error, and the HDF5 types of the tables' rows.
  *
  * Threads: all HDF5 calls of one file on one thread.
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Common parts of file drivers; see h5_driver.h. Their shape is that of HDF5's own sec2 driver.
+/* What the file drivers of HDF5 share; see nauha/internal/h5_driver.h. The structure follows HDF5's
+ * own sec2 driver.
  *
  * Threads: one at a time per file.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Hashes by the library; see hash.h. */
+/* Hashes, computed by the xxHash library; see nauha/internal/hash.h. */
 #include "nauha/internal/hash.h"
 
 #include <xxhash.h>

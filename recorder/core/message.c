@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages: their elements on demand, and copies that outlive a callback.
+/* Messages: loading their elements on demand, and copying messages so that they outlive a callback.
  *
  * Threads: one at a time.
  */

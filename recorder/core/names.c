@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The names of a run, interned: five lists of entries that only grow.
+/* The names of a run, each stored once and numbered: five lists of entries that only grow.
  *
- * Threads: any thread. A list's hash table is read and changed under the mutex. By number, an
- * entry is read without it: the count is stored (release) after everything it covers, and
- * entries and blocks never move.
+ * Threads: any thread. The hash table of a list is read and changed under the mutex. An entry is
+ * read by its number without the mutex: the count is stored (release) after the entries that it
+ * covers, and entries and blocks never move.
  */
 #include "nauha/names.h"
 

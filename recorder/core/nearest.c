@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What somebody may have meant who typed a name that there is not; see nearest.h. */
+/* Finding the name that was probably meant by a mistyped one; see nauha/nearest.h. */
 #include "nauha/nearest.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What outputs may replace, and how they come into place; see output.h. */
+/* Which files an output may replace, and how it takes their place; see nauha/output.h. */
 #include "nauha/output.h"
 
 #include <errno.h>

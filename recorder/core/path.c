@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Paths of files, and the directories that they need.
+/* Paths of files, and creating the directories that they need.
  *
  * Threads: any thread.
  */

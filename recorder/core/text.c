@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* UTF-8 text of which nobody knows who wrote it.
+/* UTF-8 text from untrusted sources.
  *
  * Threads: any thread.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The versions of this library and of those it runs with. */
+/* The versions of this library and of the libraries that it uses. */
 #include "nauha/version.h"
 
 #include <hdf5.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The registered HDF5 filter 32004 (lz4) as a plugin, for systems that have none: a chunk is its
- * size in 8 bytes, the size of a block in 4, then per block the size of its data in 4, and they;
- * all big-endian, and a block whose data have its size is stored as it is. Client data: the size
- * of a block, 1 GiB where there is none.
+/* The registered HDF5 filter 32004 (lz4) as a plugin, for systems that have none. A chunk is its
+ * decoded size in 8 bytes and the size of a block in 4; then, for each block, the size of its data
+ * in 4 bytes, and the data. All numbers are big-endian. A block whose data are as large as the
+ * block is stored uncompressed. Client data: the size of a block; 1 GiB if it is missing.
  *
- * Threads: any; each call has memory of its own.
+ * Threads: any thread; each call has memory of its own.
  */
 #include <lz4.h>
 #include <stdbool.h>

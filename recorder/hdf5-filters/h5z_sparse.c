@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The filter of sparse chunks (recorder/core/codec/sparse.h) as an HDF5 plugin, for h5dump, h5py
- * and every other program on HDF5. It reads alone: where something else writes it is skipped.
- * Client data: item size, bytes of a chunk.
+/* The filter of sparse chunks (recorder/core/codec/sparse.h) as an HDF5 plugin, with which h5dump,
+ * h5py and other programs that use HDF5 read them. It only decodes: HDF5 skips it when a program
+ * writes. Client data: item size, bytes of a chunk.
  *
- * Threads: any; each call has memory of its own.
+ * Threads: any thread; each call has memory of its own.
  */
 #include <stdint.h>
 #include <string.h>

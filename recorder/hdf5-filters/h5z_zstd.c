@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The registered HDF5 filter 32015 (zstd) as a plugin, so that h5dump, h5py and every other
- * program on HDF5 read traces: point HDF5_PLUGIN_PATH to its folder.
+/* The registered HDF5 filter 32015 (zstd) as a plugin, with which h5dump, h5py and other programs
+ * that use HDF5 read traces when HDF5_PLUGIN_PATH names its folder.
  *
- * Threads: any; each call has its own context.
+ * Threads: any thread; each call has its own context.
  */
 #include <stdlib.h>
 #include <zstd.h>

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* What the plugins have in common: HDF5 looks up two functions in each, and takes a chunk's result
- * in the place of what it gave. */
+/* What the plugins have in common: HDF5 looks up two functions in each, and a filter replaces
+ * HDF5's buffer by its result.
+ *
+ * Threads: any thread.
+ */
 #ifndef NAUHA_RECORDER_HDF5_FILTERS_PLUGIN_H
 #define NAUHA_RECORDER_HDF5_FILTERS_PLUGIN_H
 
 #include <hdf5.h>
 #include <H5PLextern.h>
 
-/* Ends a plugin's source: the class of its function `filter`. Without an encoder no dataset could
- * be made with it. */
+/* Ends the source of a plugin: exports its function `filter` to HDF5. An encoder is announced
+ * although some plugins have none, because HDF5 would otherwise create no dataset with the filter.
+ */
 #define PLUGIN(number, title)                                                                      \
     static const H5Z_class2_t filter_class = {                                                     \
         .version = H5Z_CLASS_T_VERS,                                                               \
@@ -27,8 +31,8 @@
         return &filter_class;                                                                      \
     }
 
-/* Puts `result`, of `size` bytes in so much room, in the place of the pipeline's buffer. Where it
- * is NULL, returns 0, which HDF5 takes for a failure. */
+/* Replaces HDF5's buffer by `result`, which holds `size` bytes of data in `room` bytes of memory
+ * and is consumed. Returns size; 0, which HDF5 takes as a failure, if result is NULL. */
 static inline size_t plugin_replace(void *result, size_t size, size_t room, size_t *buffer_size,
                                     void **buffer) {
     if (!result)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One chunk, encoded for the filters sparse, temporal or shuffle, then zstd or lz4, and decoded.
+/* Encoding and decoding a chunk: one of the filters sparse, temporal and shuffle, then zstd or lz4.
  *
  * Threads: one codec object per thread.
  */

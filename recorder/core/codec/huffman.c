@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Huffman-coded literals; see huffman.h.
+/* Blocks of Huffman-coded bytes; see huffman.h.
  *
  * Threads: one object per thread.
  */

@@ -18,9 +18,10 @@ void nauha__huffman_free(struct nauha__huffman *huffman);
 #define NAUHA__HUFFMAN_MIN 1024u
 #define NAUHA__HUFFMAN_MAX (128u * 1024u)
 
-/* Writes what stands in a compressed block, without the block's header, for between
- * NAUHA__HUFFMAN_MIN and NAUHA__HUFFMAN_MAX bytes. dst has room for `size` bytes. Returns the bytes
- * written; 0 where they would not be fewer, or all bytes are the same: dst is as it was then. */
+/* Writes the content of a compressed block, without the block's header. size is between
+ * NAUHA__HUFFMAN_MIN and NAUHA__HUFFMAN_MAX; dst has room for as many bytes. Returns how many bytes
+ * were written; 0 if they would not be fewer than `size` or all bytes are the same, and then dst is
+ * unchanged. */
 size_t nauha__huffman_encode(struct nauha__huffman *huffman, const unsigned char *src, size_t size,
                              unsigned char *dst);
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* One standard zstd frame of byte planes, made without spending time on noise.
+/* A standard zstd frame of byte planes, which spends no time on noise. Every zstd decoder reads it.
  *
- * Trained floats are mantissa noise under a compressible sign and exponent. Each byte plane's
- * entropy is estimated from a sample; planes of noise become raw blocks, which the shuffle writes
- * straight into the frame; the planes between the first and the last compressible one are coded in
- * blocks of their own: Huffman-coded by us, or, where bytes repeat, as one sub-frame by zstd, whose
- * blocks are put into the same frame; constant planes at either end of those become RLE blocks. Any
- * zstd decoder reads it.
+ * Trained floats consist of a compressible sign and exponent and of mantissa bits that are noise.
+ * The entropy of each byte plane is estimated from a sample. Planes of noise become raw blocks,
+ * which the shuffle writes directly into the frame. The planes from the first to the last
+ * compressible one are compressed: by our own Huffman encoder or, where bytes repeat, by zstd,
+ * whose blocks are put into the same frame. Constant planes at either end of those become RLE
+ * blocks.
  *
  * Threads: one object per thread.
  */
@@ -18,21 +18,22 @@
 
 struct nauha__plane_frame;
 
-/* For chunks of at most max_bytes; level is that of zstd's compressor. NULL when out of memory. */
+/* For chunks of at most max_bytes bytes; level is that of zstd's compressor. NULL when out of
+ * memory. Caller owns, release with nauha__plane_frame_free. */
 struct nauha__plane_frame *nauha__plane_frame_new(size_t max_bytes, int level);
 void nauha__plane_frame_free(struct nauha__plane_frame *frame);
 
-/* The default: planes are coded by our own Huffman encoder, and zstd takes only those in which
- * bytes repeat. Any other level is zstd's alone. */
+/* The default level: our own Huffman encoder compresses the planes, and zstd only those in which
+ * bytes repeat. At every other level zstd compresses all of them. */
 #define NAUHA__PLANE_FRAME_LEVEL (-1000)
 
 size_t nauha__plane_frame_bound(size_t bytes);
 
-/* What is put into one frame: byte planes of items, and bytes behind them. */
+/* The content of one frame: byte planes of items, and the bytes after them. */
 struct nauha__image {
     size_t item_size, count;
     const void *items;
-    size_t head; /* so many items at the front are unlike the others; 0: none */
+    size_t head; /* number of items at the front that are unlike the others */
     const void *tail;
     size_t tail_bytes;
 };
@@ -41,13 +42,13 @@ static inline size_t nauha__image_bytes(const struct nauha__image *image) {
     return image->item_size * image->count + image->tail_bytes;
 }
 
-/* Writes the frame to dst, which has room for the bound of the image's bytes. Returns its size; 0
- * where there is nothing to gain or zstd refused. */
+/* Writes the frame to dst, which has room for nauha__plane_frame_bound of the image's bytes.
+ * Returns its size; 0 if nothing is to be gained or zstd failed. */
 size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, const struct nauha__image *image,
                                  void *dst);
 
-/* Bytes of entropy-coded literals in a zstd frame, which is untrusted: what its blocks' headers say
- * up to the first that makes no sense. */
+/* Bytes of entropy-coded literals in a zstd frame, according to the headers of its blocks; counting
+ * ends at the first invalid one. The frame is untrusted. */
 size_t nauha__plane_frame_coded_bytes(const void *frame, size_t size);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a few looks at bytes say of how they are best compressed.
+/* Estimating from a sample of bytes how they are best compressed.
  *
  * Threads: one object per thread.
  */
@@ -15,17 +15,17 @@ struct nauha__plane_sample;
 struct nauha__plane_sample *nauha__plane_sample_new(void);
 void nauha__plane_sample_free(struct nauha__plane_sample *sample);
 
-/* Asks for all of the items that nauha__plane_sample_bits looks at, at once rather than one by one:
- * they were written by another processor. */
+/* Prefetches all items that nauha__plane_sample_bits reads. Another processor wrote them, and
+ * fetching them one by one is slow. */
 void nauha__plane_sample_prefetch(const unsigned char *items, size_t count, size_t item_size);
 
-/* Bits per byte of byte plane k of at least one item, by Shannon's (1948) entropy of a sample with
- * Miller and Madow's (1955) correction for its size. */
+/* The entropy of byte plane k of `count` items, at least one, in bits per byte: Shannon's (1948)
+ * entropy of a sample, with the correction of Miller and Madow (1955) for its size. */
 double nauha__plane_sample_bits(const struct nauha__plane_sample *sample,
                                 const unsigned char *items, size_t count, size_t item_size,
                                 size_t k);
 
-/* Whether bytes repeat, as those of images do, or planes that equal each other. */
+/* Whether sequences of bytes repeat, as in images, or whole planes are equal. */
 bool nauha__plane_sample_repeats(struct nauha__plane_sample *sample, const unsigned char *bytes,
                                  size_t size);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* HDF5's byte shuffle: byte k of every item, then byte k + 1 of every item, ...
+/* HDF5's byte shuffle: byte 0 of every item, then byte 1 of every item, and so on.
  *
- * The portable loops are the definition; on x86 with AVX2 items of 2, 4 and 8 bytes go 32 at
- * a time.
+ * The portable loops are the definition. On x86 with AVX2, items of 2, 4 and 8 bytes are processed
+ * 32 at a time.
  *
  * Threads: any thread.
  */

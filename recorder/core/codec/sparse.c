@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Zero suppression; see sparse.h. One definition for each item size; on x86 sixteen items of four
- * bytes go at a time with AVX-512, and eight with AVX2.
+/* Zero suppression; see sparse.h. The portable code is the definition for each item size; on x86,
+ * items of four bytes are processed sixteen at a time with AVX-512 and eight with AVX2.
  *
  * Threads: any thread.
  */

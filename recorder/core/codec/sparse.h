@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Zero suppression: a chunk as its items that are not zero, and a bitmap of where they stood.
+/* Zero suppression: a chunk is stored as its items that are not zero, and a bitmap of their
+ * positions.
  *
- * What a ReLU puts out, and the gradients that come back through it, are exact zeros to a third and
- * more. As byte planes those zeros would make every plane compressible and none of them small;
- * apart from the others they cost a bit each, and the others are what they were.
+ * A third or more of the outputs of a ReLU, and of the gradients that pass back through it, are
+ * exact zeros. As byte planes, these zeros would make every plane compressible and none of them
+ * small. Taken out, each costs one bit, and the entropy of the other items is unchanged.
  *
- * A sparse chunk is byte plane 0 of the items that are not zero, plane 1, ..., then the bitmap: one
- * bit an item of the chunk, lowest bit first, set where the item is not zero (-0.0 is not). The
- * bitmap's length follows from the chunk's, the planes' from the rest.
+ * A sparse chunk is byte plane 0 of the items that are not zero, plane 1 and so on, then the
+ * bitmap: one bit for each item of the chunk, lowest bit first, set where the item is not zero
+ * (-0.0 is not zero). The length of the bitmap follows from the size of the decoded chunk, that of
+ * the planes from the rest.
  *
  * Threads: any thread.
  */
@@ -17,29 +19,29 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Room that nauha__sparse_pack and nauha__sparse_expand may use past the last item they write or
- * read: whole vectors. */
+/* How many bytes beyond the last item nauha__sparse_pack may write and nauha__sparse_expand may
+ * read, because they work on whole vectors. */
 #define NAUHA__SPARSE_SLACK 64u
 
 static inline size_t nauha__sparse_bitmap_bytes(size_t count) {
     return (count + 7) / 8;
 }
 
-/* Whether so many items are zero, by a sample, that taking them out pays. Items of one byte: never,
- * there an entropy coder does as well. */
+/* Whether a sample has so many zeros that taking them out pays. False for items of one byte, which
+ * an entropy coder compresses as well. */
 bool nauha__sparse_pays(size_t item_size, const void *items, size_t count);
 
-/* Packs the items that are not zero into `packed` (room for all, and the slack), and fills in the
- * bitmap. Returns their number. item_size 2, 4 or 8. */
+/* Copies the items that are not zero to `packed`, which has room for all of them and the slack, and
+ * fills in the bitmap. Returns their number. item_size is 2, 4 or 8. */
 size_t nauha__sparse_pack(size_t item_size, const void *items, size_t count, void *packed,
                           unsigned char *bitmap);
 
-/* The reverse. packed is followed by the slack. The bitmap has just packed_count bits set, which
- * the caller has made sure of. */
+/* The reverse. `packed` has the slack behind its items. The caller has checked that the number of
+ * set bits is the number of packed items. */
 void nauha__sparse_expand(size_t item_size, const void *packed, const unsigned char *bitmap,
                           size_t count, void *items);
 
-/* Bits set in a bitmap of `count` items, or SIZE_MAX where bits past its end are set. */
+/* The number of set bits in a bitmap of `count` items; SIZE_MAX if bits beyond its end are set. */
 size_t nauha__sparse_bits(const unsigned char *bitmap, size_t count);
 
 #endif

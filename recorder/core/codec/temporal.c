@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Predicting a step's values from the two steps before; see temporal.h.
+/* Predicting the values of a step from the two steps before; see temporal.h.
  *
  * Threads: any thread.
  */

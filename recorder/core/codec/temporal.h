@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* Temporal coding: a chunk of successive values of the same elements as what a prediction from the
- * two values before each leaves.
+/* Temporal coding: each value in a chunk is predicted from the two earlier values of the same
+ * element, and only the difference (the residual) is stored.
  *
- * A chunk of a sliced stream (see layout.h) has `slices` slices of as many items each, one a step.
- * Of those the first `rows` are used, and of each the first `width` items; the others are zero. Its
- * image is the residuals of the items used, slice after slice, as byte planes (plane 0 of all of
- * them, plane 1, ...), then `width` and the order of the prediction, a u32 each, little-endian.
- * `rows` follows from the image's size.
+ * A chunk of a sliced stream (see layout.h) has `slices` slices of equal size, one for each step.
+ * The first `rows` slices are used, and of each the first `width` items; the others are zero. The
+ * image of the chunk, its encoded form, is the residuals of the items used, slice after slice, as
+ * byte planes (plane 0 of all of them, then plane 1 and so on), followed by `width` and the order
+ * of the prediction, each a little-endian u32. `rows` follows from the size of the image.
  *
- * An item's bits, as an integer of its size, become one that is ordered as floating-point numbers
- * are: m(x) = x where the highest bit is clear, else x with all other bits flipped, taken as a
- * two's-complement number. The residual of an item x[t] is zigzag(m(x[t]) - p[t]) with
- * zigzag(v) = 2v for v >= 0, else -2v - 1, and
+ * The bits of an item, taken as an integer of its size, are mapped to an integer that is ordered as
+ * floating-point numbers are: m(x) = x if the highest bit is clear, else x with all other bits
+ * flipped, as a two's-complement number. The residual of an item x[t] is zigzag(m(x[t]) - p[t])
+ * with zigzag(v) = 2v for v >= 0, else -2v - 1, and
  *
  *     order 0: p = 0
  *     order 2: p[0] = 0, p[1] = b, later p[t] = b + d - (d >> 3)
  *              with b = m(x[t-1]), d = b - m(x[t-2])
  *
- * all modulo 2^bits, d >> 3 rounding down. Any bits come back, whatever they mean.
+ * all modulo 2^bits, d >> 3 rounding down. Decoding restores the bits of any items exactly,
+ * whatever their type.
  *
  * Threads: any thread.
  */
@@ -33,7 +34,7 @@
 
 enum nauha__temporal_order { NAUHA__ORDER_NONE = 0, NAUHA__ORDER_TWO = 2 };
 
-/* What of a chunk of `slices` slices of `slice` items is used. */
+/* The used part of a chunk of `slices` slices of `slice` items each. */
 struct nauha__temporal {
     size_t slices, slice;
     size_t rows, width;
@@ -41,15 +42,15 @@ struct nauha__temporal {
 };
 
 void nauha__temporal_put_tail(const struct nauha__temporal *about, unsigned char *tail);
-/* Fills in rows, width and order from an image of `size` bytes whose tail is given; the other
- * fields are there. False: it is no image of such a chunk. */
+/* Fills in rows, width and order from the tail of an image of `size` bytes; the caller has set
+ * slices and slice. False: it is no image of such a chunk. */
 bool nauha__temporal_take_tail(struct nauha__temporal *about, size_t item_size, size_t size,
                                const unsigned char *tail);
 
-/* The residuals of rows * width items; item_size 1, 2, 4 or 8. */
+/* Computes the residuals of rows * width items; item_size is 1, 2, 4 or 8. */
 void nauha__temporal_predict(const struct nauha__temporal *about, size_t item_size,
                              const void *chunk, void *residuals);
-/* The reverse, for the whole chunk. */
+/* The reverse; fills the whole chunk. */
 void nauha__temporal_restore(const struct nauha__temporal *about, size_t item_size,
                              const void *residuals, void *chunk);
 
