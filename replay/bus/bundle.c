@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Bundles, and the messages they wait with. */
+/* Bundles, and the messages that they hold.
+ *
+ * Threads: one at a time per bus.
+ */
 #include <stdlib.h>
 
 #include <utlist.h>

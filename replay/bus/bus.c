@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The bus: topics, delivery, and the ends of steps; see nauha/bus.h. */
+/* The bus: topics, delivery, and the ends of steps; see nauha/bus.h.
+ *
+ * Threads: one at a time per bus.
+ */
 #include "nauha/bus.h"
 
 #include <inttypes.h>

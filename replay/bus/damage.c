@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Damaged messages: what a run leaves out of its metrics, and tells at its end.
+/* Damaged messages, which a run leaves out of its metrics and reports at its end.
  *
  * Threads: one at a time per bus.
  */

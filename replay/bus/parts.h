@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a bus consists of: topics, subscriptions with a state per key, and bundles.
+/* The internals of a bus: topics, subscriptions with a state for each key, and bundles.
  *
  * Threads: one at a time per bus.
  */
@@ -9,20 +9,21 @@
 #include "nauha/bus.h"
 #include "nauha/internal/message.h"
 
-/* The tables of the bus do without memory they cannot get, and say so. */
+/* If memory for an entry of a hash table cannot be had, the bus fails with NOMEM instead of
+ * exiting. */
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-/* Publications inside one another; more is a topic that feeds on itself. */
+/* How deep publications may be nested; beyond that, a topic feeds on itself. */
 #define NAUHA__BUS_DEPTH_MAX 32u
 
 /* ---- bundles ---- */
 
-/* A message that open bundles wait with. While it is being delivered it is the publisher's own
- * (`origin`); it is kept only if a bundle is still open behind that. Shared by all bundles of a
- * bus that hold it, and so are its statistics. */
+/* A message that open bundles hold. While it is being delivered, it is the publisher's own
+ * (`origin`); it is copied only if a bundle is still open afterwards. All bundles of a bus that
+ * hold the message share this, and with it the message's statistics. */
 struct nauha__kept {
-    struct nauha_message *origin; /* NULL after the delivery: `message` counts */
+    struct nauha_message *origin; /* NULL after the delivery: use `message` */
     struct nauha_message message;
     uint32_t holders;         /* bundles, and the delivery */
     uint32_t readers;         /* bundles in a subscriber's hands */
@@ -38,36 +39,40 @@ struct nauha_bundle {
     struct nauha_bundle *prev, *next; /* in the list of open bundles or in the pool */
 };
 
-/* What bundles are made of; both lists hold what is free. */
+/* The free list of what bundles hold. */
 struct nauha__bundle_pool {
     struct nauha__kept *kept;
 };
 
-/* A place for the message that is being delivered; NULL when out of memory. */
+/* Makes a nauha__kept for the message that is being delivered; NULL when out of memory. The
+ * delivery is its first holder. */
 struct nauha__kept *nauha__kept_new(struct nauha__bundle_pool *pool, struct nauha_message *origin);
-/* The delivery ends: what nobody holds goes back, the rest is made to last. NOMEM. */
+/* Ends the delivery: frees what no bundle holds, and copies the message for the bundles that do.
+ * NOMEM. */
 enum nauha_status nauha__kept_settle(struct nauha__bundle_pool *pool, struct nauha__kept *kept,
                                      struct nauha_error *err);
 void nauha__bundle_pool_fini(struct nauha__bundle_pool *pool);
 
-/* An empty bundle of `count` kinds, from the list of free ones or new; NULL when out of memory. */
+/* Takes an empty bundle of `count` kinds from the free list, or makes one; NULL when out of memory.
+ */
 struct nauha_bundle *nauha__bundle_new(struct nauha_bundle **free_list, size_t count);
 void nauha__bundle_hold(struct nauha_bundle *bundle, size_t position, struct nauha__kept *kept);
-/* A complete bundle goes into a subscriber's hands and comes back. */
+/* Prepares a complete bundle for a subscriber, until nauha__bundle_release with lent = true. */
 void nauha__bundle_lend(struct nauha_bundle *bundle);
-/* Lets go of the messages and puts the bundle into the list of free ones. */
+/* Releases the messages and puts the bundle into the free list. */
 void nauha__bundle_release(struct nauha__bundle_pool *pool, struct nauha_bundle **free_list,
                            struct nauha_bundle *bundle, bool lent);
 void nauha__bundle_free_list(struct nauha_bundle *free_list);
 
 /* ---- subscriptions ---- */
 
-/* What tells the messages of a subscription apart; its tag is always the same. */
+/* The key that distinguishes the messages of a subscription, all of which have the same tag. */
 struct nauha__key_id {
     uint32_t module, slot, call, rank;
 };
 
-/* A key lives as long as the subscription: subsampling counts on over the steps. */
+/* The state of a key. It lives as long as the subscription, so that subsampling continues from step
+ * to step. */
 struct nauha__key {
     struct nauha__key_id id;
     struct nauha_bundle *open; /* NULL: none */
@@ -87,34 +92,35 @@ struct nauha_subscription {
     char *tag;
     uint64_t subsample, every;
     bool synchronized;
-    /* from here on: set by nauha_bus_subscribe */
+    /* set by nauha_bus_subscribe: */
     struct nauha_subscriber *subscriber;
     uint32_t tag_id;
     struct nauha__key *keys;
     struct nauha_bundle *open, *free;
 };
 
-/* Hands a message, which is the kind at `position`, to the subscriber, counts it, or puts it into
- * a bundle. *kept is shared by the subscriptions that one message goes through; NULL at first. */
+/* Hands a message to the subscriber, or skips it, or puts it into a bundle and delivers the bundle
+ * when it is complete. position: of the message's kind among the subscription's kinds. *kept is
+ * shared by all subscriptions that get this message; it is NULL at first. */
 enum nauha_status nauha__subscription_take(struct nauha_bus *bus,
                                            struct nauha_subscription *subscription, size_t position,
                                            struct nauha_message *message, struct nauha__kept **kept,
                                            struct nauha_error *err);
-/* The step is over: drops and counts open bundles. strict: fails for the first that could have
- * been complete. */
+/* Ends the step: counts and drops the bundles that are still open. Fails on a strict bus if one of
+ * them could have been complete. */
 enum nauha_status nauha__subscription_end_step(struct nauha_bus *bus,
                                                struct nauha_subscription *subscription,
                                                struct nauha_error *err);
-/* strict: SUBSCRIBER where messages came and no bundle was ever complete. */
+/* Fails with SUBSCRIBER on a strict bus if messages came and no bundle was ever complete. */
 enum nauha_status nauha__subscription_finish(const struct nauha_bus *bus,
                                              const struct nauha_subscription *subscription,
                                              struct nauha_error *err);
 void nauha__subscription_report(const struct nauha_subscription *subscription,
                                 const struct nauha_names *names,
                                 void (*line)(void *context, const char *text), void *context);
-/* Forgets open bundles without a word. */
+/* Drops open bundles without counting them. */
 void nauha__subscription_abandon(struct nauha_bus *bus, struct nauha_subscription *subscription);
-/* Frees what the bus gave it; the pool is still there. */
+/* Frees what the subscription has from the bus, whose pool must still exist. */
 void nauha__subscription_detach(struct nauha_bus *bus, struct nauha_subscription *subscription);
 
 /* ---- subscribers ---- */
@@ -126,7 +132,7 @@ struct nauha_subscriber {
     nauha_bundle_fn fn; /* of a callback subscriber; self is then its context */
 };
 
-/* The callbacks, with errors that name the subscriber. */
+/* Call the callbacks; errors name the subscriber. */
 enum nauha_status nauha__subscriber_compute(struct nauha_subscriber *subscriber,
                                             struct nauha_bundle *bundle, struct nauha_error *err);
 enum nauha_status nauha__subscriber_step_finished(struct nauha_subscriber *subscriber,
@@ -139,11 +145,12 @@ enum nauha_status nauha__subscriber_finish(struct nauha_subscriber *subscriber,
 
 /* ---- delivery ---- */
 
-/* Hands a bundle to a subscriber. Where that fails for a damaged message, the bundle is left out
- * and the message noted, unless the bus is strict. */
+/* Hands a bundle to a subscriber. If that fails because of a damaged message, leaves the bundle out
+ * and notes the message, unless the bus is strict. */
 enum nauha_status nauha__bus_deliver(struct nauha_bus *bus, struct nauha_subscriber *subscriber,
                                      struct nauha_bundle *bundle, struct nauha_error *err);
-/* Takes note of a message without delivering it: it may end a step, as at nauha_bus_publish. */
+/* Takes a message as nauha_bus_publish does, as the beginning or end of a step, but does not
+ * deliver it. */
 enum nauha_status nauha__bus_pass(struct nauha_bus *bus, const struct nauha_message_info *info,
                                   struct nauha_error *err);
 
@@ -151,18 +158,18 @@ enum nauha_status nauha__bus_pass(struct nauha_bus *bus, const struct nauha_mess
 
 #define NAUHA__DAMAGE_SHOWN 5u
 
-/* What was left out of a run because it is damaged. */
+/* The damaged messages that a run has left out. */
 struct nauha__damage {
     uint64_t messages;
     char *shown[NAUHA__DAMAGE_SHOWN]; /* the first of them */
 };
 
-/* Once for each message, however many subscribers it fails. failure: what the first of them says.
- */
+/* Notes a damaged message, once, however many subscribers it makes fail. failure: the error of the
+ * first of them. */
 void nauha__damage_note_message(struct nauha__damage *damage, struct nauha_message *message,
                                 const char *failure);
-/* A message, or row of an index, that never came as far as a subscription. False, with nothing
- * noted, on a strict bus. */
+/* Notes a damaged message or index row that reached no subscription. On a strict bus notes nothing
+ * and returns false. */
 bool nauha__bus_leave_out(struct nauha_bus *bus, const char *reason);
 void nauha__damage_report(const struct nauha__damage *damage,
                           void (*line)(void *context, const char *text), void *context);

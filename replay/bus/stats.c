@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One-pass statistics: blocks that fit the first cache, combined pairwise.
+/* Statistics in one pass: of blocks that fit the first-level cache, combined pairwise.
  *
  * Threads: any thread.
  */

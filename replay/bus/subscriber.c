@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Subscribers: what stands behind a subscription, and errors that say which one failed. */
+/* Subscribers: the callbacks behind subscriptions, and errors that name the subscriber.
+ *
+ * Threads: one at a time per bus.
+ */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Subscriptions: choosing messages by tag and subsample, and collecting them into bundles. */
+/* Subscriptions: choosing messages by tag and subsample, and collecting them in bundles.
+ *
+ * Threads: one at a time per bus.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

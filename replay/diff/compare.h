@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Comparing tensors of which no more than pieces are held.
+/* Comparing tensors of which only pieces are in memory.
  *
  * Threads: one at a time per message.
  */
@@ -9,18 +9,20 @@
 #include "nauha/compare.h"
 #include "nauha/message.h"
 
-/* All pieces but the last have a multiple of these elements, so that sums come out the same however
- * tensors are cut. */
+/* The number of elements in every piece but the last is a multiple of this, so that sums are the
+ * same wherever tensors are cut. */
 #define NAUHA__COMPARE_BLOCK 512u
 
-/* Adds `count` elements of each, the first of which is element `first`, to a difference that began
- * as {.count = all elements, .first = all elements}. Contiguous. */
+/* Compares `count` elements of a and b, both contiguous, and adds the result to `difference`, which
+ * began as {.count = all elements, .first = all elements}. first: the number of the piece's first
+ * element in the whole tensor. */
 void nauha__compare_piece(const struct nauha_tensor *a, const struct nauha_tensor *b,
                           const struct nauha_tolerance *tolerance, uint64_t first, size_t count,
                           struct nauha_difference *difference);
 
-/* What nauha_compare makes of the elements of two messages with as many elements. first_a, first_b:
- * the first elements that differ as text, where some do. Fails as nauha_message_tensor does. */
+/* Compares the elements of two messages, which have the same number of them, as nauha_compare does.
+ * first_a and first_b receive the first elements that differ, as text; they are unchanged if none
+ * do. Fails as nauha_message_tensor does. */
 enum nauha_status nauha__compare_messages(struct nauha_message *a, struct nauha_message *b,
                                           const struct nauha_tolerance *tolerance,
                                           struct nauha_difference *difference, char first_a[40],

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What the first message that differs says.
+/* Explaining the first message that differs.
  *
- * All that a step computes follows from its parameters, its data, the code and chance. So the first
- * message that differs, in the order in which they follow from each other, names the cause, as far
- * as what comes before it was compared; what was not is said.
+ * All values of a step follow from its parameters, its data, the code and chance. So the first
+ * message that differs, in the order in which values follow from each other, names the cause, if
+ * the messages before it were compared; the explanation says which were not.
  *
  * Threads: one at a time.
  */

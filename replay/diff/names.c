@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Names of one trace as those of another; see diff_names.h. */
+/* Translating the names of one trace to those of another; see names.h.
+ *
+ * Threads: one at a time.
+ */
 #include "replay/diff/names.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How the difference of two traces grows, through the sinks of pipelines; see nauha/diff.h.
+/* Writing the difference of two traces as series, through the sinks of pipelines; see nauha/diff.h.
  *
  * Threads: one at a time.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a reading remembers of a walk: the messages of this step and of the one before.
+/* What a nauha_reading remembers of a comparison: the messages of this step and of the one before.
  *
  * Threads: one at a time.
  */
@@ -25,7 +25,7 @@ struct nauha__seen {
     uint32_t kind, module;
     bool is_default; /* its tag */
     bool differs;
-    bool same_values; /* and yet only in its type */
+    bool same_values; /* it differs only in its type */
 };
 
 struct nauha__seen_list {
@@ -38,36 +38,36 @@ struct nauha_reading {
     bool ranks;
     bool any;     /* a step was compared */
     bool found;   /* a message differs */
-    bool decided; /* and its step has ended */
+    bool decided; /* a message differs, and its step has ended */
     uint64_t first_step, before_step, step;
     struct nauha__seen_list before, now; /* of the step before, and of this one */
     struct nauha_first first;
     enum nauha__stage stage; /* of `first` */
-    bool any_alone;          /* only one of the two has activations of this step; the first such: */
+    bool any_alone;          /* in this step, only one trace has some activations: */
     bool alone_in_a;
     struct nauha_message_info alone;
-    bool any_within; /* a message before `first` differs within the tolerance; the first such: */
+    bool any_within; /* some message before `first` differs within the tolerance: */
     struct nauha_message_info within;
     uint64_t backward_seq; /* of the first gradient of this step in a; UINT64_MAX: none */
     char text[4096];
     size_t used;
 };
 
-/* The place of a message in the order in which a step's values follow from each other; of two of
- * one place the one published first comes first. */
+/* The position of a message in the order in which a step's values follow from each other. Of two
+ * messages with one position the one published first comes first. */
 unsigned nauha__reading_place(const struct nauha_message_info *info);
 
-/* Says what `first` means, into text. */
+/* Writes into reading->text what `first` means. */
 void nauha__reading_explain(struct nauha_reading *reading);
 
-/* The weight of the last bit of a type's numbers around 1; 0 for integers. */
+/* The value of the last bit of a number near 1 of this type; 0 for integers. */
 double nauha__last_bit(enum nauha_dtype dtype);
 
-/* Whether the elements of two types are equal, as far as the coarser type can tell. */
+/* Whether the elements of two types are equal up to the precision of the coarser type. */
 bool nauha__reading_same_values(const struct nauha_pair *pair);
 
-/* How many messages of a kind and module, NAUHA__ANY for all of them, a list has; and how many of
- * these differ, in more than their types. */
+/* How many messages of a kind and module are in a list (NAUHA__ANY: of all kinds, of all modules),
+ * and how many of these differ in more than their types. */
 #define NAUHA__ANY (NAUHA_NONE - 1)
 size_t nauha__seen_of(const struct nauha__seen_list *seen, uint32_t kind, uint32_t module,
                       size_t *differing);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A stream of bytes between two threads: two buffers, one of them being filled. The reader is
- * woken when much has come, not for each row of a series: waking costs the writer more than the
- * rows do. What comes slowly it finds when it looks for itself, a few times in a blink.
+/* A stream of bytes between two threads. The writer fills one buffer while the reader uses the
+ * other. The writer wakes the reader only when much has been put, because waking it costs more than
+ * writing the rows of a series; otherwise the reader looks by itself every few milliseconds.
  *
- * Threads: one writer and one reader, at any time each.
+ * Threads: one writer and one reader, which may run at the same time.
  */
 #include "replay/parallel/channel.h"
 

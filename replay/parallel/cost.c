@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What messages cost; see cost.h. Chunks of the same size on disk differ by ten times in what they
- * cost to decode, by how much of them is entropy coded. Of each kind of each module the first chunk
- * stands for the others.
+/* The cost of messages; see cost.h. Decoding a chunk may cost ten times as much as decoding another
+ * of the same size on disk, depending on how much of it is entropy coded. The first chunk of each
+ * kind of each module stands for the others.
  *
  * Threads: one at a time.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Outcomes as bytes: a head, the damaged messages' positions and the error's text where the call
- * failed, then the publications. Both ends are the same program on the same kind of machine.
+/* Outcomes as bytes: a head; if the call failed, the positions of damaged messages and the text of
+ * the error; then the publications. The format is private to one program on machines of one kind.
  *
  * Threads: one at a time for a writer, and for a reader.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Outcomes: what a metric's compute published and returned, told by the one who ran it to the one
- * who has the sinks. A worker writes its outcomes in the order of its calls; the pipeline reads
- * them in the order of its own, of which the worker's is a part.
+/* Outcomes: what a metric's compute published and returned. A worker calls compute and writes the
+ * outcomes in the order of its calls; the pipeline, which has the sinks, reads them in place of its
+ * own calls. The worker's calls are a part of the pipeline's, in the same order.
  *
  * Threads: one at a time for a writer, and for a reader.
  */
@@ -20,9 +20,10 @@ struct nauha__outcome_writer {
 
 void nauha__outcome_writer_fini(struct nauha__outcome_writer *writer);
 
-/* A call begins; what it publishes follows; it ends, and is put into the channel. Returns what the
- * call returned, or what kept it from being told: NOMEM, STATE where nobody listens. The metric is
- * told by its number, the bundle by its first message. */
+/* nauha__outcome_begin begins a call, the next two note what it publishes, and nauha__outcome_end
+ * puts its outcome into the channel. The metric is identified by its number, the bundle by its
+ * first message. nauha__outcome_end returns `status`, or why the outcome could not be put: NOMEM,
+ * or STATE if the reader has left. */
 void nauha__outcome_begin(struct nauha__outcome_writer *writer);
 enum nauha_status nauha__outcome_scalar(struct nauha__outcome_writer *writer, uint32_t topic,
                                         const struct nauha_message_info *stamps, double value,
@@ -35,11 +36,12 @@ enum nauha_status nauha__outcome_end(struct nauha__outcome_writer *writer, uint3
                                      struct nauha_bundle *bundle, enum nauha_status status,
                                      struct nauha_error *err);
 
-/* The worker cannot go on: told to whoever asks for its next outcome. */
+/* The worker cannot go on; whoever takes its next outcome gets this error. */
 void nauha__outcome_give_up(struct nauha__outcome_writer *writer, const struct nauha_error *why);
 
 struct nauha__outcome_reader {
-    /* More bytes, a whole number of outcomes, borrowed until the next call; none at the end. */
+    /* Gets more bytes, a whole number of outcomes, borrowed until the next call; size 0 at the end.
+     */
     enum nauha_status (*refill)(void *context, const unsigned char **bytes, size_t *size,
                                 struct nauha_error *err);
     void *context;
@@ -47,14 +49,14 @@ struct nauha__outcome_reader {
     size_t size, at;
 };
 
-/* The next outcome, which is that of this metric and bundle: publishes on the bus what the call
- * published and returns what it returned; messages that it found damaged are so here. SUBSCRIBER:
- * it is another's, or there is none. */
+/* Takes the next outcome, which must be that of this metric and bundle: publishes on the bus what
+ * the call published, marks the messages that it found damaged, and returns what it returned.
+ * SUBSCRIBER: the next outcome is another one, or there is none. */
 enum nauha_status nauha__outcome_take(struct nauha__outcome_reader *reader, uint32_t metric,
                                       struct nauha_bundle *bundle, struct nauha_bus *bus,
                                       struct nauha_error *err);
 
-/* There is no further outcome. SUBSCRIBER: there is. */
+/* Checks that there is no further outcome. SUBSCRIBER: there is one. */
 enum nauha_status nauha__outcome_expect_end(struct nauha__outcome_reader *reader,
                                             struct nauha_error *err);
 

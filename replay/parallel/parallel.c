@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Sharing out a replay between threads, or between processes; see parallel.h. */
+/* Sharing out a replay between threads, or between processes; see parallel.h.
+ *
+ * Threads: one at a time.
+ */
 #include "replay/parallel/parallel.h"
 
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A replay on several threads or processes. The pipeline walks over the traces and delivers every
- * message as it always does, in order; but the metrics that look at each module alone are not run
- * there. Workers run them ahead, each for its part of the modules, and the pipeline takes the
- * outcome of each call where it would have made the call: so all that depends on order stays as it
- * is.
+/* A replay on several threads or processes. The pipeline walks over the traces and delivers all
+ * messages in order, as it always does. But it does not itself compute the metrics that look at one
+ * module at a time. Workers compute these ahead, each for its part of the modules, and the pipeline
+ * takes the outcome of each call where it would have made the call. So everything that depends on
+ * the order of messages stays the same.
  *
  * Threads: one at a time.
  */
@@ -20,7 +20,7 @@ struct nauha__parallel;
 struct nauha__shared_metric {
     uint32_t kinds[NAUHA_KIND_BUILTIN_COUNT];
     size_t kind_count;
-    bool per_kind; /* it looks at one kind at a time, too */
+    bool per_kind; /* it also looks at one kind at a time */
     uint32_t cost; /* of a byte, as in struct nauha_analyzer */
 };
 
@@ -34,30 +34,34 @@ struct nauha__work {
     size_t metric_count;
     uint32_t threads;                        /* at most so many workers in this process */
     const struct nauha_processes *processes; /* with one worker each; NULL: there is one process */
-    /* Makes all of the metrics once more, for a worker, on a bus of their own. Each call of theirs
-     * is put into the writer. Called within nauha__parallel_begin. */
+    /* Makes another instance of all metrics for a worker, on a bus of their own; each of their
+     * calls is written with the writer. Called only within nauha__parallel_begin. */
     enum nauha_status (*make)(void *context, struct nauha__outcome_writer *writer, void **made,
                               struct nauha_bus **bus, struct nauha_error *err);
     void (*free)(void *made);
     void *context;
 };
 
-/* Starts workers where that is of use: *parallel is NULL where there is nothing to share out, where
- * a trace cannot be opened once more, or HDF5 is not made for threads. Names, traces, selector and
- * processes are borrowed until nauha__parallel_end, the rest until the call returns. NOMEM. With
- * several processes, the error of any of them in process 0. */
+/* Starts workers if that is useful. Without processes, *parallel is NULL if there is nothing to
+ * share out, workers cannot be made (for example because a trace cannot be opened again), or HDF5
+ * is built without thread safety. Names, traces, selector and processes are borrowed until
+ * nauha__parallel_end, the rest until the call returns. NOMEM. With several processes also
+ * UNAVAILABLE (HDF5 without thread safety), INVALID (they see different traces or metrics) and the
+ * errors of making workers; process 0 gets those of all processes. */
 enum nauha_status nauha__parallel_begin(const struct nauha__work *work,
                                         struct nauha__parallel **parallel, struct nauha_error *err);
-/* In a process that publishes nothing: does its part, if it has one. IO. */
+/* In a process other than 0: computes its part, if it has one, and sends the outcomes to process 0.
+ * IO. */
 enum nauha_status nauha__parallel_serve(struct nauha__parallel *parallel, struct nauha_error *err);
-/* After the last message: takes what other processes still send, so that nothing lies there when
- * the next replay begins. IO; SUBSCRIBER: an outcome nobody asked for. */
+/* After the last message: receives what other processes still send, so that the next replay does
+ * not get it. IO; SUBSCRIBER: there is an outcome that was not taken. */
 enum nauha_status nauha__parallel_finish(struct nauha__parallel *parallel, struct nauha_error *err);
-/* Ends the workers, whether they have come to their end or not. */
+/* Ends the workers, even if they have not finished. */
 void nauha__parallel_end(struct nauha__parallel *parallel);
 
-/* One call of a metric, made by a worker: publishes on the bus what it published and returns what
- * it returned. Waits for it where need be. metric: its number, as in outcome.h. */
+/* Takes the outcome of a call of a metric that a worker made, waiting for it if necessary:
+ * publishes on the bus what the call published and returns what it returned. metric: its number, as
+ * in outcome.h. */
 enum nauha_status nauha__parallel_take(struct nauha__parallel *parallel, uint32_t metric,
                                        struct nauha_bundle *bundle, struct nauha_bus *bus,
                                        struct nauha_error *err);

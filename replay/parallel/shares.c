@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Sharing out (group of kinds, module) between parts. Messages that lie side by side in a trace are
- * decoded together, so each part is a run of modules in the order in which they come.
+/* Sharing out pairs of a group of kinds and a module between parts; see shares.h. Messages that lie
+ * side by side in a trace are decoded together, so each part is a sequence of modules in the order
+ * in which they come.
  *
- * Threads: any thread once it is made.
+ * Threads: one at a time until nauha__shares_divide has returned, then any thread.
  */
 #include "replay/parallel/shares.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Descriptors of analyzers that come from outside: checked before anything in them is used.
+/* Descriptors of analyzers from outside: they are checked before anything in them is used.
  *
  * Threads: any thread.
  */
@@ -8,13 +8,13 @@
 
 #include "nauha/analyzer.h"
 
-/* Checks a descriptor and makes a full-sized copy of it, in which what it is too old to have is
- * NULL and texts that may be missing are "". What it points to stays the analyzer's. VERSION:
- * another ABI, or larger than ours. INVALID: anything else that is wrong with it. */
+/* Checks a descriptor and makes a complete copy of it: members that an older one lacks are NULL,
+ * missing texts "". What the copy points to still belongs to the analyzer. VERSION: the descriptor
+ * has another ABI, or is larger than this program's. INVALID: anything else is wrong with it. */
 enum nauha_status nauha__descriptor_take(const struct nauha_analyzer *given,
                                          struct nauha_analyzer *copy, struct nauha_error *err);
 
-/* INVALID where an analyzer of this name is built in. */
+/* Fails with INVALID if a built-in analyzer has this name. */
 enum nauha_status nauha__descriptor_check_name(const char *name, struct nauha_error *err);
 
 #endif

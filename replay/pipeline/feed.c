@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Feeding a pipeline: live messages, finished traces, and traces that are being written; see
- * nauha/pipeline.h. */
+/* Feeding a pipeline with live messages, with finished traces, and with traces that are still being
+ * written; see nauha/pipeline.h.
+ *
+ * Threads: one at a time.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the rules of a pipeline have found, each thing once with how often it was seen.
+/* The findings of the rules of a pipeline: each once, with how often it was seen.
  *
  * Threads: one at a time.
  */
@@ -15,18 +15,18 @@ struct nauha__findings {
     struct nauha__found *list; /* in the order they were first seen */
     size_t count, capacity;
     size_t latest;       /* the one that was seen last: the next one often follows it */
-    nauha_finding_fn fn; /* told of each that is new; NULL: nobody */
+    nauha_finding_fn fn; /* called for each new one; NULL: none */
     void *context;
 };
 
-/* rule and spec are borrowed until fini, measure and meaning are copied; stamps' numbers are those
- * of names. NOMEM. */
+/* Adds a finding, or counts it once more. rule and spec are borrowed until nauha__findings_fini;
+ * measure and meaning are copied. The numbers in stamps are those of names. NOMEM. */
 enum nauha_status nauha__findings_add(struct nauha__findings *findings,
                                       const struct nauha_names *names, const char *rule,
                                       const char *spec, const struct nauha_message_info *stamps,
                                       double value, double threshold, const char *measure,
                                       const char *meaning, struct nauha_error *err);
-/* False past the end. */
+/* Gets a finding; false past the last. */
 bool nauha__findings_get(const struct nauha__findings *findings, size_t position,
                          struct nauha_finding *finding);
 void nauha__findings_fini(struct nauha__findings *findings);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a pipeline offers an analyzer, and the subscription it makes for it. */
+/* The functions that a pipeline offers an analyzer, and the subscriptions that it makes for it.
+ *
+ * Threads: one at a time.
+ */
 #include "replay/pipeline/metric.h"
 
 #include <math.h>

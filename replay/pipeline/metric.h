@@ -29,7 +29,7 @@ struct nauha__request {
 struct nauha__metric {
     struct nauha_host host; /* context: this metric */
     struct nauha_bus *bus;
-    struct nauha__metrics *all; /* to see who publishes what */
+    struct nauha__metrics *all; /* all metrics of the pipeline */
     struct nauha__spec *spec;
     void *self; /* the analyzer's instance, NULL before create */
     struct nauha_subscriber_ops ops;
@@ -42,14 +42,14 @@ struct nauha__metric {
     uint64_t bundles; /* that came, of all subscriptions */
     char *remark;     /* of the analyzer; NULL: none */
     uint32_t number;  /* in the list of the pipeline that has the sinks */
-    /* Who makes a call: nauha__metric_compute, unless workers take part (sharing.h), and what that
-     * needs. */
+    /* The function that makes a call: nauha__metric_compute, or one that takes the outcome from a
+     * worker (see sharing.h); and the pointer that it needs. */
     enum nauha_status (*compute)(struct nauha__metric *metric, struct nauha_bundle *bundle,
                                  struct nauha_error *err);
     void *computer;
 };
 
-/* What is offered to analyzers by name; see nauha_pipeline_offer. */
+/* Services that analyzers find by name; see nauha_pipeline_offer. */
 #define NAUHA__SERVICES_MAX 4u
 struct nauha__services {
     size_t count;
@@ -68,17 +68,17 @@ struct nauha__metrics {
     struct nauha__services services;
 };
 
-/* spec is consumed, also on failure. NOMEM. */
+/* Adds a metric. spec is consumed, also on failure. NOMEM. */
 enum nauha_status nauha__metrics_add(struct nauha__metrics *metrics, struct nauha_bus *bus,
                                      struct nauha__spec *spec, struct nauha_error *err);
-/* After the bus is freed. */
+/* To be called after the bus is freed. */
 void nauha__metrics_fini(struct nauha__metrics *metrics);
 
-/* Makes the instance, which registers the topics it publishes. INVALID: another metric publishes
- * a series of the same name, naming both. */
+/* Creates the analyzer's instance, which registers the topics that it publishes. INVALID: another
+ * metric publishes a series of the same name; the error names both. */
 enum nauha_status nauha__metric_create(struct nauha__metric *metric, struct nauha_error *err);
 
-/* UNKNOWN: a kind of the SPEC is no topic, listing those there are. */
+/* Checks that the kinds of the SPEC are topics. UNKNOWN: one is not; the error lists the topics. */
 enum nauha_status nauha__metric_check(const struct nauha__metric *metric, struct nauha_error *err);
 /* Makes the metric's subscriptions. */
 enum nauha_status nauha__metric_subscribe(struct nauha__metric *metric, struct nauha_error *err);
@@ -87,7 +87,8 @@ enum nauha_status nauha__metric_subscribe(struct nauha__metric *metric, struct n
 enum nauha_status nauha__metric_compute(struct nauha__metric *metric, struct nauha_bundle *bundle,
                                         struct nauha_error *err);
 
-/* The tag of which the metric wants messages and got none; NULL: there is no such. */
+/* The tag of messages that the metric subscribes to and of which none came; NULL if there is no
+ * such tag. */
 const char *nauha__metric_missing_tag(const struct nauha__metric *metric);
 
 /* Whether `metric` subscribes to a topic that `other` publishes. */

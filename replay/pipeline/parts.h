@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a pipeline consists of, for the sources that assemble it and feed it.
+/* The internals of a pipeline, shared by the source files that build and feed it.
  *
  * Threads: one at a time.
  */
@@ -27,9 +27,9 @@ struct nauha_pipeline {
     struct nauha__metrics metrics;
     struct nauha__sink **sinks;
     size_t sink_count, sink_capacity;
-    const struct nauha_pipeline *earlier; /* whose sinks these were; NULL: they are new */
+    const struct nauha_pipeline *earlier; /* the pipeline that had the sinks before; NULL: none */
     struct nauha__training run;
-    uint64_t flushed_ns; /* when the sinks last were */
+    uint64_t flushed_ns; /* when the sinks were flushed last */
     struct nauha__port *ports;
     size_t port_count;
     enum nauha__state state;
@@ -38,16 +38,16 @@ struct nauha_pipeline {
     bool recomputed; /* messages with other tags than "default" come from elsewhere */
 };
 
-/* STATE, naming what cannot be done, unless the pipeline is in that state. */
+/* Fails with STATE, naming `what` cannot be done, if the pipeline is not in this state. */
 enum nauha_status nauha__pipeline_check(const struct nauha_pipeline *pipeline,
                                         enum nauha__state state, const char *what,
                                         struct nauha_error *err);
 
-/* Makes topics of the kinds that have come into the names. */
+/* Makes topics of the kinds that have been added to the names since. */
 enum nauha_status nauha__pipeline_register_kinds(struct nauha_pipeline *pipeline,
                                                  struct nauha_error *err);
 
-/* What the sinks have taken so far is written out. IO. */
+/* Makes the sinks write out what they have taken so far. IO. */
 enum nauha_status nauha__pipeline_flush(const struct nauha_pipeline *pipeline,
                                         struct nauha_error *err);
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The trainings that pipelines are of: what is known of one, and several into the same series; see
- * nauha/pipeline.h. */
+/* What a pipeline knows of the training that it is fed with, and feeding several trainings into the
+ * same series; see nauha/pipeline.h.
+ *
+ * Threads: one at a time.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which metrics of a pipeline workers compute (see replay/parallel/parallel.h), and how the
- * metrics' calls are made there and answered here.
+/* Chooses the metrics of a pipeline that workers compute (see replay/parallel/parallel.h), makes
+ * their instances for the workers, and answers their calls in the pipeline with the outcomes.
  *
  * Threads: one at a time.
  */
@@ -10,7 +10,7 @@
 #include "replay/parallel/parallel.h"
 #include "replay/pipeline/parts.h"
 
-/* As nauha__parallel_begin, with the metrics of the pipeline that can be shared: until
+/* As nauha__parallel_begin, for the metrics of the pipeline that can be shared. Until
  * nauha__sharing_end, their calls are answered with the workers' outcomes. */
 enum nauha_status nauha__sharing_begin(struct nauha_pipeline *pipeline,
                                        struct nauha_trace *const *traces, size_t count,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Parsing SPECs: the text is cut at its colons once, and every piece is checked against tables. */
+/* Parsing SPECs: the text is split at its colons once, and every piece is checked against tables.
+ */
 #include "replay/pipeline/spec.h"
 
 #include <math.h>

@@ -14,8 +14,8 @@ struct nauha__spec {
     const char **kinds; /* never empty strings, each once */
     size_t kind_count;
     union nauha_value *values; /* in the order of the analyzer's parameters */
-    /* The keys every metric takes. An analyzer that has one of these names in its own table
-     * gives it another fallback. */
+    /* The keys that every metric takes. If an analyzer's own table has one of these names, it gives
+     * that key another default. */
     uint64_t subsample, every;
     const char *tag;
     bool has_ylims;
@@ -24,9 +24,9 @@ struct nauha__spec {
     char *words;          /* what the pointers above point into */
 };
 
-/* names is for listing the topics there are. UNKNOWN: no such metric or key, listing those there
- * are; INVALID: kinds or values that do not fit, saying what does. Caller owns *spec, release
- * with nauha__spec_free; text is copied. */
+/* Parses a SPEC. names is used only to list the known topics in errors. UNKNOWN: there is no such
+ * metric or key; the error lists those there are. INVALID: kinds or values do not fit; the error
+ * says which do. Caller owns *spec, release with nauha__spec_free; text is copied. */
 enum nauha_status nauha__spec_parse(const char *text, const struct nauha_analyzer *const *analyzers,
                                     size_t analyzer_count, const struct nauha_names *names,
                                     struct nauha__spec **spec, struct nauha_error *err);
@@ -35,7 +35,8 @@ void nauha__spec_free(struct nauha__spec *spec);
 /* The keys every metric takes. */
 const struct nauha_analyzer_parameter *nauha__spec_common_keys(size_t *count);
 
-/* A list of words in a fixed space, "a, b, c"; ends in "..." where it does not fit. */
+/* A list of words in a buffer of fixed size, "a, b, c"; it ends in "..." if there was no room for
+ * all. */
 struct nauha__list {
     char text[900];
     size_t length;

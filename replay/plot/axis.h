@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The y axis of a picture: linear, logarithmic or, where values above 0 span decades and others are
- * not above 0, logarithmic on both sides of a linear stretch around 0.
+/* The y axis of a picture: linear, logarithmic, or symlog. Symlog is logarithmic on both sides of a
+ * linear part around 0; it is used if the positive values span decades and other values are not
+ * positive.
  *
  * Threads: any thread.
  */
@@ -16,19 +17,20 @@ enum nauha__axis_kind { NAUHA__AXIS_LINEAR, NAUHA__AXIS_LOG, NAUHA__AXIS_SYMLOG 
 
 struct nauha__axis {
     enum nauha__axis_kind kind;
-    double low, high; /* of the values; high < low: there is none to draw */
+    double low, high; /* range of the values; high < low: none can be drawn */
     double from, to;  /* the limits; NaN: gnuplot finds them */
     double threshold; /* SYMLOG: linear below */
 };
 
-/* The axis for the lines of a series. `fixed`: with limits in any case, for panels that share it.
- */
+/* Chooses the axis for the lines of a series. fixed: the limits are always set, for panels that
+ * share the axis. */
 void nauha__axis_choose(const struct nauha__picture *picture,
                         const struct nauha__series_summary *summary, bool fixed,
                         struct nauha__axis *axis);
-/* The commands, each line behind `indent`. */
+/* Writes the gnuplot commands, with `indent` before each line. */
 void nauha__axis_write(FILE *out, const struct nauha__axis *axis, const char *indent);
-/* good(v): whether a value can be drawn; drawn(v): it or NaN. */
+/* Writes the gnuplot functions good(v), whether a value can be drawn, and drawn(v), the value or
+ * NaN. */
 void nauha__axis_write_functions(FILE *out, const struct nauha__axis *axis);
 
 #endif

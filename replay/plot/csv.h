@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing and reading CSV as RFC 4180 has it, with numbers that read back as the same double.
+/* Writing and reading CSV as in RFC 4180; numbers are read back as the same double.
  *
  * Threads: any thread; an object has one owner.
  */
@@ -14,7 +14,7 @@
 
 /* ---- writing ---- */
 
-/* Longest text of a double, with its zero. */
+/* Size of the longest text of a double, with the final zero. */
 #define NAUHA__DOUBLE_MAX 32u
 
 /* The shortest of %.15g, %.16g and %.17g that reads back as the same double; whole numbers up to
@@ -33,14 +33,14 @@ void nauha__csv_field(FILE *file, const char *text);
 struct nauha__csv_reader {
     FILE *file; /* borrowed */
     const char *path;
-    unsigned long row; /* of the fields, the header is row 1 */
+    unsigned long row; /* number of the row in `fields`; the header is row 1 */
     size_t count;
-    const char *fields[NAUHA__CSV_FIELDS]; /* into text, borrowed until the next call */
+    const char *fields[NAUHA__CSV_FIELDS]; /* point into text, until the next call */
     char text[NAUHA__CSV_ROW_MAX];
 };
 
-/* The next row. END after the last; FORMAT: a row too long, too many fields, or a quote that does
- * not close, naming the path and the row; IO. */
+/* Reads the next row. END: there is no more. FORMAT: the row is too long, has too many fields, or a
+ * quote in it is not closed; the error names the path and the row. IO. */
 enum nauha_status nauha__csv_next(struct nauha__csv_reader *reader, struct nauha_error *err);
 
 #endif

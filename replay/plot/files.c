@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Script files: written whole or not at all, and telling afterwards whether somebody edited
- * them. */
+/* Script files: writing them completely or not at all, and finding out whether one has been edited
+ * since. */
 #include "replay/plot/gnuplot.h"
 
 #include <errno.h>

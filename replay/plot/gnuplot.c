@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Running gnuplot: no shell, nothing of its output lost that says what went wrong. */
+/* Running gnuplot, without a shell, and keeping the part of its output that says what went wrong.
+ */
 #include "replay/plot/gnuplot.h"
 
 #include <errno.h>

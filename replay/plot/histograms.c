@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Scripts of histograms: a panel for each line, in which they are a heat map over steps and values.
- */
+/* Scripts of histograms: a panel for each line, with a heat map over steps and values. */
 #include <inttypes.h>
 #include <math.h>
 

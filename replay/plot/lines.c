@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lines in one frame: a single one, all of them, or the extreme ones before the others. */
+/* Lines in one frame: a single one, all of them, or the extreme ones in front of the others. */
 #include <string.h>
 
 #include "replay/plot/scalars.h"

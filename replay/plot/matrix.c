@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Scripts of very many scalar lines: a heat map, one row a line, the value as its colour. */
+/* Scripts of very many scalar lines: a heat map with a row for each line, whose colours are the
+ * values. */
 #include <inttypes.h>
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The overview: a small panel for each topic of a replay, in one picture. Few lines are drawn as
- * they are, many as a band, runs as the means of their modules. */
+/* The overview: one picture with a small panel for each topic of a replay. Few lines are drawn as
+ * they are, many as a band, runs as the means over their modules. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A small frame for each line, or for the runs of one. */
+/* Scripts with a small frame for each line, or for all runs of a line. */
 #include <string.h>
 
 #include "replay/plot/scalars.h"

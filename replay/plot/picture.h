@@ -8,11 +8,11 @@
 
 #include "nauha/plot.h"
 
-/* The y axis. AUTO: logarithmic where the topic asks for it (plot.log_y) and its values span a
- * decade, and where values are all above 0 and span three. */
+/* The y axis. AUTO is logarithmic if the topic asks for it (plot.log_y) and the values span a
+ * decade, or if all values are positive and span three decades. */
 enum nauha__scale { NAUHA__SCALE_AUTO, NAUHA__SCALE_LINEAR, NAUHA__SCALE_LOG };
 
-/* How lines, or histograms, are laid out; style.c has the names. */
+/* How lines or histograms are drawn; style.c has the names. */
 enum nauha__style {
     NAUHA__STYLE_AUTO,
     NAUHA__STYLE_LINES,  /* all in one frame, each with its colour */

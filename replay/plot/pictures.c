@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pictures come into place; see pictures.h. */
+/* Drawing pictures under temporary names; see pictures.h. */
 #include "replay/plot/pictures.h"
 
 #include <errno.h>

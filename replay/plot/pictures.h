@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The pictures that a script has gnuplot draw. gnuplot ends well also where the disk is full, so
- * they are drawn under names of their own and take their places when they are whole.
+/* The pictures that gnuplot draws from a script. gnuplot reports success even if the disk is full,
+ * so pictures are drawn under temporary names and are renamed once they are complete.
  *
  * Threads: one at a time per directory.
  */
@@ -9,16 +9,19 @@
 
 #include "nauha/status.h"
 
-/* What scripts append to the names of pictures while a variable of this name is set. */
+/* While gnuplot's variable of this name is set, scripts append this suffix to the names of
+ * pictures. */
 #define NAUHA__BESIDE "beside"
 #define NAUHA__BESIDE_SUFFIX ".partial"
 
-/* Makes room for the pictures of DIRECTORY/STEM.gp. term NULL: svg and png. INVALID: something is
- * in their places that is no file. */
+/* Prepares drawing the pictures of DIRECTORY/STEM.gp: removes files at their temporary names. term
+ * NULL: svg and png. INVALID: something that is not a regular file is at a temporary or final name.
+ */
 enum nauha_status nauha__pictures_clear(const char *directory, const char *stem, const char *term,
                                         struct nauha_error *err);
 
-/* Puts those that were drawn in place. IO: one is not whole, and is removed. */
+/* Renames the pictures that were drawn to their final names. IO: one is incomplete, and is removed.
+ */
 enum nauha_status nauha__pictures_place(const char *directory, const char *stem, const char *term,
                                         struct nauha_error *err);
 

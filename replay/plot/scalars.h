@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Scalar series: what the ways to draw their lines share.
+/* What the styles of scalar series share.
  *
  * Threads: any thread.
  */
@@ -8,9 +8,9 @@
 
 #include "replay/plot/pieces.h"
 
-/* Lines of the style "top" that have a colour. */
+/* The number of coloured lines in the style "top". */
 #define NAUHA__TOP_LINES 7u
-/* More runs than this in each panel are drawn as their band. */
+/* If a panel has more runs than this, they are drawn as a band. */
 #define NAUHA__PANEL_RUNS 12u
 
 struct nauha__scalars {
@@ -30,20 +30,20 @@ struct nauha__scalars {
     bool shared; /* panels have the same y axis */
 };
 
-/* `csv skip 1 using ...` of one line: its means, or its values themselves. */
+/* Writes `csv skip 1 using ...` for one line: its means, or its values. */
 void nauha__scalars_using(FILE *out, const struct nauha__scalars *scalars,
                           const struct nauha__line *line, bool means);
-/* "with lines" of a look, and marks where there are few points. */
+/* Writes "with lines" and its look, and marks if there are few points. */
 void nauha__scalars_with(FILE *out, const struct nauha__scalars *scalars, const char *look,
                          const char *mark);
-/* Crosses in this colour where a line, NULL for all, is nan, infinite or huge; nothing where it
- * never is. Goes behind another element of a plot command. */
+/* Writes a further element of a plot command: crosses of this colour at the steps where a line
+ * (NULL: any line) is nan, infinite or huge. Writes nothing if it never is. */
 void nauha__scalars_marks(FILE *out, const struct nauha__scalars *scalars,
                           const struct nauha__line *line, const char *colour);
-/* Which of the runs, in the order in which they come, a line is of. */
+/* The number of the run that a line belongs to, in the order in which runs first appear. */
 size_t nauha__scalars_run(const struct nauha__series_summary *summary,
                           const struct nauha__line *line);
-/* Behind the last line of the panel that begins with this one. */
+/* The end of the panel that begins with this line: one past its last line. */
 size_t nauha__scalars_panel_end(const struct nauha__scalars *scalars, size_t first);
 
 /* ---- the ways, each as the plot commands of one picture ---- */
@@ -52,14 +52,16 @@ void nauha__scalars_single(FILE *out, const struct nauha__scalars *scalars);
 void nauha__scalars_together(FILE *out, const struct nauha__scalars *scalars);
 void nauha__scalars_top(FILE *out, const struct nauha__scalars *scalars);
 void nauha__scalars_panels(FILE *out, const struct nauha__scalars *scalars);
-/* Steps to a slice of a band: a round number of messages' strides, for about so many slices. */
+/* How many steps are in a slice of a band: a multiple of the stride of messages, so that there are
+ * about `slices` slices. */
 uint64_t nauha__band_step(const struct nauha__series_summary *summary, uint64_t slices);
-/* Functions and arrays of bands; once, before the picture. */
+/* Writes the functions and arrays of bands; once, before the picture. */
 void nauha__band_define(FILE *out, uint64_t first, uint64_t last, uint64_t step, bool log);
-/* Reads `csv` into them: all rows, or those of a line and of what differs from it in the run. */
+/* Writes the commands that read `csv` into them: all rows, or (line not NULL) those of this line in
+ * all runs. */
 void nauha__band_read(FILE *out, const char *indent, const struct nauha__series_summary *summary,
                       const struct nauha__line *line);
-/* The plot elements, filled, and as lines for a terminal of characters. */
+/* Write the elements of a plot command: filled areas, and lines for a terminal of characters. */
 void nauha__band_plot(FILE *out, const char *indent, size_t lines, const char *noun, bool keys);
 void nauha__band_plot_lines(FILE *out, const char *indent, size_t lines, const char *noun);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The script of a series: which of the ways to draw it is taken. */
+/* The script of a series: choosing how it is drawn. */
 #include "replay/plot/pieces.h"
 
 void nauha__gnuplot_script(FILE *out, const char *name, const struct nauha__picture *picture,

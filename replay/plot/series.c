@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One pass over a CSV of a series; see series.h. */
+/* Reading a CSV of a series in one pass; see series.h. */
 #include "replay/plot/series.h"
 
 #include <errno.h>

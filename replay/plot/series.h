@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a picture of a series has to know of its CSV: the lines in it, their ranges, the epochs.
+/* What is known of a CSV for drawing it: its lines, their ranges, and the epochs.
  *
  * Threads: any thread; an object has one owner.
  */
@@ -16,7 +16,7 @@
 #define NAUHA__CSV_KEY_COLUMNS "global_step,train_step,epoch,rank,tag,module,slot,call"
 #define NAUHA__CSV_SCALAR_COLUMNS "value"
 #define NAUHA__CSV_HISTOGRAM_COLUMNS "bin_low,bin_high,count"
-/* Behind those, where the series is of several runs. */
+/* An additional last column, if the series has several runs. */
 #define NAUHA__CSV_RUN_COLUMN "run"
 
 /* Column numbers, from 1 as gnuplot counts them. */
@@ -34,7 +34,7 @@ enum nauha__csv_column {
     NAUHA__COLUMN_COUNT = 11
 };
 
-/* The columns that tell one line of a picture from another, in the order of `text` below. */
+/* The columns that distinguish the lines of a picture, in the order of `text` below. */
 #define NAUHA__KEY_COLUMNS 6u
 enum {
     NAUHA__KEY_MODULE,
@@ -45,7 +45,7 @@ enum {
     NAUHA__KEY_RUN
 };
 
-/* Values from here on are not drawn; the scripts have the same number. */
+/* Values of at least this magnitude are not drawn; the scripts have the same number. */
 #define NAUHA__DRAWN_MAX 1e300
 
 /* One line of the picture: the rows with these texts in the key columns. */
@@ -84,11 +84,11 @@ struct nauha__series_summary {
     uint64_t not_finite, not_positive; /* values that are, and finite values that are not > 0 */
 };
 
-/* The number of a key column in this series. */
+/* The number of a key column in the CSV of this series. */
 int nauha__key_column(const struct nauha__series_summary *summary, size_t key);
 
-/* Reads a CSV that the csv sink wrote. FORMAT: it is something else, naming the row; IO; NOMEM.
- * Release summary with nauha__series_fini. */
+/* Reads a CSV that the csv sink wrote. FORMAT: it is something else; the error names the row. IO,
+ * NOMEM. Release summary with nauha__series_fini. */
 enum nauha_status nauha__series_scan(const char *path, struct nauha__series_summary *summary,
                                      struct nauha_error *err);
 void nauha__series_fini(struct nauha__series_summary *summary);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The names of styles and scales, and which of them a series can be drawn in. */
+/* The names of styles and scales, and which styles fit a series. */
 #include <string.h>
 
 #include "replay/plot/script.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The terminals that pictures are drawn to.
+/* The gnuplot terminals that draw pictures.
  *
  * Threads: any thread.
  */
@@ -8,8 +8,9 @@
 
 #include "nauha/status.h"
 
-/* INVALID: there is no such terminal, naming those there are. UNAVAILABLE: this machine's gnuplot
- * lacks it, saying what to install; or there is no gnuplot. */
+/* Checks that a terminal can be used. INVALID: nauha knows no such terminal; the error lists those
+ * it knows. UNAVAILABLE: the installed gnuplot lacks it, and the error says what to install; or
+ * there is no gnuplot. */
 enum nauha_status nauha__terminal_check(const char *term, struct nauha_error *err);
 
 #endif

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The gnuplot sink: when the csv sink has put its files in place, a script and two pictures of
- * each. It takes no messages itself. */
+/* The gnuplot sink: when the csv sink has finished its files, this one writes a script for each and
+ * draws two pictures with it. It takes no messages itself.
+ *
+ * Threads: one at a time.
+ */
 #include "replay/sinks/sink.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A sink keeps what metrics publish. It is a subscriber of every topic they publish: the pipeline
- * tells it all series, starts it, and subscribes it to each; `take` is then called once per
+/* A sink stores what metrics publish. It subscribes to every topic that they publish: the pipeline
+ * adds all series to it, starts it, and subscribes it to each; then it calls `take` once for every
  * message, in order of publication.
  *
  * Threads: one at a time.
@@ -22,7 +22,7 @@ struct nauha__series {
 
 /* What is known of a training. */
 struct nauha__training {
-    char *name;         /* NULL: it is the only one */
+    char *name;         /* NULL: there is only one training */
     uint32_t ranks;     /* that it has; 0: unknown */
     int64_t started_ns; /* wall clock where the messages' time is 0; 0: unknown */
     struct nauha__training_fact {
@@ -33,30 +33,31 @@ struct nauha__training {
 
 struct nauha__sink_ops {
     const char *name;
-    /* directory NULL: standard output, where the sink can (INVALID where it cannot). */
+    /* directory NULL: the sink writes to standard output. INVALID: it cannot. */
     enum nauha_status (*create)(const char *directory, void **self, struct nauha_error *err);
-    /* Before start, in order; the n-th call makes series n. */
+    /* Called before start; the n-th call adds series n, counted from 0. */
     enum nauha_status (*add_series)(void *self, const struct nauha__series *series,
                                     struct nauha_error *err);
-    /* The run that is taken from here on, borrowed until the next call. First called before the
-     * series are added; if it has a name then, the series tell their runs apart. NULL for a sink
-     * that works on the files of another. */
+    /* Begins a run, to which the messages from now on belong; run is borrowed until the next call.
+     * First called before the series are added: if that run has a name, the series distinguish
+     * their runs. NULL for a sink that works on the files of another sink. */
     enum nauha_status (*begin_run)(void *self, const struct nauha__training *run,
                                    struct nauha_error *err);
     enum nauha_status (*start)(void *self, struct nauha_error *err);
-    /* A message of series n; NULL for a sink that works on the files of another. */
+    /* Takes a message of series n. NULL for a sink that works on the files of another sink. */
     enum nauha_status (*take)(void *self, size_t series, struct nauha_message *message,
                               struct nauha_error *err);
-    /* What was taken so far is to be seen from outside. Called when nothing comes for a while, and
-     * every second. NULL where nothing waits. */
+    /* Writes out what was taken so far. Called every second, and when no message comes for a while.
+     * NULL if the sink does not buffer. */
     enum nauha_status (*flush)(void *self, struct nauha_error *err);
-    /* Whom to tell how far finish has come. NULL where it takes no time. */
+    /* Sets the callback that finish reports its progress to. NULL if finish takes no time. */
     void (*watch)(void *self, nauha_progress_fn watch, void *context);
-    /* The run has ended well: puts the files in place. */
+    /* Called after the last message, unless the pipeline failed: gives the files their final names.
+     */
     enum nauha_status (*finish)(void *self, struct nauha_error *err);
-    /* Calls line for each file written and each thing the user should know. */
+    /* Calls line for each file written and for everything else that the user should know. */
     void (*report)(const void *self, void (*line)(void *context, const char *text), void *context);
-    /* Without finish before: files keep their .partial names, where they have them. */
+    /* Frees the sink. Without finish before, files keep their temporary .partial names. */
     void (*free)(void *self);
 };
 
@@ -67,8 +68,8 @@ struct nauha__sink_ops {
 NAUHA__SINKS(NAUHA__SINK_DECLARATION)
 #undef NAUHA__SINK_DECLARATION
 
-/* INVALID: a message that is neither one double nor, of a histogram, rows of low, high and count.
- */
+/* Checks a message of a series. INVALID: it is neither one double nor, for a histogram, rows of
+ * low, high and count. */
 enum nauha_status nauha__series_check(const char *series, enum nauha_form form,
                                       const struct nauha_tensor *tensor, struct nauha_error *err);
 

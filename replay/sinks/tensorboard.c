@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The tensorboard sink: an event file for each run and rank, which TensorBoard can show while it is
- * written. A value's tag is SERIES/MODULE, behind which comes what else tells it from others:
+ * being written. The tag of a value is SERIES/MODULE, followed by what else distinguishes it:
  * "loss", "weights_norm2/features.0", "weights_norm2/lstm.weight_hh_l0", "activations_mean/relu
- * call 1". Facts about the run are a text card.
- */
+ * call 1". Facts about the run become a text card. */
 #include "replay/sinks/sink.h"
 
 #include <errno.h>

@@ -14,15 +14,15 @@ struct nauha__moment {
     uint64_t step;
 };
 
-/* A name in TensorBoard's interface, grouped by what is before its first slash. */
+/* A name in TensorBoard's interface, which groups names by the part before the first slash. */
 struct nauha__event_tag {
     const char *name;
     const char *description; /* shown beside it; "" for none */
-    bool introduced;         /* its first value, which tells how to show them, has been appended */
+    bool introduced;         /* its first value, which says how to show it, was appended */
 };
 
-/* What a file begins with: its version, and that whatever a reader has of this run from an earlier
- * file is over. */
+/* Appends the records that begin a file: its version, and that a reader shall forget what it has of
+ * this run from earlier files. */
 enum nauha_status nauha__event_begin(struct nauha__event_file *file, double wall_time,
                                      struct nauha_error *err);
 
@@ -31,13 +31,13 @@ enum nauha_status nauha__event_scalar(struct nauha__event_file *file,
                                       struct nauha__event_tag *tag, double scalar,
                                       struct nauha_error *err);
 
-/* elements: bins times low, high, count. */
+/* elements: low, high and count of each bin. */
 enum nauha_status nauha__event_histogram(struct nauha__event_file *file,
                                          const struct nauha__moment *moment,
                                          struct nauha__event_tag *tag, const double *elements,
                                          size_t bins, struct nauha_error *err);
 
-/* markdown: as TensorBoard's text cards have it. */
+/* markdown: in the dialect of TensorBoard's text cards. */
 enum nauha_status nauha__event_text(struct nauha__event_file *file,
                                     const struct nauha__moment *moment,
                                     struct nauha__event_tag *tag, const char *markdown,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The root attributes of a trace: its format, its run, and the facts given to the recorder.
+/* The root attributes of a trace: its format, its run, and the facts that were given to the
+ * recorder.
  *
  * Threads: one at a time per trace.
  */

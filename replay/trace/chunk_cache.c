@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A cache of decoded chunks, the least recently used of which gives way.
+/* A cache of decoded chunks, which replaces the least recently used one.
  *
  * Threads: one at a time.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The datasets of the streams, and their chunks out of the file.
+/* Opening the datasets of the streams, and reading chunks from the file.
  *
  * Threads: one at a time.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The streams of a trace: elements out of stored chunks, through a cache of decoded ones.
+/* Reading elements from the streams of a trace; see chunks.h.
  *
  * Threads: one at a time.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the streams of a trace consist of: the table of chunks, datasets, and a cache of decoded
+/* The internals of nauha__chunks: the table of chunks, the datasets, and the cache of decoded
  * chunks.
  *
  * Threads: one at a time.
@@ -10,7 +10,7 @@
 #include "replay/trace/chunks.h"
 
 #define NAUHA__CODEC_METHODS (NAUHA__CODEC_ZSTD + 1)
-/* More slots than this are of no use, however small the chunks. */
+/* The largest number of slots; more are of no use, however small the chunks. */
 #define NAUHA__SLOTS_MAX 4096u
 
 struct nauha__trace_stream {
@@ -23,17 +23,17 @@ struct nauha__trace_stream {
     uint64_t extent;     /* elements that they reach to */
     hid_t dataset;       /* negative until opened */
     enum nauha__codec_method method;
-    char *fault;     /* why it cannot be opened, so that no message tries again; NULL: it can */
+    char *fault;     /* why it cannot be opened, to avoid trying again; NULL: it can */
     bool subtracted; /* derived messages were read from it: whole chunks are needed again */
     bool stale;      /* it has chunks that were written after its dataset was opened */
 };
 
-/* One decoded chunk; the slots form a ring in order of use, `head` the latest. */
+/* One decoded chunk. The slots form a ring in order of use; `head` is the latest. */
 struct nauha__slot {
     unsigned char *data;
     struct nauha__chunk *chunk;
     uint32_t newer, older;
-    uint32_t pins; /* visits that are looking at it */
+    uint32_t pins; /* visits that are reading it */
     bool spent;    /* nobody is expected to ask for it again */
 };
 
@@ -54,7 +54,7 @@ struct nauha__chunks {
     unsigned char *stored; /* one chunk as it lies in the file */
     size_t stored_max;
     unsigned char *scratch; /* one decoded chunk, for nauha__chunks_check */
-    void *staging;          /* a piece put together; NULL while a visit has it */
+    void *staging;          /* room to put a piece together; NULL while a visit uses it */
     struct nauha__codec *codecs[NAUHA__CODEC_METHODS];
     struct nauha__chunk_counts counts;
 };
@@ -63,28 +63,29 @@ struct nauha__chunks {
 
 enum nauha_status nauha__chunks_no_memory(const struct nauha__chunks *chunks,
                                           struct nauha_error *err);
-/* DAMAGED: "chunk 7 of stream ... HOW". */
+/* Sets the error "chunk 7 of stream ... HOW"; returns DAMAGED. */
 enum nauha_status nauha__chunks_damaged(const struct nauha__chunks *chunks,
                                         const struct nauha__chunk *chunk, const char *how,
                                         struct nauha_error *err);
 
-/* Opens the dataset of a stream in use, or takes in what its writer has added. FORMAT. */
+/* Opens the dataset of a stream in use, or refreshes it if its writer has added chunks. FORMAT. */
 enum nauha_status nauha__chunk_open_stream(struct nauha__chunks *chunks, uint16_t number,
                                            struct nauha_error *err);
-/* Reads a chunk, checks it against the table, and decodes it: chunk_bytes bytes into dst. */
+/* Reads a chunk, checks it against the table, and decodes it to dst: chunk_bytes bytes. */
 enum nauha_status nauha__chunk_decode(struct nauha__chunks *chunks,
                                       const struct nauha__chunk *chunk, void *dst,
                                       struct nauha_error *err);
 
 /* ---- chunk_cache.c ---- */
 
-/* A decoded chunk, borrowed until the call after the next: the one before stays, too. LIMIT: every
- * chunk of the cache is pinned. */
+/* Gets a decoded chunk, borrowed until the second call after this one. LIMIT: all slots of the
+ * cache are pinned. */
 enum nauha_status nauha__chunk_fetch(struct nauha__chunks *chunks, struct nauha__chunk *chunk,
                                      const unsigned char **data, struct nauha_error *err);
-/* The chunk that was fetched last stays until it is unpinned. Returns what to unpin. */
+/* Pins the chunk that was fetched last: it stays until it is unpinned. Returns what to pass to
+ * nauha__chunk_unpin. */
 uint32_t nauha__chunk_pin(struct nauha__chunks *chunks);
-/* spent: nobody is expected to ask for it again. */
+/* spent: the chunk is not expected to be needed again. */
 void nauha__chunk_unpin(struct nauha__chunks *chunks, uint32_t pinned, bool spent);
 
 #endif

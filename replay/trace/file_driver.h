@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* An HDF5 file driver for reading, which can tell where a chunk lies without reading it.
+/* An HDF5 file driver for reading, which finds out where a chunk lies without reading it.
  *
- * HDF5 lets one thread of a process in at a time. What it reads itself is read within its lock, and
- * threads that decode chunks would wait for one another's copies; with the place at hand each
- * reads for itself. H5Dget_chunk_info tells the place as well, but walks over all chunks up to the
- * one in question: 16 ms for each of 100 000 chunks with HDF5 1.10.8, where this takes 2 us.
- * H5Dchunk_iter tells them all in one pass, but HDF5 1.10.8 does not have it.
+ * HDF5 admits one thread of a process at a time. If HDF5 read the chunks, it would do so within its
+ * lock, and threads that decode chunks would wait for each other's reads; with the addresses, each
+ * thread reads for itself. H5Dget_chunk_info also gives the address, but walks over all chunks
+ * before the one in question: with HDF5 1.10.8 it takes 16 ms for each of 100 000 chunks, this
+ * driver 2 us. H5Dchunk_iter gives all addresses in one pass, but HDF5 1.10.8 does not have it.
  *
  * Threads: any thread, one at a time per file.
  */
@@ -16,9 +16,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A file access property list for reading through the driver. Negative on failure. Release with
- * H5Pclose. *driver is released with H5FDunregister after the file is closed; negative where there
- * is nothing to release. */
+/* Returns a file access property list for reading through the driver; negative on failure. Release
+ * it with H5Pclose, and *driver with H5FDunregister after the file is closed, unless *driver is
+ * negative. */
 hid_t nauha__file_driver_access(hid_t *driver);
 
 struct nauha__chunk_place {
@@ -27,9 +27,9 @@ struct nauha__chunk_place {
     uint32_t filter_mask;
 };
 
-/* Where a dataset of a file opened so has the chunk that begins at element `offset`. False: it has
- * none, or HDF5 cannot find it; what HDF5 says lies on its error stack. `buffer` is what HDF5 asks
- * for to read a chunk to; nothing is written to it. */
+/* Finds the place of the chunk that begins at element `offset` of a dataset. file was opened with
+ * nauha__file_driver_access. False: there is no such chunk, or HDF5 cannot find it; HDF5's error
+ * stack says why. `buffer` is passed to HDF5 as the place to read to; nothing is written to it. */
 bool nauha__file_driver_find(hid_t file, hid_t dataset, hsize_t offset, void *buffer,
                              struct nauha__chunk_place *place);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The index of a trace, a page of rows at a time, each row checked before it is handed out.
+/* The index of a trace; see index.h.
  *
  * Threads: one at a time.
  */

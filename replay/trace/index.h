@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The index of a trace, a page of rows at a time, each row checked before it is handed out.
+/* The index of a trace, read in pages of rows; each row is checked before it is returned.
  *
  * Threads: one at a time.
  */
@@ -11,7 +11,7 @@
 struct nauha_trace;
 struct nauha__index;
 
-/* X(NAME, "text"): what can be wrong with a row. */
+/* X(NAME, "text"): the faults that a row can have. */
 #define NAUHA__ROW_FAULTS(X)                                                                       \
     X(NONE, "nothing")                                                                             \
     X(UNREADABLE, "cannot be read")                                                                \
@@ -36,35 +36,37 @@ enum nauha__row_fault {
 /* "does not match its checksum", ... */
 const char *nauha__row_fault_text(enum nauha__row_fault fault);
 
-/* dataset is consumed, also on failure; trace is borrowed. NULL when out of memory. */
+/* dataset is consumed, also on failure; trace is borrowed until nauha__index_free. NULL when out of
+ * memory. */
 struct nauha__index *nauha__index_new(const struct nauha_trace *trace, hid_t dataset,
                                       uint64_t rows);
 void nauha__index_free(struct nauha__index *index);
 
-/* Rows there were when the trace was opened or last grown. */
+/* The number of rows when the trace was opened or nauha__index_grow was last called. */
 uint64_t nauha__index_rows(const struct nauha__index *index);
 
-/* How many rows there are in the file by now. FORMAT: cannot be read, or more than the file can
+/* Gets how many rows are in the file now. FORMAT: this cannot be read, or is more than the file can
  * hold. */
 enum nauha_status nauha__index_refresh(struct nauha__index *index, uint64_t *rows,
                                        struct nauha_error *err);
-/* Takes in that many rows, now that what they refer to has been read. */
+/* Extends the index to this number of rows, once the tables that they refer to have been read. */
 void nauha__index_grow(struct nauha__index *index, uint64_t rows);
 
-/* Pages read from the file so far. */
+/* How many pages have been read from the file so far. */
 uint64_t nauha__index_pages_read(const struct nauha__index *index);
 
-/* A row below that number, borrowed until the third call after; checked unless a fault is
- * returned, and NULL where it is UNREADABLE. */
+/* Gets a row by its number, which is less than nauha__index_rows. *row is borrowed until the third
+ * call after this one. If a fault is returned, *row is not to be trusted; it is NULL if the fault
+ * is UNREADABLE. */
 enum nauha__row_fault nauha__index_get(struct nauha__index *index, uint64_t number,
                                        const struct nauha__index_row **row);
 
-/* The first row past those that are read together with this one: all of them are unreadable
- * where one is. */
+/* The first row after those that are read together with this one; if one of them is unreadable, all
+ * are. */
 uint64_t nauha__index_page_end(const struct nauha__index *index, uint64_t number);
 
-/* The first row from `first` on whose step is at least `step`: steps never decrease from row to
- * row. */
+/* The first row, not before `first`, whose step is at least `step`. Steps never decrease from row
+ * to row. */
 uint64_t nauha__index_find_step(struct nauha__index *index, uint64_t first, uint64_t step);
 
 #endif

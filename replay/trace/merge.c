@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Several ranks' traces in one order; see merge.h. */
+/* The traces of several ranks in one order; see merge.h.
+ *
+ * Threads: one at a time.
+ */
 #include "replay/trace/merge.h"
 
 #include <inttypes.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What an open trace consists of, for the sources that read it.
+/* The internals of an open trace, shared by the source files that read it.
  *
  * Threads: one at a time per trace.
  */
@@ -14,8 +14,8 @@
 #include "replay/trace/chunks.h"
 #include "replay/trace/index.h"
 
-/* Numbers of the trace's own table, as numbers of the names object; NAUHA_NONE: the row is
- * damaged. */
+/* Translates the numbers of the trace's own table to numbers of the names object; NAUHA_NONE: the
+ * row is damaged. */
 struct nauha__number_map {
     uint32_t *numbers;
     uint32_t count;
@@ -31,10 +31,10 @@ struct nauha__shape_map {
     size_t capacity;
 };
 
-/* Damaged rows of one table; the first of them by number. */
+/* For how many damaged rows of a table the numbers are kept. */
 #define NAUHA__DAMAGED_ROWS_SHOWN 16u
 struct nauha__table_state {
-    uint64_t rows; /* taken so far */
+    uint64_t rows; /* read so far */
     uint64_t damaged;
     uint64_t shown[NAUHA__DAMAGED_ROWS_SHOWN];
 };
@@ -53,7 +53,7 @@ struct nauha__kind_totals {
     uint64_t messages, bytes;
 };
 
-/* One pass over the index, made when first asked for. */
+/* Totals from one pass over the index, which is made when they are first asked for. */
 struct nauha__trace_totals {
     bool counted;
     uint64_t messages, bytes;
@@ -66,8 +66,8 @@ struct nauha__trace_totals {
 struct nauha_trace {
     char *path;
     int fd;             /* of the same file, for its size, which may grow, and for chunks */
-    bool open_for_swmr; /* by a writer, or left so by one that died */
-    bool opened;        /* HDF5 knows the tables, as they were then */
+    bool open_for_swmr; /* a writer has it open, or was killed */
+    bool opened;        /* HDF5 has opened the tables, as they were then */
     hid_t file, driver;
     struct nauha_names *names;
 
@@ -84,8 +84,8 @@ struct nauha_trace {
     struct nauha__trace_loss *losses;
     size_t loss_count, loss_capacity;
     bool closed;
-    uint64_t end_messages;                      /* what the writer says it wrote, where closed */
-    uint64_t end_messages_lost, end_bytes_lost; /* the same of what it could not */
+    uint64_t end_messages;                      /* that the writer says it wrote; if closed */
+    uint64_t end_messages_lost, end_bytes_lost; /* and could not write */
     char failure[sizeof((struct nauha__end_row *)0)->failure + 1];
 
     struct nauha__index *index;
@@ -94,13 +94,13 @@ struct nauha_trace {
     struct nauha__source source;
 };
 
-/* Size of the file now. */
+/* The size of the file now, in bytes; 0 if it is not known. */
 static inline uint64_t nauha__trace_file_bytes(const struct nauha_trace *trace) {
     struct stat status;
     return fstat(trace->fd, &status) == 0 && status.st_size > 0 ? (uint64_t)status.st_size : 0;
 }
 
-/* Forgets the pass over the index; kinds may be new. NOMEM. */
+/* Discards the totals, for example because there are new kinds. NOMEM. */
 enum nauha_status nauha__trace_reset_totals(struct nauha_trace *trace, struct nauha_error *err);
 
 /* ---- attributes.c ---- */
@@ -110,8 +110,8 @@ enum nauha_status nauha__trace_read_attributes(struct nauha_trace *trace, struct
 
 /* ---- tables.c ---- */
 
-/* Opens a table and checks its form. rows: how many it has now, not more than the file can hold.
- * Release *dataset with H5Dclose. FORMAT. */
+/* Opens a table and checks its type. *rows is how many rows it has now, never more than the file
+ * can hold. Release *dataset with H5Dclose. FORMAT. */
 enum nauha_status nauha__trace_open_table(const struct nauha_trace *trace, enum nauha__table_id id,
                                           hid_t *dataset, uint64_t *rows, struct nauha_error *err);
 
@@ -119,23 +119,25 @@ enum nauha_status nauha__trace_open_table(const struct nauha_trace *trace, enum 
 enum nauha_status nauha__table_read_rows(hid_t dataset, hid_t row_type, uint64_t first,
                                          uint64_t count, void *rows, struct nauha_error *err);
 
-/* Reads what is new in every table but the index and the end into the trace; damaged rows are noted
- * in trace->tables. */
+/* Reads the new rows of every table except the index and the end; damaged rows are noted in
+ * trace->tables. */
 enum nauha_status nauha__trace_read_tables(struct nauha_trace *trace, struct nauha_error *err);
 
-/* Reads whether the writer has closed the trace. What is read afterwards is then all there is. */
+/* Reads whether the writer has closed the trace. If so, everything read after this call is
+ * complete. */
 enum nauha_status nauha__trace_read_end(struct nauha_trace *trace, struct nauha_error *err);
 
 /* ---- cursor.c ---- */
 
-/* Goes on with another selector, copied. NOMEM. */
+/* Continues with another selector, which is copied. NOMEM. */
 enum nauha_status nauha__cursor_select(struct nauha_cursor *cursor,
                                        const struct nauha_selector *selector,
                                        struct nauha_error *err);
 
 /* ---- the index against the tables ---- */
 
-/* Elements of a row's shape; only for rows that nauha__index_row gave. */
+/* The number of elements of a row's shape; only for rows that nauha__index_get returned without a
+ * fault. */
 uint64_t nauha__trace_row_elements(const struct nauha_trace *trace,
                                    const struct nauha__index_row *row);
 /* Bytes of a row's elements, 0 for an event. */

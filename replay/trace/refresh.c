@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a writer adds to a trace that is open here.
+/* Reading what a writer adds to a trace that is already open.
  *
  * Threads: one at a time per trace.
  */

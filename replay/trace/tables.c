@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The tables of a trace: rows of a checked form, and what a reader keeps of them.
+/* The tables of a trace: checking their types, and reading their rows.
  *
  * Threads: one at a time per trace.
  */

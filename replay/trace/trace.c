@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening a trace and what is in it.
+/* Opening a trace, and answering what is in it.
  *
  * Threads: one at a time per trace.
  */

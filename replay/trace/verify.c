@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Checks all of a trace and names what is damaged, and which messages that costs.
+/* Checking a whole trace: which parts are damaged, and which messages are lost by that.
  *
  * Threads: one at a time per trace.
  */
