@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The commands there are: one row each, in the order in which help lists them.
+/* The list of commands, in the order in which help lists them.
  *
  * Threads: constant.
  */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* nauha complete: what shells offer for a line that is being typed, out of the tables of commands,
- * options and metrics and out of the trace that the line names. Shells call it, see
- * tools/completion/. It prints a line for each word, with what it means behind a tab; ":files" or
- * ":directories" is for the shell to do. It never complains, and offers no name of a trace that a
- * shell would read as more than a word.
- */
+/* nauha complete: prints what shells offer while a line is being typed. Shells call it (see
+ * tools/completion/). It uses the tables of commands, options and metrics, and the trace that the
+ * line names. It prints one line for each word, with the word's meaning after a tab; ":files" or
+ * ":directories" asks the shell to complete names of files. It prints no errors, and omits names in
+ * a trace that a shell would not read as one plain word. */
 #include <ctype.h>
 #include <glob.h>
 #include <stdio.h>

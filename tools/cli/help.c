@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nauha help: help texts and man pages out of the command table. */
+/* nauha help: help texts and man pages, made from the table of commands. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Modules are found from where this code lies: in the program, or in the library for Python. */
+/* Finding modules, beginning where this code lies: in the program, or in the library for Python.
+ * See module.h.
+ *
+ * Threads: the main thread.
+ */
 #include "tools/cli/module.h"
 
 #include <dlfcn.h>

@@ -12,11 +12,12 @@
 
 #include "nauha/status.h"
 
-/* "DIRECTORY/NAME", with the name as printf writes it. False: it does not fit, and is cut off. */
+/* Writes "DIRECTORY/NAME" to path, with the name formatted as printf does. False: it does not fit,
+ * and is cut off. */
 bool nauha__write_path(char *path, size_t size, const char *directory, const char *format, ...)
     NAUHA_PRINTF(4, 5);
 
-/* Where the program that runs lies; "" where the system does not say. */
+/* The directory of the running program; "" if the system does not tell. */
 void nauha__program_directory(char directory[PATH_MAX]);
 
 #endif

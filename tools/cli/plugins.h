@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The plugins of a command: those of --plugin, of NAUHA_PLUGIN_PATH, and those installed.
+/* The plugins of a command: those that --plugin names, those in NAUHA_PLUGIN_PATH, and the
+ * installed ones.
  *
  * Threads: the main thread.
  */
@@ -9,9 +10,9 @@
 #include "nauha/plugin.h"
 #include "tools/cli/command.h"
 
-/* Loads the plugins where the command takes any. One that --plugin names must load; what the
- * directories hold besides is left alone, and listed by `nauha analyzers`. Returns an exit code,
- * having said what went wrong. *plugins is released with nauha_plugins_free in any case. */
+/* Loads the plugins, if the command takes any. Each plugin that --plugin names must load; files in
+ * the directories that do not load are skipped, and `nauha analyzers` lists them. Prints errors and
+ * returns an exit code. Release *plugins with nauha_plugins_free in any case. */
 int nauha__plugins_open(const struct invocation *invocation, struct nauha_plugins **plugins);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The whole program as a function, for the Python package: it runs `nauha replay` with metrics that
- * are written in Python. And what the package asks when it loads the library.
+/* The program as a function for the Python package, which runs commands with metrics that are
+ * written in Python; and what the package asks when it loads the library.
  *
  * Threads: the main thread.
  */
@@ -9,19 +9,19 @@
 
 #include "nauha/analyzer.h"
 
-/* Finds the analyzer behind a SPEC "FILE.py:CLASS[:KINDS][:key=value...]", which is called CLASS;
- * borrowed for the rest of the run. NULL, with *err set, where there is none. */
+/* find: returns the analyzer for a SPEC "FILE.py:CLASS[:KINDS][:key=value...]", borrowed until the
+ * program ends; its name is CLASS. NULL, with *err set, if there is none. */
 struct nauha_python {
     const struct nauha_analyzer *(*find)(void *context, const char *spec, struct nauha_error *err);
     void *context;
 };
 
-/* Runs a command line; python NULL: metrics in Python make the program start itself under Python.
- * Returns the exit code. */
+/* Runs a command line and returns the exit code. If python is NULL, a command line with metrics in
+ * Python starts the program again under Python. */
 NAUHA_API int nauha_main(int argc, char **argv, const struct nauha_python *python);
 
-/* The structs that the package declares a second time, by position: "struct nauha_tensor" and its
- * size, which the package compares with its own. NULL past the end. */
+/* The name, "struct nauha_tensor" for example, and the size of each struct that the package
+ * declares again, by position; the package compares the sizes with its own. NULL past the last. */
 NAUHA_API const char *nauha_struct_at(size_t position, size_t *bytes);
 
 #endif

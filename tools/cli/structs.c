@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The sizes of the structs that the Python package declares a second time; see program.h. */
+/* The sizes of the structs that the Python package declares again; see program.h. */
 #include "nauha/finding.h"
 #include "nauha/option.h"
 #include "nauha/recorder.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Colours, numbers in words, progress; see terminal.h.
+/* Colours, sizes and durations in words, and the progress bar; see terminal.h.
  *
  * Threads: the main thread.
  */

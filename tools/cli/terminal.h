@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What people see: colours, sizes and durations in words, the progress bar.
+/* Output for people: colours, sizes and durations in words, and the progress bar.
  *
  * Threads: the main thread.
  */
@@ -20,26 +20,27 @@ enum colour {
     COLOUR_NAME
 };
 
-/* Takes a value of --color: auto, always or never. False: it is none of them. */
+/* Sets the value of --color: auto, always or never. False: it is none of them. */
 bool nauha__colour_choose(const char *when);
 
-/* The escape sequence of a colour; "" where the stream is no terminal or NO_COLOR is set. --color
- * and CLICOLOR_FORCE say otherwise. */
+/* The escape sequence of a colour; "" if the stream is not a terminal or NO_COLOR is set, unless
+ * --color or CLICOLOR_FORCE says otherwise. */
 const char *nauha__colour(FILE *stream, enum colour colour);
 
-/* The characters of the terminal that standard output is, less the line of the next prompt; left
- * as they are where it is none. */
+/* The size in characters of the terminal that standard output is, without the line of the next
+ * prompt; unchanged if it is not a terminal. */
 void nauha__terminal_size(unsigned *columns, unsigned *lines);
 
-/* Columns of the terminal that a stream is; 0: it is none, and lines have no limit. */
+/* The number of columns of the terminal that a stream is; 0: it is not a terminal, and lines have
+ * no limit. */
 int nauha__width(FILE *stream);
-/* For sentences, which nobody reads across a wide screen. */
+/* The width for sentences, which are hard to read across a wide screen. */
 int nauha__prose_width(FILE *stream);
 
-/* The heading of a part of the output, after an empty line. */
+/* Prints the heading of a part of the output, after an empty line. */
 void nauha__heading(FILE *stream, const char *text);
 
-/* A number to print: no NaN has a sign. */
+/* The same number, but a NaN without a sign. */
 double nauha__printable(double value);
 
 /* "1.5 MB" (powers of 1000), "12 B", into `text`; returns text. */
@@ -49,7 +50,7 @@ const char *nauha__count_text(uint64_t count, char text[32]);
 /* "3.2 s", "4 min 10 s"; returns text. */
 const char *nauha__duration_text(double seconds, char text[32]);
 
-/* Nanoseconds of a clock that never runs backwards. */
+/* The time of a clock that never runs backwards, in nanoseconds. */
 uint64_t nauha__clock_ns(void);
 
 /* A bar on standard error, drawn only on a terminal and at most ten times a second. */
@@ -64,9 +65,9 @@ void nauha__progress_begin(struct progress *progress, const char *what, const ch
 /* extra may be NULL. */
 void nauha__progress_show(struct progress *progress, uint64_t done, uint64_t total,
                           const char *extra);
-/* Shows in its place what is being done, of which nobody knows how long it takes. */
+/* Shows in place of the bar what is being done, if nobody knows how long it takes. */
 void nauha__progress_say(struct progress *progress, const char *text);
-/* Removes the bar until it is shown again: a line of output takes its place. */
+/* Removes the bar until it is shown again, to make room for a line of output. */
 void nauha__progress_clear(struct progress *progress);
 /* Removes the bar. */
 void nauha__progress_end(struct progress *progress);

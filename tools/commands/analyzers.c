@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nauha analyzers: the metrics there are, and what each takes. */
+/* nauha analyzers: lists the metrics, and what each takes. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>

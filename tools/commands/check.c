@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nauha check: the health rules over a trace. */
+/* nauha check: applies the health rules to a trace. */
 #include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What becomes of a crash while traces are read; see crash.h.
+/* Handling a crash while traces are read; see crash.h.
  *
- * Threads: the main thread; a signal arrives in any.
+ * Threads: the main thread; the signal handler runs in any thread.
  */
 #include "tools/commands/crash.h"
 

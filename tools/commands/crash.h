@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What becomes of a crash while traces are read. HDF5 does not survive every file that was made to
- * harm it, checksums and all: the program then says which trace it read and ends with an exit code,
+/* Handling a crash while traces are read. HDF5 crashes on some files that were made to harm it, in
+ * spite of checksums. The program then says which trace it was reading and ends with an exit code,
  * as for any other file that it cannot read.
  *
  * Threads: the main thread.
@@ -8,7 +8,7 @@
 #ifndef NAUHA_TOOLS_COMMANDS_CRASH_H
 #define NAUHA_TOOLS_COMMANDS_CRASH_H
 
-/* A trace is about to be read, and may be until the program ends. */
+/* To be called before a trace is read: a crash from now on is reported with this path. */
 void nauha__crash_watch(const char *path);
 
 #endif

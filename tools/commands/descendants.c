@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a program leaves running; see descendants.h. */
+/* The processes that a program leaves running; see descendants.h.
+ *
+ * Threads: the main thread.
+ */
 #include "tools/commands/descendants.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The processes that a program leaves running as it ends.
+/* The processes that a program leaves running when it ends.
  *
  * Threads: the main thread.
  */
@@ -9,13 +9,13 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* From now on, orphans among this process's descendants become its children. */
+/* Makes the orphans among the descendants of this process its children from now on. */
 void nauha__descendants_adopt(void);
 
-/* Takes in those that have ended. False where none is left. */
+/* Reaps the children that have ended. False if none is left. */
 bool nauha__descendants_left(void);
 
-/* Whether a process runs and descends from this one. */
+/* Whether a process is running and is this one or descends from it. */
 bool nauha__is_descendant(pid_t process);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nauha diff: where two trainings part, and how they part from there. */
+/* nauha diff: where two trainings begin to differ, and how their difference grows. */
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <inttypes.h>

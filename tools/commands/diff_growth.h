@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How the difference of two traces grows over the steps, by kind, and by kind, module and slot: a
- * few numbers of each, at steps that lie ever further apart.
+/* How the difference of two traces grows over the steps: for each kind, and for each kind, module
+ * and slot, a few numbers at steps that lie further and further apart.
  *
  * Threads: the main thread.
  */
@@ -9,19 +9,20 @@
 
 #include "nauha/diff.h"
 
-/* Steps after the first that differs: 0, 1, 10, 100, ...; the last column is the last step. */
+/* The columns are the steps 0, 1, 10, 100 and so on after the first step that differs; the last
+ * column is the last step. */
 #define GROWTH_COLUMNS 9u
-/* In place of a number: they differ, and by how much is not known. */
+/* In place of a number: the values differ, but it is not known by how much. */
 #define GROWTH_UNKNOWN (-1.0)
 
 struct track {
-    uint32_t kind, module, slot; /* of a's names; slot and module of a kind's: NAUHA_NONE */
+    uint32_t kind, module, slot; /* of a's names; NAUHA_NONE: all modules and slots */
     const char *kind_name, *module_name, *slot_name;
-    unsigned stage; /* of its first message: see nauha_diff_stage */
+    unsigned stage; /* nauha_diff_stage of its first message */
     uint64_t compared, differing;
     uint64_t first_step; /* that differs */
     uint64_t step;       /* last compared */
-    double now;          /* in it, the largest */
+    double now;          /* the largest difference in that step */
     double columns[GROWTH_COLUMNS];
 };
 
@@ -35,17 +36,17 @@ struct growth {
     uint64_t last_step;  /* compared */
 };
 
-/* Takes a pair that both traces have. False: out of memory. */
+/* Adds a pair of messages that both traces have. False: out of memory. */
 bool growth_take(struct growth *growth, const struct nauha_pair *pair);
 void growth_fini(struct growth *growth);
 
-/* Whether a track is a kind's. */
+/* Whether a track is that of a whole kind. */
 static inline bool growth_is_kind(const struct track *track) {
     return track->slot == NAUHA_NONE;
 }
 
-/* The columns that a table of this growth has, in order: positions in track->columns. The step of
- * each is growth_step's. Returns how many. */
+/* The columns that a table of this growth has, in order, as positions in track->columns. Returns
+ * how many there are; growth_step gives the step of each. */
 size_t growth_shown(const struct growth *growth, size_t shown[GROWTH_COLUMNS]);
 uint64_t growth_step(const struct growth *growth, size_t column);
 

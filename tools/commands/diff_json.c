@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What nauha diff found out, as JSON for programs.
+/* The result of nauha diff as JSON for programs.
  *
  * Threads: the main thread.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Counting what two traces have in common, and what only one of them has.
+/* Counting what two traces have in common, and what only one of them has; see diff_result.h.
  *
  * Threads: the main thread.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What nauha diff found out about two traces, and printing it.
+/* The result of nauha diff, and printing it.
  *
  * Threads: the main thread.
  */
@@ -11,14 +11,14 @@
 /* Messages of one kind that only one of the traces has, in steps that both have. */
 struct only_kind {
     uint64_t messages, first_step;
-    uint64_t in_step; /* of the step at hand */
+    uint64_t in_step; /* of the current step */
 };
 
 struct only_side {
     struct only_kind *kinds; /* by the side's numbers */
     uint32_t kind_count;
     uint64_t steps, first_step; /* that the other does not have */
-    uint64_t in_step;           /* messages of the step at hand */
+    uint64_t in_step;           /* messages of the current step */
     bool *has_alone, *has_both; /* modules, by the side's numbers */
     uint32_t module_count;
 };
@@ -26,11 +26,11 @@ struct only_side {
 struct diff_result {
     struct nauha_diff_side a, b;
     struct nauha_trace_info info_a, info_b;
-    const char *name_a, *name_b;             /* in sentences */
+    const char *name_a, *name_b;             /* names used in sentences */
     bool ranks;                              /* two ranks of one training */
     const struct nauha_tolerance *tolerance; /* NULL: bit by bit */
     uint64_t compared, differing, within, hashes, damaged;
-    uint64_t in_step; /* compared in the step at hand */
+    uint64_t in_step; /* compared in the current step */
     uint64_t step;
     bool any;
     char damage[1024]; /* the first */
@@ -41,18 +41,19 @@ struct diff_result {
     size_t map_modules;
 };
 
-/* Borrows sides, names and tolerance. Returns false when out of memory. */
+/* The caller has set sides, names and tolerance, which are borrowed until diff_result_fini. False
+ * when out of memory. */
 bool diff_result_init(struct diff_result *result);
 void diff_result_fini(struct diff_result *result);
-/* Takes every pair, in order. NOMEM. */
+/* Adds a pair; to be called for every pair, in order. NOMEM. */
 enum nauha_status diff_result_take(struct diff_result *result, const struct nauha_pair *pair,
                                    struct nauha_error *err);
-/* After the last pair. */
+/* To be called after the last pair. */
 void diff_result_end(struct diff_result *result);
-/* Whether either trace has what the other does not have. */
+/* Whether one trace has something that the other does not have. */
 bool diff_result_only(const struct diff_result *result);
 
-/* rows: of the table of modules, 0 for all. */
+/* rows: the largest number of rows in the table of modules; 0: all. */
 void diff_print_text(struct diff_result *result, size_t rows);
 
 struct cJSON;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What nauha diff found out, as text for people.
+/* The result of nauha diff as text for people.
  *
  * Threads: the main thread.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One of several processes; see distributed.h. MPI is loaded here and nowhere else.
+/* The program as one of several processes; see distributed.h. Only this file loads the MPI module.
  *
  * Threads: the main thread.
  */

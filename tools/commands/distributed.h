@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The program as one of several processes that mpirun or srun started. Process 0 writes and speaks;
- * what another has to say is kept, and said by process 0 where it ends all of them.
+/* The program as one of several processes that mpirun or srun has started. Only process 0 writes
+ * output. Error messages of the others are kept; if another process fails, process 0 prints its
+ * message.
  *
  * Threads: the main thread.
  */
@@ -17,23 +18,24 @@ struct nauha_mpi;
 struct distributed {
     const struct nauha_processes *processes; /* NULL: this process is the only one */
     const struct nauha_mpi *mpi;
-    FILE *said; /* standard error of a process other than 0 */
+    FILE *said; /* kept standard error of a process other than 0; else NULL */
 };
 
 /* Whether this process was started as one of several. */
 bool nauha__distributed_started(void);
 
-/* Joins the others, if there are any. Returns an exit code, having said what went wrong. */
+/* Joins the other processes, if there are any. Prints errors and returns an exit code. */
 int nauha__distributed_begin(struct distributed *distributed);
 
-/* All processes meet here, each with its exit code; they go on with the same one. */
+/* All processes call this, each with its exit code, and wait for each other. Returns the same exit
+ * code in all of them. */
 int nauha__distributed_agree(struct distributed *distributed, int code);
 
-/* Ends all processes with that code, without meeting them; returns only where there are no others.
- */
+/* Ends all processes with this exit code, without waiting for them. Returns only if there are no
+ * others. */
 void nauha__distributed_abort(struct distributed *distributed, int code);
 
-/* All leave. */
+/* All processes call this to leave. */
 void nauha__distributed_end(struct distributed *distributed);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What a recording will cost; see estimate.h.
+/* Estimating the size of a recording; see estimate.h.
  *
- * What kinds take is read off the sample. For options that change how elements are stored, its
- * messages go through recorders once more, with and without them, into a file that is removed.
+ * How much each kind takes is read from the sample. For options that change how elements are
+ * stored, the messages of the sample are recorded again, with and without these options, to a file
+ * that is then removed.
  */
 #include "tools/commands/estimate.h"
 

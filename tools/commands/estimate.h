@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a recording will cost, told from a few recorded steps.
+/* Estimating the size of a recording from a few recorded steps.
  *
  * Threads: the main thread.
  */
@@ -8,19 +8,19 @@
 
 #include "tools/cli/command.h"
 
-/* Whether an estimate is asked for; *steps is its sample then. Says what is wrong with the options,
- * and *code is EXIT_USAGE. */
+/* Whether an estimate is asked for; if so, *steps is how many steps it records. If the options are
+ * wrong, prints an error and sets *code to EXIT_USAGE. */
 bool nauha__estimate_wanted(const struct invocation *invocation, uint64_t *steps, int *code);
 
-/* Makes a folder for the sample; false, having said why, where it cannot be made. The trace is to
- * be "sample.h5" in it. */
+/* Creates a folder for the sample, in which the trace is to be "sample.h5". False, after printing
+ * why, if it cannot be created. */
 bool nauha__estimate_folder(char *folder, size_t bytes);
-/* Removes it with all that is in it. */
+/* Removes the folder and everything in it. */
 void nauha__estimate_remove(const char *folder);
 
-/* Prints what the steps in a trace cost by kind, what 1,000 steps would, and what they would with
- * less selected; the options of the recording are those of the invocation. folder is where samples
- * may be written that are removed again. Returns the exit code. */
+/* Prints by kind how much the steps in a trace take, how much the steps of --max-steps (by default
+ * 1,000) would take, and how much with a smaller selection. The options of the recording are those
+ * of the invocation. Temporary samples are written to folder. Returns the exit code. */
 int nauha__estimate_print(const struct invocation *invocation, const char *trace,
                           const char *folder);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Whole numbers in JSON. cJSON's numbers are doubles, which hold whole numbers up to 2^53 only and
- * are printed with 17 digits at most: times in nanoseconds, steps and sizes are written digit by
+/* Whole numbers in JSON. cJSON stores numbers as doubles, which hold whole numbers only up to 2^53,
+ * and prints at most 17 digits. So times in nanoseconds, steps and sizes are written digit by
  * digit.
  *
  * Threads: any thread.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nauha ls: the messages of a trace, one a line. */
+/* nauha ls: lists the messages of a trace, one on each line. */
 #include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <stdio.h>

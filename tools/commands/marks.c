@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Marks in memory that others can open; see marks.h. */
+/* Marks in memory that other processes can open; see marks.h.
+ *
+ * Threads: the main thread.
+ */
 #include "tools/commands/marks.h"
 
 #include <inttypes.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the processes of a recorded program tell the waiting `nauha record`: marks "VERB PID TEXT"
- * in memory of this process's, which they open through /proc (tools/python/nauha/status.py). Unlike
- * a folder it cannot fill up, nobody cleans it away, and no program closes or inherits it.
+/* What the processes of a recorded program tell the waiting `nauha record`: marks, "VERB PID TEXT",
+ * in memory of this process, which they open through /proc (tools/python/nauha/status.py). Unlike
+ * files in a folder, this needs no disk, nobody removes it, and no recorded program closes or
+ * inherits it.
  *
  * Threads: the main thread.
  */
@@ -13,9 +14,9 @@
 #include <sys/types.h>
 
 struct marks {
-    int memory;    /* negative where the system has none: then nothing will be told */
+    int memory;    /* descriptor; negative: the system has no such memory, and there are no marks */
     char path[64]; /* where other processes open it */
-    char link[64]; /* what that is a link to: the number of a process comes again */
+    char link[64]; /* what the path must be a link to, as numbers of processes are reused */
     char *text;    /* as last read */
     size_t bytes;
 };
@@ -28,15 +29,14 @@ struct mark {
 void nauha__marks_init(struct marks *marks);
 void nauha__marks_fini(struct marks *marks);
 
-/* Takes in what has been told by now. */
+/* Reads the marks that are there by now. */
 void nauha__marks_read(struct marks *marks);
 
-/* The next mark of those read that has this verb; *position begins with 0. False behind the last.
- */
+/* The next mark with this verb among those read; *position is 0 at first. False past the last. */
 bool nauha__marks_next(const struct marks *marks, const char *verb, size_t *position,
                        struct mark *mark);
 
-/* Whether there is one, of this process (0: of any). */
+/* Whether there is a mark with this verb of this process (0: of any). */
 bool nauha__marks_have(const struct marks *marks, const char *verb, pid_t process);
 
 #endif

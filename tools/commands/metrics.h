@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A pipeline made from --metric and --sink, for replay and train alike.
+/* A pipeline made from --metric and --sink, for replay and train.
  *
  * Threads: the main thread.
  */
@@ -9,30 +9,31 @@
 #include "nauha/pipeline.h"
 #include "tools/cli/command.h"
 
-/* Whether the metrics that were given can be made at all, before anything else is touched. */
+/* Checks that the given metrics can be created, before anything else is done. */
 enum nauha_status nauha__metrics_check(const struct invocation *invocation,
                                        struct nauha_error *err);
 
-/* Adds the metrics and sinks that were given, and starts. directory NULL: standard output. */
+/* Adds the given metrics and sinks to a pipeline and starts it. directory NULL: standard output. */
 enum nauha_status nauha__metrics_start(struct nauha_pipeline *pipeline,
                                        const struct invocation *invocation, const char *directory,
                                        struct nauha_error *err);
 
-/* The same without sinks, in a process that does a part of another's work. */
+/* The same without sinks, for a process that computes a part of the metrics for another process. */
 enum nauha_status nauha__metrics_start_part(struct nauha_pipeline *pipeline,
                                             const struct invocation *invocation,
                                             struct nauha_error *err);
 
-/* Whether a metric is one of Python's, "FILE.py:CLASS:...". */
+/* Whether a given metric is written in Python, "FILE.py:CLASS:...". */
 bool nauha__metrics_need_python(const struct invocation *invocation);
 
-/* Runs the same command line again under Python; comes back only where that fails. */
+/* Runs the same command line again under Python; returns only if that fails, with an exit code. */
 int nauha__metrics_run_python(const struct invocation *invocation);
 
-/* As many threads as --jobs says, or as there are processors. Returns an exit code. */
+/* Sets the number of threads to that of --jobs, or to the number of processors. Returns an exit
+ * code. */
 int nauha__choose_workers(struct nauha_pipeline *pipeline, const struct invocation *invocation);
 
-/* Ends the run and says what was written. Returns an exit code. */
+/* Finishes the pipeline and prints what was written. Returns an exit code. */
 int nauha__metrics_finish(struct nauha_pipeline *pipeline, const struct invocation *invocation);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The traces that a command line names, opened with its selection on names of their own.
+/* The traces that a command line names, opened, with the selection of its options.
  *
  * Threads: the main thread.
  */
@@ -17,35 +17,36 @@ struct opened {
     struct nauha_selector *selector;
 };
 
-/* Opens every argument. Returns an exit code, having said what went wrong. Release with
- * nauha__opened_fini in any case. */
+/* Opens every argument. Prints errors and returns an exit code. Release with nauha__opened_fini in
+ * any case. */
 int nauha__opened_init(struct opened *opened, const struct invocation *invocation);
 void nauha__opened_fini(struct opened *opened);
-/* The same for traces that are not the arguments themselves. */
+/* The same for these paths instead of the arguments. */
 int nauha__opened_paths(struct opened *opened, const struct invocation *invocation,
                         const char *const *paths, size_t count);
-/* Closes the traces before that; the names stay. */
+/* Closes the traces before nauha__opened_fini; the names stay. */
 void nauha__opened_close(struct opened *opened);
 
-/* Says on standard error where a trace is of a newer minor version than this program's: all that
- * the program knows is read, and what it does not is missing. */
+/* Prints on standard error if a trace has a newer minor version of the format than this program
+ * knows: everything that the program knows is read, what it does not know is missing. */
 void nauha__note_newer_format(const struct nauha_trace *trace, const struct invocation *invocation);
 
-/* Sets the selector's options that were given. */
+/* Sets the options of the selector that were given. */
 enum nauha_status nauha__apply_selection(struct nauha_selector *selector,
                                          const struct invocation *invocation,
                                          struct nauha_error *err);
 
-/* Whether options choose messages, and whether a trace has any of those. */
+/* Whether any options select messages, and whether a trace has any of the selected messages. */
 bool nauha__selects(const struct invocation *invocation);
 bool nauha__has_chosen(const struct nauha_trace *trace, const struct nauha_selector *selector);
-/* Refuses a selection that chooses nothing of a trace, saying what there is: a command that looked
- * at nothing has found nothing out. Returns EXIT_USAGE. */
+/* Prints that the selection matches nothing in a trace, and what the trace has: a command that read
+ * nothing must not report success. Returns EXIT_USAGE. */
 int nauha__nothing_chosen(const struct invocation *invocation, const struct nauha_trace *trace,
                           const struct nauha_names *names);
 
-/* Calls each for every chosen message; each returns false to end. Returns an exit code. A damaged
- * message is said once on standard error, and the walk goes on: EXIT_FAILED in the end. */
+/* Calls `each` for every selected message; it returns false to end the walk. Returns an exit code.
+ * Damaged messages are reported once on standard error and skipped; the code is then EXIT_FAILED.
+ */
 int nauha__walk(const struct opened *opened,
                 bool (*each)(void *context, struct nauha_message *message), void *context);
 
@@ -55,13 +56,15 @@ const char *nauha__shape_text(const struct nauha_message_info *info, char *text,
 /* "complete", "cut off: ...": how a recording ended. */
 const char *nauha__state_text(const struct nauha_trace_info *info);
 
-/* Says on standard error what was lost and why, for a trace with losses:
+/* Prints on standard error what was lost and why, for a trace with losses:
+ *
  * "nauha: run.h5: lost in the recording: 12 activations (buffer full), 3.1 MB; 1 loss (...), 4 B"
  */
 void nauha__warn_of_losses(const struct nauha_trace *trace, const struct nauha_names *names,
                            const struct nauha_trace_info *info);
 
-/* "2026-11-28 03:06:02 UTC" into text: when it was recorded; "" for no date. Returns text. */
+/* Writes when the trace was recorded, "2026-11-28 03:06:02 UTC", into text; "" if it has no date.
+ * Returns text. */
 const char *nauha__created_text(const struct nauha_trace_info *info, char text[64]);
 
 /* "1.2 GB with zstd, 0.48 of what was published" into text; returns text. */

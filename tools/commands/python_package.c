@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the Python package lies; see python_package.h. */
+/* Finding the Python package; see python_package.h.
+ *
+ * Threads: the main thread.
+ */
 #include "tools/commands/python_package.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the Python package lies that belongs to this program.
+/* Finding the Python package that belongs to this program.
  *
  * Threads: the main thread.
  */
@@ -9,11 +9,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The directory to put in PYTHONPATH: tools/python of a build tree, else lib/nauha/python of an
- * installation. False, having said where it was looked for, where it is in neither. */
+/* The directory to put in PYTHONPATH: tools/python of a build tree, or lib/nauha/python of an
+ * installation. False, after printing where it was looked for, if the package is in neither. */
 bool nauha__python_directory(char *buffer, size_t size);
 
-/* Puts a directory in front of PYTHONPATH in this process's environment. False: out of memory. */
+/* Puts a directory first in PYTHONPATH of this process's environment. False: out of memory. */
 bool nauha__python_path_prepend(const char *directory);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* nauha record: runs a program, whose PyTorch trainings record themselves through a start-up hook
- * of Python, and says afterwards what came of it. */
+/* nauha record: runs a program, in which a start-up hook of Python makes PyTorch trainings record
+ * themselves, and then says what was recorded. */
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>

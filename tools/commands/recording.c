@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The options of a recording; see recording.h. */
+/* The options of a recording; see recording.h.
+ *
+ * Threads: the main thread.
+ */
 #include "tools/commands/recording.h"
 
 #include "nauha/output.h"

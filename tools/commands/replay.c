@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nauha replay: a trace through metrics. */
+/* nauha replay: computes metrics from a trace. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Loading the module that runs models, and what it is asked for. */
+/* Loading the module that runs models, and the options that it gets; see replayed_model.h.
+ *
+ * Threads: the main thread.
+ */
 #include "tools/commands/replayed_model.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The model at replay, from the options --model, --data and those that go with them.
+/* The model that --model, --data and related options ask for at replay.
  *
  * Threads: the main thread.
  */
@@ -15,11 +15,11 @@ struct replayed_model {
     bool quiet;
 };
 
-/* Before the pipeline starts. Returns an exit code, having said what went wrong. Release with
+/* To be called before the pipeline starts. Prints errors and returns an exit code. Release with
  * nauha__replayed_model_fini in any case, after the pipeline. */
 int nauha__replayed_model_init(struct replayed_model *replayed, const struct invocation *invocation,
                                struct nauha_trace *trace, struct nauha_pipeline *pipeline);
-/* The replay has come to its end. */
+/* To be called when the replay has ended. */
 void nauha__replayed_model_finish(const struct replayed_model *replayed);
 void nauha__replayed_model_fini(struct replayed_model *replayed);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nauha report: one page about a training. */
+/* nauha report: writes one page about a training. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Health rules from the command line: adding them to a pipeline, and telling what they found.
+/* Health rules on the command line: adding them to a pipeline, and printing what they found.
  *
  * Threads: the main thread.
  */
@@ -11,35 +11,37 @@
 #include "nauha/pipeline.h"
 #include "tools/cli/command.h"
 
-/* Adds the rule of a SPEC. UNKNOWN: it is no rule, listing those there are. */
+/* Adds the rule of a SPEC. UNKNOWN: there is no such rule; the error lists those that there are. */
 enum nauha_status nauha__rule_add(struct nauha_pipeline *pipeline, const char *spec,
                                   struct nauha_error *err);
 
-/* Adds the rules of --rule, and those of --stop-on that are not among them, with their defaults. */
+/* Adds the rules of --rule, and those of --stop-on that are not among them, with their default
+ * parameters. */
 enum nauha_status nauha__rules_add_given(struct nauha_pipeline *pipeline,
                                          const struct invocation *invocation,
                                          struct nauha_error *err);
 /* Whether --stop-on lists this rule. */
 bool nauha__rules_stop_on(const struct invocation *invocation, const char *rule);
 
-/* Adds every rule there is with its defaults, on those of its kinds that `has` says are there;
- * calls without for each that has none. */
+/* Adds every rule with its defaults, for those of its kinds for which `has` returns true; calls
+ * `without` for each rule without any such kind. */
 enum nauha_status nauha__rules_add_all(struct nauha_pipeline *pipeline,
                                        bool (*has)(void *context, const char *kind),
                                        void (*without)(void *context, const char *rule),
                                        void *context, struct nauha_error *err);
 
-/* "features.0 weight", "(root)", "network"; with the tag and, for many, the rank where they say
- * something. Returns text. */
+/* Writes the place of a finding into text: "features.0 weight", "(root)", "network"; with the tag
+ * if it is not the default one, and with the rank if `ranks` is set. Returns text. */
 const char *nauha__place_text(const struct nauha_finding *finding, bool ranks, char *text,
                               size_t bytes);
 
-/* Whether two findings are told by one sentence, of several places. */
+/* Whether two findings are printed as one sentence with several places. */
 bool nauha__same_sentence(const struct nauha_finding *a, const struct nauha_finding *b);
-/* The first finding from `position` on whose sentence none before it has; SIZE_MAX: no more. */
+/* The first finding at or after `position` whose sentence no earlier finding has; SIZE_MAX: there
+ * is none. */
 size_t nauha__next_sentence(const struct nauha_pipeline *pipeline, size_t position);
 
-/* Prints what was found, each rule's sentence once with the places below it. */
+/* Prints the findings: each sentence once, with its places below it. */
 void nauha__findings_print(FILE *stream, const struct nauha_pipeline *pipeline);
 
 #endif

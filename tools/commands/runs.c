@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which traces belong together; see runs.h.
+/* Which traces belong to one training; see runs.h.
  *
  * Threads: the main thread.
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* nauha train: the built-in training, recorded. libtorch is loaded here and nowhere else. */
+/* nauha train: runs and records the built-in training. Only this file loads the module with
+ * libtorch for it. */
 #include <dirent.h>
 #include <inttypes.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nauha verify: every checksum and bound of a trace. */
+/* nauha verify: checks every checksum and bound of a trace. */
 #include <cjson/cJSON.h>
 #include <inttypes.h>
 #include <stdio.h>

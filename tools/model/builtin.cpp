@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The models of `nauha train` as networks: an exporter without a trace sees their modules run. */
+/* The models of `nauha train` as networks. An exporter without a trace observes their modules. */
 #include "nauha/torch.hpp"
 #include "tools/model/network.hpp"
 #include "tools/train/models.hpp"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading .npy files: magic, version, the length of a header in Python's syntax, the header, the
- * elements (numpy.org/doc/stable/reference/generated/numpy.lib.format.html). */
+/* Reading .npy files. A file is a magic number, the version, the length of the header, the header
+ * in Python's syntax, and the elements
+ * (numpy.org/doc/stable/reference/generated/numpy.lib.format.html). */
 #include "tools/model/data.hpp"
 
 #include <cerrno>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a network is run on: a dataset of `nauha train`, or two NumPy files. */
+/* The data that a network is run on: a dataset of `nauha train`, or NumPy files. */
 #ifndef NAUHA_TOOLS_MODEL_DATA_HPP
 #define NAUHA_TOOLS_MODEL_DATA_HPP
 
@@ -19,18 +19,19 @@ class Data {
   public:
     virtual ~Data() = default;
     virtual size_t count() const = 0;
-    /* Samples [first, first + n) as the network takes them, and their labels; those may be
+    /* Samples [first, first + n) as the network takes them, and their labels, which may be
      * undefined. */
     virtual std::pair<at::Tensor, at::Tensor> get(size_t first, size_t n) const = 0;
 };
 
-/* inputs.npy, and labels.npy where there is one, in a directory: of the same length, little-endian
- * and in C order. Throws Failure, naming the file: IO, FORMAT. Files are untrusted. */
+/* Loads inputs.npy, and labels.npy if there is one, from a directory. Both have the same length and
+ * are little-endian and in C order. The files are untrusted. Throws Failure, naming the file: IO,
+ * FORMAT. */
 std::unique_ptr<Data> load_numpy(const std::string &directory);
-/* Whether there is an inputs.npy. */
+/* Whether there is an inputs.npy in a directory. */
 bool has_numpy(const std::string &directory);
 
-/* A part of a dataset in its own order, normalised as in the training. */
+/* A part of a dataset, in its own order and normalised as in the training. */
 class Dataset : public Data {
   public:
     Dataset(nauha_train_dataset dataset, const std::string &directory, train::Part part)

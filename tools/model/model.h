@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The network at replay: what the program asks of the module nauha_model.so, which puts recorded
- * parameters back into a model and runs it. The program loads it only for `--model`.
+/* The interface of the module nauha_model.so, which puts recorded parameters back into a model and
+ * runs it at replay. The program loads the module only for `--model`.
  *
  * Threads: one at a time.
  */
@@ -23,16 +23,16 @@ struct nauha_model_options {
     bool training_set;   /* of the dataset; else its test set */
     uint64_t samples;    /* the first so many of the data; 0: all */
     uint64_t batch_size; /* at least 1 */
-    /* What a person should know, without newline. May be NULL. */
+    /* A message for the user, without newline. May be NULL. */
     void (*notice)(void *context, const char *text);
     void *context;
 };
 
-/* Strings are borrowed for the call. The trace holds the parameters; it and the pipeline are
- * borrowed until close. To be called before the pipeline starts: from then on, as each step ends,
- * the data runs through the model with that step's parameters for every tag other than "default"
- * that some subscription takes, and what it gives is published under that tag. Recorded messages
- * of such tags are left out. IO, FORMAT: model or data cannot be read. INVALID: what does not fit
+/* Opens a model; to be called before the pipeline starts. Strings are borrowed for the call; the
+ * trace, which holds the parameters, and the pipeline until close. When a step ends, the data runs
+ * through the model with the parameters of that step, once for every tag other than "default" that
+ * a subscription takes, and the results are published under that tag. Recorded messages with such
+ * tags are left out. IO, FORMAT: the model or the data cannot be read. INVALID: they do not fit
  * together. Caller owns *model, release with close after the pipeline. */
 typedef enum nauha_status (*nauha_model_open_fn)(const struct nauha_model_options *options,
                                                  struct nauha_trace *trace,
@@ -42,7 +42,7 @@ typedef enum nauha_status (*nauha_model_open_fn)(const struct nauha_model_option
 
 struct nauha_model_api {
     nauha_model_open_fn open;
-    /* Says through notice what should have come and did not. */
+    /* Reports through notice which expected messages did not come. */
     void (*finish)(struct nauha_model *model);
     void (*close)(struct nauha_model *model);
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The network as a source of messages: as a step ends at replay, the data runs through the model
- * with that step's parameters, and what it gives is published as an evaluation would have been.
- * The C entries of the module; no exception leaves them. */
+/* The network as a source of messages: when a step ends at replay, the data runs through the model
+ * with the parameters of that step, and the results are published as those of a recorded evaluation
+ * are. This file has the C functions of the module; they throw no exceptions. */
 #include <algorithm>
 #include <cstring>
 #include <exception>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Networks from TorchScript files. TorchScript has no hooks in C++: the calls of modules are put in
- * line in a copy of the model's graph, with an operator behind each that tells of its output. The
- * interpreter runs that copy as it is, operator by operator as Python would: nothing is fused. */
+/* Networks from TorchScript files. TorchScript has no hooks in C++. So the calls of modules are
+ * inlined in a copy of the model's graph, and after each an operator is inserted that reports its
+ * output. The interpreter runs this copy operator by operator, as Python would; nothing is fused.
+ */
 #include <torch/csrc/jit/api/function_impl.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/ir.h>

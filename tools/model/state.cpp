@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Parameters from a trace: the values are those of the step's forward pass. */
+/* Reading parameters from a trace: the values are those that the forward pass of the step used. */
 #include "tools/model/state.hpp"
 
 #include <set>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The parameters and buffers of a step, from a trace into a network. */
+/* The parameters and buffers of a step: reading them from a trace and putting them into a network.
+ */
 #ifndef NAUHA_TOOLS_MODEL_STATE_HPP
 #define NAUHA_TOOLS_MODEL_STATE_HPP
 
@@ -14,17 +15,17 @@
 namespace nauha {
 namespace model {
 
-/* Walks over a trace once: steps are asked for in ascending order. */
+/* Walks over a trace once, so steps must be read in ascending order. */
 class State {
   public:
-    /* The trace and the names it was opened on are borrowed. Throws Failure. */
+    /* The trace, and the names that it was opened with, are borrowed. Throws Failure. */
     State(nauha_trace *trace, const nauha_names *names);
 
-    /* Reads what the trace has of a step. Throws Failure where something is damaged. */
+    /* Reads the values of a step. Throws Failure if one is damaged. */
     void read(uint64_t step);
 
-    /* Puts it into the network. Throws Failure, naming what the trace lacks or what does not fit.
-     */
+    /* Copies the values into the network. Throws Failure, naming what the trace lacks or what does
+     * not fit. */
     void put(Network &network) const;
 
   private:
@@ -46,7 +47,8 @@ class State {
     std::map<std::string, at::Tensor> values_;
 };
 
-/* The same type, for tensors that libtorch can hold. Throws Failure for fp8. */
+/* Copies a tensor to libtorch, and finds the element type of one. Both throw Failure for types that
+ * the other side does not have. */
 at::Tensor copy_of(const nauha_tensor &tensor);
 nauha_dtype dtype_of(const at::Tensor &tensor);
 

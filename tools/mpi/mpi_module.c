@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nauha on several processes through MPI; see mpi_module.h. MPI is nowhere else.
+/* nauha on several processes through MPI; see mpi_module.h. Nothing else uses MPI.
  *
  * Threads: the main thread.
  */

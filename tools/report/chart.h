@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The pictures of a report, as SVG: lines over steps, modules over steps, histograms over steps.
+/* The pictures of a report, as SVG: lines over steps, and histograms over steps.
  *
  * Threads: the main thread.
  */
@@ -11,25 +11,27 @@
 #include "tools/report/collection.h"
 #include "tools/report/survey.h"
 
-/* From so many lines on, their colours say how deep in the network they are. */
+/* From this number of lines on, their colours show their depth in the network. */
 #define CHART_COLOURS 8u
 
 struct chart {
     const struct topic *topic;
-    const struct survey *survey; /* epochs */
+    const struct survey *survey; /* for the epochs */
     const struct nauha_names *names;
 };
 
-/* What tells a line from the others of its picture: "features.0", "rnn weight_hh_l0", "testing". */
+/* Writes the names that distinguish a line in its picture: "features.0", "rnn weight_hh_l0",
+ * "testing". */
 void chart_line_name(FILE *out, const struct chart *chart, const struct line *line);
 
-/* Lines with their legend; false, and nothing written, where there is nothing to draw. */
+/* Draws lines with a legend. False, with nothing written, if there is nothing to draw. */
 bool chart_lines(FILE *out, const struct chart *chart);
 
-/* One histogram over steps; false where there is none. number: of the picture on the page. */
+/* Draws a histogram over steps. False if there is none. number: that of the picture on the page. */
 bool chart_ridge(FILE *out, const struct chart *chart, const struct line *line, size_t number);
 
-/* A line of a table: no axes, no names; nothing where there is nothing to draw. */
+/* Draws a small line for a cell of a table, without axes and names; writes nothing if there is
+ * nothing to draw. */
 void chart_spark(FILE *out, const struct curve *curve);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A subscriber to each series of a report; see collection.h.
+/* The subscriber for each series of a report; see collection.h.
  *
  * Threads: the main thread.
  */

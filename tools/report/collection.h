@@ -9,10 +9,12 @@
 #include "nauha/pipeline.h"
 #include "tools/report/curves.h"
 
-/* Calls of a network's function in one step that are told apart, as the losses of two networks. */
+/* How many calls of a network's function in one step are distinguished, such as the losses of two
+ * networks. */
 #define COLLECTION_CALLS 8u
 
-/* One line, or one picture of a histogram. Of a module's messages, ranks and calls are one line. */
+/* One line, or one picture of a histogram. The messages of a module form one line, whatever their
+ * rank and call. */
 struct line {
     struct line_key {
         uint32_t module, slot, tag, call, rank;
@@ -21,7 +23,7 @@ struct line {
     struct ridge ridge;
 };
 
-/* What is published under one topic. */
+/* What is published as one topic. */
 struct topic {
     struct collection *collection;
     struct nauha_subscriber *subscriber;
@@ -43,12 +45,12 @@ struct collection {
     uint64_t origin; /* first step */
 };
 
-/* Subscribes to what the first `metrics` metrics of a started pipeline publish. Two of them that
- * publish the same series are INVALID. Release with collection_fini after the pipeline. */
+/* Subscribes to what the first `metrics` metrics of a started pipeline publish. INVALID: two of
+ * them publish the same series. Release with collection_fini after the pipeline is freed. */
 enum nauha_status collection_init(struct collection *collection, struct nauha_pipeline *pipeline,
                                   size_t metrics, uint64_t first_step, struct nauha_error *err);
 void collection_fini(struct collection *collection);
-/* Lines in the order of modules, once all has come. */
+/* Sorts the lines in the order of modules; to be called once everything has been published. */
 void collection_sort(struct collection *collection);
 /* The topic of a series; NULL: there is none. */
 const struct topic *collection_find(const struct collection *collection, const char *series);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Series of any length in bounded memory: values in buckets of steps, which widen as more come; and
- * histograms, of which every other is let go when there are too many.
+/* Series of any length in bounded memory. Values are combined in buckets of steps, which become
+ * wider as more steps come. Of histograms, every other one is dropped when there are too many.
  *
  * Threads: one at a time.
  */
@@ -28,14 +28,14 @@ struct curve {
     size_t used, capacity;
     uint64_t count, odd; /* values that are finite, and that are not */
     uint64_t first_odd;  /* step, where odd > 0 */
-    uint64_t odd_since;  /* step from which on no value is finite, where the last one is not */
+    uint64_t odd_since;  /* if `last` is not finite: since this step no value is */
     uint64_t first_step, last_step;
     double first, last;  /* finite or not */
     double low, high;    /* of the finite ones */
     double low_positive; /* smallest above 0; infinity: none */
 };
 
-/* origin: no step is before it. False when out of memory. */
+/* Adds a value. origin: no step is smaller. False when out of memory. */
 bool curve_add(struct curve *curve, uint64_t origin, uint64_t step, double value);
 void curve_fini(struct curve *curve);
 /* The middle of a bucket, in steps. */
@@ -51,10 +51,11 @@ struct column {
 struct ridge {
     struct column *columns;
     size_t used, capacity;
-    uint64_t seen, stride; /* histograms that came; one of `stride` is kept */
+    uint64_t seen, stride; /* histograms added; one of `stride` is kept */
 };
 
-/* bins: low edge, high edge and count of each, ascending; count > 0. False when out of memory. */
+/* Adds a histogram. bins: low edge, high edge and count of each bin, ascending; count > 0. False
+ * when out of memory. */
 bool ridge_add(struct ridge *ridge, uint64_t step, const double *bins, size_t count);
 void ridge_fini(struct ridge *ridge);
 

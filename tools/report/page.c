@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The page as a whole, its head, curves and histograms; see page.h.
+/* The page as a whole, with its head, curves and histograms; see page.h.
  *
  * Threads: the main thread.
  */

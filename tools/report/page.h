@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The page of a report: one HTML file with everything in it.
+/* The page of a report: one HTML file that needs no others.
  *
  * Threads: the main thread.
  */
@@ -12,13 +12,13 @@
 #include "tools/report/survey.h"
 #include "tools/commands/runs.h"
 
-/* Tells a page of ours from others, near its beginning. */
+/* The text near the beginning of a page by which a page of nauha is recognised. */
 #define PAGE_MARK "<meta name=generator content=nauha>"
 
 struct page {
     FILE *out;
     const char *title;
-    const char *command; /* what made it */
+    const char *command; /* the command line that made it */
     const struct opened *opened;
     const struct survey *survey;
     const struct collection *collection;
@@ -27,22 +27,22 @@ struct page {
     size_t pictures;
 };
 
-/* Errors stay in page->out, for ferror. */
+/* Writes the page. Errors stay in page->out, for ferror. */
 void page_write(struct page *page);
 
-/* Its sections. */
+/* Write its sections. */
 void page_health(struct page *page);
 void page_model(struct page *page);
 void page_trace(struct page *page);
 
-/* Elements of a module's own parameters; *known: there are any in the trace. */
+/* The number of elements of a module's own parameters; *known: the trace has any. */
 uint64_t page_parameters(const struct page *page, uint32_t module, bool *known);
-/* The name as a reader knows it: "(root)" for the empty one. */
+/* The name of a module as a reader knows it: "(root)" for the empty one. */
 const char *page_module(const struct page *page, uint32_t module);
-/* "NUMBER noun" or "NUMBER nouns". */
+/* Writes "NUMBER noun" or "NUMBER nouns". */
 void page_count(FILE *out, uint64_t count, const char *noun);
 
-/* What the stylesheet and the script consist of, built in. */
+/* The stylesheet and the script, which are built into the program. */
 extern const char report_css[], report_js[];
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the rules found, and each module's numbers; see page.h.
+/* The findings of the rules, and the numbers of each module; see page.h.
  *
  * Threads: the main thread.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What was trained: modules with their parameters and shapes; see page.h.
+/* The model that was trained: modules with their parameters and shapes; see page.h.
  *
  * Threads: the main thread.
  */

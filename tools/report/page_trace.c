@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The facts of the traces themselves; see page.h.
+/* The facts about the traces themselves; see page.h.
  *
  * Threads: the main thread.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The series of a report: those it always has where their inputs are there, and those of --metric.
+/* The series of a report: standard ones, if the trace has what they need, and those of --metric.
  *
  * Threads: the main thread.
  */
@@ -9,7 +9,8 @@
 #include "nauha/pipeline.h"
 #include "tools/report/survey.h"
 
-/* Adds them to a pipeline, those of --metric first; *count is how many metrics that are. */
+/* Adds the metrics for them to a pipeline, those of --metric first; *count is how many metrics were
+ * added. */
 enum nauha_status plan_add(struct nauha_pipeline *pipeline, const struct invocation *invocation,
                            const struct survey *survey, size_t *count, struct nauha_error *err);
 

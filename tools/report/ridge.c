@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Histograms over steps, as shades; see chart.h.
+/* Histograms over steps, drawn as shades; see chart.h.
  *
  * Threads: the main thread.
  */

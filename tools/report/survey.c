@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A walk over the index; see survey.h.
+/* A walk over the index of the traces; see survey.h.
  *
  * Threads: the main thread.
  */

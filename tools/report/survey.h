@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is in the chosen messages, from the index alone: tensors and their shapes, kinds under each
- * tag, steps and epochs. Nothing is decoded for it.
+/* What the selected messages are, from the index alone: tensors and their shapes, kinds under each
+ * tag, steps and epochs. No tensor is decoded for it.
  *
  * Threads: the main thread.
  */
@@ -20,7 +20,7 @@ struct survey_tensor {
     uint32_t ndim;
     int64_t shape[SURVEY_DIMS]; /* the first of them */
     uint64_t elements;
-    bool varies; /* not all have this shape */
+    bool varies; /* not all messages have this shape */
 };
 
 /* The messages of a kind under a tag. */
@@ -31,9 +31,9 @@ struct survey_kind {
     uint64_t most_elements;
     uint64_t rows;        /* elements of the latest one over its dimension 1 */
     int64_t least_second; /* smallest dimension 1 */
-    bool whole_numbers;   /* all are of integers */
-    bool hash_only;       /* of some there is the hash alone */
-    bool odd_labels;      /* input_labels that do not go with the network_output before them */
+    bool whole_numbers;   /* all messages are of integers */
+    bool hash_only;       /* some have only a hash, no elements */
+    bool odd_labels;      /* some input_labels do not fit the network_output before them */
 };
 
 struct survey {
@@ -43,13 +43,13 @@ struct survey {
     size_t kind_count, kind_capacity;
     struct seen *seen; /* keys, by hash */
     uint64_t messages, first_step, last_step;
-    uint64_t epochs[SURVEY_EPOCHS]; /* steps that the second epoch and later ones begin with */
-    uint64_t epoch_count;           /* of them all; more than are kept: none are told */
+    uint64_t epochs[SURVEY_EPOCHS]; /* first steps of the second and later epochs */
+    uint64_t epoch_count;           /* how many there are, also beyond those kept */
     uint32_t epoch;
 };
 
-/* Walks over the chosen messages of all traces. Damaged rows are passed over. Release with
- * survey_fini in any case. */
+/* Walks over the selected messages of all traces, skipping damaged rows. Release with survey_fini
+ * in any case. */
 enum nauha_status survey_init(struct survey *survey, const struct opened *opened,
                               struct nauha_error *err);
 void survey_fini(struct survey *survey);
@@ -57,11 +57,11 @@ void survey_fini(struct survey *survey);
 /* The first tensor of a kind and module; NULL: there is none. */
 const struct survey_tensor *survey_find(const struct survey *survey, uint32_t kind,
                                         uint32_t module);
-/* NULL: no such messages. */
+/* The messages of a kind under a tag; NULL if there are none. */
 const struct survey_kind *survey_kind_of(const struct survey *survey, uint32_t kind, uint32_t tag);
-/* Whether a kind is there under any tag, with its elements. */
+/* Whether there are messages of a kind with elements, under any tag. */
 bool survey_has_elements(const struct survey *survey, uint32_t kind);
-/* Whether outputs and labels of a tag are those of a classification. */
+/* Whether the outputs and labels under a tag are those of a classification. */
 bool survey_is_classification(const struct survey *survey, uint32_t tag);
 
 #endif

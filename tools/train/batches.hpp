@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A part of a dataset in memory, and batches of it as a network takes them. */
+/* A part of a dataset in memory, and batches of it as networks take them. */
 #ifndef NAUHA_TOOLS_TRAIN_BATCHES_HPP
 #define NAUHA_TOOLS_TRAIN_BATCHES_HPP
 
@@ -47,7 +47,7 @@ class Batches {
                                                {static_cast<int64_t>(n)}, at::kLong);
         return {normalised(pixels_.index_select(0, index)), labels_.index_select(0, index)};
     }
-    /* Those at [first, first + n) of the file. */
+    /* The images at [first, first + n) of the file, and their labels. */
     std::pair<at::Tensor, at::Tensor> get(size_t first, size_t n) const {
         const auto from = static_cast<int64_t>(first), length = static_cast<int64_t>(n);
         return {normalised(pixels_.narrow(0, from, length)), labels_.narrow(0, from, length)};

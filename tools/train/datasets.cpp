@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading IDX and CIFAR files. zlib reads plain files as well as gzip, so one reader does. */
+/* Reading IDX and CIFAR files. zlib reads plain files as well as gzip, so one reader serves both.
+ */
 #include "tools/train/datasets.hpp"
 
 #include <algorithm>

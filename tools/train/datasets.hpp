@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Image datasets from the files they are published in: IDX (MNIST, Fashion-MNIST; plain or gzip)
- * and the binary versions of CIFAR-10 and CIFAR-100. */
+/* Reading image datasets in the formats in which they are published: IDX (MNIST, Fashion-MNIST;
+ * plain or gzip) and the binary versions of CIFAR-10 and CIFAR-100. */
 #ifndef NAUHA_TOOLS_TRAIN_DATASETS_HPP
 #define NAUHA_TOOLS_TRAIN_DATASETS_HPP
 
@@ -14,7 +14,7 @@
 namespace nauha {
 namespace train {
 
-/* A failure with a status code; what() has the shape of every error message. */
+/* A failure with a status code; what() is an error message in the form of all others. */
 class Failure : public std::runtime_error {
   public:
     Failure(nauha_status status, const std::string &message)
@@ -41,8 +41,8 @@ const DatasetInfo &dataset_info(nauha_train_dataset dataset);
 
 enum class Part { training, test };
 
-/* Reads one part of a dataset. Throws Failure, naming the file: IO where it cannot be read,
- * FORMAT where it is not what it should be. Files are untrusted. */
+/* Reads one part of a dataset. The files are untrusted. Throws Failure, naming the file: IO if it
+ * cannot be read, FORMAT if its content is wrong. */
 Images load_images(nauha_train_dataset dataset, const std::string &directory, Part part);
 
 /* The order in which an epoch goes through `count` images: a permutation that depends on the

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The layers of the networks. Class names here are what a trace calls the modules. */
+/* The layers of the networks. The class names here become the class names of modules in traces. */
 #include "tools/train/models.hpp"
 
 namespace nauha {

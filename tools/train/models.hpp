@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The networks of the built-in training: small ones, for images of 28x28 and 32x32. All are made
- * of Sequentials, so that an Exporter sees everything inside run. */
+/* The networks of the built-in training: small ones for images of 28x28 and 32x32 pixels. They
+ * consist of Sequentials, so that an Exporter sees every module run. */
 #ifndef NAUHA_TOOLS_TRAIN_MODELS_HPP
 #define NAUHA_TOOLS_TRAIN_MODELS_HPP
 
@@ -11,7 +11,7 @@
 namespace nauha {
 namespace train {
 
-/* Every model: features, then a classifier of the flattened features. */
+/* All models consist of features and a classifier of the flattened features. */
 class Network : public torch::nn::Module {
   public:
     /* input: [batch, channels, size, size]; output: [batch, classes], before any softmax. */

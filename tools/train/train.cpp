@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The training itself, and the C entry of the module. No exception leaves it. */
+/* The training itself, and the C function of the module, which throws no exceptions. */
 #include <chrono>
 #include <cmath>
 #include <exception>

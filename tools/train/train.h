@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The built-in training: what the program asks of the module nauha_train.so, which holds all of
- * libtorch that nauha uses. The program loads it only for `nauha train` (NAUHA_TRAIN_SYMBOL).
+/* The interface of the module nauha_train.so, the built-in training. The program loads it, and
+ * libtorch with it, only for `nauha train`, and finds the function under the symbol
+ * NAUHA_TRAIN_SYMBOL.
  *
  * Threads: one at a time.
  */
@@ -79,15 +80,15 @@ struct nauha_train_options {
 
     /* Set by the program. */
     struct nauha_recorder *recorder; /* borrowed; NULL: train unrecorded */
-    /* Called when dataset and model are ready, before the first step: the time to open *recorder,
-     * so that a wrong option costs no older trace. A failure ends the training. May be NULL. */
+    /* Called when dataset and model are ready, before the first step: opens *recorder. So a wrong
+     * option does not replace an older trace. A failure ends the training. May be NULL. */
     enum nauha_status (*begin)(void *context, struct nauha_recorder **recorder,
                                struct nauha_error *err);
-    /* Polled every step; the training ends in good order when it is not 0. May be NULL. */
+    /* Read at every step; the training ends in good order once it is not 0. May be NULL. */
     const volatile sig_atomic_t *stop;
     /* Called a few times a second and after the last step. May be NULL. */
     void (*progress)(void *context, const struct nauha_train_progress *progress);
-    /* Something a person should know, without newline. May be NULL. */
+    /* A message for the user, without newline. May be NULL. */
     void (*notice)(void *context, const char *text);
     void *context;
 };
@@ -104,19 +105,19 @@ struct nauha_train_result {
 
 /* ---- options: tools/commands/train_options.c, in the program; exported for the module ---- */
 
-/* The TRAINING options; keys of nauha_train_options_set. */
+/* The TRAINING options, which are the keys of nauha_train_options_set. */
 NAUHA_API const struct nauha_option *nauha_train_option_table(size_t *count);
 
-/* The table's defaults, and nothing set by the program. */
+/* Sets the defaults of the table, and clears what the program sets. */
 NAUHA_API void nauha_train_options_init(struct nauha_train_options *options);
 
-/* Sets one key from text. UNKNOWN: no such key, listing the keys. INVALID: a value that does not
- * parse, saying what is expected. */
+/* Sets one key from text. UNKNOWN: there is no such key; the error lists those that there are.
+ * INVALID: the value cannot be parsed; the error says what is expected. */
 NAUHA_API enum nauha_status nauha_train_options_set(struct nauha_train_options *options,
                                                     const char *key, const char *value,
                                                     struct nauha_error *err);
 
-/* The names as given on the command line, and the directory in use. */
+/* The names as on the command line, and the directory in use. */
 NAUHA_API const char *nauha_train_model_name(enum nauha_train_model model);
 NAUHA_API const char *nauha_train_dataset_name(enum nauha_train_dataset dataset);
 NAUHA_API const char *nauha_train_optimizer_name(enum nauha_train_optimizer optimizer);
@@ -129,9 +130,9 @@ typedef enum nauha_status (*nauha_train_run_fn)(const struct nauha_train_options
                                                 struct nauha_error *err);
 #define NAUHA_TRAIN_SYMBOL "nauha_train_run"
 
-/* Trains. IO, FORMAT: the dataset, naming the file. INVALID: options that do not fit together.
- * A failing recorder does not end the training: ask nauha_recorder_failure. *result holds what
- * was reached, also on failure. */
+/* Trains. IO, FORMAT: the dataset cannot be read; the error names the file. INVALID: options do not
+ * fit together. A failure of the recorder does not end the training; nauha_recorder_failure reports
+ * it. *result is what was reached, also on failure. */
 NAUHA_API enum nauha_status nauha_train_run(const struct nauha_train_options *options,
                                             struct nauha_train_result *result,
                                             struct nauha_error *err);
