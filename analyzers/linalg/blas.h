@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* LAPACK and BLAS, and what every call of them here needs. Theirs is column-major: a row-major
- * matrix of rows x columns is theirs of columns x rows, transposed.
+/* LAPACK and BLAS, and helpers for calling them. They use column-major matrices: a row-major matrix
+ * of rows x columns is, to them, its transpose of columns x rows.
  *
  * Threads: any thread.
  */
@@ -14,7 +14,8 @@
 
 #include "analyzers/linalg/linalg.h"
 
-/* Room for a x b doubles, at least one; NULL when out of memory or past SIZE_MAX. */
+/* Allocates a x b doubles, at least one; NULL when out of memory or if the size exceeds SIZE_MAX.
+ * Release with free. */
 static inline double *linalg_doubles(size_t a, size_t b) {
     size_t count = 0, bytes = 0;
     if (__builtin_mul_overflow(a, b, &count) ||
@@ -23,8 +24,8 @@ static inline double *linalg_doubles(size_t a, size_t b) {
     return malloc(bytes > 0 ? bytes : sizeof(double));
 }
 
-/* The room that LAPACK wants, and its size as LAPACK is told; NULL when out of memory or past what
- * LAPACK counts. */
+/* Allocates the work space that LAPACK asks for, and sets *size for LAPACK; NULL when out of memory
+ * or if the size exceeds INT_MAX. Release with free. */
 static inline double *linalg_work(double wanted, int *size) {
     if (!(wanted <= INT_MAX))
         return NULL;

@@ -4,7 +4,7 @@
  *     A V_k = U_k B_k        A' U_k = V_k B_k' + beta_k v_(k+1) e_k'
  *
  * with B_k upper bidiagonal, alpha on its diagonal and beta above. For a singular triple (s, p, q)
- * of B_k, A V q = s U p, and |A' U p - s V q| = beta_k |p_k|: the residual, known without a
+ * of B_k, A V q = s U p, and the residual |A' U p - s V q| = beta_k |p_k| is known without a
  * product.
  */
 #include "analyzers/linalg/golub_kahan.h"

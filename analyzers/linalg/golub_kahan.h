@@ -10,20 +10,21 @@
 
 #include "analyzers/linalg/blas.h"
 
-/* A real matrix of m x n, by what it does to a vector: out = A in, or A' in. in may be overwritten.
- */
+/* A real matrix of m x n, defined by its product with a vector: out = A in, or A' in if transposed.
+ * `in` may be overwritten. */
 struct linalg_operator {
     void (*apply)(const void *self, bool transposed, double *in, double *out);
     const void *self;
     size_t m, n;
 };
 
-/* Steps until the iteration is given up. */
+/* The number of steps after which the iteration gives up. */
 #define GOLUB_KAHAN_STEPS 300u
 
-/* With full reorthogonalization, from a fixed random vector, until the residual |A'u - sv| is at
- * most tolerance * s; a space that holds no more ends it as well, exactly. *converged: false after
- * GOLUB_KAHAN_STEPS, and *value is then only a lower bound. NOMEM; SUBSCRIBER from LAPACK. */
+/* The largest singular value, with full reorthogonalization from a fixed random vector. The
+ * iteration ends when the residual |A'u - sv| is at most tolerance * s, or when the Krylov space is
+ * exhausted, and then *value is exact. *converged is false after GOLUB_KAHAN_STEPS steps; *value is
+ * then a lower bound. NOMEM; SUBSCRIBER from LAPACK. */
 enum nauha_status linalg_golub_kahan(const struct linalg_operator *a, double tolerance,
                                      double *value, bool *converged);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What nauha_linalg.so offers to the metrics that need singular values: dense linear algebra in
- * double precision over LAPACK and BLAS, without threads of its own.
+/* The interface of nauha_linalg.so: dense linear algebra in double precision, for metrics that need
+ * singular values. It uses LAPACK and BLAS and starts no threads.
  *
- * Matrices are row-major and contiguous, their elements finite and of a magnitude at which squares
- * neither overflow nor vanish; no dimension is 0 or beyond INT32_MAX. Every function returns
- * NAUHA_OK, NAUHA_NOMEM, or NAUHA_SUBSCRIBER where LAPACK did not converge.
+ * Matrices are row-major and contiguous. Their elements are finite, and their magnitudes are such
+ * that squares neither overflow nor vanish; no dimension is 0 or greater than INT32_MAX. Every
+ * function with a status returns NAUHA_OK, NAUHA_NOMEM, or NAUHA_SUBSCRIBER if LAPACK did not
+ * converge.
  *
  * Threads: any thread. The same call gives the same bits on the same kind of processor.
  */
@@ -24,30 +25,31 @@ struct linalg {
     uint32_t abi;  /* LINALG_ABI */
     uint32_t size; /* sizeof(struct linalg) */
 
-    /* Why nothing of this may be called; NULL: it may. */
+    /* Returns why none of these functions may be called; NULL if they may. */
     const char *(*unusable)(void);
 
-    /* All min(rows, columns) singular values, largest first, by LAPACK's dgesdd: each off by a few
-     * units in the last place of the largest. a is overwritten. */
+    /* All min(rows, columns) singular values, largest first, by LAPACK's dgesdd. The error of each
+     * is a few units in the last place of the largest. a is overwritten. */
     enum nauha_status (*singular_values)(double *a, size_t rows, size_t columns, double *values);
 
     /* The largest singular value by Golub-Kahan-Lanczos bidiagonalization with full
      * reorthogonalization from a fixed random vector (Golub and Van Loan, Matrix Computations,
-     * 10.4), until its residual |A'u - sv| <= tolerance * s: so there is a singular value within
-     * tolerance * s of the result. Where that takes too many steps, dgesdd: a is overwritten. */
+     * 10.4), until the residual |A'u - sv| is at most tolerance * s: then a singular value lies
+     * within tolerance * s of the result. If this takes too many steps, dgesdd computes it. a is
+     * overwritten. */
     enum nauha_status (*largest)(double *a, size_t rows, size_t columns, double tolerance,
                                  double *value);
 
-    /* The largest and the smallest: of the triangle R of A = QR, and of its inverse, by the same
-     * iteration. *smallest is 0 where a diagonal element of R is not beyond `negligible` times the
-     * largest. a is overwritten. */
+    /* The largest and the smallest singular value, by the same iteration on the triangle R of A =
+     * QR and on its inverse. *smallest is 0 if a diagonal element of R is at most `negligible`
+     * times the largest. a is overwritten. */
     enum nauha_status (*extremes)(double *a, size_t rows, size_t columns, double tolerance,
                                   double negligible, double *largest, double *smallest);
 
-    /* An orthonormal basis of the fewest left singular directions of a that together hold a
-     * `fraction` of the sum of its squared singular values: *rank of them, as columns of
-     * basis[rows][*rank], which has room for rows * min(rows, columns). rank 0: a is zero. a is
-     * overwritten. */
+    /* An orthonormal basis of the left singular vectors with the largest singular values: the
+     * fewest whose squared singular values make up a `fraction` of the sum of all. *rank is how
+     * many they are; they are the columns of basis[rows][*rank], which has room for rows *
+     * min(rows, columns). rank 0: a is zero. a is overwritten. */
     enum nauha_status (*basis)(double *a, size_t rows, size_t columns, double fraction,
                                double *basis, size_t *rank);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* nauha_linalg.so: the table that metrics look up in it. */
+/* The table of functions in nauha_linalg.so that metrics look up; see linalg.h. */
 #include "analyzers/linalg/blas.h"
 
 /* What OpenBLAS asks for when it is loaded, instead of the environment (the linker's --wrap): as

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Singular values: all of them, the largest, the extremes. */
+/* Singular values: all of them, the largest, or the largest and the smallest; see linalg.h. */
 #include <math.h>
 
 #include "analyzers/linalg/golub_kahan.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Bases of what a matrix spans, and products of matrices. */
+/* Orthonormal bases, and products of matrices; see linalg.h. */
 #include <float.h>
 #include <string.h>
 

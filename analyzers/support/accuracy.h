@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For metrics of classification: how often the output is that of the label.
+/* For metrics of classification: how often the predicted class is that of the label.
  *
  * Threads: one at a time.
  */
@@ -15,15 +15,15 @@
 
 #define BLOCK 512u
 
-/* Predictions so far, and those of them that are right. */
+/* How many predictions there are, and how many of them are right. */
 struct accuracy {
     const struct nauha_host *host;
     uint32_t topic;
     uint64_t right, count;
-    /* Of single numbers, which are logits, and a yes above 0, or probabilities, and one above a
-     * half. */
+    /* Predictions of single numbers: as logits, which say yes above 0, and as probabilities, which
+     * say yes above a half. */
     uint64_t right_as_logits, right_as_probabilities;
-    bool are_logits; /* there has been one outside of [0, 1] */
+    bool are_logits; /* some number was outside of [0, 1] */
 };
 
 /* The `create` of such a metric, which publishes the topic `name`. */
@@ -81,7 +81,7 @@ static inline bool same_shape(const struct nauha_tensor *a, const struct nauha_t
     return true;
 }
 
-/* Whether labels have the output's shape without its dimension 1. */
+/* Whether labels have the shape of the output without its dimension 1. */
 static inline bool labels_of(const struct nauha_tensor *output, const struct nauha_tensor *labels) {
     if (labels->ndim + 1 != output->ndim)
         return false;
@@ -104,7 +104,7 @@ static inline const char *shape_text(const struct nauha_tensor *tensor, char *te
     return text;
 }
 
-/* Whether an output is one number for each of the labels, [N], or [N, 1, ...] for [N, ...]. */
+/* Whether an output is a single number for each label: [N], or [N, 1, ...] for labels [N, ...]. */
 static inline bool is_single(const struct nauha_tensor *output, const struct nauha_tensor *labels) {
     return output->ndim == 1 ? same_shape(output, labels)
                              : output->ndim > 1 && output->shape[1] == 1 &&
@@ -114,7 +114,7 @@ static inline bool is_single(const struct nauha_tensor *output, const struct nau
 enum labelling {
     LABELS_UNKNOWN,
     LABELS_CLASSES, /* whole numbers */
-    LABELS_SHARES,  /* of each class, such as one-hot */
+    LABELS_SHARES,  /* a share for each class, such as one-hot */
     LABELS_YES_NO   /* 1 or 0 */
 };
 
@@ -140,12 +140,13 @@ static inline struct layout layout_of(const struct nauha_tensor *output) {
 
 /* ---- predictions ---- */
 
-/* The first of the largest, and a NaN is larger than any number, as in NumPy and PyTorch. */
+/* Whether a value replaces the best one: the first of equal values wins, and a NaN is larger than
+ * any number, as in NumPy and PyTorch. */
 static inline bool beats(double value, double best) {
     return value > best || (isnan(value) && !isnan(best));
 }
 
-/* [rows, classes]: the classes of a row lie side by side. */
+/* The prediction for a row of [rows, classes], whose classes are contiguous. */
 static inline double argmax_row(const struct nauha_host *host, const struct nauha_tensor *tensor,
                                 const struct layout *layout, size_t row) {
     double block[BLOCK], best = 0;
@@ -163,7 +164,7 @@ static inline double argmax_row(const struct nauha_host *host, const struct nauh
     return (double)place;
 }
 
-/* [rows, classes, inner]: predictions for n places of one row, from `first`. */
+/* The predictions for n places, beginning with `first`, of a row of [rows, classes, inner]. */
 static inline void argmax_places(const struct nauha_host *host, const struct nauha_tensor *tensor,
                                  const struct layout *layout, size_t row, size_t first, size_t n,
                                  double *places) {
@@ -183,8 +184,8 @@ static inline void argmax_places(const struct nauha_host *host, const struct nau
     }
 }
 
-/* Labels that are no class were left out of the loss, like PyTorch's ignore_index of -100, and are
- * left out here. */
+/* Counts predictions of classes. Labels that are not a class, such as PyTorch's ignore_index of
+ * -100, do not contribute to the loss and are not counted. */
 static inline void count_right(struct accuracy *accuracy, const struct nauha_tensor *output,
                                const struct nauha_tensor *labels, const struct layout *layout,
                                enum labelling labelling) {
@@ -206,7 +207,7 @@ static inline void count_right(struct accuracy *accuracy, const struct nauha_ten
     }
 }
 
-/* Whether labels are what each class has of a whole, which rounding may have changed. */
+/* Whether the labels of each row are shares that add up to 1, within rounding. */
 static inline bool are_shares(const struct nauha_host *host, const struct nauha_tensor *labels,
                               const struct layout *layout) {
     double block[BLOCK], sums[BLOCK];
@@ -229,7 +230,7 @@ static inline bool are_shares(const struct nauha_host *host, const struct nauha_
     return true;
 }
 
-/* Counts single numbers; false: not all labels are 0 or 1. A NaN is never right. */
+/* Counts predictions of single numbers. False: not all labels are 0 or 1. A NaN is never right. */
 static inline bool count_yes_no(struct accuracy *accuracy, const struct nauha_tensor *output,
                                 const struct nauha_tensor *labels, size_t count) {
     double x[BLOCK], wanted[BLOCK];
@@ -263,8 +264,8 @@ static inline void accuracy_remark(const struct accuracy *accuracy,
     accuracy->host->remark(accuracy->host, text);
 }
 
-/* Adds the predictions of a bundle of network_output and input_labels. *known is false where they
- * are of no classification, which is remarked. */
+/* Adds the predictions of a bundle of network_output and input_labels. If they are not of a
+ * classification, remarks on it and sets *known to false. */
 static inline enum nauha_status accuracy_add(struct accuracy *accuracy, struct nauha_bundle *bundle,
                                              bool *known, struct nauha_error *err) {
     const struct nauha_host *host = accuracy->host;
@@ -295,7 +296,7 @@ static inline enum nauha_status accuracy_add(struct accuracy *accuracy, struct n
     return NAUHA_OK;
 }
 
-/* Publishes the fraction that is right, and begins anew. */
+/* Publishes the fraction of right predictions and starts counting anew. */
 static inline enum nauha_status accuracy_publish(struct accuracy *accuracy,
                                                  const struct nauha_message_info *stamps,
                                                  struct nauha_error *err) {

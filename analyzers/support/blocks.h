@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* For metrics that reduce a message's elements themselves: the elements as doubles in blocks, and
- * sums of blocks that are combined pairwise, so that the error does not grow with their number.
+/* For metrics that reduce the elements of a message themselves: the elements as doubles in blocks,
+ * and sums of blocks that are combined pairwise, so that the error does not grow with the number of
+ * blocks.
  *
  * Threads: one at a time.
  */
@@ -9,12 +10,13 @@
 
 #include "nauha/analyzer.h"
 
-/* Pieces are multiples of it, so blocks come out the same however a tensor is cut. */
+/* Pieces have a multiple of this many elements, so the blocks are the same wherever a tensor is
+ * cut. */
 #define BLOCK 256u
-/* A block is summed in so many independent sums. */
+/* The number of independent sums within a block. */
 #define LANES 16u
 
-/* n elements from number `first` on; n is BLOCK but for the last block. */
+/* n elements, beginning with number `first`; n is BLOCK except in the last block. */
 typedef void (*block_fn)(void *context, const double *x, size_t n, uint64_t first);
 
 struct block_visit {
@@ -47,7 +49,7 @@ static inline enum nauha_status for_each_block(const struct nauha_host *host,
 
 /* ---- sums ---- */
 
-/* Sums of 2^i blocks each, as a binary counter has digits. */
+/* Sum i is the sum of 2^i blocks, like the digits of a binary counter. */
 struct block_sum {
     double levels[64];
     unsigned depth;

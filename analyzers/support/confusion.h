@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For rules on classifiers: how often a sample of each class was taken for each class.
+/* For rules on classifiers: how often a sample of each class was predicted to be of each class.
  *
  * Threads: one at a time.
  */
@@ -10,9 +10,9 @@
 
 #include "analyzers/support/accuracy.h"
 
-/* More are no classes of images but tokens, which are never balanced. */
+/* Networks with more classes predict tokens, which are never balanced. */
 #define CONFUSION_CLASSES_MAX 1000u
-/* Samples of each class, on average, that a judgement needs. */
+/* How many samples of each class, on average, a judgement needs. */
 #define CONFUSION_PER_CLASS 50u
 
 struct confusion {
@@ -41,7 +41,7 @@ static inline enum nauha_status confusion_resize(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
-/* Whether a bundle of network_output [N, C, ...] and whole input_labels [N, ...] is of a
+/* Whether a bundle of network_output [N, C, ...] and integer input_labels [N, ...] is that of a
  * classifier. */
 static inline bool confusion_applies(const struct nauha_message_info *output,
                                      const struct nauha_message_info *labels) {
@@ -71,7 +71,7 @@ static inline void confusion_count(const struct nauha_host *host, struct confusi
     }
 }
 
-/* Adds a bundle of network_output and input_labels; of what is no classification, nothing. */
+/* Adds a bundle of network_output and input_labels; ignores it if it is not of a classification. */
 static inline enum nauha_status confusion_add(const struct nauha_host *host,
                                               struct confusion *confusion,
                                               struct nauha_bundle *bundle,
@@ -101,7 +101,7 @@ static inline bool confusion_is_full(const struct confusion *confusion, uint64_t
            confusion->total >= (uint64_t)CONFUSION_PER_CLASS * confusion->classes;
 }
 
-/* Samples of a class. */
+/* The number of samples of a class. */
 static inline uint64_t confusion_samples(const struct confusion *confusion, size_t class) {
     uint64_t sum = 0;
     for (size_t i = 0; i < confusion->classes; i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a convolution looks at: its geometry, guessed from shapes, and its input unfolded.
+/* The geometry of a convolution, found by trying what fits the shapes, and its unfolded input.
  *
  * Threads: any thread.
  */
@@ -12,26 +12,26 @@
 
 #define SPATIAL 3u
 
-/* Of 1 to 3 dimensions; what is missing comes first, with lengths of 1. */
+/* A convolution of 1 to 3 dimensions; missing ones come first and have lengths of 1. */
 struct convolution {
     size_t channels; /* of the input */
     size_t groups;
     size_t in[SPATIAL], kernel[SPATIAL], out[SPATIAL];
     size_t stride[SPATIAL], padding[SPATIAL], dilation[SPATIAL];
-    size_t more[SPATIAL]; /* by which the padding behind the last element is larger */
+    size_t more[SPATIAL]; /* how much larger the padding after the last element is */
 };
 
 static inline size_t convolution_positions(const struct convolution *c) {
     return c->out[0] * c->out[1] * c->out[2];
 }
 
-/* Elements of a row: what one output at one position is a product of. */
+/* The number of elements in a row: the inputs of one output at one position. */
 static inline size_t convolution_row(const struct convolution *c) {
     return c->channels / c->groups * c->kernel[0] * c->kernel[1] * c->kernel[2];
 }
 
-/* Whether lengths fit by torch.nn.Conv2d's formula, in dimension d. A stride to nowhere may be any.
- */
+/* Whether the lengths of dimension d satisfy the formula of torch.nn.Conv2d. If there is one
+ * position, any stride fits. */
 static inline bool convolution_fits(const struct convolution *c, size_t d) {
     const size_t padded = c->in[d] + 2 * c->padding[d] + c->more[d];
     const size_t reach = c->dilation[d] * (c->kernel[d] - 1) + 1;
@@ -43,10 +43,12 @@ static inline bool convolution_fits(const struct convolution *c, size_t d) {
 #define STRIDE_MAX 16u
 #define DILATION_MAX 8u
 
-/* Steps dimension d to its next geometry, from small dilations, paddings and strides to large ones;
- * false after the last, and it is back at the first. Padding past the kernel's reach, dilation of
- * a kernel of one element and strides to nowhere are not tried. Padding is the same on both sides,
- * but for padding="same" of a reach that is odd, which has one more behind, and no strides. */
+/* Sets dimension d to its next geometry, from small dilations, paddings and strides to large ones.
+ * False after the last one; dimension d is then at the first again. Geometries with padding larger
+ * than the kernel's reach, with dilation of a kernel of one element, or with a stride above 1 if
+ * there is one position are not tried. Padding is the same on both sides, except with
+ * padding="same" and an odd reach: then there is one more after the last element, and the stride is
+ * 1. */
 static inline bool convolution_step(struct convolution *c, size_t d) {
     for (;;) {
         const size_t reach = c->dilation[d] * (c->kernel[d] - 1);
@@ -73,7 +75,7 @@ static inline bool convolution_step(struct convolution *c, size_t d) {
     }
 }
 
-/* The first geometry that fits; false: there is none. */
+/* Sets the first geometry that fits. False: there is none. */
 static inline bool convolution_begin(struct convolution *c) {
     for (size_t d = 0; d < SPATIAL; d++) {
         c->stride[d] = c->dilation[d] = 1;
@@ -84,7 +86,7 @@ static inline bool convolution_begin(struct convolution *c) {
     return true;
 }
 
-/* The next one; false after the last. */
+/* Sets the next geometry that fits. False: there are no more. */
 static inline bool convolution_next(struct convolution *c) {
     for (size_t d = SPATIAL; d > 0; d--) {
         if (convolution_step(c, d - 1))
@@ -116,7 +118,8 @@ static inline void convolution_unfold_position(const struct convolution *c, cons
     }
 }
 
-/* One sample's input x, [channels, in...], as [positions, row] for one group. Padding is zeros. */
+/* Unfolds the input x of one sample, [channels, in...], to [positions, row] for one group. The
+ * padding is zeros. */
 static inline void convolution_unfold(const struct convolution *c, const double *x, size_t group,
                                       double *unfolded) {
     const size_t row = convolution_row(c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* For rules that compare the losses of the training with those of an evaluation, which come under a
- * tag of their own: the mean of each evaluation beside that of the training since the one before.
+/* For rules that compare the losses of the training with those of an evaluation, which has a tag of
+ * its own: the mean of each evaluation, and the mean of the training since the evaluation before.
  *
  * Threads: one at a time.
  */
@@ -10,15 +10,15 @@
 #include "analyzers/support/keys.h"
 #include "analyzers/support/rule.h"
 
-/* One rank. */
+/* The losses of one rank. */
 struct evaluations {
     double training_sum, validation_sum;
     uint64_t training_count, validation_count;
     struct nauha_message_info stamps; /* of the evaluation's latest loss */
-    double training;                  /* mean of the latest training losses there were */
+    double training;                  /* mean of the latest training losses */
     bool has_training;
     uint32_t training_tag;
-    uint64_t waiting[2]; /* the rule's own */
+    uint64_t waiting[2]; /* for the rule's use */
     double best[2];
     bool has_best;
 };
@@ -27,7 +27,7 @@ struct evaluations_rule {
     struct rule rule;
     struct key_table ranks; /* struct evaluations */
     char validation[NAUHA_NAME_MAX + 1];
-    /* An evaluation is over. */
+    /* Called when an evaluation has ended, with the two means. */
     enum nauha_status (*judge)(struct evaluations_rule *rule, struct evaluations *evaluations,
                                double training, double validation, struct nauha_error *err);
 };
@@ -41,7 +41,7 @@ static inline void evaluations_free(void *self) {
     free(rule);
 }
 
-/* Subscribes a rule to the losses of the evaluation as well. */
+/* Subscribes a rule to the losses of the evaluation, too. */
 static inline enum nauha_status evaluations_init(struct evaluations_rule *rule,
                                                  const char *validation, struct nauha_error *err) {
     static const char *const kinds[] = {"loss"};
@@ -98,7 +98,7 @@ static inline enum nauha_status evaluations_compute(void *self, struct nauha_bun
     return status;
 }
 
-/* Publishes what was measured: as part of the training, whose tag the rule was asked for. */
+/* Publishes what was measured under the tag of the training, which the SPEC of the rule has. */
 static inline enum nauha_status evaluations_publish(const struct evaluations_rule *rule,
                                                     const struct evaluations *evaluations,
                                                     double value, struct nauha_error *err) {
@@ -107,7 +107,7 @@ static inline enum nauha_status evaluations_publish(const struct evaluations_rul
     return rule->rule.host->publish_scalar(rule->rule.host, rule->rule.topic, &stamps, value, err);
 }
 
-/* An evaluation may be the last that came. */
+/* Ends the evaluations that are still open at the end of the run. */
 static inline enum nauha_status evaluations_finish(void *self, struct nauha_error *err) {
     struct evaluations_rule *rule = self;
     enum nauha_status status = NAUHA_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* For metrics that compare a tensor with an earlier one of its key: the earlier ones, as they were
- * stored, within a limit of memory.
+/* For metrics that compare a tensor with an earlier one of the same key: copies of the earlier
+ * tensors in their element types, within a limit of memory.
  *
  * Threads: one at a time.
  */
@@ -13,14 +13,14 @@
 #include "analyzers/support/kinds.h"
 #include "analyzers/support/scaled.h"
 
-/* The key of such a metric's limit, for its table of parameters. */
+/* The parameter with the limit, for the table of such a metric. */
 #define KEPT_PARAMETER                                                                             \
     {                                                                                              \
         "memory", NAUHA_PARAMETER_INTEGER, "4096", 1, 1048576,                                     \
             "memory for the tensors kept for comparison, in MiB"                                   \
     }
 
-/* What is kept for a key; elements is NULL where there is nothing. */
+/* The tensor that is kept for a key; elements is NULL if there is none. */
 struct kept {
     enum nauha_dtype dtype;
     uint32_t ndim;
@@ -34,7 +34,7 @@ struct kept {
 struct kept_tensors {
     const struct nauha_host *host;
     uint64_t bytes, bytes_max;
-    size_t count;           /* of those that are kept */
+    size_t count;           /* tensors that are kept */
     struct key_table table; /* of struct kept */
 };
 
@@ -53,13 +53,14 @@ static inline void kept_tensors_fini(struct kept_tensors *kept) {
     key_table_fini(&kept->table, kept_fini);
 }
 
-/* Where a message's tensor is kept; NULL when out of memory. Borrowed until the end. */
+/* The place of the tensor of a message, borrowed until kept_tensors_fini; NULL when out of memory.
+ */
 static inline struct kept *kept_tensors_get(struct kept_tensors *kept,
                                             const struct nauha_message_info *info) {
     return key_table_get(&kept->table, key_of(info, info->kind));
 }
 
-/* Whether what is kept can be compared with a message: has its shape and type. */
+/* Whether the kept tensor can be compared with a message: it has the same shape and type. */
 static inline bool kept_is_alike(const struct kept *row, const struct nauha_message_info *info) {
     return row->elements && row->dtype == info->dtype && row->ndim == info->ndim &&
            (info->ndim == 0 ||
@@ -106,7 +107,8 @@ static inline enum nauha_status kept_copy_piece(void *context, const struct nauh
     return NAUHA_OK;
 }
 
-/* Keeps a message's tensor in place of what was kept in `row`. LIMIT: there is no room. */
+/* Keeps the tensor of a message in `row`, in place of the one before. LIMIT: it exceeds the limit
+ * of memory. */
 static inline enum nauha_status kept_tensors_keep(struct kept_tensors *kept, struct kept *row,
                                                   struct nauha_message *message,
                                                   const struct scaled *squares,
@@ -130,7 +132,7 @@ static inline enum nauha_status kept_tensors_keep(struct kept_tensors *kept, str
 
 /* ---- comparing ---- */
 
-/* n elements of a message and of what was kept. */
+/* n elements of a message, and those of the kept tensor. */
 typedef void (*kept_pair_fn)(void *context, const double *x, const double *earlier, size_t n);
 
 struct kept_comparison {
@@ -155,8 +157,8 @@ static inline enum nauha_status kept_compare_piece(void *context, const struct n
     return NAUHA_OK;
 }
 
-/* Calls fn with each block of the message's elements and of those kept in `row`, which are alike.
- * Fails as host->for_each_piece does. */
+/* Calls fn with each block of the elements of a message and of the tensor kept in `row`, which have
+ * the same shape and type. Fails as host->for_each_piece does. */
 static inline enum nauha_status kept_tensors_compare(const struct kept_tensors *kept,
                                                      const struct kept *row,
                                                      struct nauha_message *message, kept_pair_fn fn,

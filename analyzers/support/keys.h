@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For metrics and rules with a memory: a state for each tensor that comes again step by step.
+/* For metrics and rules with a memory: a state for each tensor that is recorded step by step.
  *
  * Threads: one at a time.
  */
@@ -16,18 +16,19 @@ struct key {
     uint32_t kind, module, slot, call, rank;
 };
 
-/* Begins as zeros but for state_bytes. States stay where they are until the table is freed. */
+/* A table of states. Set state_bytes and leave the rest zero. A state does not move until the table
+ * is freed. */
 struct key_table {
     size_t state_bytes;
     size_t count, capacity;
-    size_t latest; /* found last: in the same order every step, the next one is behind it */
+    size_t latest; /* found last; as every step has the same order, the next one follows it */
     struct key_row {
         struct key key;
         void *state;
     } * rows;
 };
 
-/* Of all but the kind, which is given: rules that put kinds together give 0. */
+/* The key of a message, but with the given kind: rules that combine kinds give 0. */
 static inline struct key key_of(const struct nauha_message_info *info, uint32_t kind) {
     return (struct key){kind, info->module, info->slot, info->call, info->rank};
 }
@@ -37,7 +38,8 @@ static inline bool key_equal(const struct key *a, const struct key *b) {
            a->call == b->call && a->rank == b->rank;
 }
 
-/* The state of a key, zero where it is new; NULL when out of memory. */
+/* The state of a key, which is zero if it is new; borrowed until key_table_fini. NULL when out of
+ * memory. */
 static inline void *key_table_get(struct key_table *table, struct key key) {
     for (size_t i = 0; i < table->count; i++) {
         const size_t position = (table->latest + 1 + i) % table->count;
@@ -56,7 +58,7 @@ static inline void *key_table_get(struct key_table *table, struct key key) {
     return state;
 }
 
-/* fini, which may be NULL, releases what a state holds. */
+/* Frees the table. fini, which may be NULL, releases what a state holds. */
 static inline void key_table_fini(struct key_table *table, void (*fini)(void *state)) {
     for (size_t i = 0; i < table->count; i++) {
         if (fini)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For analyzers of any number of kinds: the topic that goes with each.
+/* For analyzers of any number of kinds: a topic for each kind.
  *
  * Threads: one at a time.
  */
@@ -13,38 +13,38 @@
 
 #include "nauha/analyzer.h"
 
-/* Kinds a SPEC can list. */
+/* The largest number of kinds in a SPEC. */
 #define KINDS_MAX 64u
 
 struct kind_topics {
     size_t count;
     struct {
         char name[NAUHA_NAME_MAX + 1];
-        uint32_t kind;  /* its number, NONE until a message has come */
+        uint32_t kind;  /* its number, NAUHA_NONE until a message has come */
         uint32_t topic; /* what is published for it */
     } rows[KINDS_MAX];
 };
 
-/* Where the plot's y axis ends. */
+/* The limits of the y axis. */
 enum kind_axis {
     KIND_AXIS_FREE,    /* at the values */
     KIND_AXIS_COUNT,   /* begins at 0 */
     KIND_AXIS_FRACTION /* from 0 to 1 */
 };
 
-/* What is the same for the topics of all kinds. */
+/* What the topics of all kinds have in common. */
 struct kind_topics_plan {
     const char *suffix; /* of the topics: KIND SUFFIX */
     enum nauha_scope scope;
     enum nauha_form form;
     const char *title; /* "TITLE of KIND" */
-    const char *note;  /* NULL, or what stands behind that: " (p = 2)" */
+    const char *note;  /* what follows the title, such as " (p = 2)"; NULL: nothing */
     const char *ylabel;
     enum kind_axis axis;
     bool log_y;
 };
 
-/* Registers KIND SUFFIX for each kind of the SPEC. */
+/* Registers the topic KIND SUFFIX for each kind of the SPEC. */
 static inline enum nauha_status kind_topics_register(struct kind_topics *topics,
                                                      const struct nauha_host *host,
                                                      const struct nauha_analyzer_config *config,
@@ -78,7 +78,7 @@ static inline enum nauha_status kind_topics_register(struct kind_topics *topics,
     return NAUHA_OK;
 }
 
-/* The position of a message's kind; the bus delivers no other. */
+/* The position of the kind of a message, which is one of the SPEC: the bus delivers no others. */
 static inline size_t kind_topics_find(struct kind_topics *topics,
                                       const struct nauha_message_info *info) {
     for (size_t i = 0; i < topics->count; i++) {

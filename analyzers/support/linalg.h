@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* For analyzers that need linear algebra: finding nauha_linalg.so, when the first of them is made.
+/* For analyzers that need linear algebra: loading nauha_linalg.so when the first of them is
+ * created.
  *
  * Threads: any thread.
  */
@@ -16,7 +17,7 @@
 #include "analyzers/linalg/linalg.h"
 #include "nauha/analyzer.h"
 
-/* The directory of a file, with its slash; "" if it is not there. */
+/* The directory of a file, with a slash at its end; "" if there is no such file. */
 static inline void linalg_directory(const char *file, char *directory, size_t size) {
     char *path = realpath(file, NULL);
     char *slash = path ? strrchr(path, '/') : NULL;
@@ -28,7 +29,7 @@ static inline void linalg_directory(const char *file, char *directory, size_t si
     free(path);
 }
 
-/* NULL: not near this file. */
+/* Loads the module from a place relative to a file; NULL if it is in none. */
 static inline void *linalg_open_near(const char *file, int flags) {
     /* Of a build, a package of Python or what lies with the modules; of an installed program; of a
      * library, in lib or in lib/TRIPLET; of Python's program. */
@@ -43,8 +44,8 @@ static inline void *linalg_open_near(const char *file, int flags) {
     return module;
 }
 
-/* Near the library that this code is in, near the program, or where the system looks. Stays loaded
- * once it is: what another instance finds again. */
+/* Loads the module from a place near the library that contains this code, near the program, or
+ * where the system searches. It stays loaded, so that other instances find it again. */
 static inline void *linalg_open(void) {
     static const char here = 0;
     const int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
@@ -59,7 +60,8 @@ static inline void *linalg_open(void) {
     return module ? module : dlopen(LINALG_MODULE, flags);
 }
 
-/* *linalg stays valid. UNAVAILABLE: it is not there, or of another version. */
+/* Loads the module. *linalg stays valid until the process ends. UNAVAILABLE: there is no such
+ * module, or it has another version. */
 static inline enum nauha_status linalg_load(const struct nauha_host *host,
                                             const struct linalg **linalg, struct nauha_error *err) {
     void *module = linalg_open();

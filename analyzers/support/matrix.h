@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* For metrics that are one number of a message as a matrix: all but the number. The matrix of a
- * tensor has its first dimension as rows and all others, flattened, as columns; a vector is one
- * column.
+/* For metrics that compute one number from a message as a matrix: everything but this number. The
+ * rows of the matrix are the first dimension of the tensor, its columns all others, flattened; a
+ * vector is one column.
  *
  * Threads: one at a time.
  */
@@ -11,9 +11,8 @@
 #include "analyzers/support/kinds.h"
 #include "analyzers/support/linalg.h"
 
-/* Elements of one message, times 2^-exponent: the largest magnitude is in [0.5, 1), so that no
- * square or sum overflows or loses what counts. Singular values are to be multiplied by
- * 2^exponent. */
+/* The elements of a message times 2^-exponent. Their largest magnitude is in [0.5, 1), so that
+ * squares and sums neither overflow nor vanish. Multiply singular values by 2^exponent. */
 struct matrix {
     size_t rows, columns; /* one of them 0: no elements */
     uint32_t ndim;        /* of the tensor */
@@ -51,8 +50,8 @@ static inline enum nauha_status matrix_fill(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
-/* Caller owns matrix->elements, release with free; NULL unless the matrix is finite and not empty
- * and not zero. */
+/* Reads a message. Caller owns matrix->elements, release with free; they are NULL if the matrix has
+ * elements that are not finite, is empty or is zero. */
 static inline enum nauha_status matrix_read(const struct nauha_host *host,
                                             struct nauha_message *message, struct matrix *matrix,
                                             struct nauha_error *err) {
@@ -82,7 +81,7 @@ static inline enum nauha_status matrix_read(const struct nauha_host *host,
 
 struct matrix_metric;
 
-/* The number of one matrix, which is finite, not empty and not zero; its elements may be
+/* Computes the number of a matrix, which is finite, not empty and not zero; its elements may be
  * overwritten. */
 typedef enum nauha_status (*matrix_value_fn)(const struct matrix_metric *metric,
                                              struct matrix *matrix, double *value,
@@ -92,13 +91,13 @@ struct matrix_metric {
     const struct nauha_host *host;
     const struct linalg *linalg;
     matrix_value_fn value;
-    double of_zeros, of_nothing; /* what matrices of zeros, and of no elements, have */
+    double of_zeros, of_nothing; /* the numbers of a zero matrix and of an empty one */
     double tolerance;            /* of iterations */
-    size_t exact;                /* smaller dimension up to which there are none */
+    size_t exact;                /* matrices up to this smaller dimension are not iterated */
     struct kind_topics topics;
 };
 
-/* The parameters of metrics that may iterate, in this order. */
+/* The parameters of metrics that may use iteration, in this order. */
 #define MATRIX_ITERATION_PARAMETERS                                                                \
     {"exact",    NAUHA_PARAMETER_INTEGER,                                                          \
      "256",      0,                                                                                \
@@ -108,8 +107,8 @@ struct matrix_metric {
             "beyond it, the iteration ends at this residual relative to the singular value"        \
     }
 
-/* The `create` of such a metric; `made` gives value, of_zeros and of_nothing. iterates: has the
- * parameters above. */
+/* The `create` of such a metric. `made` has value, of_zeros and of_nothing. iterates: the metric
+ * has the parameters above. */
 static inline enum nauha_status
 matrix_metric_create(const struct nauha_host *host, const struct nauha_analyzer_config *config,
                      const struct kind_topics_plan *plan, const struct matrix_metric *made,
@@ -134,7 +133,7 @@ matrix_metric_create(const struct nauha_host *host, const struct nauha_analyzer_
     return NAUHA_OK;
 }
 
-/* What the linear algebra returned, as an error of this matrix. */
+/* Turns a status of the linear algebra into an error about this matrix. */
 static inline enum nauha_status matrix_check(const struct matrix_metric *metric,
                                              const struct matrix *matrix, enum nauha_status status,
                                              struct nauha_error *err) {
@@ -147,7 +146,7 @@ static inline enum nauha_status matrix_check(const struct matrix_metric *metric,
                               matrix->rows, matrix->columns);
 }
 
-/* All singular values, largest first, times 2^-exponent; caller owns, release with free. */
+/* All singular values, largest first, times 2^-exponent. Caller owns, release with free. */
 static inline enum nauha_status matrix_singular_values(const struct matrix_metric *metric,
                                                        struct matrix *matrix, double **values,
                                                        size_t *count, struct nauha_error *err) {
@@ -160,13 +159,13 @@ static inline enum nauha_status matrix_singular_values(const struct matrix_metri
     return matrix_check(metric, matrix, status, err);
 }
 
-/* Whether all singular values are computed, or single ones by iteration. */
+/* Whether all singular values are computed, instead of single ones by iteration. */
 static inline bool matrix_is_small(const struct matrix_metric *metric,
                                    const struct matrix *matrix) {
     return (matrix->rows < matrix->columns ? matrix->rows : matrix->columns) <= metric->exact;
 }
 
-/* The largest one, times 2^-exponent. */
+/* The largest singular value, times 2^-exponent. */
 static inline enum nauha_status matrix_largest(const struct matrix_metric *metric,
                                                struct matrix *matrix, double *largest,
                                                struct nauha_error *err) {
@@ -183,7 +182,7 @@ static inline enum nauha_status matrix_largest(const struct matrix_metric *metri
     return status;
 }
 
-/* Its `compute`; `destroy` is free. */
+/* The `compute` of such a metric; its `destroy` is free. */
 static inline enum nauha_status matrix_metric_compute(void *self, struct nauha_bundle *bundle,
                                                       struct nauha_error *err) {
     struct matrix_metric *metric = self;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* For metrics of per-sample gradients of weights: of each layer, the mean and the variance of every
- * element of its weights' gradient over the samples of a batch.
+/* For metrics of per-sample gradients: the mean and the variance of each element of a layer's
+ * weight gradient over the samples of a batch.
  *
- * The gradient of one sample is that of the layer's output times the layer's input, both of which
- * are recorded: an outer product for Linear, one with the unfolded input for Conv. It is computed
- * sample by sample, for some rows of the weights at a time; never are those of all samples held.
+ * The weight gradient of one sample is the gradient of the layer's output times the layer's input,
+ * which are both recorded: an outer product for Linear, a product with the unfolded input for Conv.
+ * It is computed sample by sample for some rows of the weights at a time; the gradients of all
+ * samples are never in memory at once.
  *
  * Threads: one at a time.
  */
@@ -21,14 +22,14 @@
 #include "analyzers/support/keys.h"
 #include "nauha/array.h"
 
-/* Elements of the weights that are worked on at a time, unless one row has more. */
+/* How many elements of the weights are processed at a time, unless one row has more. */
 #define ROWS_ELEMENTS (1u << 18)
-/* Positions whose products are added while a row is in the cache. */
+/* How many positions are added up while a row is in the cache. */
 #define POSITIONS 16u
 
-/* What the metrics are made of. The layer's gradients are those of the loss as it was trained on:
- * with a mean over the batch they are 1/B of each sample's own, and so all of these are 1/B^2,
- * which ratios do not see. */
+/* What the metrics are computed from. The gradients are those of the loss that was trained on. If
+ * it is a mean over a batch of B samples, they are 1/B of each sample's own gradient, and all sums
+ * here are scaled by 1/B^2, which cancels in ratios. */
 struct per_sample_moments {
     size_t samples;
     struct block_sum variances; /* unbiased; their sum is the trace of the covariance */
@@ -41,10 +42,10 @@ struct per_sample_moments {
 struct held_tensor {
     struct nauha_tensor tensor;
     int64_t shape[NAUHA_MAX_NDIM];
-    size_t sample; /* elements of one sample; dimension 0 are the samples */
+    size_t sample; /* elements of one sample; dimension 0 counts the samples */
 };
 
-/* One call of a layer, from its bundle until its weights' gradient comes. */
+/* One call of a layer, held from its bundle until the gradient of its weights comes. */
 struct held_call {
     uint32_t rank, tag, module;
     struct held_tensor input, gradient;
@@ -57,7 +58,7 @@ struct known_layer {
     struct convolution convolution;
 };
 
-/* The kinds of such a metric, and the first row of its table of parameters. */
+/* The kinds of such a metric. Its table of parameters begins with the row below. */
 static const char *const per_sample_kinds[] = {"inputs", "layer_gradients", NULL};
 #define PER_SAMPLE_PARAMETER                                                                       \
     { "tag", NAUHA_PARAMETER_TEXT, "default", 0, 0, "messages with this tag: default is training" }
@@ -69,7 +70,7 @@ struct per_sample {
     struct key_table layers; /* of struct known_layer */
 };
 
-/* In `create`: the weights' gradients come, too. */
+/* To be called in `create`: subscribes to the gradients of the weights, too. */
 static inline enum nauha_status per_sample_init(struct per_sample *all,
                                                 const struct nauha_host *host,
                                                 const struct nauha_analyzer_config *config,
@@ -89,7 +90,7 @@ static inline void per_sample_drop(struct per_sample *all, size_t i) {
     all->held[i] = all->held[--all->held_count];
 }
 
-/* What was held for weights whose gradient did not come, at the end of a step. */
+/* At the end of a step: drops the calls for whose weights no gradient came. */
 static inline void per_sample_drop_all(struct per_sample *all) {
     while (all->held_count > 0)
         per_sample_drop(all, 0);
@@ -103,7 +104,8 @@ static inline void per_sample_fini(struct per_sample *all) {
 
 /* ---- holding calls ---- */
 
-/* Dimensions that a layer of this class slides over, 0 for Linear; -1: not such a layer. */
+/* The number of spatial dimensions of a layer of this class, 0 for Linear; -1: it is neither Linear
+ * nor Conv. */
 static inline int per_sample_dimensions(const struct nauha_message_info *info) {
     static const char *const classes[] = {"Linear", "Conv1d", "Conv2d", "Conv3d"};
     for (int i = 0; i < 4; i++) {
@@ -138,8 +140,8 @@ static inline enum nauha_status held_tensor_init(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
-/* Takes the bundle of inputs and layer_gradients of one call; those of layers other than Linear and
- * Conv are left. */
+/* Holds the bundle of inputs and layer_gradients of one call; ignores layers other than Linear and
+ * Conv. */
 static inline enum nauha_status per_sample_hold(struct per_sample *all, struct nauha_bundle *bundle,
                                                 struct nauha_error *err) {
     const struct nauha_host *host = all->host;
@@ -165,15 +167,15 @@ static inline enum nauha_status per_sample_hold(struct per_sample *all, struct n
 
 /* ---- a layer ---- */
 
-/* The calls of a layer in a step, and room to work in. */
+/* The calls of a layer in a step, and memory for the computation. */
 struct sampled_layer {
     const struct nauha_host *host;
-    struct held_call *calls; /* side by side */
+    struct held_call *calls; /* contiguous */
     size_t call_count;
     int dimensions;
     size_t samples, outputs, groups, row; /* the weights are [outputs, row] */
     double *input, *unfolded, *gradient;  /* of one sample */
-    double *element, *mean, *deviations;  /* of the rows in work */
+    double *element, *mean, *deviations;  /* of the rows being processed */
 };
 
 static inline void sampled_layer_fini(struct sampled_layer *layer) {
@@ -193,7 +195,8 @@ static inline enum nauha_status per_sample_misfit(const struct nauha_host *host,
                       info->module_class, info->module_name, what);
 }
 
-/* Shapes of a call against those of the weights, [outputs, channels / groups, kernel...]. */
+/* Checks the shapes of a call against those of the weights, [outputs, channels / groups,
+ * kernel...]. */
 static inline bool held_call_fits(struct sampled_layer *layer, struct held_call *call,
                                   const struct nauha_message_info *weights) {
     const struct held_tensor *x = &call->input, *y = &call->gradient;
@@ -334,8 +337,8 @@ static inline bool nearly_equal(const double *x, const double *recorded, size_t 
     return apart <= 4e-4 * size;
 }
 
-/* Whether the samples' gradients of row `output` add up to the one that was recorded: whether the
- * geometry is the layer's. The wrong one is off by as much as the gradient is large. */
+/* Whether the gradients of the samples for row `output` add up to the recorded gradient, as they do
+ * with the right geometry only. A wrong one differs by as much as the gradient is large. */
 static inline bool adds_up(const struct sampled_layer *layer, size_t output,
                            const double *recorded) {
     sample_rows(layer, output / (layer->outputs / layer->groups), output, 1);
@@ -344,7 +347,7 @@ static inline bool adds_up(const struct sampled_layer *layer, size_t output,
     return nearly_equal(layer->mean, recorded, layer->row);
 }
 
-/* The same for one channel of the row alone, which is fast: most geometries fail here. */
+/* The same for one channel of the row alone: this is fast, and most wrong geometries fail here. */
 static inline bool channel_adds_up(const struct sampled_layer *layer, size_t output, size_t channel,
                                    const double *recorded) {
     const size_t group = output / (layer->outputs / layer->groups);
@@ -373,7 +376,7 @@ static inline bool channel_adds_up(const struct sampled_layer *layer, size_t out
     return nearly_equal(layer->element, recorded + channel * elements, elements);
 }
 
-/* Gives all calls the geometry of the first; false: it does not fit the shapes. */
+/* Gives all calls the geometry of the first. False: it does not fit their shapes. */
 static inline bool share_geometry(struct sampled_layer *layer) {
     const struct convolution *first = &layer->calls[0].convolution;
     for (size_t i = 0; i < layer->call_count; i++) {
@@ -399,8 +402,8 @@ static inline bool same_in_all_dimensions(const struct convolution *c, int dimen
     return true;
 }
 
-/* Stride, padding and dilation are not in a trace. Those that fit the shapes are tried, first the
- * ones that are alike in all dimensions, until the gradients add up. */
+/* Finds stride, padding and dilation, which a trace does not have: tries those that fit the shapes,
+ * first the ones that are the same in all dimensions, until the gradients add up. */
 static inline bool find_geometry(struct sampled_layer *layer, size_t output, size_t element,
                                  const double *recorded) {
     if (layer->dimensions == 0)
@@ -418,7 +421,7 @@ static inline bool find_geometry(struct sampled_layer *layer, size_t output, siz
     return false;
 }
 
-/* The row of the recorded gradient that has the largest element, and which that is; false: all are
+/* Finds the row with the largest element of the recorded gradient, and this element. False: all are
  * 0, or some are not finite. */
 static inline bool telling_row(const struct sampled_layer *layer,
                                const struct nauha_tensor *gradient, double *row, size_t *output,
@@ -440,7 +443,7 @@ static inline bool telling_row(const struct sampled_layer *layer,
     return finite && largest > 0;
 }
 
-/* Whether a layer's geometry is known and fits its calls, which it then is given to. */
+/* Gives the calls the known geometry of their layer. False: it is not known, or does not fit. */
 static inline bool recall_geometry(struct sampled_layer *layer, const struct known_layer *known) {
     struct convolution *first = &layer->calls[0].convolution;
     if (!known->known)
@@ -452,7 +455,7 @@ static inline bool recall_geometry(struct sampled_layer *layer, const struct kno
     return layer->dimensions == 0 || share_geometry(layer);
 }
 
-/* Makes sure of a layer's geometry, once. *sure is false where this gradient cannot tell. */
+/* Determines the geometry of a layer, once. *sure is false if this gradient does not tell. */
 static inline enum nauha_status know_layer(struct per_sample *all, struct sampled_layer *layer,
                                            const struct nauha_message_info *info,
                                            const struct nauha_tensor *gradient, bool *sure,
@@ -487,7 +490,8 @@ static inline enum nauha_status know_layer(struct per_sample *all, struct sample
 
 /* ---- the whole ---- */
 
-/* Moves the calls of a message's layer to the end of those held; their number. */
+/* Moves the calls of the layer of a message to the end of the held ones. Returns how many they are.
+ */
 static inline size_t gather_calls(struct per_sample *all, const struct nauha_message_info *info) {
     size_t end = all->held_count;
     for (size_t i = all->held_count; i > 0; i--) {
@@ -535,7 +539,7 @@ static inline enum nauha_status sample_layer(struct per_sample *all, struct samp
 }
 
 /* The `compute` of such a metric. *known: the bundle is the gradient of a layer whose calls were
- * held and could be understood, and *moments are its own. */
+ * held and whose geometry is known, and *moments is set. */
 static inline enum nauha_status per_sample_take(struct per_sample *all, struct nauha_bundle *bundle,
                                                 bool *known, struct per_sample_moments *moments,
                                                 struct nauha_error *err) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* For metrics that compare what a module makes of the same data at successive probes: all but how
- * a probe is represented and two of them compared.
+/* For metrics that compare what a module computes from the same data at successive probes:
+ * everything but the representation of a probe and the comparison of two of them.
  *
- * A probe is all messages of one rank, module, slot and step that carry the tag, in their order:
- * batches of one pass, and calls of one module, lie one under another in its matrix of data points
- * by neurons.
+ * A probe is all messages of one rank, module, slot and step with the tag. They are the rows of one
+ * matrix of data points by neurons, in the order of the messages: batches of one pass, or calls of
+ * one module.
  *
  * Threads: one at a time.
  */
@@ -18,23 +18,23 @@
 #include "analyzers/support/linalg.h"
 #include "nauha/array.h"
 
-/* Which of a tensor's dimensions are neurons; all others are data points. */
+/* Which dimensions of a tensor are neurons; all others are data points. */
 enum probe_neurons {
     PROBE_CHANNELS, /* the second */
     PROBE_FLAT,     /* all but the first */
     PROBE_LAST
 };
 
-/* What is kept of a probe. */
+/* The representation of a probe that is kept. */
 struct probe_view {
     size_t rows, columns; /* of x; columns 0: there is nothing to compare */
-    size_t points;        /* data points it was made of */
+    size_t points;        /* data points in the probe */
     double *x;
-    bool gram;   /* cka: x are products of points */
-    double norm; /* cka: of the products of neurons, or of points */
+    bool gram;   /* cka: x is the Gram matrix of the points */
+    double norm; /* cka: norm of the Gram matrix, of neurons or of points */
 };
 
-/* One module's. */
+/* The state of one module. */
 struct probe {
     uint32_t rank, module, slot;
     struct nauha_message_info stamps; /* of the first message of the open probe */
@@ -48,11 +48,11 @@ struct probe {
 
 struct probe_metric;
 
-/* Makes a view of x[rows][columns], which has columns of mean 0, magnitudes up to 1, and is
+/* Makes a view of x[rows][columns], whose columns have mean 0 and magnitudes up to 1. x is
  * consumed, also on failure. view is zeroed. */
 typedef enum nauha_status (*probe_view_fn)(const struct probe_metric *metric, double *x,
                                            size_t rows, size_t columns, struct probe_view *view);
-/* Compares two views of as many data points, both with columns. */
+/* Compares two views, which have as many data points as each other and at least one column. */
 typedef enum nauha_status (*probe_compare_fn)(const struct probe_metric *metric,
                                               const struct probe_view *a,
                                               const struct probe_view *b, double *value);
@@ -93,7 +93,7 @@ static inline void probe_metric_free(void *self) {
             "last dimension; the others are data points"                                           \
     }
 
-/* The position of `given` among `names`, which ends with NULL. */
+/* Finds the position of `given` among `names`, which end with NULL. */
 static inline enum nauha_status probe_choice(const struct nauha_host *host, const char *key,
                                              const char *given, const char *const *names,
                                              size_t *choice, struct nauha_error *err) {
@@ -110,8 +110,8 @@ static inline enum nauha_status probe_choice(const struct nauha_host *host, cons
                       list);
 }
 
-/* The `create` of such a metric; `made` has view and compare; values[first] and on are those of
- * PROBE_PARAMETERS. */
+/* The `create` of such a metric. `made` has view and compare; PROBE_PARAMETERS begin at
+ * values[first]. */
 static inline enum nauha_status
 probe_metric_create(const struct nauha_host *host, const struct nauha_analyzer_config *config,
                     size_t first, const char *topic, const struct nauha_plot *plot,
@@ -146,7 +146,7 @@ probe_metric_create(const struct nauha_host *host, const struct nauha_analyzer_c
 
 /* ---- a probe comes in ---- */
 
-/* A tensor as [outer][neurons][inner]: the data points are outer x inner. */
+/* A tensor as [outer][neurons][inner]; its data points are outer x inner. */
 struct probe_layout {
     size_t outer, neurons, inner;
 };
@@ -245,8 +245,9 @@ static inline enum nauha_status probe_add(const struct probe_metric *metric, str
 
 /* ---- a probe is complete ---- */
 
-/* Columns of mean 0 and magnitudes up to 1: what is compared does not depend on the scale. The
- * first row is taken off before the mean is, so that constant columns become exactly 0. */
+/* Centres the columns and scales x to magnitudes up to 1, so that the comparison does not depend on
+ * the scale. The first row is subtracted before the mean, so that constant columns become exactly
+ * 0. */
 static inline void probe_centre(double *x, size_t rows, size_t columns, double *row) {
     double most = 0;
     int exponent = 0;
@@ -283,7 +284,7 @@ static inline enum nauha_status probe_make_view(const struct probe_metric *metri
     return status;
 }
 
-/* Publishes the comparison, and keeps the new view where it is the next one to compare with. */
+/* Publishes the comparison, and keeps the new view if the next probe is compared with it. */
 static inline enum nauha_status probe_close(const struct probe_metric *metric, struct probe *probe,
                                             struct nauha_error *err) {
     const struct nauha_host *host = metric->host;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* For health rules: what all of them begin with.
+/* For health rules: the parts that they have in common.
  *
- * A rule publishes what it measures as a series, so that it can be drawn, and reports a finding
- * where that is beyond its threshold. Names and defaults are those of the built-in rules of Amazon
- * SageMaker Debugger where it has the rule.
+ * A rule publishes what it measures as a series, so that it can be plotted, and reports a finding
+ * if the value is beyond the rule's threshold. Names and defaults are those of the built-in rules
+ * of Amazon SageMaker Debugger, if it has the rule.
  *
  * Threads: one at a time.
  */
@@ -12,14 +12,14 @@
 
 #include "analyzers/support/kinds.h"
 
-/* The first member of every rule's own struct. */
+/* The first member of the struct of every rule. */
 struct rule {
     const struct nauha_host *host;
     struct kind_topics topics; /* of a rule that measures each message */
     uint32_t topic;            /* of one that measures the training */
 };
 
-/* Memory for a rule, zero but for `host`; NULL when out of memory. */
+/* Allocates a rule, which is zero except for `host`; NULL when out of memory. */
 static inline void *rule_new(const struct nauha_host *host, size_t bytes) {
     struct rule *rule = calloc(1, bytes);
     if (rule)
@@ -27,7 +27,7 @@ static inline void *rule_new(const struct nauha_host *host, size_t bytes) {
     return rule;
 }
 
-/* Registers the one topic of a rule that measures the training. */
+/* Registers the single topic of a rule that measures the training. */
 static inline enum nauha_status rule_register(struct rule *rule, const char *name,
                                               const char *title, const char *ylabel,
                                               struct nauha_error *err) {
@@ -40,7 +40,7 @@ static inline enum nauha_status rule_register(struct rule *rule, const char *nam
                                       &plot, &rule->topic, err);
 }
 
-/* Publishes what was measured of a message of one of the SPEC's kinds. */
+/* Publishes what was measured for a message of one of the SPEC's kinds. */
 static inline enum nauha_status rule_publish(struct rule *rule,
                                              const struct nauha_message_info *info, double value,
                                              struct nauha_error *err) {
@@ -48,7 +48,7 @@ static inline enum nauha_status rule_publish(struct rule *rule,
     return rule->host->publish_scalar(rule->host, rule->topics.rows[i].topic, info, value, err);
 }
 
-/* Makes a rule of so many bytes that measures each message of the SPEC's kinds. */
+/* Makes a rule, with a struct of `bytes` bytes, that measures each message of the SPEC's kinds. */
 static inline enum nauha_status rule_create(const struct nauha_host *host,
                                             const struct nauha_analyzer_config *config,
                                             const struct kind_topics_plan *plan, size_t bytes,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* For metrics of sums and squares: statistics that neither overflow nor vanish on the way. Only
- * float64 has elements whose squares no double holds; where a result shows that it has met such,
- * it is made again, of the elements times a power of two, which rounds nothing. All other tensors
- * are read once, as ever.
+/* For metrics of sums and squares: statistics in which squares neither overflow nor vanish. Only
+ * float64 has elements whose squares do not fit a double. If a result shows that it has met such
+ * elements, it is computed again from the elements times a power of two, which rounds nothing. All
+ * other tensors are read once.
  *
  * Threads: one at a time.
  */
@@ -13,27 +13,28 @@
 
 #include "analyzers/support/blocks.h"
 
-/* Of the elements times 2^-exponent: a sum is 2^exponent times what is here, one of squares
- * 2^(2 exponent) times. */
+/* Statistics of the elements times 2^-exponent: multiply a sum by 2^exponent, a sum of squares by
+ * 2^(2 exponent). */
 struct scaled {
     struct nauha_stats stats;
     int exponent;
 };
 
-/* 2^-exponent. Where the largest element is smaller than 2^-1000, its square then still is no
- * smaller than 2^-148. */
+/* 2^-exponent. If the largest element is smaller than 2^-1000, its scaled square is still at least
+ * 2^-148. */
 static inline double scaled_factor(int exponent) {
     return ldexp(1, -exponent);
 }
 
-/* Whether a sum of squares, or of fourth powers, of whole or scaled elements may lack what over- or
- * underflowed: what is lost of fewer than 2^64 elements is not seen in a sum of 2^-900. */
+/* Whether a sum of squares or of fourth powers, scaled or not, may lack terms that overflowed or
+ * vanished. Terms that vanish from fewer than 2^64 elements do not change a sum of 2^-900. */
 static inline bool scaled_is_lost(double sum) {
     return !(sum >= 0x1p-900 && isfinite(sum));
 }
 
-/* The exponent of the largest magnitude; 0 where there is nothing to be gained: elements of other
- * types, elements that are not finite, zeros, and magnitudes whose fourth powers are doubles. */
+/* The exponent of the largest magnitude. It is 0 if scaling gains nothing: for other element types,
+ * for elements that are not finite, for zeros, and for magnitudes whose fourth powers are doubles.
+ */
 static inline enum nauha_status scaled_exponent(const struct nauha_host *host,
                                                 struct nauha_message *message, int *exponent,
                                                 struct nauha_error *err) {
@@ -69,7 +70,7 @@ static inline void scaled_add_block(void *context, const double *x, size_t n, ui
     block_sum_add(&sums->squares, squares, n);
 }
 
-/* The sums of the elements times 2^-exponent, without that of magnitudes, in two passes. */
+/* The sums of the elements times 2^-exponent, except that of magnitudes, in two passes. */
 static inline enum nauha_status scaled_again(const struct nauha_host *host,
                                              struct nauha_message *message, int exponent,
                                              struct scaled *scaled, struct nauha_error *err) {

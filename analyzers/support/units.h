@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* For rules on layers of units (neurons, channels): how many of a layer's units are hardly ever
- * active. A share of 1 % cannot be told from a batch of 32, so units are counted over as many
+/* For rules on layers of units (neurons, channels): how many units of a layer are hardly ever
+ * active. A share of 1 % cannot be seen in a batch of 32 samples, so units are counted over as many
  * steps as it takes.
  *
  * Threads: one at a time.
@@ -13,12 +13,12 @@
 
 #define UNITS_BLOCK 1024u
 
-/* A tensor as [outer, count, inner], `count` being its units. */
+/* A tensor as [outer, count, inner]; `count` is the number of units. */
 struct units_layout {
     size_t outer, count, inner;
 };
 
-/* One layer. */
+/* The counts of one layer. */
 struct units {
     size_t count;
     uint64_t seen;    /* observations of each unit */
@@ -31,7 +31,7 @@ struct units_rule {
     double inactivity;     /* per cent of observations below which a unit is inactive */
     double layer;          /* per cent of inactive units above which a layer is */
     int64_t dimension;     /* of the units; -1: the last */
-    char classes[256];     /* of the modules looked at, with commas around each */
+    char classes[256];     /* of the modules to check, with commas around each */
 };
 
 /* The parameters that such rules share, in this order. */
@@ -77,14 +77,14 @@ static inline enum nauha_status units_rule_create(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
-/* Whether the rule looks at modules of this class. */
+/* Whether the rule checks modules of this class. */
 static inline bool units_of_class(const struct units_rule *rule, const char *class_name) {
     char name[128];
     const int length = snprintf(name, sizeof name, ",%s,", class_name);
     return class_name[0] && length < (int)sizeof name && strstr(rule->classes, name);
 }
 
-/* False where there is nothing to count. */
+/* Finds the layout of a message. False: there is nothing to count. */
 static inline bool units_layout_of(const struct units_rule *rule,
                                    const struct nauha_message_info *info,
                                    struct units_layout *layout) {
@@ -102,7 +102,7 @@ static inline bool units_layout_of(const struct units_rule *rule,
     return layout->outer > 0 && layout->count > 0 && layout->inner > 0;
 }
 
-/* Whether one element says that its unit is active. */
+/* Whether an element shows that its unit is active. */
 typedef bool (*units_active_fn)(const void *context, double x);
 
 struct units_visit {
@@ -135,7 +135,8 @@ static inline enum nauha_status units_visit_piece(void *context, const struct na
     return NAUHA_OK;
 }
 
-/* Per cent of the units that are active in less than `inactivity` per cent. */
+/* The percentage of units that are active in less than `inactivity` per cent of their observations.
+ */
 static inline double units_inactive(const struct units *units, double inactivity) {
     size_t inactive = 0;
     for (size_t i = 0; i < units->count; i++)
@@ -143,8 +144,8 @@ static inline double units_inactive(const struct units *units, double inactivity
     return 100 * (double)inactive / (double)units->count;
 }
 
-/* Counts a message; *inactive becomes the share of inactive units in per cent once all were seen
- * often enough, when counting begins anew, and is NaN before. */
+/* Counts a message. Once all units were observed often enough, *inactive is the percentage of
+ * inactive units, and counting starts anew; otherwise it is NaN. */
 static inline enum nauha_status units_count(struct units_rule *rule, struct nauha_message *message,
                                             units_active_fn active, const void *context,
                                             double *inactive, struct nauha_error *err) {
@@ -180,7 +181,7 @@ static inline enum nauha_status units_count(struct units_rule *rule, struct nauh
     return NAUHA_OK;
 }
 
-/* What a rule on units does with a message: counts, publishes and judges. */
+/* Handles a message for a rule on units: counts, publishes and judges. */
 static inline enum nauha_status units_judge(struct units_rule *rule, struct nauha_message *message,
                                             units_active_fn active, const void *context,
                                             const char *measure, const char *meaning,
