@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What differs between the versions of PyTorch this package serves, 1.13 to 2.13."""
+"""Differences between the versions of PyTorch that this package supports, 1.13 to 2.13."""
 import contextlib
 import functools
 import threading

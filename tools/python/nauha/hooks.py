@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The hooks on modules and parameters, and placing them: small objects that return at once where there is
-nothing to do, never raise, and disappear from copies and pickles of the model they sit on.
+"""The hooks on modules and parameters, and installing them. Hooks are small objects that return at once if there is
+nothing to do, never raise, and are removed from copies and pickles of the model.
 """
 import functools
 import operator

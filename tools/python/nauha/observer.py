@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the training does, as messages: the hooks call this, and it publishes.
+"""Turns what the training does into messages: the hooks call this module, and it publishes.
 
-Threads: any; the publisher's lock. Backward passes and replicas of a model run in threads of PyTorch's.
+Threads: any; the publisher's lock protects everything. Backward passes and replicas of a model run in PyTorch's threads.
 """
 import weakref
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The C pipeline from Python: metrics by SPEC or as subscribers in Python, what they publish as tables.
+"""The C pipeline in Python: metrics by SPEC or as subscribers written in Python, and what they publish as tables.
 
 Threads: one at a time.
 """

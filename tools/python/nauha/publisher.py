@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""From a training's steps, calls and tags to the recorder: what is open, what is wanted, how each
-message is stamped.
+"""Publishes messages to the recorder: keeps the open step, calls and tags, decides what is wanted, and
+numbers each message.
 
-Threads: any; a lock guards everything. Backward passes and replicas of a model run in threads of
-PyTorch's own.
+Threads: any; a lock protects everything. Backward passes and replicas of a model run in threads of
+PyTorch.
 """
 import functools
 import os

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Which modules and parameters are published, and what they are called.
+"""Which modules and parameters are published, and their names.
 
-Names are those of `state_dict` without the parts that wrappers add (DataParallel's and
-DistributedDataParallel's `module.`, torch.compile's `_orig_mod.`), so that the traces of a wrapped
-and of a plain training compare.
+Names are those of `state_dict`, without the parts that wrappers add (`module.` of DataParallel and
+DistributedDataParallel, `_orig_mod.` of torch.compile), so that traces of wrapped and of plain trainings
+can be compared.
 
-Threads: one at a time; the publisher's lock.
+Threads: one at a time, under the publisher's lock.
 """
 import weakref
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The recorder's calls, made at once from tensors in the CPU's memory.
+"""Calls the recorder at once, with tensors in the memory of the CPU.
 
-The stager (see staging.py) offers the same calls and makes them later, in the same order.
+The stager (see staging.py) has the same functions and calls the recorder later, in the same order.
 
-Threads: one at a time; the publisher's lock.
+Threads: one at a time, under the publisher's lock.
 """
 import ctypes
 

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Tensors on a GPU: copied to the host beside the training, published in order when they have arrived.
+"""Tensors on a GPU: they are copied to the host while the training goes on, and published in order when they
+have arrived.
 
-The training's stream takes a snapshot (a copy on the device, in stream order, so that what the
-training writes next does not matter), a side stream copies it into a bounded ring of pinned memory,
-and a thread of ours hands what has arrived to the sender. The training's stream is never waited for,
-and the training thread waits only while the ring is full.
+The training's stream makes a snapshot, a copy on the device in stream order, so that later writes of the
+training do not affect it. A side stream copies the snapshot to a bounded ring of pinned memory, and a
+thread of this module passes what has arrived to the sender. The training thread waits only while the ring is
+full, or while the copies of parameters that are under way take more memory than the ring.
 
-A machine without a GPU runs the same code with copies that are done at once.
+On a machine without a GPU, the same code runs with copies that are complete at once.
 
-Threads: calls come one at a time (the publisher's lock); a worker thread makes the sender's calls.
+Threads: calls come one at a time, under the publisher's lock; a worker thread calls the sender.
 """
 import collections
 import queue

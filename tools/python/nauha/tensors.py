@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Tensors of PyTorch as the C library takes them: a pointer, a type, a shape and strides.
+"""PyTorch's tensors as the C library takes them: a pointer, a type, a shape and strides.
 
-No tensor is copied here but those that have no plain memory (sparse, lazily negated).
+Only tensors without plain memory (sparse, lazily negated) are copied here.
 """
 import ctypes
 import dataclasses
