@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Arrays that grow.
  *
- * Threads: an array belongs to its caller.
+ * Threads: any thread; an array is used by one thread at a time.
  */
 #ifndef NAUHA_ARRAY_H
 #define NAUHA_ARRAY_H
@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Makes room for `wanted` items. `items` points to them, NULL at first, and is released with free;
- * `capacity` is a size_t, 0 at first. False: out of memory, or more than SIZE_MAX bytes, and both
- * are as they were.
+/* Makes room for at least `wanted` items in an array: `items`, a pointer that is NULL at first, and
+ * `capacity`, a size_t that is 0 at first. The caller releases items with free. Returns false, and
+ * leaves both as they are, when out of memory or if the array would exceed SIZE_MAX bytes.
  *
  *     if (!NAUHA_GROW(list->items, list->capacity, list->count + 1))
  *         return false;
@@ -22,8 +22,8 @@
 #define NAUHA_GROW(items, capacity, wanted)                                                        \
     nauha_grow(&(items), &(capacity), (wanted), sizeof *(items))
 
-/* What NAUHA_GROW calls; `items` is the address of a pointer to items of `size` bytes. The capacity
- * is at least doubled, so that appending one item at a time takes linear time. */
+/* The function behind NAUHA_GROW; `items` is the address of a pointer to items of `size` bytes. It
+ * at least doubles the capacity, so that appending items one by one takes linear time. */
 static inline bool nauha_grow(void *items, size_t *capacity, size_t wanted, size_t size) {
     if (wanted <= *capacity)
         return true;
@@ -31,7 +31,7 @@ static inline bool nauha_grow(void *items, size_t *capacity, size_t wanted, size
     size_t bytes;
     if (__builtin_mul_overflow(room, size, &bytes))
         return false;
-    void *moved; /* copied, for a pointer to another type may not be read as a void pointer */
+    void *moved; /* copied: C does not allow reading a pointer to another type as a void * */
     memcpy(&moved, items, sizeof moved);
     moved = realloc(moved, bytes);
     if (!moved)

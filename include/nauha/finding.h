@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a health rule found in a training: one thing, however many steps it was seen in.
+/* A finding of a health rule: one problem of a training, however many steps it was seen in.
  *
  * Threads: any thread.
  */
@@ -15,21 +15,21 @@ extern "C" {
 /* Strings are borrowed until nauha_pipeline_free and, but for module, never NULL. */
 struct nauha_finding {
     const char *rule;   /* the analyzer's name */
-    const char *spec;   /* the SPEC it was made by */
-    const char *kind;   /* of the messages it was found in */
+    const char *spec;   /* the SPEC of the rule */
+    const char *kind;   /* of the messages that show it */
     const char *tag;    /* "default" for training */
     const char *module; /* NULL for the network */
     const char *module_class;
     const char *slot;
     uint32_t rank;
     uint64_t first_step, last_step; /* global steps */
-    uint64_t count;                 /* how often it was found */
-    const char *measure;            /* what was measured: "mean |gradient|" */
-    double value;                   /* at first */
-    double worst;                   /* farthest beyond the threshold; NaN is farther than all */
+    uint64_t count;                 /* how often the rule reported it */
+    const char *measure;            /* the measured quantity: "mean |gradient|" */
+    double value;                   /* in first_step */
+    double worst;                   /* the value farthest beyond the threshold; NaN is farthest */
     uint64_t worst_step;
-    double threshold;
-    const char *meaning; /* one sentence: what it usually comes from */
+    double threshold;    /* of the latest report */
+    const char *meaning; /* the usual cause, in one sentence */
 };
 
 #ifdef __cplusplus

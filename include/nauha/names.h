@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The names of a run: kinds, modules, slots, tags and shapes, each a list of entries with a
- * small number. Messages carry the numbers; the strings live here.
+/* The names of a run: lists of kinds, modules, slots, tags and shapes, whose entries are numbered
+ * from 0. Messages carry the numbers.
  *
- * Threads: any thread. Entries are only ever added, and a returned string or shape stays valid
- * and unmoved until nauha_names_free.
+ * Threads: any thread. Entries are added but never removed: a returned string or shape is borrowed
+ * until nauha_names_free.
  */
 #ifndef NAUHA_NAMES_H
 #define NAUHA_NAMES_H
@@ -14,25 +14,26 @@
 extern "C" {
 #endif
 
-#define NAUHA_NONE UINT32_MAX
+#define NAUHA_NONE UINT32_MAX /* no entry */
 
-/* Longest names a trace can hold, in bytes without the terminating zero. */
+/* The greatest lengths of names, in bytes without the terminating zero. */
 #define NAUHA_MODULE_NAME_MAX 255u
 #define NAUHA_CLASS_NAME_MAX 127u
 #define NAUHA_NAME_MAX 127u /* kinds, slots and tags */
 
+/* Whether the messages of a kind belong to the network as a whole or to one of its modules. */
 enum nauha_scope { NAUHA_SCOPE_NETWORK, NAUHA_SCOPE_MODULE };
 
-/* What the messages of a kind hold. */
+/* What the messages of a kind contain. */
 enum nauha_form {
-    NAUHA_FORM_EVENT,    /* no data */
+    NAUHA_FORM_EVENT,    /* no tensor */
     NAUHA_FORM_TENSOR,   /* any tensor */
     NAUHA_FORM_SCALAR,   /* f64, ndim 0 */
     NAUHA_FORM_HISTOGRAM /* f64, [bins, 3]: low edge, high edge, count */
 };
 
-/* X(NAME, "name", SCOPE, FORM): the built-in kinds. Their numbers are the positions here, in
- * every names object and every trace. */
+/* X(NAME, "name", SCOPE, FORM): the built-in kinds. The position in this list is the number of the
+ * kind, in every names object and every trace. docs/messages.md describes them. */
 #define NAUHA_KINDS(X)                                                                             \
     X(BATCH_STARTED, "batch_started", NETWORK, EVENT)                                              \
     X(BATCH_FINISHED, "batch_finished", NETWORK, EVENT)                                            \
@@ -62,14 +63,17 @@ enum nauha_kind {
 
 struct nauha_names;
 
-/* Holds the built-in kinds, the tag "default" and the slot "" (each number 0). NULL when out of
- * memory. Caller owns, release with nauha_names_free. */
+/* Creates a names object with the built-in kinds, the tag "default" (number 0) and the slot ""
+ * (number 0). NULL when out of memory. Caller owns, release with nauha_names_free. */
 NAUHA_API struct nauha_names *nauha_names_new(void);
 NAUHA_API void nauha_names_free(struct nauha_names *names);
 
-/* Each returns the number of the entry, adding it where it is new. Strings are copied.
- * INVALID: too long, empty (kinds and tags), not valid in a file name (kinds: letters, digits,
- * '_', '.', '-'), or known with another scope, form or class. */
+/* Each of these functions adds an entry unless it exists, and returns its number. Strings and
+ * shapes are copied; class_name NULL means "". INVALID: a name that is too long, is not UTF-8,
+ * holds control characters or, for kinds and tags, is empty; a kind with characters other than
+ * letters, digits, '_', '.' and '-', or that begins with '.' or '-'; an entry that exists with
+ * another scope, form or class; a shape with a negative dimension or more than NAUHA_MAX_NDIM.
+ * LIMIT: no number is left. NOMEM. */
 NAUHA_API enum nauha_status nauha_names_add_kind(struct nauha_names *names, const char *name,
                                                  enum nauha_scope scope, enum nauha_form form,
                                                  uint32_t *id, struct nauha_error *err);
@@ -84,19 +88,20 @@ NAUHA_API enum nauha_status nauha_names_add_shape(struct nauha_names *names, con
                                                   uint32_t ndim, uint32_t *id,
                                                   struct nauha_error *err);
 
-/* The number of a known name, or NAUHA_NONE. */
+/* The number of a name, or NAUHA_NONE if there is no such entry. */
 NAUHA_API uint32_t nauha_names_find_kind(const struct nauha_names *names, const char *name);
 NAUHA_API uint32_t nauha_names_find_module(const struct nauha_names *names, const char *name);
 NAUHA_API uint32_t nauha_names_find_tag(const struct nauha_names *names, const char *name);
 
-/* How many there are; numbers run from 0 without gaps. */
+/* The number of entries in each list; their numbers run from 0 without gaps. */
 NAUHA_API uint32_t nauha_names_kinds(const struct nauha_names *names);
 NAUHA_API uint32_t nauha_names_modules(const struct nauha_names *names);
 NAUHA_API uint32_t nauha_names_slots(const struct nauha_names *names);
 NAUHA_API uint32_t nauha_names_tags(const struct nauha_names *names);
 NAUHA_API uint32_t nauha_names_shapes(const struct nauha_names *names);
 
-/* The entry of a number; "" (or NETWORK, EVENT, ndim 0) for NAUHA_NONE and numbers not given. */
+/* The entry with a number. For a number without entry, such as NAUHA_NONE: "", NETWORK, EVENT, or a
+ * shape with ndim 0. */
 NAUHA_API const char *nauha_names_kind(const struct nauha_names *names, uint32_t id);
 NAUHA_API enum nauha_scope nauha_names_kind_scope(const struct nauha_names *names, uint32_t id);
 NAUHA_API enum nauha_form nauha_names_kind_form(const struct nauha_names *names, uint32_t id);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What somebody may have meant who typed a name that there is not.
+/* A suggestion for a name that does not exist: the existing name that is nearest to it.
  *
  *     struct nauha_nearest nearest = {.typed = name};
- *     for each name there is: nauha_nearest_try(&nearest, there_is);
+ *     for each existing name: nauha_nearest_try(&nearest, existing);
  *     nauha_error_set(err, NAUHA_UNKNOWN, "no fruit \"%s\"%s", name,
  *                     nauha_did_you_mean(&nearest));
  *
- * Threads: any.
+ * Threads: any thread.
  */
 #ifndef NAUHA_NEAREST_H
 #define NAUHA_NEAREST_H
@@ -20,16 +20,17 @@ extern "C" {
 #endif
 
 struct nauha_nearest {
-    const char *typed; /* ends with a zero */
-    const char *name;  /* the nearest name so far, borrowed; NULL: none is near */
-    size_t distance;
-    char text[96];
+    const char *typed; /* the name that does not exist; borrowed */
+    const char *name;  /* the nearest existing name so far, borrowed; NULL: none is near */
+    size_t distance;   /* of `name` */
+    char text[96];     /* for nauha_did_you_mean */
 };
 
-/* Names that begin with what was typed are nearest; else those of which few letters differ. */
+/* Keeps name if it is nearer than all before. The distance of a name that begins with the typed one
+ * is 0; else it is the number of letters to insert, delete or replace (Levenshtein). */
 NAUHA_API void nauha_nearest_try(struct nauha_nearest *nearest, const char *name);
 
-/* " (did you mean \"pear\"?)", or "" where no name is near; in `nearest`. */
+/* " (did you mean \"pear\"?)", or "" if no name is near. Borrowed from nearest. */
 NAUHA_API const char *nauha_did_you_mean(struct nauha_nearest *nearest);
 
 #ifdef __cplusplus

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Files that we write: what they may replace, and how they come into place.
+/* Writing output files without destroying other files.
  *
- * An output takes the place of nothing but a regular file of its own form, or an empty one; any
- * other regular file stays unless the caller says `overwrite`. What is read is never replaced, nor
- * is what is no regular file: a character device or a FIFO is written through, everything else is
- * refused. A link is followed: what it points at is replaced, the link stays. A regular file is
- * written under the name PATH.partial and renamed when it is whole, so that what was there before
- * stays whole until then.
+ * An output replaces an existing regular file only if that is empty or has the form of the output,
+ * or if the caller sets `overwrite`. It never replaces an input. A regular file is written under
+ * the name PATH.partial and renamed when it is complete; until then an existing file stays as it
+ * is. A character device or a FIFO is written to directly; anything else is refused. If PATH is a
+ * link, its target is replaced and the link stays; a link without a target is refused.
  *
- * Threads: any, one at a time for each output.
+ * Threads: any thread; an output is used by one thread at a time.
  */
 #ifndef NAUHA_OUTPUT_H
 #define NAUHA_OUTPUT_H
@@ -23,55 +22,57 @@
 extern "C" {
 #endif
 
-/* How the files of one form are known. */
+/* How files of a form are recognized. */
 struct nauha_output_form {
-    const char *noun;  /* with its article, as in "a report of nauha" */
-    const char *start; /* the first bytes */
+    const char *noun;  /* for messages, with its article: "a report of nauha" */
+    const char *start; /* the first start_bytes bytes */
     size_t start_bytes;
-    const char *mark; /* a text among the first `within` bytes; NULL: none */
+    const char *mark; /* a text in the first `within` bytes; NULL: none */
     size_t within;
 };
 
 struct nauha_output_request {
     const char *path;
     const struct nauha_output_form *form; /* NULL: any regular file may be replaced */
-    bool overwrite;                       /* a regular file of another form may be, too */
-    bool named_by_us; /* a name in a directory: only a regular file is written, no link followed */
-    const char *const *inputs; /* files that are read */
+    bool overwrite;                       /* a regular file of another form may be replaced, too */
+    bool named_by_us; /* nauha chose the name, in a directory of the user's: an existing link,
+                         device or FIFO is refused */
+    const char *const *inputs; /* paths of files that are read, which are not replaced */
     size_t input_count;
 };
 
 /* An output while it is written. */
 struct nauha_output {
     FILE *stream;
-    char *path;    /* where it goes */
-    char *partial; /* its name until then; NULL: it is written through */
+    char *path;    /* the final name */
+    char *partial; /* the name until it is complete; NULL: it is written to directly */
 };
 
-/* Whether a regular file is of a form, or empty. */
+/* Whether there is a regular file at path that has the form or is empty. */
 NAUHA_API bool nauha_output_is(const char *path, const struct nauha_output_form *form);
 
-/* What nauha_output_open would refuse, at once: for programs that have long to go before they
- * write. INVALID, IO. */
+/* Fails if nauha_output_open would refuse the request at this moment: for programs that work for a
+ * long time before they write. INVALID, IO. */
 NAUHA_API enum nauha_status nauha_output_check(const struct nauha_output_request *request,
                                                struct nauha_error *err);
 
-/* Opens an output. INVALID: its place is taken. IO, NOMEM. Ends with finish, drop or leave. */
+/* Opens an output, to be ended with finish, drop or leave. INVALID: it must not replace the file at
+ * path. IO, NOMEM. */
 NAUHA_API enum nauha_status nauha_output_open(struct nauha_output *output,
                                               const struct nauha_output_request *request,
                                               struct nauha_error *err);
 
-/* All is written: checks that it was, and puts it in place; what is not whole is removed. IO. */
+/* Ends a complete output: flushes it and gives the file its final name. If that fails, the partial
+ * file is removed. IO. */
 NAUHA_API enum nauha_status nauha_output_finish(struct nauha_output *output,
                                                 struct nauha_error *err);
 
-/* Gives up: removes what was written. Fine on one that is zero, or has ended. */
+/* Ends an incomplete output and removes the partial file. The output may be all zero, or ended. */
 NAUHA_API void nauha_output_drop(struct nauha_output *output);
-/* The same, and leaves what was written as PATH.partial. */
+/* The same, but leaves the partial file. */
 NAUHA_API void nauha_output_leave(struct nauha_output *output);
 
-/* Writes out what a stream still holds. Returns 0, or the errno of why not all that was ever
- * written to it could be. */
+/* Flushes a stream. Returns 0, or an errno if this or any earlier write to it failed. */
 NAUHA_API int nauha_output_flush(FILE *stream);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pictures of series that a pipeline's csv sink wrote, through gnuplot.
+/* Drawing the series that the csv sink of a pipeline wrote, with gnuplot.
  *
  * Threads: one at a time per directory.
  */
@@ -14,46 +14,47 @@
 extern "C" {
 #endif
 
-/* How to draw. All zero: as nauha chooses, to SVG and PNG files. */
+/* How to draw. If all is zero, nauha chooses the style and writes SVG and PNG files. */
 struct nauha_drawing {
-    /* "svg", "png", "pdf": that one file; "dumb": with characters on standard output; "qt", "x11":
-     * in a window that stays. NULL: DIR/SERIES.svg and DIR/SERIES.png. */
+    /* The terminal of gnuplot. "svg", "png" and "pdf" write that file; "dumb" draws with characters
+     * on standard output; "qt" and "x11" open a window that stays. NULL: DIR/SERIES.svg and
+     * DIR/SERIES.png. */
     const char *term;
-    /* "lines" (all in one frame), "top" (the largest and smallest coloured, the others grey),
-     * "panels" (a small frame each), "band" (mean, spread and range), "rows" (a heat map, a row
-     * each); of histograms "map" (a heat map of steps and values); "auto". NULL: that of the script
-     * that is there, or auto. */
+    /* "lines": all lines in one frame; "top": the largest and smallest lines in color, the others
+     * grey; "panels": a small frame for each line; "band": mean, spread and range; "rows": a heat
+     * map with a row for each line; for histograms "map": a heat map over steps and values; "auto":
+     * nauha chooses. NULL: the style of the existing script, else auto. */
     const char *style;
-    const char *scale;       /* of the y axis: "linear", "log", "auto"; NULL likewise */
-    unsigned columns, lines; /* of characters; 0: 80 and 24 */
-    bool lenient;            /* a style that does not fit a series is passed over */
+    const char *scale;       /* of the y axis: "linear", "log", "auto"; NULL: as for style */
+    unsigned columns, lines; /* size of a "dumb" picture in characters; 0: 80 and 24 */
+    bool lenient;            /* ignore the style if it does not fit a series */
 };
 
 /* Draws the series in DIR/SERIES.csv.
  *
- * The script is DIR/SERIES.gp. One that somebody edited runs as it is, whatever the CSV holds. One
- * that nauha wrote is made anew from the CSV, with the title, the axis labels, the limits, the
- * scale and the style it had; without one, the series' name is the title. It is kept where files
- * are made and left as it was where the picture goes to the terminal or a window.
+ * The script is DIR/SERIES.gp. If somebody edited it, it is run unchanged. If nauha wrote it, it is
+ * written anew for the present CSV, with its title, axis labels, limits, scale and style; if there
+ * is none, the name of the series becomes the title. A picture on the terminal or in a window
+ * leaves the script as it was.
  *
- * END: the series has no rows, nothing was drawn. INVALID: the path does not end in ".csv"; there
- * is no such term, style or scale, naming those there are; or the style does not fit the series.
- * FORMAT: not a series. IO: a file cannot be read or written. UNAVAILABLE: gnuplot is not
- * installed, or cannot draw to this term, saying what to install; or it failed, in its own words.
+ * END: the series has no rows, and nothing was drawn. INVALID: the path does not end in ".csv";
+ * there is no such term, style or scale (err lists those there are); or the style does not fit the
+ * series. FORMAT: the file is not a series. IO: a file cannot be read or written. UNAVAILABLE:
+ * gnuplot is not installed or cannot draw to this term (err says what to install), or it failed.
  */
 NAUHA_API enum nauha_status nauha_plot_csv_as(const char *csv_path,
                                               const struct nauha_drawing *drawing,
                                               struct nauha_error *err);
-/* The same with a term alone, or NULL. */
+/* The same with only a term, which may be NULL. */
 NAUHA_API enum nauha_status nauha_plot_csv(const char *csv_path, const char *term,
                                            struct nauha_error *err);
 
-/* Whether a term makes files, as NULL does, or a picture on the screen; false for no term. */
+/* Whether a term writes files; true for NULL, false for a name that is not a term. */
 NAUHA_API bool nauha_plot_makes_files(const char *term);
 
-/* Draws all series of a directory in one picture, DIR/overview.svg and the like, by
- * DIR/overview.gp. END: there are fewer than two with rows, or one is called "overview". Errors as
- * above; files that are no series are passed over. */
+/* Draws all series of a directory in one picture, DIR/overview.svg and so on, with the script
+ * DIR/overview.gp. CSV files that are not series are ignored. END: fewer than two series have rows,
+ * or one is called "overview". Else fails as nauha_plot_csv_as. */
 NAUHA_API enum nauha_status nauha_plot_overview(const char *directory,
                                                 const struct nauha_drawing *drawing,
                                                 struct nauha_error *err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The processes of one replay, on one machine or on many: what nauha needs of MPI, or of whatever
- * else joins them.
+/* Communication between the processes of one replay, on one or several machines: the functions that
+ * nauha needs from MPI or another library.
  *
  * Threads: the thread that replays.
  */
@@ -17,13 +17,13 @@ extern "C" {
 #endif
 
 struct nauha_processes {
-    uint32_t rank, count; /* this one, and how many there are */
+    uint32_t rank, count; /* the number of this process, and of all */
     void *context;
-    /* From any other process to process 0: so many bytes, copied; 0 bytes end a replay. Waits while
-     * much has not been received yet. IO. */
+    /* Sends bytes, which are copied, from another process to process 0; a send of 0 bytes ends the
+     * replay. It waits while process 0 has many bytes of this process to receive. IO. */
     enum nauha_status (*send)(void *context, const void *bytes, size_t size,
                               struct nauha_error *err);
-    /* In process 0: what process `from` sent next, one send at a time; waits for it. Borrowed until
+    /* In process 0: waits for the bytes of the next send of process `from`. They are borrowed until
      * the next call for the same process. IO, NOMEM. */
     enum nauha_status (*receive)(void *context, uint32_t from, const unsigned char **bytes,
                                  size_t *size, struct nauha_error *err);

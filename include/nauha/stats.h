@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One-pass statistics of a tensor, shared by the metrics that need them.
+/* Statistics of a tensor, computed in one pass over its elements.
  *
  * Threads: any thread.
  */
@@ -12,9 +12,9 @@
 extern "C" {
 #endif
 
-/* Elements are taken as doubles. Sums are accumulated in double in blocks that are combined
- * pairwise, so that the error does not grow with the number of elements. A NaN or infinity
- * anywhere shows in the sums as IEEE arithmetic has it, and in `nans` and `infs`. */
+/* Elements are converted to double. Sums are computed in double over blocks, whose sums are added
+ * pairwise, so that the rounding error grows only with the logarithm of their number. NaN and
+ * infinite elements count in `nans` and `infs`, and enter the sums as in IEEE arithmetic. */
 struct nauha_stats {
     uint64_t count;
     uint64_t zeros;
@@ -25,26 +25,26 @@ struct nauha_stats {
     double sum_squares;
     double mean;       /* NaN where count is 0 */
     double deviations; /* sum of (x - mean)^2, by Chan, Golub and LeVeque's update (1979) */
-    double min;        /* of the non-NaN elements; NaN where there is none */
+    double min;        /* min, max and abs_max ignore NaN elements; NaN if there are no others */
     double max;
     double abs_max;
 };
 
-/* Groups of them, by what it takes to compute them. */
+/* The fields above in groups that are computed together; count is always computed. */
 enum nauha_statistics {
     NAUHA_STATISTICS_ZEROS = 1u << 0,
     NAUHA_STATISTICS_RANGE = 1u << 1, /* min, max, abs_max, nans, infs */
-    NAUHA_STATISTICS_SUM = 1u << 2,   /* and mean */
+    NAUHA_STATISTICS_SUM = 1u << 2,   /* sum, mean */
     NAUHA_STATISTICS_SUM_ABS = 1u << 3,
     NAUHA_STATISTICS_SUM_SQUARES = 1u << 4,
     NAUHA_STATISTICS_DEVIATIONS = 1u << 5,
     NAUHA_STATISTICS_ALL = (1u << 6) - 1
 };
 
-/* All of them. tensor is contiguous. */
+/* Computes all statistics of a contiguous tensor. */
 NAUHA_API void nauha_stats_compute(const struct nauha_tensor *tensor, struct nauha_stats *stats);
 
-/* Sum of |x|^p for any p > 0. */
+/* The sum of |x|^p over the elements of a contiguous tensor, p > 0. */
 NAUHA_API double nauha_stats_sum_powers(const struct nauha_tensor *tensor, double p);
 
 #ifdef __cplusplus

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Status codes and the error context that every fallible call fills.
+/* Status codes, and the error context that every call that can fail fills in.
  *
- * Threads: an error context belongs to its caller; the functions are safe from any thread.
+ * Threads: any thread; an error context is used by one thread at a time.
  */
 #ifndef NAUHA_STATUS_H
 #define NAUHA_STATUS_H
@@ -18,7 +18,7 @@ extern "C" {
 #define NAUHA_PRINTF(fmt, first)
 #endif
 
-/* X(name, text): the one list of status codes. */
+/* X(name, text): all status codes. */
 #define NAUHA_STATUSES(X)                                                                          \
     X(OK, "success")                                                                               \
     X(END, "end of the sequence")                                                                  \
@@ -41,34 +41,36 @@ enum nauha_status {
 #undef NAUHA_STATUS_ENUM
 };
 
-/* Filled on failure only; a call that succeeds leaves it untouched. Everywhere a
- * `struct nauha_error *err` is taken it may be NULL. */
+/* A call fills it in when it fails, and leaves it as it is when it succeeds. Every function accepts
+ * NULL as its `struct nauha_error *err`. */
 struct nauha_error {
     enum nauha_status code;
-    int saved_errno; /* errno at the failure, 0 where it played no part */
+    int saved_errno; /* errno of a failed system call, else 0 */
     char message[1024];
 };
 
 #define NAUHA_ERROR_INIT                                                                           \
     { NAUHA_OK, 0, "" }
 
-/* The fixed text of a code, e.g. "out of memory"; never NULL. */
+/* The text of a code, such as "out of memory"; "unknown status" for a value outside the enum. */
 NAUHA_API const char *nauha_status_text(enum nauha_status code);
 
-/* Sets code and message (what failed, the subject in quotes, no capital, no full stop) and
- * returns code, so that a function can `return nauha_error_set(...)`. */
+/* Sets code and message, and returns code, so that a function can `return nauha_error_set(...)`.
+ * The message says what failed, with the subject in quotes, without a capital letter and a full
+ * stop. Control characters in it become '?', and a message that is too long is cut. */
 NAUHA_API enum nauha_status nauha_error_set(struct nauha_error *err, enum nauha_status code,
                                             const char *format, ...) NAUHA_PRINTF(3, 4);
 
-/* The same for a failed system call: keeps errno and appends its text. */
+/* The same for a failed system call: appends ": " and the text of saved_errno. The code is NOMEM if
+ * saved_errno is ENOMEM, else IO. */
 NAUHA_API enum nauha_status nauha_error_set_errno(struct nauha_error *err, int saved_errno,
                                                   const char *format, ...) NAUHA_PRINTF(3, 4);
 
-/* The same for memory that could not be had: "out of memory". Returns NAUHA_NOMEM. */
+/* Sets the message "out of memory" and returns NAUHA_NOMEM. */
 NAUHA_API enum nauha_status nauha_error_nomem(struct nauha_error *err);
 
-/* Puts "phrase: " in front of the message: each layer says what it was doing. Returns err's
- * code, or `code` where err is NULL. */
+/* Puts the formatted phrase and ": " in front of the message, so that each layer says what it was
+ * doing. Returns the code of err, which becomes `code` if it was OK; `code` if err is NULL. */
 NAUHA_API enum nauha_status nauha_error_wrap(struct nauha_error *err, enum nauha_status code,
                                              const char *format, ...) NAUHA_PRINTF(3, 4);
 

@@ -13,8 +13,8 @@
 extern "C" {
 #endif
 
-/* X(name, text, bytes): the position in this list is the number stored in traces; append only.
- * The fp8 types are PyTorch's float8 types of the same names. */
+/* X(name, text, bytes): the element types. Traces store the position in this list, so new types are
+ * only appended. The f8 types are PyTorch's float8 types of the same names. */
 #define NAUHA_DTYPES(X)                                                                            \
     X(F32, "f32", 4)                                                                               \
     X(F64, "f64", 8)                                                                               \
@@ -40,12 +40,12 @@ enum nauha_dtype {
 
 #define NAUHA_MAX_NDIM 32u
 
-/* A view; everything in it is borrowed. ndim 0 is a scalar of one element. `strides` counts
- * elements and may be NULL: row-major contiguous. Tensors handed to subscribers are always
- * contiguous. `data` may be NULL only where a dimension is 0.
+/* A view of a tensor in memory; all its pointers are borrowed. With ndim 0 it has one element.
+ * `strides` are in elements; NULL means that the elements are contiguous in row-major order, which
+ * is always so in tensors that subscribers receive. `data` may be NULL only if a dimension is 0.
  *
- * `identity` is for publishers: tensors of one identity probably have the same elements, and the
- * recorder looks whether they need to be stored again; 0: nothing is known. */
+ * `identity` is for publishers: tensors with the same identity probably have the same elements, so
+ * that the recorder checks whether it has stored them already. 0: nothing is known. */
 struct nauha_tensor {
     const void *data;
     enum nauha_dtype dtype;
@@ -57,20 +57,22 @@ struct nauha_tensor {
 
 /* Bytes of one element; 0 for a value outside the enum. */
 NAUHA_API size_t nauha_dtype_size(enum nauha_dtype dtype);
-/* "f32", "bf16", ...; NULL for a value outside the enum. */
+/* "f32", "bf16" and so on; NULL for a value outside the enum. */
 NAUHA_API const char *nauha_dtype_name(enum nauha_dtype dtype);
 
-/* Number of elements. INVALID: a negative dimension, more than NAUHA_MAX_NDIM of them, or a
- * product (or its byte size) past SIZE_MAX. */
+/* The number of elements. INVALID: a negative dimension, more than NAUHA_MAX_NDIM dimensions, or
+ * more than SIZE_MAX elements or bytes. */
 NAUHA_API enum nauha_status nauha_tensor_count(const struct nauha_tensor *tensor, size_t *count,
                                                struct nauha_error *err);
 
-/* Elements [first, first + n) of a contiguous tensor as doubles, exact for every type except
- * i64 beyond 2^53 (rounded to nearest). bool is 0 or 1. The caller keeps the range inside. */
+/* Converts the elements [first, first + n) of a contiguous tensor to double. The result is exact
+ * except for i64 values beyond 2^53, which are rounded to nearest; bool becomes 0 or 1. The range
+ * must lie in the tensor: it is not checked. */
 NAUHA_API void nauha_tensor_to_f64(const struct nauha_tensor *tensor, size_t first, size_t n,
                                    double *out);
 
-/* XXH3 with 128 bits, seed 0, of the elements of a contiguous tensor: lower half, upper half. */
+/* The XXH3 hash with 128 bits and seed 0 of the elements of a contiguous tensor: its lower half,
+ * then its upper half. Fails as nauha_tensor_count. */
 NAUHA_API enum nauha_status nauha_tensor_hash(const struct nauha_tensor *tensor, uint64_t hash[2],
                                               struct nauha_error *err);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading a trace: what is in it, and its messages in order of publication.
+/* Reading a trace: its metadata, and its messages in the order of publication.
  *
  * Threads: one at a time per trace (a trace, its cursors and its messages together).
  */
@@ -15,21 +15,22 @@ extern "C" {
 struct nauha_trace;
 struct nauha_cursor;
 
-/* Opens a finished trace, one that is being written, or one whose writer died. The trace's names
- * are added to `names`, borrowed until the trace is closed, and its messages carry those
- * numbers; several traces may share one names object. IO: cannot be opened. FORMAT: not a trace,
- * cut short, a table missing. VERSION. BUSY: being written in a way that cannot be read at the
- * same time. INVALID: a name that means something else in names. A damaged row of a table costs
- * only the messages that need it. Caller owns *trace, release with nauha_trace_close. */
+/* Opens a trace that is finished or is being written, or whose writer died. The names in the trace
+ * are added to `names` (borrowed until nauha_trace_close), and messages carry the numbers in it;
+ * several traces may share one names object. Damaged rows of a table are no error: only the
+ * messages that refer to them are lost. IO: the file cannot be opened or read. FORMAT: not a trace,
+ * truncated, or without a table. VERSION: another major version. BUSY: its recorder is still
+ * creating it. INVALID: `names` has an entry with another scope, form or class. NOMEM. Caller owns
+ * *trace, release with nauha_trace_close. */
 NAUHA_API enum nauha_status nauha_trace_open(const char *path, struct nauha_names *names,
                                              struct nauha_trace **trace, struct nauha_error *err);
 NAUHA_API void nauha_trace_close(struct nauha_trace *trace);
 
-/* Takes in what a writer has added since the trace was opened or last refreshed: messages, which
- * cursors that came to NAUHA_END go on with, names, losses, and that it was closed. *live: more may
- * come; false where its writer closed the trace or died, and all that it left has been taken in. A
- * call is cheap where there is nothing new. FORMAT: cannot be read right now; what was there stays,
- * and a later call may succeed. */
+/* Takes in what the writer has added since the trace was opened or last refreshed: names, losses,
+ * the end of the recording, and messages, with which cursors at NAUHA_END go on. *live becomes
+ * false if the writer has closed the trace or died and everything that it wrote has been taken in;
+ * else, also on failure, true. A call without anything new is cheap. FORMAT: the file cannot be
+ * read at this moment; nothing has changed, and a later call may succeed. */
 NAUHA_API enum nauha_status nauha_trace_refresh(struct nauha_trace *trace, bool *live,
                                                 struct nauha_error *err);
 
@@ -39,70 +40,73 @@ struct nauha_trace_info {
     uint32_t rank, world_size;
     int64_t created_ns;  /* wall clock, since 1970-01-01 UTC */
     const char *codec;   /* as configured: "zstd" */
-    bool complete;       /* closed by its writer, without a failure */
+    bool complete;       /* closed by its writer, without a failure and without lost messages */
     bool closed;         /* closed by its writer */
-    const char *failure; /* what made the writer stop storing; "" for nothing */
-    uint64_t messages;   /* as replay publishes them, derived ones included */
-    uint64_t steps;      /* distinct global steps: last - first + 1 of those present, 0 for none */
+    const char *failure; /* why the writer stopped storing; "" if it did not */
+    uint64_t messages;   /* that replay publishes, weight updates included */
+    uint64_t steps;      /* last - first + 1 of the global steps; 0 without messages */
     uint64_t first_step;
-    uint32_t epochs;
-    uint64_t bytes_published; /* uncompressed bytes of all messages, derived ones included */
+    uint32_t epochs;          /* last - first + 1; 0 without messages */
+    uint64_t bytes_published; /* uncompressed bytes of all messages, weight updates included */
     uint64_t bytes_stored;    /* size of the file */
-    uint64_t messages_lost;   /* published in the training and not kept */
+    uint64_t messages_lost;   /* selected in the training, but not stored */
     uint64_t bytes_lost;
-    uint64_t duration_ns; /* stamp of the last message */
+    uint64_t duration_ns; /* time_ns of the last message */
 };
 
-/* Strings are borrowed until close. The first call counts: it walks over all of the index. */
+/* Fills in info; its strings are borrowed until nauha_trace_close. The first call, and the first
+ * after a refresh that brought messages, reads the whole index. */
 NAUHA_API void nauha_trace_get_info(const struct nauha_trace *trace, struct nauha_trace_info *info);
 
-/* The same without what is counted: messages, steps, first_step, epochs, bytes_published and
- * duration_ns are 0. Takes no time, however many messages there are. */
+/* The same without reading the index: messages, steps, first_step, epochs, bytes_published and
+ * duration_ns are 0. */
 NAUHA_API void nauha_trace_get_head(const struct nauha_trace *trace, struct nauha_trace_info *info);
 
-/* Free-form facts given to the recorder, by position; false past the end. */
+/* The facts that the recorder was given, by position; false past the end. Strings are borrowed
+ * until nauha_trace_close. */
 NAUHA_API bool nauha_trace_fact(const struct nauha_trace *trace, size_t position, const char **key,
                                 const char **value);
 
-/* How many messages of a kind (number in names) there are, and their uncompressed bytes. */
+/* The number of messages of a kind (its number in names), and their uncompressed bytes. Reads the
+ * index as nauha_trace_get_info does. */
 NAUHA_API void nauha_trace_kind_totals(const struct nauha_trace *trace, uint32_t kind,
                                        uint64_t *messages, uint64_t *bytes);
 
-/* Bytes that the elements of a kind take in the file; those of kinds that share a stream are under
- * NAUHA_NONE. Updates take none: they are differences of weights. */
+/* The bytes that the elements of a kind take in the file; for NAUHA_NONE, those in streams that
+ * several kinds share. Weight and bias updates take none: they are differences of stored values. */
 NAUHA_API uint64_t nauha_trace_kind_stored(const struct nauha_trace *trace, uint32_t kind);
 
-/* Losses by kind and reason ("buffer full", "write failed", ...), by position; false past the
- * end. */
+/* The messages that the recorder lost, counted for each kind and reason, such as "buffer full", by
+ * position; false past the end. *reason is borrowed until nauha_trace_close. */
 NAUHA_API bool nauha_trace_loss(const struct nauha_trace *trace, size_t position, uint32_t *kind,
                                 const char **reason, uint64_t *messages, uint64_t *bytes);
 
-/* A walk over the chosen messages in order of publication. selector is copied; NULL: everything.
- * Nothing is decoded until a message's tensor is asked for. Caller owns *cursor, release with
- * nauha_cursor_free before the trace. UNKNOWN: the selector names a kind, tag or module that the
- * trace does not have. */
+/* Creates a cursor over the selected messages in the order of publication. selector is copied;
+ * NULL selects everything. Elements are not decoded until they are asked for. UNKNOWN: names does
+ * not have a kind, tag or module of the selector. NOMEM. Caller owns *cursor, release with
+ * nauha_cursor_free before the trace is closed. */
 NAUHA_API enum nauha_status nauha_cursor_new(struct nauha_trace *trace,
                                              const struct nauha_selector *selector,
                                              struct nauha_cursor **cursor, struct nauha_error *err);
 NAUHA_API void nauha_cursor_free(struct nauha_cursor *cursor);
 
-/* The next message, borrowed until the next call; NAUHA_END after the last, until a refresh of the
- * trace brings more. DAMAGED: a row of the
- * index, named in err, is damaged; the next call goes on behind it. */
+/* The next message, borrowed until the next call; NAUHA_END after the last one, until
+ * nauha_trace_refresh brings more. DAMAGED: rows of the index, which err names, are damaged; the
+ * next call goes on after them. */
 NAUHA_API enum nauha_status nauha_cursor_next(struct nauha_cursor *cursor,
                                               struct nauha_message **message,
                                               struct nauha_error *err);
 
-/* How far the walk is: rows passed and rows in all. */
+/* The number of index rows that the cursor has passed, and of all. */
 NAUHA_API void nauha_cursor_progress(const struct nauha_cursor *cursor, uint64_t *done,
                                      uint64_t *total);
 
-/* How far something long is. */
+/* Reports the progress of a long operation: `done` of `total` units. */
 typedef void (*nauha_progress_fn)(void *context, uint64_t done, uint64_t total);
 
-/* Checks every checksum and bound of the trace; calls finding for each thing damaged, and progress
- * for each chunk; both may be NULL. Returns NAUHA_OK where the check itself could be done;
- * *findings counts. */
+/* Checks all checksums and references in the trace. Calls finding with a text for each damage, and
+ * progress for each chunk; both may be NULL. *findings becomes the number of damages. Returns
+ * NAUHA_OK if the check could be done, whatever it found. */
 NAUHA_API enum nauha_status nauha_trace_verify(struct nauha_trace *trace,
                                                void (*finding)(void *context, const char *text),
                                                nauha_progress_fn progress, void *context,

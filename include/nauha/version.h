@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The versions of nauha: what raises which is in docs/versions.md.
+/* The versions of nauha; docs/versions.md says which changes raise which version.
  *
  * Threads: any thread.
  */
@@ -14,15 +14,15 @@
 extern "C" {
 #endif
 
-/* Of analyzers in shared libraries: a plugin of another one is refused. */
+/* The ABI of analyzers. A plugin with another number is refused. */
 #define NAUHA_ANALYZER_ABI 1u
 
-/* Of the traces that are written. Those of another major version are refused, those of any minor
- * version are read. */
+/* The format of the traces that are written. Traces of another major version are refused; those of
+ * any minor version are read. */
 #define NAUHA_FORMAT_MAJOR 1u
 #define NAUHA_FORMAT_MINOR 1u
 
-/* X(NAME, "name"): what has a version. That of the library itself is in the file VERSION. */
+/* X(NAME, "name"): the things that have a version. That of the library is in the file VERSION. */
 #define NAUHA_VERSIONS(X)                                                                          \
     X(LIBRARY, "nauha")                                                                            \
     X(PLUGIN_ABI, "plugin ABI")                                                                    \
@@ -37,9 +37,9 @@ enum nauha_versioned {
 #undef NAUHA_VERSION_ENUM
 };
 
-/* "1.10.8" into text, cut to fit its bytes: of other libraries the version that is loaded, which
- * may be later than the one that was compiled with. Returns "HDF5", ...; NULL for no such thing,
- * where text becomes "". */
+/* Writes the version, such as "1.10.8", to text, cut to fit its `bytes`. For other libraries it is
+ * the version that is loaded, which may be later than the one compiled with. Returns the name, such
+ * as "HDF5"; NULL for a value outside the enum, with "" in text. */
 NAUHA_API const char *nauha_version(enum nauha_versioned of, char *text, size_t bytes);
 
 #ifdef __cplusplus
