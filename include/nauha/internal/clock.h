@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The clocks, in nanoseconds.
+/* Clocks in nanoseconds.
  *
  * Threads: any thread.
  */
@@ -17,17 +17,17 @@ static inline uint64_t nauha__clock_ns(clockid_t clock) {
     return (uint64_t)time.tv_sec * NAUHA__SECOND_NS + (uint64_t)time.tv_nsec;
 }
 
-/* Never runs backwards. Condition variables that are waited on until a moment of it have it as
- * their clock. */
+/* The monotonic clock. A condition variable with a deadline on this clock must be initialized with
+ * CLOCK_MONOTONIC. */
 static inline uint64_t nauha__now_ns(void) {
     return nauha__clock_ns(CLOCK_MONOTONIC);
 }
-/* Since 1970. */
+/* The wall clock: since 1970-01-01 UTC. */
 static inline int64_t nauha__wall_ns(void) {
     return (int64_t)nauha__clock_ns(CLOCK_REALTIME);
 }
 
-/* A moment as pthread_cond_timedwait takes it. */
+/* A time of one of these clocks, for pthread_cond_timedwait. */
 static inline struct timespec nauha__timespec(uint64_t ns) {
     return (struct timespec){.tv_sec = (time_t)(ns / NAUHA__SECOND_NS),
                              .tv_nsec = (long)(ns % NAUHA__SECOND_NS)};

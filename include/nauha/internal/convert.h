@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Small floats to float and back, branch-free so that loops over them vectorise.
+/* Conversions between small floats (f16, bf16, fp8) and float, without branches, so that compilers
+ * vectorize loops over them.
  *
- * Encoding rounds to nearest even and treats NaN and overflow as PyTorch does (c10/util/Half.h,
- * BFloat16.h, Float8_*.h); decoding is exact.
+ * Conversions to small floats round to nearest even and treat NaN and overflow as PyTorch does
+ * (c10/util/Half.h, BFloat16.h, Float8_*.h). Conversions to float are exact.
+ *
+ * Threads: any thread.
  */
 #ifndef NAUHA_INTERNAL_CONVERT_H
 #define NAUHA_INTERNAL_CONVERT_H
@@ -22,16 +25,17 @@ static inline float nauha__float_of_bits(uint32_t bits) {
     return value;
 }
 
-/* condition ? yes : no, with masks: the compiler cannot move a float operation behind a branch
- * here, which would keep the loop from being vectorised. */
+/* condition ? yes : no, with masks instead of a branch, into which the compiler could move a float
+ * operation; then it would not vectorize the loop. */
 static inline uint32_t nauha__select(bool condition, uint32_t yes, uint32_t no) {
     uint32_t mask = 0u - (uint32_t)condition;
     return (yes & mask) | (no & ~mask);
 }
 
-/* The float bits of a magnitude with `mantissa` bits below an exponent of this bias, without
- * regard to what its largest exponent stands for. A subnormal is an integer times a power of two,
- * multiplied out, so that a processor set to flush float subnormals to zero does not matter. */
+/* Converts a magnitude (bits without sign) of a small float with this mantissa and exponent bias to
+ * the bits of a float, as if its largest exponent were an ordinary one. A subnormal is computed as
+ * an integer times a power of two, so that the result is right even if the processor flushes
+ * subnormal floats to zero. */
 static inline uint32_t nauha__widen_finite(uint32_t magnitude, unsigned mantissa, unsigned bias) {
     uint32_t normal = (magnitude << (23 - mantissa)) + ((127 - bias) << 23);
     float unit = nauha__float_of_bits((127 + 1 - bias - mantissa) << 23);
@@ -62,7 +66,7 @@ static inline float nauha__f8_e5m2_to_float(uint8_t bits) {
     return nauha__f16_to_float((uint16_t)(bits << 8));
 }
 
-/* The fnuz types have one zero and one NaN, the pattern 0x80. */
+/* The fnuz types have no infinities, no -0, and a single NaN, 0x80. */
 static inline float nauha__f8_fnuz_to_float(uint8_t bits, unsigned mantissa, unsigned bias) {
     uint32_t finite = nauha__widen_finite(bits & 0x7Fu, mantissa, bias) | (bits & 0x80u) << 24;
     return nauha__float_of_bits(nauha__select(bits == 0x80u, 0x7FC00000u, finite));
@@ -74,9 +78,9 @@ static inline float nauha__f8_e5m2fnuz_to_float(uint8_t bits) {
     return nauha__f8_fnuz_to_float(bits, 2, 16);
 }
 
-/* Rounds a finite magnitude (float bits, no sign) to `mantissa` bits. Below the smallest normal
- * number, adding a power of two whose last bit has the weight of the smallest subnormal lets the
- * addition do the rounding. */
+/* Rounds a finite magnitude (float bits without sign) to a small float with this mantissa and
+ * exponent bias. Subnormal results are rounded by adding a power of two whose last bit has the
+ * weight of the smallest subnormal. */
 static inline uint32_t nauha__narrow_finite(uint32_t magnitude, unsigned mantissa, unsigned bias) {
     unsigned shift = 23 - mantissa;
     uint32_t least = (127 + 1 - bias) << 23;
@@ -89,7 +93,8 @@ static inline uint32_t nauha__narrow_finite(uint32_t magnitude, unsigned mantiss
     return nauha__select(magnitude < least, subnormal, normal);
 }
 
-/* A NaN keeps its sign and the upper part of its payload, quieted: what F16C does. */
+/* A NaN keeps its sign and the upper bits of its payload and becomes quiet, as in the processor
+ * instructions F16C. */
 static inline uint16_t nauha__float_to_f16(float value) {
     uint32_t bits = nauha__float_bits(value);
     uint32_t magnitude = bits & 0x7FFFFFFFu;
@@ -100,15 +105,15 @@ static inline uint16_t nauha__float_to_f16(float value) {
     return (uint16_t)(result | (bits >> 16 & 0x8000u));
 }
 
-/* Every NaN becomes 0x7FC0, as in PyTorch's scalar code; its vector code makes 0xFFFF of them. */
+/* Every NaN becomes 0x7FC0, as in PyTorch's scalar code; PyTorch's vector code gives 0xFFFF. */
 static inline uint16_t nauha__float_to_bf16(float value) {
     uint32_t bits = nauha__float_bits(value);
     uint32_t rounded = (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16;
     return (uint16_t)nauha__select((bits & 0x7FFFFFFFu) > 0x7F800000u, 0x7FC0u, rounded);
 }
 
-/* No infinity: what lies past the largest number, 448, becomes it. (PyTorch does so from 2.13 on;
- * before, it made a NaN of it.) */
+/* The type has no infinities: values beyond the largest number, 448, become 448, as in PyTorch 2.13
+ * and later. Earlier versions of PyTorch give NaN. */
 static inline uint8_t nauha__float_to_f8_e4m3fn(float value) {
     uint32_t bits = nauha__float_bits(value);
     uint32_t magnitude = bits & 0x7FFFFFFFu;
@@ -127,8 +132,8 @@ static inline uint8_t nauha__float_to_f8_e5m2(float value) {
     return (uint8_t)(result | bits >> 31 << 7);
 }
 
-/* `limit`: float bits of the first power of two past the type. Overflow and NaN become 0x80,
- * what rounds to zero loses its sign. */
+/* limit: the float bits of the smallest power of two beyond the type's range. Overflow and NaN
+ * become 0x80; a result of zero has no sign. */
 static inline uint8_t nauha__float_to_f8_fnuz(float value, unsigned mantissa, unsigned bias,
                                               uint32_t limit) {
     uint32_t bits = nauha__float_bits(value);
@@ -144,7 +149,7 @@ static inline uint8_t nauha__float_to_f8_e5m2fnuz(float value) {
     return nauha__float_to_f8_fnuz(value, 2, 16, 0x47800000u); /* 65536 */
 }
 
-/* n elements of a small float (f16, bf16, fp8) as floats, and back. */
+/* Convert n elements of a small float type to float, and back. */
 void nauha__small_to_float(enum nauha_dtype dtype, const void *elements, size_t n, float *out);
 void nauha__float_to_small(enum nauha_dtype dtype, const float *values, size_t n, void *out);
 

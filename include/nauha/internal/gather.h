@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Strided tensors into contiguous memory.
+/* Copying strided tensors into contiguous memory.
  *
  * Threads: any thread.
  */
@@ -8,7 +8,7 @@
 
 #include "nauha/tensor.h"
 
-/* Gathers a strided tensor into contiguous memory, row-major; elements [first, first + n). */
+/* Copies the elements [first, first + n), in row-major order, of a tensor to out. */
 void nauha__gather(const struct nauha_tensor *tensor, size_t first, size_t n, void *out);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the file drivers for HDF5 have in common, of the writer's and of the readers' files: one
- * descriptor, no locks (there is one of our own; see layout.h), nothing allocated together.
+/* The common part of the HDF5 file drivers of writer and reader: a file is one descriptor, takes no
+ * locks of HDF5 (nauha has its own, see NAUHA__LOCK_BYTE), and does not aggregate allocations.
  *
  * Threads: one at a time per file.
  */
@@ -11,11 +11,12 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* One open file. HDF5's part comes first, and in a driver's own struct this does. */
+/* An open file. HDF5's part must be its first member, and a driver's own struct must begin with
+ * this one. */
 struct nauha__h5_file {
     H5FD_t hdf5;
     int fd;
-    haddr_t eoa; /* end of what HDF5 knows to be allocated */
+    haddr_t eoa; /* end of the allocated addresses, as HDF5 defines it */
     haddr_t eof; /* end of the file */
 };
 
@@ -27,17 +28,17 @@ static inline const struct nauha__h5_file *nauha__h5_file_of_const(const H5FD_t 
     return (const struct nauha__h5_file *)(const void *)file;
 }
 
-/* A driver's class, in which open, close, read and write are missing. number: of the driver, from
- * HDF5 1.13 on, among those that are free for drivers not registered (512 to 1023). */
+/* A driver class without open, close, read and write, which the caller fills in. number: the value
+ * of the driver for HDF5 1.13 and later, one of those that need no registration (512 to 1023). */
 H5FD_class_t nauha__h5_driver(const char *name, int number);
 
-/* Registers such a class, and makes a file access property list that goes through it and carries
- * `info` (NULL: nothing). Negative on failure; release with H5Pclose. *driver is released with
- * H5FDunregister after the file is closed; negative where there is nothing to release. */
+/* Registers the class and returns a file access property list with this driver and `info`, which
+ * may be NULL; negative on failure. Caller owns it, release with H5Pclose; and *driver unless it is
+ * negative, release with H5FDunregister after the file is closed. */
 hid_t nauha__h5_driver_access(const H5FD_class_t *class, const void *info, hid_t *driver);
 
-/* Reads `bytes` at an address of a file, and returns how many of them the file has; those beyond
- * its end are zeros. Negative: errno says why, and what could not be read is zeros. */
+/* Reads `bytes` at an address of a file and returns how many of them the file has; the others are
+ * set to 0. Negative on failure, with errno set and the bytes that were not read set to 0. */
 ssize_t nauha__h5_read(int fd, haddr_t address, size_t bytes, void *buffer);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Hashes of bytes as a trace holds them: XXH3 of https://xxhash.com, seed 0.
+/* The hashes in a trace: XXH3 (https://xxhash.com) with seed 0.
  *
  * Threads: any thread.
  */
@@ -9,14 +9,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* XXH3_64bits: the checksum of a chunk. */
+/* XXH3_64bits, the checksum of chunks. */
 uint64_t nauha__hash64(const void *bytes, size_t count);
-/* XXH3_128bits, the low half first: what tells one tensor from another. */
+/* XXH3_128bits, the hash of tensors: its lower half, then its upper half. */
 void nauha__hash128(const void *bytes, size_t count, uint64_t hash[2]);
 
-/* The same of bytes that come in parts: begin, then add each, then end. */
+/* nauha__hash128 of bytes in several parts: call begin, then add for each part, then end. Caller
+ * owns a hasher, release with nauha__hasher_free; new returns NULL when out of memory. */
 struct nauha__hasher;
-struct nauha__hasher *nauha__hasher_new(void); /* NULL: no memory. Release with _free. */
+struct nauha__hasher *nauha__hasher_new(void);
 void nauha__hasher_free(struct nauha__hasher *hasher);
 void nauha__hasher_begin(struct nauha__hasher *hasher);
 void nauha__hasher_add(struct nauha__hasher *hasher, const void *bytes, size_t count);

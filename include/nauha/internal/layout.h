@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The layout of a trace, shared by writer and reader; docs/format.md is its prose. */
+/* The layout of a trace, for writer and reader; docs/format.md describes it. */
 #ifndef NAUHA_INTERNAL_LAYOUT_H
 #define NAUHA_INTERNAL_LAYOUT_H
 
@@ -8,47 +8,49 @@
 
 #define NAUHA__FORMAT_NAME "nauha-trace"
 
-/* Root attributes: format (string), format_major, format_minor, rank, world_size (u32),
- * created_ns (i64, since 1970), codec (string), facts (string, a JSON object of strings),
- * chunk_bytes (u64). */
+/* Attributes of the root group: format (string, NAUHA__FORMAT_NAME), format_major, format_minor,
+ * rank, world_size (u32), created_ns (i64, since 1970-01-01 UTC), codec (string), facts (string, a
+ * JSON object of strings), chunk_bytes (u64, NAUHA__CHUNK_BYTES). */
 
-/* Every chunk of every stream holds this many bytes before compression. */
+/* The bytes of a chunk of a stream before compression. */
 #define NAUHA__CHUNK_BYTES (256u * 1024u)
-/* Messages of at least this many bytes go to big streams. What a reader of a small one decodes in
- * vain is its chunk's other small ones: so a chunk of them holds those of many steps. */
+/* Messages of at least this many bytes are stored in big streams, smaller ones in streams of their
+ * own: whoever reads a big message then decodes no small ones, and a chunk of small messages holds
+ * those of many steps. */
 #define NAUHA__BIG_BYTES (16u * 1024u)
 
-/* Streams are datasets /streams/0000, /streams/0001, ...: one-dimensional, of unsigned
- * little-endian integers of item_size bytes, all created before SWMR begins and given to a kind
- * on first use, by a row in /streams_used. */
+/* Streams hold the elements of messages. They are the datasets /streams/0000, /streams/0001 and so
+ * on: one-dimensional, of unsigned little-endian integers of item_size bytes. All are created
+ * before SWMR writing begins; on first use a row in /streams_used assigns a stream to a kind. */
 #define NAUHA__STREAM_GROUP "/streams"
 
-/* While a writer has the file open it holds a lock on this byte (an open file description's, for
- * writing), which lies far behind any data, so that locks on the data are not in its way. */
+/* While a writer has the file open, it holds a write lock (F_OFD_SETLK) on this byte, which is far
+ * beyond the data, so that locks on the data do not interfere. */
 #define NAUHA__LOCK_BYTE ((int64_t)1 << 62)
 
-/* Tables are one-dimensional, chunked, unfiltered datasets of packed compound rows, whose last
- * field is `checksum`: XXH32, seed 0, of the bytes of the row before it. Text fields are UTF-8,
- * zero-padded. Row numbers are the numbers that other tables refer to. */
+/* Tables are one-dimensional, chunked datasets of packed compound rows, without filters. The last
+ * field of a row is `checksum`: XXH32 with seed 0 of the bytes before it. Texts are UTF-8, padded
+ * with zeros. Tables refer to rows of other tables by their numbers. */
 
 #define NAUHA__NO_STREAM UINT16_MAX
 
 enum nauha__row_flags {
-    NAUHA__ROW_DATA = 1u << 0,    /* has a tensor (its stream is NO_STREAM where it has 0 bytes) */
-    NAUHA__ROW_DERIVED = 1u << 1, /* the elements at offset minus those at base */
-    /* no elements: offset and base are the lower and upper half of their hash; with DATA alone */
+    NAUHA__ROW_DATA = 1u << 0,    /* has a tensor; if it has 0 bytes, its stream is NO_STREAM */
+    NAUHA__ROW_DERIVED = 1u << 1, /* the elements are those at offset minus those at base */
+    /* The elements are not stored: offset and base are the lower and upper half of their 128-bit
+     * hash. Only together with DATA. */
     NAUHA__ROW_HASH = 1u << 2
 };
 
 #pragma pack(push, 1)
 
-/* /index: one row per message published, in order of publication. */
+/* /index: one row per message, in the order of publication. */
 struct nauha__index_row {
     uint64_t seq;
     uint64_t time_ns;
     uint64_t global_step;
-    uint64_t offset; /* first element in the stream */
-    uint64_t base;   /* DERIVED: first element of the subtrahend, in the same stream */
+    uint64_t offset; /* position of the first element in the stream, in elements */
+    uint64_t base;   /* DERIVED: the same for the subtrahend, in the same stream */
     uint32_t train_step;
     uint32_t epoch;
     uint32_t module; /* UINT32_MAX: none */
@@ -66,7 +68,7 @@ struct nauha__index_row {
 /* /chunks: one row per chunk written, in any order. */
 struct nauha__chunk_row {
     uint64_t number;      /* position in the stream: first element / elements per chunk */
-    uint64_t hash;        /* XXH3, 64 bits, seed 0, of the stored bytes */
+    uint64_t hash;        /* XXH3 with 64 bits and seed 0 of the stored bytes */
     uint32_t stored;      /* stored bytes */
     uint32_t filter_mask; /* as HDF5 keeps it */
     uint16_t stream;
@@ -77,10 +79,10 @@ struct nauha__chunk_row {
 /* /streams_used */
 struct nauha__stream_row {
     uint16_t stream;
-    uint16_t kind; /* UINT16_MAX: shared by several */
-    uint8_t item_size;
-    uint8_t big;
-    uint16_t slices; /* of a chunk, see nauha__slice_position; 0 and 1: it is not sliced */
+    uint16_t kind;     /* UINT16_MAX: several kinds share the stream */
+    uint8_t item_size; /* in bytes */
+    uint8_t big;       /* 1: for messages of NAUHA__BIG_BYTES or more */
+    uint16_t slices;   /* per chunk, see nauha__slice_position; 0 and 1: it is not sliced */
     uint32_t checksum;
 };
 
@@ -121,7 +123,7 @@ struct nauha__alias_row {
     uint32_t checksum;
 };
 
-/* /losses: written when the counts change; the last row of a kind and reason counts. */
+/* /losses: rows are appended when the counts change; the last row of a kind and reason is valid. */
 struct nauha__loss_row {
     uint16_t kind;
     uint16_t reserved;
@@ -132,28 +134,28 @@ struct nauha__loss_row {
     uint32_t checksum;
 };
 
-/* /end: one row, written when the trace is made and overwritten in place when the writer closes,
- * which needs no room on a full disk. */
+/* /end: one row, written when the trace is created and overwritten when the writer closes it, which
+ * needs no space on a full disk. */
 struct nauha__end_row {
-    uint32_t closed; /* 0: its writer is at work, or was cut off */
+    uint32_t closed; /* 0: the writer is running, or was killed */
     uint32_t reserved;
-    uint64_t messages; /* the next seq */
-    uint64_t time_ns;
+    uint64_t messages; /* the seq that the next message would have */
+    uint64_t time_ns;  /* from opening to closing the recorder */
     uint64_t messages_lost, bytes_lost;
-    char failure[512]; /* "" for a complete recording */
+    char failure[512]; /* why the writer stopped storing; "" if it did not */
     uint32_t checksum;
 };
 
 #pragma pack(pop)
 
-/* One field of a table, for building HDF5 types and checking them. */
+/* The fields of tables, from which HDF5 types are built and against which they are checked. */
 enum nauha__field_type {
     NAUHA__FIELD_U8,
     NAUHA__FIELD_U16,
     NAUHA__FIELD_U32,
     NAUHA__FIELD_U64,
     NAUHA__FIELD_TEXT, /* length bytes */
-    NAUHA__FIELD_DIMS  /* array of NAUHA_MAX_NDIM i64 */
+    NAUHA__FIELD_DIMS  /* an array of NAUHA_MAX_NDIM i64 */
 };
 
 struct nauha__field {
@@ -180,27 +182,27 @@ enum nauha__table_id {
 
 struct nauha__table {
     const char *path;  /* "/index" */
-    size_t row_size;   /* checksum included, as its last 4 bytes */
+    size_t row_size;   /* in bytes, with the checksum */
     size_t chunk_rows; /* rows per HDF5 chunk */
     const struct nauha__field *fields;
     size_t field_count;
 };
 
-/* The description of a table; never NULL for an id in the enum. */
+/* The description of a table; never NULL. */
 const struct nauha__table *nauha__table(enum nauha__table_id id);
 
-/* Streams of parameters may be sliced: their chunks are divided into slices of the same size, and a
- * message, instead of going on behind itself, runs through one slice of successive chunks. So a
- * chunk holds the values of some elements at successive steps. Position in the stream of element n
- * of a message that begins at `offset`; `each` elements make a chunk, `slice` a slice (`each` where
- * the stream is not sliced). */
+/* Streams of parameters may be sliced: each chunk is divided into slices of equal size, and a
+ * message occupies the same slice of successive chunks. A chunk then holds the values of some
+ * elements at successive steps. Returns the position in the stream of element n of a message that
+ * begins at `offset`. A chunk has `each` elements and a slice `slice` elements; the two are equal
+ * if the stream is not sliced. */
 static inline uint64_t nauha__slice_position(uint64_t offset, uint64_t n, uint64_t each,
                                              uint64_t slice) {
     uint64_t within = offset % slice + n;
     return offset - offset % slice + within / slice * each + within % slice;
 }
 
-/* Fills in, or checks, the checksum at the end of a row. */
+/* Sets, and checks, the checksum at the end of a row. */
 void nauha__row_seal(const struct nauha__table *table, void *row);
 bool nauha__row_intact(const struct nauha__table *table, const void *row);
 

@@ -1,61 +1,62 @@
 /* SPDX-License-Identifier: MIT */
-/* What a message is made of, for the sources that make them and the bus that keeps them. */
+/* The inside of a message, for the sources that create messages and the bus that keeps them.
+ *
+ * Threads: one at a time per source.
+ */
 #ifndef NAUHA_INTERNAL_MESSAGE_H
 #define NAUHA_INTERNAL_MESSAGE_H
 
 #include "nauha/message.h"
 #include "nauha/stats.h"
 
-/* A source that reads elements on demand. */
+/* A source that reads the elements of a message on demand. `row` is the message's row in /index. */
 struct nauha__source {
-    /* Makes the elements of info->bytes bytes at `location` of a row (see layout.h); *data is
-     * allocated with malloc, message owns it. */
+    /* Reads all elements, info->bytes bytes. Caller owns *data, release with free. */
     enum nauha_status (*load)(void *context, const struct nauha_message_info *info, uint64_t row,
                               void **data, struct nauha_error *err);
     void *context;
-    /* Hands over the same elements in pieces, as nauha_message_for_each_piece has them. again: they
-     * will be asked for once more. NULL: only `load`. */
+    /* Calls fn for the elements in pieces, as nauha_message_for_each_piece. again: the same
+     * elements will probably be needed once more. NULL: `load` is used instead. */
     enum nauha_status (*visit)(void *context, const struct nauha_message_info *info, uint64_t row,
                                bool again, nauha_piece_fn fn, void *fn_context,
                                struct nauha_error *err);
-    /* Makes `count` elements from element `first` on, which are there, in `out`. NULL: only `load`.
-     */
+    /* Copies the elements [first, first + count), which exist, to `out`. NULL: `load` is used. */
     enum nauha_status (*read)(void *context, const struct nauha_message_info *info, uint64_t row,
                               uint64_t first, uint64_t count, void *out, struct nauha_error *err);
 };
 
-/* What subscribers ask of one message. */
+/* What subscribers need of a message. */
 struct nauha__use {
-    unsigned readings;   /* times that a source has been asked for the elements */
-    unsigned statistics; /* enum nauha_statistics */
+    unsigned readings;   /* how often the elements are read from the source */
+    unsigned statistics; /* a set of enum nauha_statistics */
 };
 
 struct nauha_message {
     struct nauha_message_info info;
-    const void *data;                   /* elements, NULL while not loaded or for events */
-    void *owned;                        /* data where the message owns it, else NULL */
-    const struct nauha__source *source; /* NULL: data is there from the start */
+    const void *data;                   /* the elements; NULL: not loaded, or an event */
+    void *owned;                        /* data if the message owns it, else NULL */
+    const struct nauha__source *source; /* NULL: a live message, which has its data */
     uint64_t row;                       /* for the source */
-    uint64_t hash[2];                   /* of the elements, where info.hash_only */
+    uint64_t hash[2];                   /* of the elements, if info.hash_only */
     struct nauha_stats *stats;          /* computed on first use, owned */
-    unsigned known;                     /* which of them */
-    struct nauha__use asked;            /* so far */
-    struct nauha__use expected; /* of this message, by what was asked of others of its kind */
-    uint64_t tensor_limit;      /* largest tensor in bytes to be read whole; 0: none */
-    bool damaged;               /* the source could not make the elements */
-    bool left_out;              /* the bus has taken note of that */
+    unsigned known;                     /* the statistics in `stats` that are computed */
+    struct nauha__use asked;            /* so far, of this message */
+    struct nauha__use expected; /* of this message, as earlier ones of its kind were asked */
+    uint64_t tensor_limit;      /* in bytes, see nauha_bus_set_tensor_limit; 0: none */
+    bool damaged;               /* the source could not read the elements */
+    bool left_out;              /* the bus has counted it as damaged */
 };
 
-/* Frees what the message owns and leaves it empty; not the message itself. */
+/* Frees what the message owns, not the message itself, and sets it to zero. */
 void nauha__message_fini(struct nauha_message *message);
 
-/* Makes `copy` last beyond the callback: keeps a reference where a source can load the elements
- * again, a copy of them where they are the training's own memory. Release copy with
- * nauha__message_fini. NOMEM. */
+/* Makes a copy that outlives the callback. It refers to the source if there is one; else it has its
+ * own copy of the elements and the shape. Caller owns *copy, release with nauha__message_fini.
+ * NOMEM. */
 enum nauha_status nauha__message_retain(const struct nauha_message *message,
                                         struct nauha_message *copy, struct nauha_error *err);
 
-/* Fills the strings and the shape of info from its numbers. */
+/* Sets the strings in info from its numbers, and ndim and shape from the number of a shape. */
 void nauha__message_resolve(struct nauha_message_info *info, const struct nauha_names *names,
                             uint32_t shape);
 

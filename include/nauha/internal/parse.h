@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Text to numbers, the same in every locale.
+/* Parsing numbers, independently of the locale.
  *
  * Threads: any thread.
  */
@@ -10,9 +10,11 @@
 
 #include "nauha/status.h"
 
-/* "256M", "1.5G", "4096": bytes, in powers of 1024. INVALID. */
+/* Parses a size such as "4096", "256M" or "1.5G" into bytes; K, M, G and T are powers of 1024.
+ * INVALID. */
 enum nauha_status nauha__parse_size(const char *text, uint64_t *bytes, struct nauha_error *err);
-/* Whole numbers and reals without anything behind them. INVALID. */
+/* Parse a decimal number, which must be the whole text; a real may also be "inf" or "-inf".
+ * INVALID. */
 enum nauha_status nauha__parse_u64(const char *text, uint64_t *value, struct nauha_error *err);
 enum nauha_status nauha__parse_i64(const char *text, int64_t *value, struct nauha_error *err);
 enum nauha_status nauha__parse_real(const char *text, double *value, struct nauha_error *err);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Paths of files, and the directories that they need.
+/* Paths of files, and making directories.
  *
  * Threads: any thread.
  */
@@ -8,11 +8,11 @@
 
 #include "nauha/status.h"
 
-/* "DIRECTORY/NAME", with the name as printf writes it. NULL when out of memory. Caller owns,
- * release with free. */
+/* "DIRECTORY/NAME", where format and its arguments give NAME as in printf. NULL when out of memory.
+ * Caller owns, release with free. */
 char *nauha__path(const char *directory, const char *format, ...) NAUHA_PRINTF(2, 3);
 
-/* Makes a directory and those above it. IO, naming the one that failed. */
+/* Makes a directory and its parents, unless they exist. IO, NOMEM. */
 enum nauha_status nauha__make_directory(const char *path, struct nauha_error *err);
 
 #endif

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Descriptors that are not in the way of standard input, output and error.
+/* File descriptors above those of standard input, output and error.
  *
- * Where a program runs with one of these closed, the next file to be opened gets its number, and
- * what the program prints would go into that file.
+ * If a program runs with one of the three closed, the next file that is opened gets its number, and
+ * the program's own output would go to that file.
  *
- * Threads: any.
+ * Threads: any thread.
  */
 #ifndef NAUHA_INTERNAL_STREAMS_H
 #define NAUHA_INTERNAL_STREAMS_H
 
-/* Gives a descriptor that was just opened a number above those of the standard streams, closed on
- * exec. Returns it; -1 with errno set, and the descriptor closed, where that fails. -1 stays. */
+/* If fd is one of the three, moves it to a higher number, with close-on-exec, and returns that;
+ * else returns fd. On failure it closes fd, sets errno and returns -1. */
 int nauha__above_streams(int fd);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* UTF-8 text of which nobody knows who wrote it.
+/* Untrusted UTF-8 text.
  *
  * Threads: any thread.
  */
@@ -8,11 +8,12 @@
 
 #include <stddef.h>
 
-/* Length in bytes of the UTF-8 character at text; 0: not one, or a control character. */
+/* The length in bytes of the UTF-8 character at text; 0 if it is not UTF-8, a control character, or
+ * the end of the text. */
 size_t nauha__character(const char *text);
 
-/* Makes every control character but those in `allowed`, and what is no UTF-8, a question mark, so
- * that no terminal obeys what stands in a file. In place; returns text. */
+/* Replaces, in place, every control character except those in `allowed`, and every byte that is not
+ * UTF-8, by '?', so that text from a file cannot control a terminal. Returns text. */
 char *nauha__defuse(char *text, const char *allowed);
 
 #endif
