@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The front end for libtorch: records a training with a handful of lines.
+/* The front end for libtorch: it records a C++ training with a few added lines.
  *
  *     nauha::Exporter exporter("run.h5");
  *     auto net = exporter.set_model(model);      // call net instead of model
@@ -12,10 +12,10 @@
  *     }
  *     exporter.epoch_finished();
  *
- * The training is not changed: the same seed gives the same bits with and without an exporter.
- * What goes wrong while it runs is told once, through on_notice(), and never thrown.
+ * The exporter does not change the training: the same seed gives the same bits with and without it.
+ * Errors during the training are never thrown, but reported once, through on_notice().
  *
- * Threads: one training thread; backward may run in threads of libtorch's own.
+ * Threads: one training thread; backward passes may run in libtorch's own threads.
  */
 #ifndef NAUHA_TORCH_HPP
 #define NAUHA_TORCH_HPP
@@ -27,7 +27,8 @@
 
 namespace nauha {
 
-/* What set-up throws: a file that cannot be made, an option that does not exist. */
+/* Thrown while an exporter is set up, for example if the file cannot be created or an option does
+ * not exist. */
 class Error : public std::runtime_error {
   public:
     explicit Error(const nauha_error &error)
@@ -41,27 +42,27 @@ class Error : public std::runtime_error {
     nauha_status code_;
 };
 
-/* Keys and values as the command line has them without the dashes: {{"kinds", "weights,loss"},
- * {"codec", "lz4"}}; nauha_recorder_options() lists them. */
+/* The options of `nauha record` without dashes, such as {{"kinds", "weights,loss"}, {"codec",
+ * "lz4"}}. nauha_recorder_options() and nauha_selector_options() list them. */
 using Options = std::vector<std::pair<std::string, std::string>>;
-/* Free-form facts that are kept in the trace: {{"model", "my net"}}. */
+/* Facts about the run that the trace keeps, any keys and values: {{"model", "my net"}}. */
 using Facts = std::vector<std::pair<std::string, std::string>>;
 
-/* The type of what exporter(module) returns, for members of a model:
+/* The type of exporter(module), for declaring members of a model:
  * nauha::Observed<torch::nn::Conv2d> conv{nullptr}; */
 template <class Module>
 using Observed = detail::ObservedHolder<typename detail::module_of<Module>::type>;
 
-/* What Exporter::set_model() returns: the model, to be called in its place. It and its exporter
- * may end in any order. */
+/* The result of Exporter::set_model(): call it in place of the model. It and the exporter may be
+ * destroyed in any order. */
 template <class T> class Model {
   public:
     Model(std::shared_ptr<T> module, std::shared_ptr<detail::Publisher> publisher)
         : module_(std::move(module)), publisher_(std::move(publisher)) {
     }
 
-    /* Runs the model. In training mode that begins the next step; in evaluation mode nothing is
-     * published unless a tag is set. */
+    /* Runs the model. In training mode, without a tag, this begins the next step (but see
+     * Exporter::step_by_hand()); in evaluation mode nothing is published unless a tag is set. */
     template <class... A> auto forward(A &&...arguments) {
         detail::Publisher &to = *publisher_;
         const Pass pass(to, module_->is_training());
@@ -86,12 +87,12 @@ template <class T> class Model {
         return forward(std::forward<A>(arguments)...);
     }
 
-    /* For net->forward(x), net->train(), net->parameters(). */
+    /* So that net->forward(x), net->train() and net->parameters() work as for a module holder. */
     Model *operator->() {
         return this;
     }
 
-    /* The module itself; its forward() is not observed. */
+    /* The module itself. A call of its forward() is not observed. */
     T &operator*() const {
         return *module_;
     }
@@ -148,7 +149,7 @@ template <class T> class Model {
     std::shared_ptr<detail::Publisher> publisher_;
 };
 
-/* What Exporter::set_loss() returns: the loss function, to be called in its place. */
+/* The result of Exporter::set_loss(): call it in place of the loss function. */
 template <class F> class Loss {
   public:
     Loss(F function, std::shared_ptr<detail::Publisher> publisher)
@@ -178,7 +179,7 @@ template <class F> class Loss {
     std::shared_ptr<detail::Publisher> publisher_;
 };
 
-/* A tag that lasts until this ends; see Exporter::tag(). */
+/* Sets a tag until it is destroyed; see Exporter::tag(). */
 class [[nodiscard]] TagScope {
   public:
     TagScope(std::shared_ptr<detail::Publisher> publisher, uint32_t tag, bool results_only)
@@ -195,7 +196,7 @@ class [[nodiscard]] TagScope {
     std::pair<uint32_t, bool> before_;
 };
 
-/* An evaluation that lasts until this ends; see Exporter::evaluation(). */
+/* An evaluation, until it is destroyed; see Exporter::evaluation(). */
 class [[nodiscard]] EvaluationScope {
   public:
     EvaluationScope(std::shared_ptr<detail::Publisher> publisher, uint32_t tag, bool results_only)
@@ -209,39 +210,40 @@ class [[nodiscard]] EvaluationScope {
 
 class Exporter {
   public:
-    /* Records to a new trace at `path`; with an empty path nothing is stored and messages reach
-     * only a tap (see recorder()). rank and world_size: this process's place in a data-parallel
-     * training. Throws Error. */
+    /* Records to a new trace at `path`. With an empty path nothing is stored, and messages reach
+     * only a tap, see nauha_recorder_tap(). rank and world_size are the rank of this process in a
+     * data-parallel training and the number of ranks. Throws Error. */
     explicit Exporter(const std::string &path, const Options &options = {}, const Facts &facts = {},
                       uint32_t rank = 0, uint32_t world_size = 1);
     explicit Exporter(const char *path, const Options &options = {}, const Facts &facts = {})
         : Exporter(std::string(path), options, facts) {
     }
-    /* Uses a recorder that is open already; borrowed until close(). */
+    /* Uses an open recorder, which is borrowed until close(). */
     explicit Exporter(nauha_recorder *recorder)
         : publisher_(std::make_shared<detail::Publisher>(recorder, false)) {
     }
-    /* close() */
+    /* Calls close(). */
     ~Exporter() {
         close();
     }
     Exporter(const Exporter &) = delete;
     Exporter &operator=(const Exporter &) = delete;
 
-    /* Where notices go: what cannot be observed, that recording has stopped and why. Each is
-     * told once. The default prints them to stderr. */
+    /* Sets the function that receives notices, for example that a module cannot be observed, or
+     * that recording has stopped and why. Each notice is given once. The default prints it to
+     * stderr. */
     void on_notice(Notice notice) {
         publisher_->on_notice(std::move(notice));
     }
 
-    /* For nauha_recorder_tap(), nauha_recorder_get_stats() and the like; borrowed, NULL after
-     * close(). */
+    /* The recorder, for nauha_recorder_tap(), nauha_recorder_get_stats() and so on. Borrowed until
+     * close(), after which this is NULL. */
     nauha_recorder *recorder() const {
         return publisher_->recorder();
     }
 
-    /* Says which model is trained. Call what is returned in its place: auto net =
-     * exporter.set_model(model); auto y = net(x);  Takes a module holder or a shared_ptr. */
+    /* Sets the model that is trained, a module holder or a shared_ptr. Call the result in place of
+     * the model: auto net = exporter.set_model(model); auto y = net(x); */
     template <class T> Model<T> set_model(std::shared_ptr<T> model) {
         publisher_->set_root(model);
         return Model<T>(std::move(model), publisher_);
@@ -250,15 +252,15 @@ class Exporter {
         return set_model(model.ptr());
     }
 
-    /* Publishes this module and everything in it: `depth` levels of it (0: the module alone;
-     * negative: as the recorder's option "depth" says, all by default), and where `filter` names
-     * classes ("Conv2d"), only modules of those. `name` is what a module that is not part of the
-     * model is called; its parts continue it.
+    /* Publishes this module and its submodules: `depth` levels of them (0: only the module itself;
+     * negative: as many as the recorder's option "depth" says, by default all), and only modules of
+     * the classes in `filter`, such as "Conv2d", unless it is empty. `name` is the name of the
+     * module if it is not part of the model; the names of its submodules begin with it.
      *
-     * Parameters, their gradients and updates, and buffers are published of all of them.
-     * Activations and layer gradients need the module's runs to be seen: those of the entries of
-     * a torch::nn::Sequential, wherever in the model it is, of Sequentials, of the model itself,
-     * and of what exporter(module) returned. A notice names the others. */
+     * Parameters, their gradients and updates, and buffers are published for all of them.
+     * Activations and layer gradients are published only for modules whose calls can be observed:
+     * the model itself, Sequentials and their entries, wherever they are in the model, and modules
+     * that exporter(module) returned. A notice names the others. */
     void add_modules(std::shared_ptr<torch::nn::Module> module, int depth = -1,
                      const std::vector<std::string> &filter = {}, const std::string &name = "");
     template <class T>
@@ -267,66 +269,72 @@ class Exporter {
         add_modules(std::static_pointer_cast<torch::nn::Module>(module.ptr()), depth, filter, name);
     }
 
-    /* Publishes one module and returns it in a form that is seen to run, for use in a Sequential
-     * or as a member of a model:
+    /* Publishes a module, and returns it with calls that are observed, for use in a Sequential or
+     * as a member of a model:
      *
      *     torch::nn::Sequential(exporter(torch::nn::Conv2d(3, 64, 5)), torch::nn::ReLU())
      *     conv = register_module("conv", exporter(torch::nn::Conv2d(3, 64, 5)));
      *
-     * with the member declared as nauha::Observed<torch::nn::Conv2d> conv{nullptr}. Names,
-     * parameters and modes are those of the module. */
+     * with the member declared as nauha::Observed<torch::nn::Conv2d> conv{nullptr}. The result is a
+     * copy that shares the parameters, buffers and submodules of the module. */
     template <class T> Observed<T> operator()(const std::shared_ptr<T> &module);
     template <class T> Observed<T> operator()(const torch::nn::ModuleHolder<T> &module) {
         return (*this)(module.ptr());
     }
-    /* A Sequential is returned as it is: its last entry tells what it gives. */
+    /* A Sequential is returned as it is: its output is that of its last entry. */
     torch::nn::Sequential operator()(torch::nn::Sequential module) {
         add_modules(module, 0);
         return module;
     }
 
-    /* Says which loss function is used, so that network_output, input_labels and loss are
-     * published: auto loss = exporter.set_loss(fn); loss(output, target).backward();  Takes a
-     * function, a lambda or a module such as torch::nn::CrossEntropyLoss(). */
+    /* Sets the loss function: a function, a lambda or a module such as
+     * torch::nn::CrossEntropyLoss(). The result is called in its place and publishes
+     * network_output, input_labels and loss:
+     *
+     *     auto loss = exporter.set_loss(fn);
+     *     loss(output, target).backward(); */
     template <class F> Loss<std::decay_t<F>> set_loss(F &&function) {
         return Loss<std::decay_t<F>>(std::forward<F>(function), publisher_);
     }
 
-    /* Runs of the model while the scope lasts are published under this tag, in any mode, and
-     * begin no step:
+    /* While the scope lasts, runs of the model are published with this tag, in any mode, and do not
+     * begin a step:
      *
      *     net->eval();
      *     { auto testing = exporter.tag("testing"); loss(net(x), y); }
      *
-     * results_only: only network_output, input_labels and loss. */
+     * With results_only, only network_output, input_labels and loss are published. */
     TagScope tag(const std::string &name, bool results_only = false) {
         return TagScope(publisher_, publisher_->tag_number(name), results_only);
     }
-    /* The same without a scope; "default" ends it. */
+    /* The same without a scope, until it is called with "default". */
     void set_tag(const std::string &name, bool results_only = false) {
         publisher_->set_tag(publisher_->tag_number(name), results_only);
     }
 
-    /* The same for an evaluation that leaves the training as it was: while the scope lasts the
-     * model is in evaluation mode, without gradients and autocast; afterwards every module has its
-     * mode, every buffer its values, and the default random generators their states again. */
+    /* The same for an evaluation that does not affect the training. While the scope lasts, the
+     * model is in evaluation mode, without gradients and autocast. At its end, the modes of the
+     * modules, the values of the buffers and the states of the default random generators are
+     * restored. */
     EvaluationScope evaluation(const std::string &name, bool results_only = false) {
         return EvaluationScope(publisher_, publisher_->tag_number(name), results_only);
     }
 
-    /* Has `run` called in such an evaluation as every n-th step begins, from the first on:
+    /* Calls `run` in such an evaluation at the beginning of every n-th step, where n is `every`,
+     * beginning with the first:
      *
      *     exporter.probe("svcca_testing", 100, [&] { net(x_test); });
      *     exporter.probe("testing", 500, [&] { loss(net(x_test), y_test); }, true);
      *
-     * The parameters and buffers are those that the step's `weights`, `biases` and `buffers` tell.
-     * Steps in which nothing of the pass is recorded are left out. Throws Error for n = 0 and for
-     * the tag "default". */
+     * The parameters and buffers have the values that the step records as `weights`, `biases` and
+     * `buffers`. In steps in which none of the messages would be recorded, `run` is not called. If
+     * it throws, a notice says so. Throws Error if every is 0, or name is "default" or invalid. */
     void probe(const std::string &name, uint64_t every, std::function<void()> run,
                bool results_only = false);
 
-    /* From now on step() ends steps, not the model's next run; for gradient accumulation and for
-     * several models. Runs of a module within a step are told apart by their call number. */
+    /* From now on, steps end when step() is called, not when the model runs again: for gradient
+     * accumulation and for several models. The field `call` distinguishes the runs of a module in a
+     * step. */
     void step_by_hand() {
         publisher_->step_by_hand();
     }
@@ -335,12 +343,12 @@ class Exporter {
         publisher_->end_step();
     }
 
-    /* To be called whenever the training set has been run through once. Ends the open step. */
+    /* Ends the open step and the epoch: call it after each pass over the training set. */
     void epoch_finished() {
         publisher_->epoch_finished();
     }
 
-    /* Puts the model in training or in evaluation mode. */
+    /* Sets the model to training or evaluation mode. */
     void train(bool on = true) {
         if (publisher_->root())
             publisher_->root()->train(on);
@@ -349,7 +357,7 @@ class Exporter {
         train(false);
     }
 
-    /* Stops a module's parameters from being trained. */
+    /* Excludes the parameters of a module from training: sets requires_grad to false. */
     void freeze_module(torch::nn::Module &module) {
         for (auto &parameter : module.parameters())
             parameter.set_requires_grad(false);
@@ -358,8 +366,8 @@ class Exporter {
         freeze_module(*module.ptr());
     }
 
-    /* Ends the open step and the recording; false, with a notice, where the trace is not complete.
-     * The model goes on working. */
+    /* Ends the open step and the recording. Returns false, with a notice, if the trace is
+     * incomplete. The model can still be used. */
     bool close() {
         return publisher_->close();
     }
@@ -378,7 +386,7 @@ class Exporter {
     void tell_unseen(const Walk &walk);
 
     std::shared_ptr<detail::Publisher> publisher_;
-    /* entries of Sequentials that are tapped, by sequence and position */
+    /* The Sequentials whose entries are observed, by Sequential and position of the entry. */
     std::map<std::pair<const void *, size_t>, std::weak_ptr<torch::nn::SequentialImpl>> tapped_;
 };
 
@@ -457,7 +465,7 @@ inline void Exporter::walk(Walk &state, const std::shared_ptr<torch::nn::Module>
 inline bool Exporter::is_seen(const torch::nn::Module &module,
                               const torch::nn::Module *parent) const {
     using namespace torch::nn;
-    /* The topmost module is the model or something whose place in it is not known here. */
+    /* The module given to add_modules() is the model, or its place in the model is not known. */
     return !parent || publisher_->is_root(&module) || typeid(module) == typeid(SequentialImpl) ||
            dynamic_cast<const SequentialImpl *>(parent) ||
            dynamic_cast<const detail::ObservedBase *>(&module) ||
@@ -483,7 +491,7 @@ inline void Exporter::tell_unseen(const Walk &state) {
 
 namespace detail {
 
-/* Replaces an entry that holds exactly a T. */
+/* Makes an entry of a Sequential observed if its class is exactly T; else returns false. */
 template <class T> bool tap_as(torch::nn::AnyModule &entry, const Tap &tap) {
     if (entry.type_info() != typeid(T))
         return false;
@@ -498,8 +506,8 @@ template <class... T> bool tap_as_one_of(torch::nn::AnyModule &entry, const Tap 
 
 } // namespace detail
 
-/* Puts a tap before every entry of every Sequential, typed where the class is one of libtorch's
- * that programs ask for with Sequential::at<T>(). */
+/* Makes every entry of every Sequential in the module observed. Entries of the classes listed here,
+ * which programs ask for with Sequential::at<T>(), keep their type. */
 inline void Exporter::tap_entries(const std::shared_ptr<torch::nn::Module> &module) {
     using namespace torch::nn;
     for (const auto &part : module->modules()) {

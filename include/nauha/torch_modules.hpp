@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Behind nauha/torch.hpp: how a module's runs are seen. libtorch has no module hooks, so either
- * the module's class is extended (Observed) or its entry in a Sequential is (Tapped). Not for
- * direct use.
+/* A part of nauha/torch.hpp, not for direct use: observing the calls of modules. libtorch has no
+ * module hooks, so that either the class of the module is extended (Observed), or its entry in a
+ * Sequential is replaced (Tapped).
  */
 #ifndef NAUHA_TORCH_MODULES_HPP
 #define NAUHA_TORCH_MODULES_HPP
@@ -20,17 +20,18 @@
 namespace nauha {
 namespace detail {
 
-/* libtorch's own optional, until it took the standard's. */
+/* The optional of libtorch, which is std::optional from version 2.4 on. */
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
 template <class T> using Optional = std::optional<T>;
 #else
 template <class T> using Optional = c10::optional<T>;
 #endif
 
-/* ---- the tensors in what modules take and give ---- */
+/* ---- the tensors in the arguments and results of modules ---- */
 
-/* Calls fn(path, tensor) for each tensor in a value: path "" for a lone tensor, "0", "1.0" in
- * tuples and lists, the key in dictionaries. Values of other types hold none. */
+/* Calls fn(path, tensor) for each tensor in a value. The path is "" for a value that is a tensor;
+ * indices such as "0" and "1.0" in tuples, pairs and lists; and keys in dictionaries. Values of
+ * other types have no tensors. */
 template <class F>
 void each_tensor(const torch::Tensor &tensor, const std::string &path, const F &fn) {
     if (tensor.defined())
@@ -99,7 +100,7 @@ void each_tensor(const torch::OrderedDict<std::string, T> &map, const std::strin
         each_tensor(item.value(), join(path, item.key()), fn);
 }
 
-/* The same for a module's arguments: a lone one has the path "". */
+/* The same for the arguments of a module; if there is one argument, its path is "". */
 template <class F, class... A> void each_argument(const F &fn, const A &...arguments) {
     if constexpr (sizeof...(A) == 1)
         (each_tensor(arguments, "", fn), ...);
@@ -114,7 +115,7 @@ template <class T, class F> bool each_tensor_if(torch::nn::AnyValue &value, cons
     return held != nullptr;
 }
 
-/* The same where the type is known only at run time; false for a type not foreseen here. */
+/* The same for a value whose type is known only at run time; false if the type is none of these. */
 template <class F> bool each_tensor_in(torch::nn::AnyValue &value, const F &fn) {
     using T = torch::Tensor;
     return each_tensor_if<T>(value, fn) || each_tensor_if<std::tuple<T, T>>(value, fn) ||
@@ -128,7 +129,7 @@ template <class F> bool each_tensor_in(torch::nn::AnyValue &value, const F &fn) 
            each_tensor_if<torch::OrderedDict<std::string, T>>(value, fn);
 }
 
-/* ---- one run ---- */
+/* ---- publishing a call of a module ---- */
 
 struct PublishActivation {
     Publisher &publisher;
@@ -158,7 +159,7 @@ class ObservedBase {
   public:
     virtual ~ObservedBase() = default;
     virtual std::string observed_class() const = 0;
-    /* The publisher it reports to; empty in a clone. */
+    /* The publisher of its calls; empty in a clone. */
     std::weak_ptr<Publisher> publisher;
 };
 
@@ -168,7 +169,7 @@ inline std::string class_name(const torch::nn::Module &module) {
     return class_name(typeid(module));
 }
 
-/* The type of &T::forward without const and noexcept. */
+/* The type of a member function, such as &T::forward, without const and noexcept. */
 template <class F> struct plain_signature;
 template <class C, class R, class... A> struct plain_signature<R (C::*)(A...)> {
     using type = R (C::*)(A...);
@@ -186,15 +187,15 @@ template <class T> using signature_of = typename plain_signature<decltype(&T::fo
 
 template <class T, class Signature = signature_of<T>> class ObservedImpl;
 
-/* T itself, except that forward() reports. Copying T shares its parameters, buffers and
- * submodules, as copying a module always does. */
+/* A T whose forward() publishes. It is a copy of a T, with which it shares parameters, buffers and
+ * submodules, as all copies of modules do. */
 template <class T, class C, class R, class... A>
 class ObservedImpl<T, R (C::*)(A...)> : public T, public ObservedBase {
   public:
     static_assert(std::is_copy_constructible<T>::value,
                   "exporter(module) extends a copy of the module, which needs a copy constructor");
 
-    /* Module is a virtual base of libtorch's own modules, which T's copying leaves out. */
+    /* The copy constructor of T does not copy its virtual base Module. */
     explicit ObservedImpl(const T &module) : T(module) {
         torch::nn::Module::operator=(module);
     }
@@ -203,7 +204,7 @@ class ObservedImpl<T, R (C::*)(A...)> : public T, public ObservedBase {
         return observe(std::forward<A>(arguments)...);
     }
 
-    /* As forward(), with the default arguments that T's has. */
+    /* The same as forward(), but also with the default arguments of T::forward(). */
     template <class... B> R observe(B &&...arguments) {
         const auto to = publisher.lock();
         Record *record = to ? to->find(this) : nullptr;
@@ -222,7 +223,7 @@ class ObservedImpl<T, R (C::*)(A...)> : public T, public ObservedBase {
         return class_name(typeid(T));
     }
 
-    /* A clone is another module: it reports nothing. */
+    /* A clone is another module, which is not published. */
     std::shared_ptr<torch::nn::Module>
     clone(const Optional<torch::Device> &device = {}) const override {
         const auto copy = std::dynamic_pointer_cast<T>(T::clone(device));
@@ -281,7 +282,7 @@ inline torch::nn::AnyValue call_any(torch::nn::AnyModule &module,
     }
 }
 
-/* What stands between a Sequential and one of its entries. */
+/* Observes the calls of an entry of a Sequential. */
 class Tap {
   public:
     Tap(std::weak_ptr<Publisher> publisher, torch::nn::AnyModule inner,
@@ -294,7 +295,7 @@ class Tap {
         return inner_.ptr();
     }
 
-    /* Around a deep copy of the entry, which is another module: it reports nothing. */
+    /* A tap on a deep copy of the entry, which is another module and is not published. */
     Tap clone(Optional<torch::Device> device) const {
         return Tap({}, inner_.clone(device), nullptr, 0);
     }
@@ -304,7 +305,7 @@ class Tap {
         if (!to || !to->recorder())
             return call_any(inner_, std::move(arguments));
         const auto module = inner_.ptr();
-        /* An observed module reports its runs itself. */
+        /* An observed module publishes its calls itself. */
         Record *record =
             dynamic_cast<const ObservedBase *>(module.get()) ? nullptr : to->find(module.get());
         Moment moment;
@@ -341,8 +342,8 @@ class Tap {
                     std::string(c10::demangle(output.type_info().name())));
     }
 
-    /* The output of a Sequential is that of its last entry. Not so for classes derived from it,
-     * which may do more, nor for the model itself, which is observed where it is called. */
+    /* Publishes the output of the last entry as that of the Sequential. Not for derived classes,
+     * whose output may be another one, nor for the model, which is observed by Model. */
     void report_sequence(Publisher &to, torch::nn::AnyValue &output) {
         const auto sequence = sequence_.lock();
         if (!sequence || position_ + 1 != sequence->size() || to.is_root(sequence.get()))
@@ -360,9 +361,9 @@ class Tap {
     size_t position_;
 };
 
-/* What AnyModule is given to make an entry that taps. It never becomes part of a model: the
- * holders below answer ptr() with the module behind it, so the names in a state_dict, train(),
- * to() and optimizers see the model as it was. */
+/* An AnyModule made from a Tapped is an entry with a tap. The Tapped itself never becomes part of a
+ * model: ptr() of the holders below returns the module behind it, so that state_dict names,
+ * train(), to() and optimizers see the original model. */
 template <class T, class Signature = signature_of<T>> class Tapped;
 
 template <class T, class C, class R, class... A>
@@ -377,7 +378,7 @@ class Tapped<T, R (C::*)(A...)> : public torch::nn::Module {
     Tap tap;
 };
 
-/* For modules whose class is not known here. */
+/* The same for modules whose class is not known at compile time. */
 class TappedAny : public torch::nn::Module {
   public:
     explicit TappedAny(Tap tap_) : tap(std::move(tap_)) {
@@ -394,7 +395,7 @@ class TappedAny : public torch::nn::Module {
 namespace torch {
 namespace nn {
 
-/* A true AnyModuleHolder<T>, so that Sequential::at<T>() works as before. */
+/* Derived from AnyModuleHolder<T>, so that Sequential::at<T>() works as before. */
 template <class T, class Signature, class... A>
 struct AnyModuleHolder<nauha::detail::Tapped<T, Signature>, A...> : AnyModuleHolder<T, A...> {
     using Base = AnyModuleHolder<T, A...>;

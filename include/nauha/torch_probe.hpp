@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Behind nauha/torch.hpp: evaluations that leave a training as it was. Not for direct use.
+/* A part of nauha/torch.hpp, not for direct use: evaluations that do not affect the training.
  *
  * Threads: the training thread.
  */
@@ -21,7 +21,7 @@
 namespace nauha {
 namespace detail {
 
-/* The states of the random generators that a model draws from unless it is given one. */
+/* Restores the states of the default random generators when it is destroyed. */
 class RandomStates {
   public:
     RandomStates() {
@@ -49,8 +49,8 @@ class RandomStates {
     std::vector<std::pair<at::Generator, torch::Tensor>> states_;
 };
 
-/* Autocast off: and its cache, or casts of the weights that were made without gradients would be
- * taken by the training's forward. */
+/* Switches autocast off until it is destroyed. Its cache is switched off, too: otherwise the
+ * forward pass of the training would use casts of the weights that were made without gradients. */
 class NoAutocast {
   public:
     NoAutocast() : before_(get()) {
@@ -94,9 +94,9 @@ class NoAutocast {
     Switches before_;
 };
 
-/* While this lasts a model is in evaluation mode, without gradients and autocast; when it ends,
- * every module has its mode, every buffer its values, and the random generators their states
- * again. */
+/* Sets a model to evaluation mode, without gradients and autocast, until it is destroyed. Then the
+ * modes of the modules, the values of the buffers and the states of the random generators are
+ * restored. */
 class Untouched {
   public:
     explicit Untouched(const std::shared_ptr<torch::nn::Module> &model) {
@@ -124,7 +124,7 @@ class Untouched {
         int64_t version;
     };
 
-    /* What is written through data() has the version that it had. */
+    /* Writing through data() does not change the version, so that values must be compared. */
     static bool is_equal(const torch::Tensor &buffer, const torch::Tensor &values) {
         try {
             return buffer.equal(values);
@@ -133,7 +133,8 @@ class Untouched {
         }
     }
 
-    /* Modules come behind what is in them: train() sets that too, so it is set again later. */
+    /* Submodules come before their module. The destructor restores in reverse order, because
+     * train() of a module also sets the mode of its submodules. */
     void collect(const std::shared_ptr<torch::nn::Module> &module) {
         if (!seen_.insert(module.get()).second)
             return;
@@ -150,7 +151,7 @@ class Untouched {
     std::vector<Kept> buffers_;
 };
 
-/* What runs as every n-th step begins. */
+/* A function that runs at the beginning of every n-th step; see Exporter::probe(). */
 struct Probe {
     uint32_t tag;
     bool results_only;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Behind nauha/torch.hpp: which modules are published under which names, and the steps, calls and
- * tags their tensors are stamped with. Not for direct use.
+/* A part of nauha/torch.hpp, not for direct use: the modules that are published, their names, and
+ * the step, call and tag of each of their tensors.
  *
- * Threads: any thread; a mutex guards everything. It is held while a message is published,
- * because the recorder's tag belongs to the message, and recursive, because a notice may call back.
+ * Threads: the training thread and, for hooks of backward passes, libtorch's own; a mutex guards
+ * all that hooks use. It is held while a message is published, because the tag is set in the
+ * recorder before the message is. It is recursive, because on_notice() may call the exporter.
  */
 #ifndef NAUHA_TORCH_PUBLISHER_HPP
 #define NAUHA_TORCH_PUBLISHER_HPP
@@ -27,7 +28,7 @@
 
 namespace nauha {
 
-/* Receives what a person should know: what cannot be observed, that recording has stopped. */
+/* Receives texts for the user, for example that a module cannot be observed. */
 using Notice = std::function<void(const std::string &)>;
 
 namespace detail {
@@ -50,7 +51,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
         notice_ = std::move(notice);
     }
 
-    /* Tells each text once. */
+    /* Gives a notice to the user, each text once. */
     void tell(const std::string &text) {
         Lock lock(mutex_);
         if (!told_.insert(text).second)
@@ -137,8 +138,8 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
         probes_.push_back(std::move(probe));
     }
 
-    /* One run of the model begins: in training mode without a tag, with a step of its own, and
-     * with the probes that are due in it. */
+    /* Called when a run of the model begins. In training mode without a tag, it begins a step,
+     * unless steps are ended by hand and one is open, and then runs the probes of that step. */
     Moment begin_pass(bool training) {
         if (begin_step_of_pass(training))
             run_probes();
@@ -162,7 +163,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
         --depth_;
     }
 
-    /* One run of a module begins. */
+    /* Called when a run of a module begins: whether and how it is published. */
     Moment enter(Record &record, const torch::nn::Module &module) {
         Lock lock(mutex_);
         Moment moment;
@@ -188,7 +189,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
         return moment;
     }
 
-    /* The loss function has run: how to publish what it was given. */
+    /* Called when the loss function has run: whether and how it is published. */
     Moment loss_ran() {
         Lock lock(mutex_);
         Moment moment = latest();
@@ -199,7 +200,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
 
     /* ---- tags ---- */
 
-    /* The number of a tag by name; 0 ("default") where the name cannot be one. */
+    /* The number of a tag; 0 ("default"), with a notice, if the name is not valid. */
     uint32_t tag_number(const std::string &name) {
         Lock lock(mutex_);
         uint32_t id = 0;
@@ -210,7 +211,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
         return id;
     }
 
-    /* Returns what was set before. */
+    /* Sets the tag and results_only, and returns their previous values. */
     std::pair<uint32_t, bool> set_tag(uint32_t tag, bool results_only) {
         Lock lock(mutex_);
         const auto before = std::make_pair(tag_, results_only_);
@@ -240,9 +241,9 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
             send(kind, module, slot_number(slot), moment, tensor);
     }
 
-    /* Publishes layer_gradients when backward produces the gradient of this output. A hook on
-     * the node, not on the tensor: an in-place operation after this one gives the tensor another
-     * node, and libtorch 1.x would keep a second tensor hook at the first node. */
+    /* Publishes layer_gradients when backward() computes the gradient of this output. The hook is
+     * on the node, not on the tensor, because an in-place operation gives the tensor a new node,
+     * and libtorch 1.x would leave a second tensor hook at the first node. */
     void publish_gradient_of(const torch::Tensor &output, Record &record, const std::string &slot,
                              const Moment &moment) {
         if (!output.defined() || !output.requires_grad() ||
@@ -260,12 +261,13 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
             output.register_hook([send_it](torch::Tensor gradient) { send_it(gradient); });
     }
 
-    /* Ends the open step and lets go of the recorder; closes it where it is owned. */
+    /* Ends the open step and stops using the recorder; closes it if it is owned. Returns false if
+     * the trace is incomplete. */
     bool close() {
         Lock lock(mutex_);
         if (!recorder_)
             return true;
-        /* A first step that an exception ends does not take an older trace's place. */
+        /* If an exception ends the first step, an earlier trace is not replaced. */
         if (std::uncaught_exceptions() == 0 || nauha_recorder_settled(recorder_))
             end_step();
         for (auto &entry : parameters_)
@@ -366,8 +368,9 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
             send(kind, parameter.module, parameter.slot, moment, gradient);
     }
 
-    /* What belongs to no module's run, the loss and the parameters' gradients, goes with the
-     * training, or in evaluation mode with the latest run of the model. */
+    /* For the loss and the gradients of parameters, which do not belong to a run of a module: they
+     * are published with the tag that is set; else in training mode with the open step, and in
+     * evaluation mode as the latest run of the model was. */
     Moment latest() const {
         Moment moment;
         if (tag_ != 0) {
@@ -426,7 +429,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
         return NAUHA_NONE;
     }
 
-    /* A name is free again when its module has ended: models are rebuilt. */
+    /* A name is free again when its module no longer exists, as when a model is built anew. */
     bool take_name(const std::string &name, const Record &record) {
         auto &owner = names_[name];
         if (owner && owner != &record && !owner->module.expired())
@@ -446,7 +449,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
         hook_parameters();
     }
 
-    /* Whether the run that begins is the first of a step. */
+    /* Begins a step if this run of the model is to begin one; returns whether it has. */
     bool begin_step_of_pass(bool training) {
         Lock lock(mutex_);
         if (!recorder_ || tag_ != 0 || !training || (step_open_ && by_hand_))
@@ -457,7 +460,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
         return true;
     }
 
-    /* Whether anything of a pass with this tag is wanted in the step that is open. */
+    /* Whether any message of the probe would be recorded in the open step. */
     bool wants_pass(const Probe &probe) {
         Moment pass;
         pass.on = true;
@@ -475,7 +478,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
         return wants(NAUHA_KIND_INPUT_DATA, NAUHA_NONE, pass);
     }
 
-    /* What a probe throws is told, and the training goes on. */
+    /* An exception from a probe becomes a notice, and the training goes on. */
     void run_probes() {
         for (size_t i = 0; i < probes_.size(); i++) {
             const Probe probe = probes_[i];
@@ -493,8 +496,8 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
         }
     }
 
-    /* The parameters as they are now, each under its first name. Walked anew every time: a
-     * program may replace parameters, or freeze them, between any two steps. */
+    /* The parameters with their present values, each under its first name. They are collected anew
+     * for every step, because a program may replace or freeze parameters between steps. */
     const std::vector<nauha_parameter> &collect() {
         name_modules();
         walk_++;
@@ -613,8 +616,8 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
 
     bool by_hand_ = false;
     bool step_open_ = false;
-    uint64_t serial_ = 0; /* counts the steps begun */
-    int depth_ = 0;       /* runs of the model that are going on */
+    uint64_t serial_ = 0; /* number of steps that have begun */
+    int depth_ = 0;       /* number of runs of the model that have not ended */
     Moment pass_;         /* the latest run of the model */
     std::vector<Probe> probes_;
     Counter runs_;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Behind nauha/torch.hpp: what is known of the modules and parameters that are published. Not for
- * direct use.
- */
+/* A part of nauha/torch.hpp, not for direct use: the modules and parameters that are published. */
 #ifndef NAUHA_TORCH_RECORDS_HPP
 #define NAUHA_TORCH_RECORDS_HPP
 
@@ -19,9 +17,10 @@
 namespace nauha {
 namespace detail {
 
-/* How often something happened in the open step, by tag. */
+/* Counts events, such as calls of a module, in a step for each tag. */
 class Counter {
   public:
+    /* The number, from 0, of the next event in the step `serial`. */
     uint32_t next(uint64_t serial, uint32_t tag) {
         if (serial != serial_)
             counts_.clear();
@@ -38,10 +37,10 @@ class Counter {
 struct Record {
     std::weak_ptr<torch::nn::Module> module;
     const torch::nn::Module *address = nullptr;
-    std::string fallback; /* its name where it is not part of the model */
+    std::string fallback; /* its name if it is not part of the model */
     std::string class_name;
     std::string name;
-    std::vector<uint32_t> other_ids; /* the same module under its further names */
+    std::vector<uint32_t> other_ids; /* the numbers of its other names in the model */
     uint32_t id = NAUHA_NONE;
     bool named = false;
     Counter calls;
@@ -54,12 +53,13 @@ struct Parameter {
     bool bias = false;
     bool hooked = false;
     unsigned hook = 0;
-    uint64_t seen = 0; /* the walk that saw it last */
+    uint64_t seen = 0; /* the last Publisher::collect() that found it */
     Counter calls;
     std::set<std::pair<uint32_t, uint32_t>> aliases;
 };
 
-/* Whether and how one run of something is published. */
+/* Whether a run of a module, the model or the loss is published, and with which tag and call in
+ * which step. */
 struct Moment {
     bool on = false;
     uint32_t tag = 0;

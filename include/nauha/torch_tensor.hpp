@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Behind nauha/torch.hpp: libtorch's tensors and classes as the recorder takes them. Not for
- * direct use.
+/* A part of nauha/torch.hpp, not for direct use: tensors and class names of libtorch in the form
+ * that the recorder needs.
  */
 #ifndef NAUHA_TORCH_TENSOR_HPP
 #define NAUHA_TORCH_TENSOR_HPP
@@ -33,7 +33,7 @@ inline std::string class_name(const std::type_info &type) {
     return name.substr(0, NAUHA_CLASS_NAME_MAX);
 }
 
-/* false for types a trace cannot hold (complex, quantised). */
+/* False for types that a trace cannot hold, such as complex and quantized ones. */
 inline bool to_dtype(torch::ScalarType type, nauha_dtype &dtype) {
     switch (type) {
     case torch::kFloat:
@@ -69,7 +69,8 @@ inline bool to_dtype(torch::ScalarType type, nauha_dtype &dtype) {
     default:
         break;
     }
-    /* The enumerators of the fp8 types are missing in older libtorch, their names tell. */
+    /* The fp8 types are found by name, because older versions of libtorch lack their enumerators.
+     */
     static const std::map<std::string, nauha_dtype> fp8 = {
         {"Float8_e4m3fn", NAUHA_DTYPE_F8_E4M3FN},
         {"Float8_e5m2", NAUHA_DTYPE_F8_E5M2},
@@ -90,12 +91,13 @@ inline const void *const_data(const torch::Tensor &tensor) {
 #endif
 }
 
-/* Numbers for tensors: the same number means the same elements, as far as libtorch counts what
- * writes to them; the recorder looks. A tensor is known again while it lives: as itself, or as a
- * view of all of it. */
+/* Numbers for nauha_tensor::identity. Tensors with the same number have the same elements, unless
+ * something wrote to them without increasing their version in libtorch; the recorder checks. A
+ * tensor is recognized while it exists, by itself or by a view of all its elements. */
 class Identities {
   public:
-    /* 0 where libtorch does not count, or elements are not what lies in memory. */
+    /* Returns 0 for tensors without a version, and for those whose elements are not what is in
+     * their memory: sparse ones and those with the negative bit. */
     uint64_t of(const torch::Tensor &tensor) {
         if (tensor.is_inference() || tensor.layout() != torch::kStrided || tensor.is_neg())
             return 0;
@@ -137,12 +139,12 @@ class Identities {
     uint64_t last_ = 0;
 };
 
-/* A tensor as the recorder takes it: in the CPU's memory, dense and real. `held` keeps it. */
+/* A tensor in the form that the recorder needs: dense, in CPU memory. `held` owns the memory. */
 struct View {
     torch::Tensor held;
     nauha_tensor tensor{};
 
-    /* false, with the reason, where a trace cannot hold it. */
+    /* Returns false, and the reason, if a trace cannot hold the tensor. */
     bool set(const torch::Tensor &source, std::string &reason) {
         try {
             return take(source, reason);
