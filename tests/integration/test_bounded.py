@@ -103,7 +103,7 @@ class Bounded(unittest.TestCase):
 
     def test_what_needs_the_whole_tensor_is_refused(self):
         done = nauha("replay", self.path, "--metric", "message_mean:weights", code=3)
-        for part in ('"weights" of module "layer" of step 0', f"{self.count * 4} bytes", "at most 67108864",
+        for part in ('"weights" of module "layer" of step 0', f"{self.count * 4} bytes", "more than the tensor limit of 67108864",
                      "--tensor-limit"):
             self.assertIn(part, done.stderr)
 

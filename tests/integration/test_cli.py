@@ -373,7 +373,7 @@ class Ranks(unittest.TestCase):
         other = make_trace(self.dir / "other.h5")
         out = self.dir / "refused"
         done = nauha("replay", "--follow", *self.paths, other, *self.METRICS, "-o", out, code=2)
-        self.assertIn(f'"{self.paths[0]}" and "{other}" are both of rank 0', done.stderr)
+        self.assertIn(f'"{self.paths[0]}" and "{other}" both have rank 0', done.stderr)
         self.assertFalse(out.exists())
 
     def test_each_trace_that_was_cut_off_is_named(self):
@@ -407,10 +407,10 @@ class Lists(unittest.TestCase):
     def test_help(self):
         rows = [line.split("\t") for line in nauha("complete", "--", "").stdout.splitlines()]
         self.assertEqual(nauha("help").stdout,
-                         "nauha records neural-network trainings and replays them through metrics.\n\n"
+                         "nauha records neural-network trainings and computes metrics from the recordings.\n\n"
                          "usage: nauha COMMAND [arguments] [options]\n\n"
                          f"{two_columns(rows)}\n"
-                         "\"nauha help COMMAND\" explains a command.\n")
+                         "Type \"nauha help COMMAND\" for the options of a command.\n")
 
     def test_analyzers(self):
         groups = {"Metrics of the kinds you name": [], "Metrics of kinds of their own": [], "Health rules, which nauha check runs": []}

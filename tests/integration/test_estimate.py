@@ -92,8 +92,8 @@ class Train(unittest.TestCase):
 
     def test_wrong_usage(self):
         for given, text in ((["--estimate", "0"], "above 0"), (["--estimate", "x"], "--estimate"),
-                            (["--estimate", "2", "-o", "x.h5"], "leave --output out"),
-                            (["--estimate", "2", "--steps", "::2"], "leave --steps out")):
+                            (["--estimate", "2", "-o", "x.h5"], "leave out --output"),
+                            (["--estimate", "2", "--steps", "::2"], "leave out --steps")):
             with self.subTest(given):
                 self.assertIn(text, nauha("train", *given, code=2).stderr)
 

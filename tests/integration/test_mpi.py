@@ -111,7 +111,7 @@ class Processes(unittest.TestCase):
         program.parent.mkdir(parents=True)
         shutil.copy(NAUHA, program)
         done = self.mpirun(2, program, "replay", self.paths[0], "--metric", "loss", code=3)
-        self.assertIn("they cannot be joined", self.complaint(done))
+        self.assertIn("cannot join the others", self.complaint(done))
         # Alone it needs none.
         self.assertEqual(self.mpirun(1, program, "replay", self.paths[0], "--metric", "loss").stdout,
                          nauha("replay", self.paths[0], "--metric", "loss").stdout)

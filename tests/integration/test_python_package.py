@@ -122,13 +122,13 @@ class Structures(unittest.TestCase):
             importlib.import_module(f"nauha.{module}")
         members = [(name, member, getattr(mirror, member)) for name, mirror in native.MIRRORS.items() for member, _ in mirror._fields_]
         self.assertGreater(len(members), 100)
-        with tempfile.TemporaryDirectory() as folder:
-            source = pathlib.Path(folder) / "members.c"
-            source.write_text("#include <stdio.h>\n" + "".join(f'#include "{header}"\n' for header in (
-                "nauha/finding.h", "nauha/option.h", "nauha/recorder.h", "nauha/trace.h", "tools/cli/program.h")) + "int main(void) {\n" + "".join(
-                f'printf("%zu %zu\\n", offsetof({name}, {member}), sizeof((({name} *)0)->{member}));\n' for name, member, _ in members) + "}\n")
-            subprocess.run(["cc", "-std=c11", "-I", ROOT / "include", "-I", ROOT, source, "-o", source.with_suffix("")], check=True, timeout=60)
-            lines = subprocess.run([source.with_suffix("")], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+        folder = folder_of(self)
+        source = folder / "members.c"
+        source.write_text("#include <stdio.h>\n" + "".join(f'#include "{header}"\n' for header in (
+            "nauha/finding.h", "nauha/option.h", "nauha/recorder.h", "nauha/trace.h", "tools/cli/program.h")) + "int main(void) {\n" + "".join(
+            f'printf("%zu %zu\\n", offsetof({name}, {member}), sizeof((({name} *)0)->{member}));\n' for name, member, _ in members) + "}\n")
+        subprocess.run(["cc", "-std=c11", "-I", ROOT / "include", "-I", ROOT, source, "-o", source.with_suffix("")], check=True, timeout=60)
+        lines = subprocess.run([source.with_suffix("")], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
         for (name, member, here), line in zip(members, lines):
             self.assertEqual(f"{here.offset} {here.size}", line, f"{name}, {member}")
 
@@ -142,11 +142,11 @@ class Structures(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("cc"), "skipped: there is no C compiler")
     def test_a_library_of_another_version(self):
-        with tempfile.TemporaryDirectory() as folder:
-            library = pathlib.Path(folder) / "libnauha.so"
-            subprocess.run(["cc", "-shared", "-o", library, "-x", "c", "/dev/null"], check=True, timeout=60)
-            done = subprocess.run([sys.executable, "-c", "import nauha; nauha.Trace"], stderr=subprocess.PIPE, text=True, timeout=120,
-                                  env={**os.environ, "PYTHONPATH": str(PACKAGE), "NAUHA_LIBRARY": str(library)})
+        folder = folder_of(self)
+        library = folder / "libnauha.so"
+        subprocess.run(["cc", "-shared", "-o", library, "-x", "c", "/dev/null"], check=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", "import nauha; nauha.Trace"], stderr=subprocess.PIPE, text=True, timeout=120,
+                              env={**os.environ, "PYTHONPATH": str(PACKAGE), "NAUHA_LIBRARY": str(library)})
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr.splitlines()[-1], r'"\S+/libnauha.so" and its Python package are of different versions \(it has no function nauha_\w+\)')
 

@@ -421,11 +421,11 @@ static void test_parse(void **state) {
     check_refused("zstd,fast", "codec \"zstd,fast\"" WORDS);
 #define LEVELS ": the level is a whole number from -131072 to 22, not 0"
 #define CODECS "; codecs: zstd, zstd:LEVEL, lz4, none"
-    check_refused("", "no codec \"\"" CODECS);
-    check_refused("gzip", "no codec \"gzip\"" CODECS);
-    check_refused("zstd ", "no codec \"zstd \"" CODECS);
-    check_refused("ZSTD", "no codec \"ZSTD\"" CODECS);
-    check_refused("lz4:3", "no codec \"lz4:3\"" CODECS);
+    check_refused("", "there is no codec \"\"" CODECS);
+    check_refused("gzip", "there is no codec \"gzip\"" CODECS);
+    check_refused("zstd ", "there is no codec \"zstd \"" CODECS);
+    check_refused("ZSTD", "there is no codec \"ZSTD\"" CODECS);
+    check_refused("lz4:3", "there is no codec \"lz4:3\"" CODECS);
     check_refused("zstd:", "codec \"zstd:\"" LEVELS);
     check_refused("zstd:0", "codec \"zstd:0\"" LEVELS);
     check_refused("zstd:23", "codec \"zstd:23\"" LEVELS);
