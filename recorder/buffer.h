@@ -18,7 +18,8 @@
 
 #include "nauha/internal/layout.h"
 
-/* How many streams of each item size (1, 2, 4, 8 bytes) and width a trace has. */
+/* How many streams there are for each item size (1, 2, 4, 8 bytes), for small and for large tensors
+ * each. */
 #define NAUHA__STREAMS_OF_SIZE(item_size) ((item_size) == 4 ? 24u : (item_size) == 1 ? 8u : 12u)
 #define NAUHA__PLAIN_STREAMS (2u * (24u + 12u + 12u + 8u))
 /* Sliced streams: for weights and for biases, of four item sizes, with 16, 8, 4 and 2 slices to a
@@ -84,9 +85,9 @@ struct nauha__buffer {
     pthread_cond_t encoded_more; /* also signalled by nauha__buffer_wake_writer */
     struct nauha__block *free;
     size_t allocated, max_blocks, free_count;
-    size_t block_bytes; /* of `data`: room to encode in place of it */
+    size_t block_bytes; /* size of `data`, which also holds encoded chunks */
     struct nauha__queue sealed, encoded;
-    size_t waiting, encoding; /* blocks that are sealed, and that workers have */
+    size_t waiting, encoding; /* sealed blocks, and blocks that workers have */
     uint64_t sealed_count;    /* tickets given */
     uint64_t urgent_count;    /* blocks with smaller tickets are urgent */
     bool out_of_room;         /* a publisher waits */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The configuration of a recording, parsed from the options. */
+/* The configuration of a recording, parsed from the options.
+ *
+ * Threads: one at a time.
+ */
 #ifndef NAUHA_RECORDER_CONFIG_H
 #define NAUHA_RECORDER_CONFIG_H
 
@@ -23,7 +26,7 @@ struct nauha_recorder_config {
     double flush_seconds;
     bool flush_sync;      /* fdatasync at every flush */
     uint64_t limit_bytes; /* 0: none */
-    unsigned precision;   /* significand bits kept behind the point; 0: all */
+    unsigned precision;   /* significand bits kept after the point; 0: all */
     uint32_t samples;     /* of a batch; 0: all */
     bool hash;            /* hashes in place of tensors */
     bool overwrite;       /* an older file at the path is not kept */

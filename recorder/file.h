@@ -15,9 +15,9 @@
 #include "recorder/naming.h"
 
 struct nauha__file {
-    const char *path; /* what the recording is to be called */
-    int fd;    /* our own, for as long as the recording lasts: holds the lock, writes the end */
-    bool sync; /* whether flushes reach the disk itself */
+    const char *path;     /* what the recording is to be called */
+    int fd;               /* open during the recording: holds the lock, writes /end */
+    bool sync;            /* whether flushes reach the disk itself */
     uint64_t end_address; /* where the row of /end lies in the file */
     struct nauha__disk disk;
     hid_t driver;

@@ -35,9 +35,9 @@ struct nauha_recorder {
     const char *path; /* NULL: tap only */
     struct nauha__naming naming;
     struct nauha_error naming_error; /* why the file could not be given its name */
-    unsigned char *alive;            /* a page that a forked child finds wiped */
+    unsigned char *alive;            /* a page that is zero in a forked child */
     size_t page_bytes;
-    struct nauha__writer writer; /* its publish lock is also the recorder's without a path */
+    struct nauha__writer writer; /* its publish lock is used without a path, too */
     nauha_message_fn tap;
     void *tap_context;
     bool tap_failed, tap_told;    /* told: a publisher has been given its failure */
@@ -55,7 +55,7 @@ struct nauha_recorder {
     uint32_t epoch;
     uint32_t tag;
     uint64_t started_ns;
-    uint64_t stored_seq; /* messages with a row, or lost for one */
+    uint64_t stored_seq; /* messages that got a row, or were lost */
     uint64_t tapped_seq;
     uint64_t messages, bytes_published;
     struct nauha__held_list held;       /* of the open step, or after the last one */
@@ -68,7 +68,7 @@ struct nauha_recorder {
 /* A message on its way to the index and the tap, without its step, epoch and time. */
 struct nauha__outgoing {
     uint32_t kind, module, slot, call, tag;
-    const struct nauha_tensor *tensor; /* NULL: event. data may be NULL where only stored */
+    const struct nauha_tensor *tensor; /* NULL: event. data may be NULL if there is no tap */
     uint32_t shape;                    /* number in names; NAUHA_NONE for events */
     size_t bytes;
     bool derived;

@@ -31,8 +31,9 @@ static inline void linalg_directory(const char *file, char *directory, size_t si
 
 /* Loads the module from a place relative to a file; NULL if it is in none. */
 static inline void *linalg_open_near(const char *file, int flags) {
-    /* Of a build, a package of Python or what lies with the modules; of an installed program; of a
-     * library, in lib or in lib/TRIPLET; of Python's program. */
+    /* In this order: beside the file (a build tree, the Python package, other modules); in
+     * lib/nauha for an installed program; in nauha for a library in lib, and in ../nauha for one in
+     * lib/TRIPLET; one folder up for Python's own program. */
     static const char *const places[] = {"", "../lib/nauha/", "nauha/", "../nauha/", "../"};
     char directory[PATH_MAX], path[PATH_MAX + 64];
     void *module = NULL;

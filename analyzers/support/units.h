@@ -22,7 +22,7 @@ struct units_layout {
 struct units {
     size_t count;
     uint64_t seen;    /* observations of each unit */
-    uint64_t *active; /* those of them in which the unit was active */
+    uint64_t *active; /* observations in which each unit was active */
 };
 
 struct units_rule {

@@ -25,15 +25,15 @@
 struct nauha__kept {
     struct nauha_message *origin; /* NULL after the delivery: use `message` */
     struct nauha_message message;
-    uint32_t holders;         /* bundles, and the delivery */
-    uint32_t readers;         /* bundles in a subscriber's hands */
+    uint32_t holders;         /* bundles that hold it, and the delivery */
+    uint32_t readers;         /* bundles that a subscriber is reading */
     struct nauha__kept *next; /* in the pool */
 };
 
 struct nauha_bundle {
     struct nauha_message **messages; /* in the order asked for */
     size_t count;
-    struct nauha__kept **kept; /* by position, NULL while missing; itself NULL: a plain bundle */
+    struct nauha__kept **kept; /* by position, NULL while missing; NULL itself: of one message */
     size_t present;
     struct nauha__key *key;
     struct nauha_bundle *prev, *next; /* in the list of open bundles or in the pool */
@@ -188,7 +188,7 @@ struct nauha__topic {
     struct nauha_plot *plot;
     struct nauha__taker *takers;
     size_t taker_count, taker_capacity;
-    struct nauha__use use; /* statistics of any message, readings of the last */
+    struct nauha__use use; /* statistics asked of any message, readings of the last */
 };
 
 struct nauha_bus {

@@ -39,8 +39,8 @@ struct nauha__metric {
     struct nauha__request *requests;
     size_t request_count, request_capacity;
     bool creating;    /* the analyzer's create is running */
-    uint64_t bundles; /* that came, of all subscriptions */
-    char *remark;     /* of the analyzer; NULL: none */
+    uint64_t bundles; /* bundles that came, of all subscriptions */
+    char *remark;     /* what the analyzer remarked; NULL: nothing */
     uint32_t number;  /* in the list of the pipeline that has the sinks */
     /* The function that makes a call: nauha__metric_compute, or one that takes the outcome from a
      * worker (see sharing.h); and the pointer that it needs. */

@@ -35,7 +35,7 @@ struct nauha_pipeline {
     enum nauha__state state;
     const struct nauha_processes *processes; /* NULL: there is one */
     uint32_t workers;                        /* threads that compute at replay; 1: the caller's */
-    bool recomputed; /* messages with other tags than "default" come from elsewhere */
+    bool recomputed; /* recorded messages with tags other than "default" are left out */
 };
 
 /* Fails with STATE, naming `what` cannot be done, if the pipeline is not in this state. */

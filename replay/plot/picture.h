@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a picture of a series is to look like.
+/* How a picture of a series is drawn.
  *
  * Threads: any thread.
  */

@@ -62,7 +62,7 @@ struct nauha__line {
     uint64_t open;     /* elements of the message whose bins are being read */
     uint64_t open_step;
     uint64_t fullest; /* the most elements of one bin */
-    bool unreadable;  /* gnuplot cannot tell this line from another, or has no way to name it */
+    bool unreadable;  /* gnuplot cannot distinguish or name this line */
 };
 
 struct nauha__epoch_start {
@@ -81,7 +81,7 @@ struct nauha__series_summary {
     uint64_t stride; /* greatest common divisor of the distances between steps; 0: one step */
     struct nauha__epoch_start *epochs; /* of each epoch but the first */
     size_t epoch_count;
-    uint64_t not_finite, not_positive; /* values that are, and finite values that are not > 0 */
+    uint64_t not_finite, not_positive; /* values; the latter are finite and at most 0 */
 };
 
 /* The number of a key column in the CSV of this series. */

@@ -20,11 +20,11 @@ struct nauha__series {
     enum nauha__scale scale; /* as log= says; AUTO without it */
 };
 
-/* What is known of a training. */
+/* What is known about a training. */
 struct nauha__training {
     char *name;         /* NULL: there is only one training */
     uint32_t ranks;     /* that it has; 0: unknown */
-    int64_t started_ns; /* wall clock where the messages' time is 0; 0: unknown */
+    int64_t started_ns; /* wall clock when the messages' time was 0; 0: unknown */
     struct nauha__training_fact {
         char *key, *value;
     } * facts; /* in the order they were told */
@@ -61,7 +61,7 @@ struct nauha__sink_ops {
     void (*free)(void *self);
 };
 
-/* X(name): the sinks there are, each in NAME.c. */
+/* X(name): all sinks, each in NAME.c. */
 #define NAUHA__SINKS(X) X(csv) X(gnuplot) X(tensorboard)
 
 #define NAUHA__SINK_DECLARATION(name) extern const struct nauha__sink_ops nauha__sink_##name;

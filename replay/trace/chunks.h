@@ -22,7 +22,7 @@ struct nauha__chunk {
     uint32_t order; /* number of its row in the table */
     uint32_t slot;  /* its slot in the cache, plus one; 0: not cached */
     uint16_t stream;
-    bool damaged; /* nauha__chunks_check found so */
+    bool damaged; /* nauha__chunks_check found it damaged */
 };
 
 /* What reading has cost so far. */

@@ -17,14 +17,14 @@ struct nauha__trace_stream {
     size_t item_size;
     uint16_t kind;       /* the trace's number; UINT16_MAX: several */
     uint16_t slices;     /* to a chunk; 1: not sliced */
-    uint32_t run;        /* chunks that are read again for the next slice, as far as is known */
-    uint64_t highest;    /* chunk of a sliced stream since reading last went back */
+    uint32_t run;        /* longest run seen, in chunks; the cache has room for it */
+    uint64_t highest;    /* highest chunk read since reading last went back */
     size_t first, count; /* its chunks, in chunks->entries */
     uint64_t extent;     /* elements that they reach to */
     hid_t dataset;       /* negative until opened */
     enum nauha__codec_method method;
     char *fault;     /* why it cannot be opened, to avoid trying again; NULL: it can */
-    bool subtracted; /* derived messages were read from it: whole chunks are needed again */
+    bool subtracted; /* differences were read from it: chunks are needed again */
     bool stale;      /* it has chunks that were written after its dataset was opened */
 };
 

@@ -43,11 +43,11 @@ void nauha__heading(FILE *stream, const char *text);
 /* The same number, but a NaN without a sign. */
 double nauha__printable(double value);
 
-/* "1.5 MB" (powers of 1000), "12 B", into `text`; returns text. */
+/* Writes a size into text, "1.5 MB" (powers of 1000) or "12 B"; returns text. */
 const char *nauha__size_text(uint64_t bytes, char text[32]);
-/* "1 234 567"; returns text. */
+/* Writes a count into text, "1 234 567"; returns text. */
 const char *nauha__count_text(uint64_t count, char text[32]);
-/* "3.2 s", "4 min 10 s"; returns text. */
+/* Writes a duration into text, "3.2 s" or "4 min 10 s"; returns text. */
 const char *nauha__duration_text(double seconds, char text[32]);
 
 /* The time of a clock that never runs backwards, in nanoseconds. */

@@ -50,10 +50,10 @@ int nauha__nothing_chosen(const struct invocation *invocation, const struct nauh
 int nauha__walk(const struct opened *opened,
                 bool (*each)(void *context, struct nauha_message *message), void *context);
 
-/* "[4, 3]" into text; returns text. */
+/* Writes a shape, "[4, 3]", into text; returns text. */
 const char *nauha__shape_text(const struct nauha_message_info *info, char *text, size_t bytes);
 
-/* "complete", "cut off: ...": how a recording ended. */
+/* How a recording ended: "complete", "cut off: ...". */
 const char *nauha__state_text(const struct nauha_trace_info *info);
 
 /* Prints on standard error what was lost and why, for a trace with losses:
@@ -67,10 +67,11 @@ void nauha__warn_of_losses(const struct nauha_trace *trace, const struct nauha_n
  * Returns text. */
 const char *nauha__created_text(const struct nauha_trace_info *info, char text[64]);
 
-/* "1.2 GB with zstd, 0.48 of what was published" into text; returns text. */
+/* Writes "1.2 GB with zstd, 0.48 of what was published" into text; returns text. */
 const char *nauha__stored_text(const struct nauha_trace_info *info, char text[128]);
 
-/* The hash that was recorded in place of a tensor, as 32 hexadecimal digits; returns text. */
+/* Writes the hash that was recorded in place of a tensor into text, as 32 hexadecimal digits;
+ * returns text. */
 const char *nauha__hash_text(struct nauha_message *message, char text[40]);
 
 #endif

@@ -36,7 +36,7 @@ class Network {
     virtual at::Tensor forward(const at::Tensor &input, const Observer &observer) = 0;
 };
 
-/* A model of `nauha train`. Throws Failure. */
+/* Makes a model of `nauha train`. Throws Failure. */
 std::unique_ptr<Network> make_builtin(nauha_train_model model, int64_t channels, int64_t size,
                                       int64_t classes, at::ScalarType type);
 /* Loads a TorchScript file. Throws Failure, naming it. */

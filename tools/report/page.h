@@ -23,7 +23,7 @@ struct page {
     const struct survey *survey;
     const struct collection *collection;
     const struct nauha_pipeline *pipeline;
-    size_t metrics; /* of the pipeline, before its rules */
+    size_t metrics; /* number of metrics in the pipeline, before its rules */
     size_t pictures;
 };
 

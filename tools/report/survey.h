@@ -26,7 +26,7 @@ struct survey_tensor {
 /* The messages of a kind under a tag. */
 struct survey_kind {
     uint32_t kind, tag;
-    uint64_t messages, keys; /* keys: tensors of it, each at its call and rank */
+    uint64_t messages, keys; /* keys: combinations of module, slot, call and rank */
     uint32_t least_ndim, most_ndim;
     uint64_t most_elements;
     uint64_t rows;        /* elements of the latest one over its dimension 1 */

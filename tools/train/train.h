@@ -79,7 +79,7 @@ struct nauha_train_options {
     double exponential_decay; /* the learning rate is multiplied by it after each epoch */
 
     /* Set by the program. */
-    struct nauha_recorder *recorder; /* borrowed; NULL: train unrecorded */
+    struct nauha_recorder *recorder; /* borrowed; NULL: no recording */
     /* Called when dataset and model are ready, before the first step: opens *recorder. So a wrong
      * option does not replace an older trace. A failure ends the training. May be NULL. */
     enum nauha_status (*begin)(void *context, struct nauha_recorder **recorder,

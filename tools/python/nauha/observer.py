@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Turns what the training does into messages: the hooks call this module, and it publishes.
 
-Threads: any; the publisher's lock protects everything. Backward passes and replicas of a model run in PyTorch's threads.
+Threads: any; the publisher's lock protects all. Backward passes and replicas of a model run in PyTorch's threads.
 """
 import weakref
 
