@@ -33,8 +33,8 @@ struct nauha__workers_plan {
  * suffice. They are idle if OMP_WAIT_POLICY=passive says that the threads of the training sleep
  * while they wait. */
 struct nauha__workers_plan nauha__workers_plan(void);
-/* Starts them; those that were started before a failure run until nauha__workers_join. NOMEM and
- * other errors of pthread_create. */
+/* Starts them; those that were started before a failure run until nauha__workers_join. NOMEM, or
+ * what pthread_create fails with. */
 enum nauha_status nauha__workers_start(struct nauha__workers *workers, struct nauha__buffer *buffer,
                                        const struct nauha__codec_config *codec,
                                        struct nauha__workers_plan plan, struct nauha_error *err);

@@ -33,7 +33,7 @@ struct nauha__kept {
 struct nauha_bundle {
     struct nauha_message **messages; /* in the order asked for */
     size_t count;
-    struct nauha__kept **kept; /* by position, NULL while missing; NULL itself: of one message */
+    struct nauha__kept **kept; /* by position, NULL while missing; kept is NULL for one message */
     size_t present;
     struct nauha__key *key;
     struct nauha_bundle *prev, *next; /* in the list of open bundles or in the pool */

@@ -43,10 +43,10 @@ struct nauha_reading {
     struct nauha__seen_list before, now; /* of the step before, and of this one */
     struct nauha_first first;
     enum nauha__stage stage; /* of `first` */
-    bool any_alone;          /* in this step, only one trace has some activations: */
+    bool any_alone;          /* only one trace has some activations of this step; the first: */
     bool alone_in_a;
     struct nauha_message_info alone;
-    bool any_within; /* some message before `first` differs within the tolerance: */
+    bool any_within; /* a message before `first` differs within the tolerance; the first: */
     struct nauha_message_info within;
     uint64_t backward_seq; /* of the first gradient of this step in a; UINT64_MAX: none */
     char text[4096];

@@ -42,12 +42,13 @@ struct nauha__work {
     void *context;
 };
 
-/* Starts workers if that is useful. Without processes, *parallel is NULL if there is nothing to
- * share out, workers cannot be made (for example because a trace cannot be opened again), or HDF5
- * is built without thread safety. Names, traces, selector and processes are borrowed until
- * nauha__parallel_end, the rest until the call returns. NOMEM. With several processes also
- * UNAVAILABLE (HDF5 without thread safety), INVALID (they see different traces or metrics) and the
- * errors of making workers; process 0 gets those of all processes. */
+/* Starts workers if that is useful. *parallel is NULL if there is nothing to share out; without
+ * processes also if there are fewer than two threads, if workers cannot be made (for example
+ * because a trace cannot be opened again), or if HDF5 is built without thread safety. Names,
+ * traces, selector and processes are borrowed until nauha__parallel_end, the rest until the call
+ * returns. NOMEM. With several processes also UNAVAILABLE (HDF5 without thread safety), INVALID
+ * (they see different traces or metrics) and the errors of making workers; process 0 gets the first
+ * error of any of them. */
 enum nauha_status nauha__parallel_begin(const struct nauha__work *work,
                                         struct nauha__parallel **parallel, struct nauha_error *err);
 /* In a process other than 0: computes its part, if it has one, and sends the outcomes to process 0.
