@@ -33,7 +33,8 @@ struct nauha__training {
 
 struct nauha__sink_ops {
     const char *name;
-    /* directory NULL: the sink writes to standard output. INVALID: it cannot. */
+    /* Creates the sink for a directory; NULL: for standard output. INVALID: the sink cannot write
+     * to standard output. */
     enum nauha_status (*create)(const char *directory, void **self, struct nauha_error *err);
     /* Called before start; the n-th call adds series n, counted from 0. */
     enum nauha_status (*add_series)(void *self, const struct nauha__series *series,

@@ -56,10 +56,8 @@ const char *nauha__shape_text(const struct nauha_message_info *info, char *text,
 /* How a recording ended: "complete", "cut off: ...". */
 const char *nauha__state_text(const struct nauha_trace_info *info);
 
-/* Prints on standard error what was lost and why, for a trace with losses:
- *
- * "nauha: run.h5: lost in the recording: 12 activations (buffer full), 3.1 MB; 1 loss (...), 4 B"
- */
+/* Prints on standard error what was lost and why, for a trace with losses: "nauha: run.h5: lost in
+ * the recording: 12 activations (buffer full), 3.1 MB; 1 loss (...), 4 B". */
 void nauha__warn_of_losses(const struct nauha_trace *trace, const struct nauha_names *names,
                            const struct nauha_trace_info *info);
 
