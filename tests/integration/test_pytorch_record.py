@@ -263,7 +263,7 @@ class NoTraining(Case):
                 self.assertIn(text, done.stderr)
                 self.assertFalse(self.path.exists())
         done = self.record("echo", "hello")
-        self.assertIn("is it Python?", done.stderr)
+        self.assertIn("the program is not Python", done.stderr)
         done = self.record(sys.executable, "-I", "-c", "pass")
         self.assertIn("with -I, -E or -S", done.stderr)
 
