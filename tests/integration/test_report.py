@@ -255,7 +255,7 @@ class ReportTest(unittest.TestCase):
 
     def test_refusals(self):
         other = make_trace(self.place / "other.h5", "--steps", 3)
-        self.assertIn("of one training", nauha("report", self.path, other, code=2).stderr)
+        self.assertIn("shows one training", nauha("report", self.path, other, code=2).stderr)
         self.assertIn("nope", nauha("report", self.path, "--metric", "nope:weights", code=2).stderr)
         self.assertIn("cannot write", nauha("report", self.path, "-o", self.place / "no/page.html", code=3).stderr)
         before = (self.place / "kept.html")

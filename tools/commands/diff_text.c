@@ -261,8 +261,7 @@ static void print_tracks(const struct growth *growth, bool kinds, size_t rows) {
     const size_t printed = kinds || rows == 0 || count < rows ? count : rows;
     struct table *table = NULL;
     if (printed > 0) {
-        heading(kinds ? "How the difference grows: ||a - b|| relative to the larger norm, the "
-                        "largest of each kind"
+        heading(kinds ? "How the difference grows: ||a - b|| / max(||a||, ||b||), largest by kind"
                       : "By module, the earliest difference first");
         table = nauha__table_new(stdout, about.columns, 4 + about.count, 2);
     }
