@@ -140,7 +140,7 @@ class WithoutLibtorchTest(unittest.TestCase):
             done = run("--metric", "test_accuracy", "--model", "alexnetmini")
             self.assertEqual(done.returncode, 3)
             self.assertIn("nauha: --model is not available: ", done.stderr)
-            self.assertIn("It needs a build with libtorch", done.stderr)
+            self.assertIn("Build nauha with libtorch", done.stderr)
             done = run("--metric", "hessian_eig")
             self.assertNotEqual(done.returncode, 0)
             self.assertIn('metric "hessian_eig": it needs the network: replay with --model FILE.pt or --model NAME', done.stderr)
