@@ -271,7 +271,7 @@ class Surroundings(Failing):
         done = self.same()
         self.assertIn("this training is not recorded: ", done.stderr)
         self.assertIn("Too many open files", done.stderr)
-        self.assertIn("out of files to open?", done.stderr)
+        self.assertIn("were too many files open?", done.stderr)
 
     def test_a_closed_standard_error(self):
         self.same("sh", "-c", f"exec {sys.executable} train.py 2>&-")
