@@ -28,7 +28,8 @@ static bool make_room(struct nauha__held_list *held, size_t count) {
     const size_t before = held->capacity;
     if (!NAUHA_GROW(held->list, held->capacity, count))
         return false;
-    memset(held->list + before, 0, (held->capacity - before) * sizeof *held->list);
+    if (held->capacity > before)
+        memset(held->list + before, 0, (held->capacity - before) * sizeof *held->list);
     return true;
 }
 
