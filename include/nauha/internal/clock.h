@@ -22,6 +22,7 @@ static inline uint64_t nauha__clock_ns(clockid_t clock) {
 static inline uint64_t nauha__now_ns(void) {
     return nauha__clock_ns(CLOCK_MONOTONIC);
 }
+
 /* The wall clock: since 1970-01-01 UTC. */
 static inline int64_t nauha__wall_ns(void) {
     return (int64_t)nauha__clock_ns(CLOCK_REALTIME);
