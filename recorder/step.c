@@ -23,16 +23,6 @@ void nauha__held_fini(struct nauha__held_list *held) {
     free(held->list);
 }
 
-/* Room for `count` values; what lies in the room's copies stays there to be used again. */
-static bool make_room(struct nauha__held_list *held, size_t count) {
-    const size_t before = held->capacity;
-    if (!NAUHA_GROW(held->list, held->capacity, count))
-        return false;
-    if (held->capacity > before)
-        memset(held->list + before, 0, (held->capacity - before) * sizeof *held->list);
-    return true;
-}
-
 static uint32_t value_kind(bool bias) {
     return bias ? NAUHA_KIND_BIASES : NAUHA_KIND_WEIGHTS;
 }
@@ -249,7 +239,8 @@ static enum nauha_status take_values(struct nauha_recorder *recorder,
     uint64_t next = recorder->any_step ? recorder->global_step + 1 : 0;
     uint32_t next_epoch = recorder->epoch + (recorder->epoch_over ? 1 : 0);
     enum nauha_status status = NAUHA_OK;
-    if (!make_room(&recorder->newly_held, count))
+    /* The copies that its items hold from earlier steps are used again. */
+    if (!NAUHA_GROW_ZEROED(recorder->newly_held.list, recorder->newly_held.capacity, count))
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for the parameters of a step");
     recorder->newly_held.count = 0;
     if (recorder->config->codec.temporal && recorder->path)

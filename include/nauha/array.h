@@ -41,4 +41,20 @@ static inline bool nauha_grow(void *items, size_t *capacity, size_t wanted, size
     return true;
 }
 
+/* As NAUHA_GROW; items that were not there before are zero. */
+#define NAUHA_GROW_ZEROED(items, capacity, wanted)                                                 \
+    nauha_grow_zeroed(&(items), &(capacity), (wanted), sizeof *(items))
+
+static inline bool nauha_grow_zeroed(void *items, size_t *capacity, size_t wanted, size_t size) {
+    const size_t before = *capacity;
+    if (!nauha_grow(items, capacity, wanted, size))
+        return false;
+    if (*capacity > before) {
+        char *first;
+        memcpy(&first, items, sizeof first);
+        memset(first + before * size, 0, (*capacity - before) * size);
+    }
+    return true;
+}
+
 #endif

@@ -45,7 +45,7 @@ static struct nauha_plot *plot_copy(const struct nauha_plot *plot) {
 }
 
 static struct nauha__topic *find_topic(const struct nauha_bus *bus, uint32_t kind) {
-    return kind < bus->topic_count && bus->topics[kind].registered ? &bus->topics[kind] : NULL;
+    return kind < bus->topic_capacity && bus->topics[kind].registered ? &bus->topics[kind] : NULL;
 }
 
 bool nauha_bus_has_topic(const struct nauha_bus *bus, uint32_t kind) {
@@ -62,14 +62,6 @@ bool nauha_bus_wants(const struct nauha_bus *bus, uint32_t kind) {
     return topic && topic->taker_count > 0;
 }
 
-static bool make_room(struct nauha_bus *bus, uint32_t kind) {
-    const size_t before = bus->topic_count;
-    if (!NAUHA_GROW(bus->topics, bus->topic_count, (size_t)kind + 1))
-        return false;
-    memset(bus->topics + before, 0, (bus->topic_count - before) * sizeof *bus->topics);
-    return true;
-}
-
 enum nauha_status nauha_bus_register_topic(struct nauha_bus *bus, const char *name,
                                            enum nauha_scope scope, enum nauha_form form,
                                            const struct nauha_plot *plot, uint32_t *kind,
@@ -78,7 +70,7 @@ enum nauha_status nauha_bus_register_topic(struct nauha_bus *bus, const char *na
     enum nauha_status status = nauha_names_add_kind(bus->names, name, scope, form, &id, err);
     if (status != NAUHA_OK)
         return status;
-    if (!make_room(bus, id))
+    if (!NAUHA_GROW_ZEROED(bus->topics, bus->topic_capacity, (size_t)id + 1))
         return nauha_error_nomem(err);
     struct nauha__topic *topic = &bus->topics[id];
     /* The first configuration stays: somebody may hold it. */
@@ -96,7 +88,7 @@ struct nauha_bus *nauha_bus_new(struct nauha_names *names) {
     if (!bus)
         return NULL;
     bus->names = names;
-    if (!make_room(bus, NAUHA_KIND_BUILTIN_COUNT - 1)) {
+    if (!NAUHA_GROW_ZEROED(bus->topics, bus->topic_capacity, NAUHA_KIND_BUILTIN_COUNT)) {
         free(bus);
         return NULL;
     }
@@ -114,7 +106,7 @@ void nauha_bus_free(struct nauha_bus *bus) {
     }
     nauha__bundle_pool_fini(&bus->pool);
     nauha__damage_fini(&bus->damage);
-    for (size_t kind = 0; kind < bus->topic_count; kind++) {
+    for (size_t kind = 0; kind < bus->topic_capacity; kind++) {
         plot_free(bus->topics[kind].plot);
         free(bus->topics[kind].takers);
     }

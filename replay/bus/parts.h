@@ -194,7 +194,7 @@ struct nauha__topic {
 struct nauha_bus {
     struct nauha_names *names;
     struct nauha__topic *topics;
-    size_t topic_count;
+    size_t topic_capacity;
     struct nauha_subscription **subscriptions;
     size_t subscription_count, subscription_capacity;
     struct nauha_subscriber **subscribers; /* in order of their first subscription */

@@ -48,10 +48,9 @@ const char *nauha__row_fault_text(enum nauha__row_fault fault) {
 
 /* ---- rows found sound ---- */
 
+/* Without memory, rows are looked at again each time. */
 static void make_room(struct nauha__index *index, uint64_t rows) {
-    const size_t before = index->sound_bytes;
-    if (NAUHA_GROW(index->sound, index->sound_bytes, (size_t)(rows / 8 + 1)))
-        memset(index->sound + before, 0, index->sound_bytes - before);
+    (void)NAUHA_GROW_ZEROED(index->sound, index->sound_bytes, (size_t)(rows / 8 + 1));
 }
 
 static bool is_sound(const struct nauha__index *index, uint64_t number) {

@@ -76,6 +76,25 @@ static void assert_refused(size_t wanted) {
     free(items);
 }
 
+static void test_zeroed(void **state) {
+    (void)state;
+    struct item *items = NULL;
+    size_t capacity = 0;
+    assert_true(NAUHA_GROW_ZEROED(items, capacity, 0));
+    assert_null(items);
+    for (size_t wanted = 1; wanted < 100; wanted += 7) {
+        const size_t before = capacity;
+        assert_true(NAUHA_GROW_ZEROED(items, capacity, wanted));
+        for (size_t i = before; i < capacity; i++) {
+            assert_true(items[i].value == 0 && items[i].name == 0);
+            items[i] = (struct item){(double)i, 'x'};
+        }
+    }
+    for (size_t i = 0; i < capacity; i++)
+        assert_true(items[i].value == (double)i && items[i].name == 'x');
+    free(items);
+}
+
 static void test_no_memory(void **state) {
     (void)state;
     assert_refused(4);
@@ -101,9 +120,8 @@ static void test_too_many(void **state) {
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_append),
-    cmocka_unit_test(test_known_number),
-    cmocka_unit_test(test_no_memory),
+    cmocka_unit_test(test_append),   cmocka_unit_test(test_known_number),
+    cmocka_unit_test(test_zeroed),   cmocka_unit_test(test_no_memory),
     cmocka_unit_test(test_too_many),
 };
 UNIT_MAIN(tests)
