@@ -2,7 +2,7 @@
 """An LSTM that predicts a noisy sum of sines, in double precision, trained on all sequences at once by
 L-BFGS, whose closure runs the model several times in one step.
 
-    nauha record -o rnn.h5 --step-by optimizer -- python3 docs/examples/rnn.py
+    nauha record -o rnn.h5 -- python3 docs/examples/rnn.py
 """
 import argparse
 import math

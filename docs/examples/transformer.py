@@ -2,7 +2,7 @@
 """A character language model: a causal transformer with tied embeddings, gradient accumulation over two
 batches, clipped gradients, zero_grad(set_to_none=True), AdamW with a warm-up.
 
-    nauha record -o transformer.h5 --step-by optimizer -- python3 docs/examples/transformer.py
+    nauha record -o transformer.h5 -- python3 docs/examples/transformer.py
 """
 import argparse
 import math

@@ -46,7 +46,7 @@ def record_traces(folder):
         run(NAUHA, "train", "-q", "-m", model, "-b", batch, "--max-steps", steps, "--test-every", 0, "-o", traces[-1])
     if torch:
         traces.append(folder / "transformer.h5")
-        run(NAUHA, "record", "-q", "-o", traces[-1], "--step-by", "optimizer", "--", sys.executable,
+        run(NAUHA, "record", "-q", "-o", traces[-1], "--", sys.executable,
             ROOT / "docs/examples/transformer.py", stderr=subprocess.DEVNULL)
     return traces
 

@@ -189,7 +189,7 @@ class Loops(Case):
                 return x
 
         model = Fragile()
-        self.export(model)
+        self.export(model, step="forward")
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         data = batches(4, 3, 2)
         train(model, data[:1], optimizer)
@@ -244,11 +244,21 @@ class Loops(Case):
     def test_an_optimizer_left_behind(self):
         model = nn.Linear(3, 2)
         exporter = self.export(model, step="optimizer", kinds="loss,batch_finished")
-        optimizers = exporter.set_optimizer(*(torch.optim.SGD(model.parameters(), lr=0.01) for _ in range(2)))
-        train(model, batches(110, 3, 2), optimizers[0])
+        optimizers = exporter.set_optimizer(*(torch.optim.SGD([parameter], lr=0.01) for parameter in model.parameters()))
+        train(model, batches(100, 3, 2), optimizers[0])
+        self.assertEqual(self.notices, [])
+        train(model, batches(10, 3, 2), optimizers[0])
         self.assertEqual([notice for notice in self.notices if "made no step in 100" in notice], self.notices)
         self.assertEqual(len(self.notices), 1)
-        self.assertEqual(len(self.trace().of("batch_finished")), 11)
+        self.assertEqual(len(self.trace().of("batch_finished")), 10)
+
+    def test_two_optimizers_of_the_same_parameters(self):
+        model = nn.Linear(3, 2)
+        first, second = (torch.optim.SGD(model.parameters(), lr=0.01) for _ in range(2))
+        self.export(model, kinds="batch_finished")
+        train(model, batches(3, 3, 2), first)
+        train(model, batches(4, 3, 2), second)
+        self.assertEqual(len(self.trace().of("batch_finished")), 7)
 
     def test_closure_based_optimizer(self):
         model = nn.Linear(3, 2)

@@ -106,13 +106,13 @@ class Examples(Case):
         self.assertEqual({m.module for m in trace.of("weights")}, {"classifier.1"})
 
     def test_transformer(self):
-        trace = self.check("transformer", steps=5, arguments=["--steps", "5"], options=["--step-by", "optimizer"], calls=2)
+        trace = self.check("transformer", steps=5, arguments=["--steps", "5"], calls=2)
         self.assertEqual({m.slot for m in trace.of("weights") if m.module == ""}, {"position"})
         self.assertEqual({m.slot for m in trace.of("biases") if m.module == "encoder.layers.0.self_attn"}, {"in_proj_bias"})
         self.assertNotIn("head", {m.module for m in trace.of("weights")})  # tied: recorded as the embedding's
 
     def test_rnn(self):
-        trace = self.check("rnn", steps=3, arguments=["--steps", "3"], options=["--step-by", "optimizer"], calls=8)
+        trace = self.check("rnn", steps=3, arguments=["--steps", "3"], calls=8)
         self.assertEqual(trace.of("loss")[0].values.dtype, "f8")
         self.assertEqual({m.module for m in trace.of("weight_gradients")}, {"lstm", "linear"})
 

@@ -2,7 +2,7 @@
 """Records a program that was not changed for it: finds the model, the loss, the labels, the optimizers and the epochs
 by watching PyTorch.
 
-- The model is the outermost module that runs in training mode and holds parameters of an optimizer. If the optimizers
+- The model is the outermost module that runs with gradients and holds parameters of an optimizer. If the optimizers
   train parameters that are not in it, there are further models. Before there is an optimizer, the largest module that
   runs is taken for the model, until an optimizer or a backward pass shows which one it is.
 - Until the first backward pass, the recording is tentative: a program that never trains leaves no trace, and an existing
@@ -57,25 +57,29 @@ class AutoRecorder:
         self.guard = Guard(self._fail)
         self.exporter = None
         self._lock = threading.RLock()
+        self._epochs = Epochs(self._fed, self._epoch_finished)
         self._call = torch.nn.Module.__call__  # what Module.__call__ is without us
         self._optimizers = weakref.WeakSet()
         self._roots = weakref.WeakSet()
+        self._ran_without_gradients = weakref.WeakSet()  # modules, before a model was found
         self._names = set()
         self._failed = False
         self._trained = False  # a backward pass has run
-        self._guessed = False  # no optimizer has told that the model is one
+        self._guessed = False  # the model is taken for one, which an optimizer or a run in training mode may change
+        self._in_evaluation = False  # the model was found in evaluation mode
         self._path = None  # that the trace was asked for under
         self._outputs = []  # hooks that remember a model's output
         self._backwards = Counter()
-        self._labelled_in = -1  # the step whose labels have been seen
-        self.output = lambda: None  # the model's latest output, weakly
+        self._output = None  # of the latest run in the training, until a loss function or a backward pass takes it
+        self._labelled_since_run = False
+        self._kept_out = False  # what wraps PyTorch's functions is not compiled
 
     def install(self):
         self._watch_models()
         self._watch_optimizers()
         self._watch_losses()
         self._watch_backward()
-        Epochs(self._steps, self._epoch_finished).watch(self.guard)
+        self._epochs.watch(self.guard)
         self._watch_compile()
         self._hide_from_scripting()
         os.register_at_fork(after_in_child=functools.partial(self.guard, self._leave))
@@ -84,6 +88,7 @@ class AutoRecorder:
     def _leave(self):
         """Called in a forked child, which does not record: the recording belongs to its parent."""
         self._lock = threading.RLock()  # another thread of the parent's may have held it
+        self._epochs.leave()
         if self.exporter is not None:
             self._failed = True
             self.exporter = None
@@ -110,27 +115,33 @@ class AutoRecorder:
         recorder, call = self, self._call
 
         def __call__(module, *args, **kwargs):
-            if module.training and not compat.is_traced():
+            if (module.training or recorder._optimizers) and not compat.is_traced():
                 recorder.guard(recorder._found, module)
             return call(module, *args, **kwargs)
 
         torch.nn.Module.__call__ = __call__
 
     def _found(self, module):
-        """Called when a module is about to run in training mode."""
-        if self._failed or not torch.is_grad_enabled() or compat.in_backward():
+        """Called when a module is about to run that may be trained. A model in evaluation mode, with gradients, is taken for
+        one that is trained so, until it runs in training mode."""
+        if self._failed or compat.in_backward():
             return
         plain = registry.unwrapped(module)
+        if not torch.is_grad_enabled():
+            self._ran_without_gradients.add(plain)
+            return
         with self._lock:
-            if any(plain is part for root in self._roots for part in root.modules()):
+            awake = module.training and self._in_evaluation and plain in self._roots
+            if not awake and any(plain is part for root in self._roots for part in root.modules()):
                 return
             optimized = self._is_optimized(plain)
-            if not optimized and not self._is_guess(plain):
+            if not (optimized and not self._trained or module.training and (optimized or self._is_guess(plain))):
                 return
             if self.exporter is not None and self._guessed:
                 self._discard()
             self._attach(module, plain)
-            self._guessed = not optimized
+            self._in_evaluation = not module.training
+            self._guessed = self._in_evaluation or not optimized
             self._stop_watching()
 
     def _stop_watching(self):
@@ -167,10 +178,16 @@ class AutoRecorder:
         for other in _outermost_with(self._untrained(), self._roots):
             self._roots.add(registry.unwrapped(other))
             self._add_model(other, self._name(registry.unwrapped(other)))
+        for root in self._roots:
+            if root in self._ran_without_gradients:
+                self.exporter.observer.steps.ran_without_gradients(weakref.ref(root), False)
+        self._ran_without_gradients.clear()
 
     def _add_model(self, module, name):
         self.exporter.set_model(module, name)
         self.exporter.add_modules(module)
+        if not module.training:
+            self.exporter.observer.learns_in_evaluation_mode.add(registry.unwrapped(module))
         if self._steps() > 1:  # not of the same training: those came together
             self.exporter.observer.take_over(module)
         self._outputs.append(module.register_forward_hook(_RememberOutput(self)))
@@ -178,10 +195,10 @@ class AutoRecorder:
             self._know(optimizer)
 
     def _know(self, optimizer):
-        """Counts the steps of an optimizer if it trains a recorded model: programs leave old optimizers behind."""
+        """Watches the steps of an optimizer if it trains a recorded model."""
         ours = {id(parameter) for root in self._roots for parameter in root.parameters()}
         if any(id(parameter) in ours for group in optimizer.param_groups for parameter in group["params"]):
-            self.exporter.observer.know_optimizer(optimizer)
+            self.exporter.observer.watch_optimizer(optimizer)
 
     def _name(self, model):
         """The name of one of several models: the attribute of the module that contains it, or else its class."""
@@ -195,27 +212,31 @@ class AutoRecorder:
     def _open(self, model):
         settings = self.settings
         rank, world_size = place_in_training()
-        step = settings["step"]
-        if step == "auto":
-            step = "optimizer" if len(self._optimizers) > 1 else "forward"
         if self._path is None:
             self._path = self._claim(pathlib.Path(settings["output"]), rank, world_size)
             self._end_with_the_process()
             self._close_at_sigterm()
-        facts = {"model": type(model).__name__, "command": settings["command"], "step": step}
-        self.exporter = Exporter(self._path, step=step, facts=facts, rank=rank, world_size=world_size,
+        facts = {"model": type(model).__name__, "command": settings["command"], "step": self._step_fact()}
+        self.exporter = Exporter(self._path, step=settings["step"], facts=facts, rank=rank, world_size=world_size,
                                  notice=self._say, tentative=True, **settings["options"])
+        self.exporter.observer.before_run = self._run_begins
+        self.exporter.observer.before_close = self._epochs.close
         rules, stop_on = settings.get("rules", []), settings.get("stop_on", [])
         if rules or stop_on:
             self.exporter.subscribe(rules=rules, stop_on=stop_on)
         if settings.get("evaluation"):
             self.exporter.observer.evaluation_tag = self.exporter.publisher.tag_number(settings["evaluation"])
 
+    def _step_fact(self):
+        """What ends a step, as far as is known before the first one."""
+        asked = self.settings["step"]
+        return asked if asked != "auto" else "optimizer" if self._optimizers else "forward"
+
     def _settle(self):
         """Called at the first backward pass: the program is a training, so the trace gets its name."""
-        self._trained = True
         if self.exporter is None:
             return
+        self._trained = True
         publisher = self.exporter.publisher
         try:
             publisher.settle()
@@ -301,17 +322,12 @@ class AutoRecorder:
     def _made(self, optimizer):
         with self._lock:
             self._optimizers.add(optimizer)
-            compat.after_optimizer_step(optimizer, functools.partial(self.guard, self._stepped))
             if self._guessed and not self._trained:
                 self._discard()
             if self.exporter is not None:
                 self._know(optimizer)
                 if self._untrained():
                     self._watch_models()
-
-    def _stepped(self, optimizer):
-        if self.exporter is not None:
-            self.exporter.observer.optimizer_stepped(optimizer)
 
     # ---- loss and labels ----
 
@@ -352,11 +368,22 @@ class AutoRecorder:
         try:
             with exporter.publisher.lock:
                 if not evaluates:
-                    self._labelled_in = exporter.publisher.serial
+                    self._output, self._labelled_since_run = None, True
                 return exporter.observer.labelled(output, labels if isinstance(labels, torch.Tensor) else None)
         except Exception as error:
             exporter.observer.trouble(error)
             return None
+
+    def _run_begins(self, trains):
+        self._labelled_since_run = False
+        self._epochs.ran(trains)
+
+    def model_ran(self, output):
+        """Keeps what a model returned for the backward pass, unless a loss function takes it. A model that computes its loss
+        itself returns it, too: the output is the first tensor that is more than a number."""
+        tensors = [tensor for _, tensor in each_tensor(output) if tensor.requires_grad]
+        first = next((tensor for tensor in tensors if tensor.dim() > 0), None)
+        self._output = None if first is None or self._labelled_since_run else first.detach()
 
     def _evaluated(self, loss, call):
         """Records the loss of an evaluation. In the training, the loss is the tensor on which backward() is called."""
@@ -377,18 +404,30 @@ class AutoRecorder:
 
         @functools.wraps(grad)
         def watched_grad(*args, **kwargs):
-            if not recorder._trained and not compat.in_backward():
-                recorder.guard(recorder._settle)
+            if not compat.in_backward():
+                recorder._epochs.trained()
+                if not recorder._trained:
+                    recorder.guard(recorder._settle)
             return grad(*args, **kwargs)
 
         torch.autograd.backward, torch.autograd.grad = watched, watched_grad
 
     def _backward_begins(self, losses):
+        self._epochs.trained()
+        if self.exporter is None and not self._failed:
+            self._find_unseen()
         if not self._trained:
             self._settle()
         if self.exporter is not None:
+            self.exporter.observer.backward_begins()
             self._end_of_sample()
             self._backward(losses)
+
+    def _find_unseen(self):
+        """Finds the models of the optimizers where no run of them was seen."""
+        with self._lock:
+            for module in _outermost_with(self._optimized(), self._roots)[:1]:
+                self._attach(module, registry.unwrapped(module))  # with all others
 
     def _end_of_sample(self):
         """Ends the program when the number of steps for an estimate is recorded."""
@@ -413,9 +452,9 @@ class AutoRecorder:
             with publisher.lock:
                 if not publisher.step_open or not exporter.observer.latest_on:
                     return
-                output = self.output()
-                if self._labelled_in != publisher.serial and output is not None:
-                    publisher.publish(native.KINDS["network_output"], native.NONE, 0, 0, publisher.tag, output)
+                output, self._output = self._output, None
+                if output is not None:
+                    exporter.observer.labelled(output, None)
                 exporter.observer.loss(losses, self._backwards.next(publisher.serial, publisher.tag))
         except Exception as error:
             exporter.observer.trouble(error)
@@ -424,8 +463,13 @@ class AutoRecorder:
         """How many steps have begun."""
         return self.exporter.publisher.serial if self.exporter is not None else 0
 
+    def _fed(self):
+        if self.exporter is not None:
+            self.exporter.observer.steps.fed()
+
     def _epoch_finished(self):
-        self.exporter.epoch_finished()
+        if self.exporter is not None:
+            self.exporter.epoch_finished()
 
     # ---- living with the program ----
 
@@ -461,6 +505,7 @@ class AutoRecorder:
         @functools.wraps(compile_function)
         def watched(model=None, *args, **kwargs):
             compiled = compile_function(model, *args, **kwargs)
+            recorder.guard(recorder._keep_out_of_graphs)
             if isinstance(compiled, torch.nn.Module):
                 recorder.guard(recorder._compiled, compiled)
             return compiled
@@ -471,6 +516,12 @@ class AutoRecorder:
             recorder.guard(recorder._compiled, module)
 
         torch.compile, torch.nn.Module.compile = watched, watched_method
+
+    def _keep_out_of_graphs(self):
+        """What compiled code calls runs as it is, instead of being compiled as well and then seeing nothing."""
+        if not self._kept_out:
+            self._kept_out = True
+            torch.autograd.backward = torch._dynamo.disable(torch.autograd.backward)
 
     def _compiled(self, module):
         with self._lock:
@@ -524,7 +575,7 @@ def _outermost_with(parameters, roots):
 
 
 class _RememberOutput(hooks.Hook):
-    """A forward hook of a model, whose observer is an AutoRecorder: keeps a weak reference to the output."""
+    """A forward hook of a model, whose observer is an AutoRecorder."""
 
     __slots__ = ()
 
@@ -533,9 +584,8 @@ class _RememberOutput(hooks.Hook):
         return True
 
     def run(self, recorder, args, output):
-        first = next((tensor for _, tensor in each_tensor(output)), None)
-        if first is not None and not compat.in_backward():
-            recorder.output = weakref.ref(first)
+        if not compat.in_backward():
+            recorder.model_ran(output)
 
 
 class _HiddenHooks:

@@ -2,6 +2,7 @@
 """Differences between the versions of PyTorch that this package supports, 1.13 to 2.13."""
 import contextlib
 import functools
+import gc
 import threading
 import types
 import weakref
@@ -106,6 +107,72 @@ def _watched_step(original):
 
     step.nauha_watches = True
     return step
+
+
+def optimizers():
+    """The optimizers of the process, without wrappers that only look like one."""
+    own = "param_groups" if _global_step_hook is None else "_optimizer_step_post_hooks"
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), torch.optim.Optimizer) and own in vars(thing)]
+
+
+_global_step_hook = getattr(getattr(torch.optim, "optimizer", None), "register_optimizer_step_post_hook", None)
+
+
+def after_any_optimizer_step(function):
+    """Calls function(optimizer) whenever a step of any optimizer is done. Returns what undoes it. Never calls it in torch
+    1.x."""
+    if _global_step_hook is None:
+        return lambda: None
+    return _global_step_hook(lambda stepped, args, kwargs: function(stepped)).remove
+
+
+class _Scalers:
+    """The gradient scalers of the process, while somebody asks for their steps."""
+
+    def __init__(self):
+        self._classes = {module.GradScaler for module in (torch.cuda.amp, torch.amp) if hasattr(module, "GradScaler")}
+        self._originals = {}
+        self._asking = []
+
+    def ask(self, begins, ended):
+        if not self._asking:
+            for kind in self._classes:
+                if "step" in vars(kind):
+                    self._originals[kind] = kind.step
+                    kind.step = self._watched(kind.step)
+        asker = begins, ended
+        self._asking.append(asker)
+        return functools.partial(self._forget, asker)
+
+    def _forget(self, asker):
+        self._asking.remove(asker)
+        if not self._asking:
+            for kind, original in self._originals.items():
+                if getattr(kind.step, "__wrapped__", None) is original:  # nobody has wrapped ours
+                    kind.step = original
+            self._originals.clear()
+
+    def _watched(self, original):
+        @functools.wraps(original)
+        def step(scaler, optimizer, *arguments, **keywords):
+            asking = list(self._asking)
+            for begins, _ in asking:
+                begins(optimizer)
+            result = original(scaler, optimizer, *arguments, **keywords)
+            for _, ended in asking:
+                ended(optimizer)
+            return result
+
+        return step
+
+
+_scalers = _Scalers()
+
+
+def around_scaler_step(begins, ended):
+    """Calls begins(optimizer) and ended(optimizer) around each GradScaler.step(optimizer), which leaves the optimizer's own
+    step out if gradients are not finite. Returns what undoes it."""
+    return _scalers.ask(begins, ended)
 
 
 def _autocasts():

@@ -32,13 +32,12 @@ import weakref
 
 import torch
 
-from nauha import compat, hooks, native, probes
+from nauha import hooks, native, probes, steps
 from nauha.crowd import Crowd, turns
 from nauha.native import NONE
 from nauha.observer import Observer
 from nauha.publisher import Publisher
 
-STEPS = ("forward", "optimizer", "manual")
 _SCOPES = {"network": 0, "module": 1}
 _FORMS = {"event": 0, "tensor": 1, "scalar": 2, "histogram": 3}
 # A notice reports a training that waited for the recorder this many seconds, and this fraction of its time.
@@ -79,9 +78,11 @@ class Exporter:
         a file that is not a trace is not replaced. In a distributed training, the file name gets the number of the
         rank (run.rank0.h5), unless `rank` is given. None: nothing is stored, and messages reach only the metrics given
         to subscribe().
-    step: what a step is. "forward": a forward pass of the model in training mode. "optimizer": the step ends when
-        every optimizer given to set_optimizer() has made a step (gradient accumulation, GANs). "manual": step() ends
-        the step.
+    step: what a step is. "auto": the step ends when every optimizer whose models ran in it has made a step, so that
+        micro-batches and the rounds of a GAN are calls within it; without optimizers, as "forward". Optimizers are found,
+        except with torch 1.x those that are made after the first step: give them to set_optimizer(). "forward": a forward
+        pass of the model in training mode. "optimizer": as "auto", but only for the optimizers given to set_optimizer().
+        "manual": step() ends the step.
     options: those of `nauha record`, with underscores: depth=2, codec="lz4", kinds=["weights", "loss"],
         steps=slice(0, None, 10), on_full="drop", overwrite=True, ...
     facts: a dict of texts that the trace keeps and `nauha info` shows.
@@ -94,10 +95,10 @@ class Exporter:
     ValueError.
     """
 
-    def __init__(self, path=None, *, step="forward", facts=None, rank=None, world_size=None, notice=None,
+    def __init__(self, path=None, *, step="auto", facts=None, rank=None, world_size=None, notice=None,
                  staging="auto", tentative=False, **options):
-        if step not in STEPS:
-            raise native.Error(f'step "{step}" is unknown; steps: {", ".join(STEPS)}')
+        if step not in steps.MODES:
+            raise native.Error(f'step "{step}" is unknown; steps: {", ".join(steps.MODES)}')
         here = place_in_training()
         by_place = rank is None
         rank = here[0] if rank is None else rank
@@ -157,12 +158,9 @@ class Exporter:
         return observed
 
     def set_optimizer(self, *optimizers):
-        """Names the optimizers; with step="optimizer", a step ends when each of them has made a step. Returns what it
-        was given."""
+        """Names the optimizers that end a step. Returns what it was given."""
         for optimizer in optimizers:
-            if self.observer.know_optimizer(optimizer):
-                stepped = functools.partial(self.observer.guarded, self.observer.optimizer_stepped)
-                self.observer.placed.add(compat.after_optimizer_step(optimizer, stepped))
+            self.observer.watch_optimizer(optimizer)
         return optimizers[0] if len(optimizers) == 1 else optimizers
 
     def subscribe(self, *metrics, output=None, sinks=None, rules=(), stop_on=()):
@@ -238,8 +236,7 @@ class Exporter:
         """Ends the epoch, and the open step. Call it after each pass through the training set."""
         with self.publisher.lock:
             if self.observer.is_open:
-                self.observer.guarded(self.observer.end_step)
-                self.observer.guarded(self.publisher.epoch_finished)
+                self.observer.guarded(self.observer.epoch_finished)
 
     def train(self, mode=True):
         """Puts the models in training mode."""
@@ -374,6 +371,7 @@ class Exporter:
                 return True
             observer = self.observer
             if self.publisher.settled or not crashed:
+                observer.guarded(observer.before_close)
                 observer.guarded(observer.end_step)
             observer.is_open = False
             observer.guarded(observer.detach)

@@ -3,6 +3,7 @@
 
 Threads: any; the publisher's lock protects all. Backward passes and replicas of a model run in PyTorch's threads.
 """
+import functools
 import weakref
 
 import torch
@@ -12,10 +13,11 @@ from nauha.guard import Guard
 from nauha.native import KINDS, NONE, Stopped
 from nauha.publisher import Counter
 from nauha.registry import WRAPPERS, Registry, is_compiled, unwrapped
+from nauha.steps import Steps
 
-PATIENCE = 100  # steps of one optimizer without one of another
 ACTIVATIONS = KINDS["activations"]
 LAYER_GRADIENTS = KINDS["layer_gradients"]
+SKIPPED = "optimizer_step_skipped"
 OF_PARAMETERS = [KINDS[kind] for kind in ("weights", "weight_updates", "weight_gradients", "biases", "bias_updates",
                                           "bias_gradients")]
 
@@ -37,6 +39,9 @@ class Observer:
         self.latest_on = False  # whether the latest run of a model is recorded
         self.evaluation_tag = 0  # of evaluations that were found, not told; 0: they are not recorded
         self.evaluations_seen = False  # whether any has been recorded
+        self.learns_in_evaluation_mode = weakref.WeakSet()  # models that are trained so
+        self.before_run = lambda trains: None  # called before a model runs in the training, or in an evaluation
+        self.before_close = lambda: None  # called before the recording ends
         self.runs_elsewhere = set()  # (training mode, with gradients) of runs that are part of no training
         self._latest_evaluates = False  # whether the latest run of a model was one
         self.loss_function = None  # what set_loss() returned
@@ -46,14 +51,14 @@ class Observer:
         self.placed = hooks.Placed()
         self._modules = []  # (weak module, record): those whose runs are seen
         self._on_modules = hooks.Placed()  # their hooks, which are off while paused
-        self._step_mode = step_mode
+        self.steps = Steps(step_mode, publisher.tell, self._versions)
+        self._ran_since_backward = False
+        self._epochs_due = 0  # that end with the open step
         self._parameter_hooks = {}  # id(parameter) -> (its Value, which keeps it alive, handle)
-        self._first_root = None
         self._held = []  # models that ran in the open step: its end needs them, even if the program let go
         self._runs = Counter()
         self._losses = Counter()
-        self._optimizers = weakref.WeakSet()
-        self._stepped = weakref.WeakKeyDictionary()  # how often each has stepped since the step began
+        self._watch_scalers()
         self.stop = None  # the health rule for which the training is to end
 
     def _alias(self, *place):
@@ -65,8 +70,8 @@ class Observer:
         """A model, or one that is known already and has been compiled since."""
         observed, root = seen_from_outside(model), weakref.ref(unwrapped(model))
         with self.publisher.lock:
-            if self._first_root is None:
-                self._first_root = root
+            if self.steps.first_model is None:
+                self.steps.first_model = root
             if not any(root == known for known, _ in self.registry.roots):
                 self.registry.add_root(root(), name)
             record = self.registry.find(root())
@@ -141,7 +146,7 @@ class Observer:
 
     def take_over(self, model):
         """From now on this model's runs begin steps: another training has followed."""
-        self._first_root = weakref.ref(unwrapped(model))
+        self.steps.first_model = weakref.ref(unwrapped(model))
 
     def module_number(self, module):
         """The number of a module that was added, or of its name. Raises Error."""
@@ -162,22 +167,58 @@ class Observer:
 
     # ---- optimizers ----
 
-    def know_optimizer(self, optimizer):
-        """With steps that end with the optimizers', this one is waited for. False: it is known."""
-        if optimizer in self._optimizers:
-            return False
-        self._optimizers.add(optimizer)
-        return True
+    def watch_optimizer(self, optimizer):
+        """From now on this optimizer's steps end those of the trace."""
+        if self.steps.know(optimizer):
+            self.placed.add(compat.after_optimizer_step(optimizer, functools.partial(self.guarded, self._stepped)))
 
-    def optimizer_stepped(self, optimizer):
-        """Where one optimizer goes on and on without the others, those have been left behind (a training in
-        phases) and are waited for no longer."""
-        count = self._stepped[optimizer] = self._stepped.get(optimizer, 0) + 1
-        if count == PATIENCE:
-            for other in [other for other in self._optimizers if other not in self._stepped]:
-                self._optimizers.discard(other)
-                self.publisher.tell(f"an optimizer made no step in {PATIENCE} steps of another one, so the end of a "
-                                    "step no longer depends on it")
+    def _stepped(self, optimizer):
+        with self.publisher.lock:
+            self.steps.stepped(optimizer)
+
+    def _watch_scalers(self):
+        """A step that a GradScaler left out ends a step, too: its gradients were not finite, and weights stay."""
+        before = {}
+
+        def begins(optimizer):
+            before[optimizer] = self.steps.count(optimizer)
+
+        def ended(optimizer):
+            if before.pop(optimizer, -1) == self.steps.count(optimizer) and self.steps.knows(optimizer):
+                self._skipped(optimizer)
+
+        self.placed.add(compat.around_scaler_step(functools.partial(self.guarded, begins),
+                                                  functools.partial(self.guarded, ended)))
+
+    def _skipped(self, optimizer):
+        publisher = self.publisher
+        with publisher.lock:
+            self.steps.stepped(optimizer)
+            if publisher.recorder is None:
+                return
+            publisher.tell("a GradScaler left out a step of the optimizer because gradients were not finite; the trace has a "
+                           f"message of kind {SKIPPED} for each such step")
+            if publisher.active and publisher.step_open:
+                publisher.publish(publisher.event(SKIPPED), NONE, 0, 0, 0, None)
+
+    def _look_for_optimizers(self):
+        """Knows those there are, and from now on any that steps, if they train the models."""
+        if self.steps.mode != "auto":
+            return
+        ours = {id(parameter) for model in self.models() for parameter in model.parameters()}
+
+        def is_ours(optimizer):
+            return any(id(parameter) in ours for group in optimizer.param_groups for parameter in group["params"])
+
+        def stepped(optimizer):
+            if not self.steps.knows(optimizer) and is_ours(optimizer):
+                self.watch_optimizer(optimizer)
+                self._stepped(optimizer)
+
+        for optimizer in compat.optimizers():
+            if is_ours(optimizer):
+                self.watch_optimizer(optimizer)
+        self.placed.add(compat.after_any_optimizer_step(functools.partial(self.guarded, stepped)))
 
     # ---- evaluations ----
 
@@ -191,7 +232,7 @@ class Observer:
 
     def first_model(self):
         """What is called to run the (first) model, as it was given last; None where it is gone."""
-        return next((observed() for weak, observed in reversed(self._observed) if weak == self._first_root), None)
+        return next((observed() for weak, observed in reversed(self._observed) if weak == self.steps.first_model), None)
 
     def add_probe(self, probe):
         with self.publisher.lock:
@@ -228,17 +269,21 @@ class Observer:
     def model_enters(self, weak_root, args, kwargs):
         publisher = self.publisher
         due = []
+        self._ran_since_backward = True
+        learns, with_gradients = self._learns(weak_root()), torch.is_grad_enabled()
+        if with_gradients or not learns:  # a generator's run for its critic is neither
+            self.before_run(learns and with_gradients and not publisher.tag)
         with publisher.lock:
             tag = publisher.tag
-            self.latest_on = tag != 0 or (weak_root().training and torch.is_grad_enabled())
-            self._latest_evaluates = not weak_root().training and not torch.is_grad_enabled()
+            self.latest_on = tag != 0 or (learns and with_gradients)
+            self._latest_evaluates = not weak_root().training and not with_gradients
             if not self.latest_on:
-                self.runs_elsewhere.add((weak_root().training, torch.is_grad_enabled()))
+                self._ran_elsewhere(weak_root)
                 return
             if not tag:
-                if self._begins_step(weak_root):
+                if not publisher.step_open or self.steps.begin_with(weak_root):
                     self._stop_if_told()
-                    self._begin_step()
+                    self._begin_step(weak_root)
                     due = self._due_probes()
                 if all(weak_root() is not held for held in self._held):
                     self._held.append(weak_root())
@@ -251,14 +296,30 @@ class Observer:
                 publisher.publish_all(KINDS["input_data"], NONE, self._runs.next(publisher.serial, tag), tag,
                                       tensors.each_argument(args, kwargs))
 
-    def _begins_step(self, weak_root):
-        if not self.publisher.step_open:
-            return True
-        if self._step_mode == "forward":
-            return weak_root == self._first_root
-        if self._step_mode == "optimizer":
-            return len(self._optimizers) > 0 and all(optimizer in self._stepped for optimizer in self._optimizers)
-        return False
+    def _learns(self, model):
+        """Whether runs of a model in its mode are runs of the training."""
+        if model.training:
+            self.learns_in_evaluation_mode.discard(model)
+        return model.training or model in self.learns_in_evaluation_mode
+
+    def _ran_elsewhere(self, weak_root):
+        model = weak_root()
+        self.runs_elsewhere.add((model.training, torch.is_grad_enabled()))
+        if model.training:
+            self.steps.ran_without_gradients(weak_root, self.publisher.step_open)
+
+    def backward_begins(self):
+        """Called before a backward pass. Where no run was seen that could have led to it, it begins the step."""
+        with self.publisher.lock:
+            seen, self._ran_since_backward = self._ran_since_backward, False
+            if not self.is_open or not self.steps.begin_with_backward(seen, self.publisher.step_open):
+                return
+            if not seen:
+                self.publisher.tell("the model's run was not seen, as when a function that calls it was compiled by torch.compile: "
+                                    "parameters, gradients and losses are recorded, but no activations and outputs")
+            self.latest_on = True
+            self._held = self.models()
+            self._begin_step(self.steps.first_model)
 
     def _stop_if_told(self):
         rule, self.stop = self.stop, None
@@ -266,9 +327,13 @@ class Observer:
             self.publisher.tell(f"the rule {rule} ends the training")
             raise Stopped(rule)
 
-    def _begin_step(self):
+    def _begin_step(self, weak_root):
         publisher = self.publisher
-        self._stepped.clear()
+        if publisher.serial == 0:
+            self._look_for_optimizers()
+        if self._epochs_due:
+            self.end_step()
+        self.steps.began(weak_root)
         if not publisher.active:
             publisher.begin_step([])
             return
@@ -285,6 +350,21 @@ class Observer:
         if self.is_open and self.publisher.step_open:
             self.publisher.end_step(self._parameters() if self.publisher.active else [])
             self._held = []
+            while self._epochs_due:
+                self._epochs_due -= 1
+                self.publisher.epoch_finished()
+
+    def epoch_finished(self):
+        """An epoch ends, with the open step. A step that an optimizer has yet to end belongs to the epoch that it began in."""
+        if self.publisher.step_open and self.steps.waits():
+            self._epochs_due += 1
+            return
+        self.end_step()
+        self.publisher.epoch_finished()
+
+    def _versions(self):
+        """A number that changes whenever PyTorch writes to a parameter."""
+        return sum(value.tensor._version for value in self.registry.values() if not value.tensor.is_inference())
 
     def _parameters(self):
         """The values of a step's begin or end; none where nothing of them is wanted."""
@@ -318,9 +398,9 @@ class Observer:
         if publisher.tag:
             return not publisher.results_only
         root = record.root()
-        if root is None or not root.training or (publisher.step_open and not self.latest_on):
+        if root is None or not self._learns(root) or (publisher.step_open and not self.latest_on):
             return False
-        if not publisher.step_open:
+        if not publisher.step_open and torch.is_grad_enabled():
             publisher.tell("a module ran in training mode outside any step and was not recorded: call the model that "
                            "was given to set_model()")
         return publisher.step_open
@@ -407,6 +487,8 @@ class Observer:
         publisher = self.publisher
         tag = self._tag()
         if not tag and not (publisher.step_open and self.latest_on):
+            return None
+        if not tag and not self._ran_since_backward and self.steps.complete():  # of the next step, whose run was not seen
             return None
         self.evaluations_seen |= tag == self.evaluation_tag
         call = self._losses.next(publisher.serial, tag)

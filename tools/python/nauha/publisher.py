@@ -16,6 +16,7 @@ from nauha.native import KINDS, Status, library
 from nauha.sender import Sender
 
 
+NETWORK, EVENT = 0, 0  # enum nauha_scope, enum nauha_form
 MAX_TOLD = 100  # each of them may have a number or an address in it
 
 
@@ -156,6 +157,10 @@ class Publisher:
         if number is None:
             number = self._tags[name] = native.number(library.nauha_names_add_tag, self.names, name.encode())
         return number
+
+    def event(self, name):
+        """The number of a kind of events of the network; adds it if there is none."""
+        return native.number(library.nauha_names_add_kind, self.names, name.encode(), NETWORK, EVENT)
 
     # ---- steps ----
 

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""nauha record on the programs of tests/programs, which are written as their authors would write them. What must be in each
+trace was written down by hand.
+
+Run once for each PyTorch there is; see tests/run.py.
+"""
+import importlib.util
+import sys
+import unittest
+
+import numpy as np
+
+from tests.integration.program import ROOT
+from tests.integration.test_pytorch_record import TORCH, Case
+
+PROGRAMS = ROOT / "tests/programs"
+
+
+class Programs(Case):
+    def recorded(self, name, *arguments, options=()):
+        """Records a program that has to print the same as without; returns its trace."""
+        command = [sys.executable, PROGRAMS / f"{name}.py", *arguments]
+        bare = self.run_program(command)
+        self.assertEqual(bare.returncode, 0, bare.stderr)
+        done = self.record(*command, options=options)
+        self.printed = [line.split() for line in bare.stdout.splitlines()]
+        self.assertEqual([line.split() for line in done.stdout.splitlines() if "runtime" not in line],
+                         [line for line in self.printed if "runtime" not in " ".join(line)])
+        self.notices = [line for line in done.stderr.splitlines() if line.startswith("nauha: ")]
+        return self.trace()
+
+    def numbers(self, name):
+        """What the program printed on lines that begin with this word."""
+        return [float(words[-1]) for words in self.printed if words[0] == name]
+
+    def steps_of(self, trace, epochs, micro_batches=1):
+        """Every step ends with an update, in the right epoch; `epochs` says how many steps each has."""
+        self.assertEqual([m.epoch for m in trace.of("batch_finished")],
+                         [epoch for epoch, count in enumerate(epochs) for _ in range(count)])
+        self.assertEqual([m.step for m in trace.of("batch_finished")], list(range(sum(epochs))))
+        losses = [m for m in trace.of("loss") if m.tag == "default"]
+        self.assertEqual([(m.step, m.call) for m in losses],
+                         [(step, call) for step in range(sum(epochs)) for call in range(micro_batches)])
+        first = next(m.module for m in trace.of("weight_updates"))
+        moved = [m.step for m in trace.of("weight_updates") if m.module == first and m.values.any()]
+        self.assertEqual(moved, list(range(sum(epochs))))
+        return np.array([float(m.values) for m in losses]).reshape(-1, micro_batches)
+
+
+class Loops(Programs):
+    def test_dcgan(self):
+        trace = self.recorded("generative", "dcgan")
+        losses = self.steps_of(trace, [8, 8], micro_batches=3)
+        np.testing.assert_allclose(losses.ravel(), self.numbers("loss"), rtol=1e-6)
+        self.assertEqual(len(trace.of("epoch_finished")), 2)
+
+    def test_wgan(self):
+        trace = self.recorded("generative", "wgan")
+        losses = self.steps_of(trace, [8, 8], micro_batches=11)
+        np.testing.assert_allclose(losses.ravel(), self.numbers("loss"), rtol=1e-6)
+
+    def test_loaders(self):
+        for way in ("list", "ahead", "stream", "anew", "beside", "counted"):
+            with self.subTest(way):
+                trace = self.recorded("loaders", way, options=["--kinds", "loss,weight_updates,batch_finished,epoch_finished"])
+                self.steps_of(trace, [8, 8, 8])
+                self.assertEqual([m.step for m in trace.of("epoch_finished")], [7, 15, 23])
+
+    def test_reinforce(self):
+        trace = self.recorded("reinforce")
+        losses = self.steps_of(trace, [5])
+        np.testing.assert_allclose(losses.ravel(), self.numbers("loss"), rtol=1e-6)
+        runs = [m.step for m in trace.of("activations") if m.module == ""]
+        self.assertEqual(runs, [step for step in range(5) for _ in range(4 + step)])
+
+    def test_evaluation_mode(self):
+        trace = self.recorded("evaluation_mode")
+        losses = self.steps_of(trace, [4])
+        np.testing.assert_allclose(losses.ravel(), self.numbers("loss"), rtol=1e-6)
+        self.assertEqual([m.values.shape for m in trace.of("network_output")], [(32, 3)] * 4)
+
+    def test_a_compiled_step(self):
+        if TORCH < (2, 2):
+            self.skipTest("skipped: torch.compile came later")
+        for what in ("loss", "step"):
+            with self.subTest(what):
+                trace = self.recorded("compiled", what)
+                losses = self.steps_of(trace, [4])
+                np.testing.assert_allclose(losses.ravel(), self.numbers("loss"), rtol=1e-6)
+                self.assertEqual(len(trace.of("weight_gradients")), 8)
+                self.assertEqual(trace.of("activations") + trace.of("network_output"), [])
+                self.assertIn("no activations and outputs", " ".join(self.notices))
+
+
+def _needs(package):
+    return unittest.skipUnless(importlib.util.find_spec(package), f"skipped: needs {package}")
+
+
+class Trainers(Programs):
+    @_needs("transformers")
+    def test_hugging_face(self):
+        for arguments in ([], ["checkpoint"], ["bf16"]):
+            with self.subTest(arguments):
+                trace = self.recorded("hf_trainer", *arguments, options=["--evaluation", "testing"])
+                losses = self.steps_of(trace, [4, 4], micro_batches=2)
+                np.testing.assert_allclose(losses.sum(axis=1), self.numbers("loss"), rtol=1e-5)
+                self.assertEqual([m.step for m in trace.of("loss") if m.tag == "testing"], [3, 3, 7, 7])
+                self.assertEqual(len(trace.of("epoch_finished")), 2)
+
+    @_needs("lightning")
+    def test_lightning(self):
+        trace = self.recorded("lightning_fit", options=["--evaluation", "testing"])
+        losses = self.steps_of(trace, [4, 4], micro_batches=2)
+        np.testing.assert_allclose(losses.ravel() * 2, self.numbers("loss"), rtol=1e-6)
+        self.assertEqual(len(trace.of("epoch_finished")), 2)
+        evaluated = [float(m.values) for m in trace.of("loss") if m.tag == "testing"]
+        np.testing.assert_allclose(evaluated, self.numbers("validation")[2:], rtol=1e-6)  # the first two: before the training
+
+    @_needs("lightning")
+    def test_lightning_with_manual_optimization(self):
+        losses = self.steps_of(self.recorded("lightning_fit", "manual"), [8, 8])
+        np.testing.assert_allclose(losses.ravel(), self.numbers("loss"), rtol=1e-6)
+
+    @_needs("accelerate")
+    def test_accelerate(self):
+        trace = self.recorded("accelerated", options=["--evaluation", "testing"])
+        losses = self.steps_of(trace, [4, 4, 4], micro_batches=2)
+        np.testing.assert_allclose(losses.ravel() * 2, self.numbers("loss"), rtol=1e-6)
+        evaluated = [float(m.values) for m in trace.of("loss") if m.tag == "testing"]
+        np.testing.assert_allclose(evaluated, self.numbers("testing"), rtol=1e-6)
+        self.assertEqual(len(trace.of("epoch_finished")), 3)
+
+
+if __name__ == "__main__":
+    unittest.main()
