@@ -42,7 +42,7 @@ NAUHA_API const struct nauha_plot *nauha_bus_plot(const struct nauha_bus *bus, u
 /* ---- subscribers ---- */
 
 /* The callbacks of a subscriber; all but compute may be NULL. A callback that does not return
- * NAUHA_OK makes the call that caused it fail. */
+ * NAUHA_OK makes the call that caused it fail, unless `failed` returns true. */
 struct nauha_subscriber_ops {
     /* Receives a bundle: one message for a plain subscription; one message of every kind, in the
      * order of the subscription's kinds, for a synchronized one. The bundle is borrowed for the
@@ -59,6 +59,13 @@ struct nauha_subscriber_ops {
                               struct nauha_error *err);
     /* Called at the end of the run. It may publish, for the last time. */
     enum nauha_status (*finish)(void *self, struct nauha_error *err);
+    /* Called when another callback has failed, or when a second message of a kind has come for an
+     * open bundle, but not on a strict bus, and not if a trace cannot be read or if a subscriber to
+     * what this one publishes has failed. where: such as `step 3, "loss" of the network` or "the
+     * end of step 3"; reason: what the callback said. Both are borrowed for the call. True: the
+     * subscriber is ended, which means that none of its callbacks is called again, and the call
+     * that caused the failure goes on. False, or NULL: that call fails. */
+    bool (*failed)(void *self, const char *where, const struct nauha_error *reason);
     void (*free)(void *self);
 };
 
@@ -92,9 +99,9 @@ NAUHA_API enum nauha_status
 nauha_subscription_set_subsample(struct nauha_subscription *subscription, uint64_t n,
                                  struct nauha_error *err);
 /* Collects the messages of a step that have the same key and delivers them as one bundle when every
- * kind is there. A second message of a kind for an open bundle is an error. A bundle that is still
- * incomplete at the end of the step is dropped and counted; see nauha_bus_set_strict. Open bundles
- * copy live tensors, but only refer to recorded ones. */
+ * kind is there. A second message of a kind for an open bundle is an error of the subscriber. A
+ * bundle that is still incomplete at the end of the step is dropped and counted; see
+ * nauha_bus_set_strict. Open bundles copy live tensors, but only refer to recorded ones. */
 NAUHA_API void nauha_subscription_set_synchronized(struct nauha_subscription *subscription,
                                                    bool synchronized);
 
@@ -152,11 +159,12 @@ NAUHA_API enum nauha_status nauha_bus_tell_lost(struct nauha_bus *bus, uint32_t 
                                                 uint64_t messages, uint64_t bytes,
                                                 struct nauha_error *err);
 
-/* On a strict bus, damaged messages are errors (DAMAGED), and so are incomplete bundles of a key
- * for which messages of every kind have come (SUBSCRIBER). The error is found at the end of the
- * step or, if the missing kind comes for the first time in a later step, then. A module that never
- * has one of the kinds, such as a layer without bias, is no error. But nauha_bus_finish fails if a
- * subscription received messages and none of its bundles was ever complete. */
+/* On a strict bus, every failure of a subscriber makes the call that caused it fail. Damaged
+ * messages are errors (DAMAGED), and so are incomplete bundles of a key for which messages of every
+ * kind have come (SUBSCRIBER). The error is found at the end of the step or, if the missing kind
+ * comes for the first time in a later step, then. A module that never has one of the kinds, such as
+ * a layer without bias, is no error. But nauha_bus_finish fails if a subscription received messages
+ * and none of its bundles was ever complete. */
 NAUHA_API void nauha_bus_set_strict(struct nauha_bus *bus, bool strict);
 
 /* The largest recorded tensor, in bytes, that nauha_message_tensor reads: for a larger one it fails

@@ -62,6 +62,7 @@ static enum nauha_status check_limit(const struct nauha_message *message, struct
 static enum nauha_status take_outcome(struct nauha_message *message, enum nauha_status status,
                                       struct nauha_error *err) {
     message->damaged = status == NAUHA_DAMAGED || status == NAUHA_FORMAT;
+    message->unreadable = status == NAUHA_IO;
     return status == NAUHA_OK ? status : wrap_reading(&message->info, status, err);
 }
 

@@ -230,7 +230,7 @@ static enum nauha_status end_step(struct nauha_bus *bus, struct nauha_error *err
     bus->in_step = false;
     bus->depth++;
     for (size_t i = 0; i < bus->subscriber_count && status == NAUHA_OK; i++)
-        status = nauha__subscriber_step_finished(bus->subscribers[i], bus->global_step, err);
+        status = nauha__subscriber_step_finished(bus, bus->subscribers[i], bus->global_step, err);
     bus->depth--;
     if (status == NAUHA_OK)
         return drop_bundles(bus, err);
@@ -287,6 +287,7 @@ static enum nauha_status deliver(struct nauha_bus *bus, struct nauha_message *me
             abandon(bus);
         status = status == NAUHA_OK ? settled : status;
     }
+    bus->failed = bus->failed || status != NAUHA_OK;
     return status;
 }
 
@@ -451,8 +452,8 @@ enum nauha_status nauha_bus_tell_lost(struct nauha_bus *bus, uint32_t kind, uint
     bus->depth++;
     for (size_t i = 0; i < bus->subscriber_count && status == NAUHA_OK; i++) {
         if (takes(bus, bus->subscribers[i], kind))
-            status = nauha__subscriber_lost(bus->subscribers[i], nauha_names_kind(bus->names, kind),
-                                            messages, bytes, err);
+            status = nauha__subscriber_lost(
+                bus, bus->subscribers[i], nauha_names_kind(bus->names, kind), messages, bytes, err);
     }
     bus->depth--;
     return status;
@@ -467,7 +468,7 @@ enum nauha_status nauha_bus_finish(struct nauha_bus *bus, struct nauha_error *er
     enum nauha_status status = end_step(bus, err);
     bus->depth++;
     for (size_t i = 0; i < bus->subscriber_count && status == NAUHA_OK; i++)
-        status = nauha__subscriber_finish(bus->subscribers[i], err);
+        status = nauha__subscriber_finish(bus, bus->subscribers[i], err);
     bus->depth--;
     if (status == NAUHA_OK)
         status = drop_bundles(bus, err);

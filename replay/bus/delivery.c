@@ -22,6 +22,15 @@ static bool excused(struct nauha_bus *bus, struct nauha_bundle *bundle, enum nau
     return any;
 }
 
+/* Whether the trace cannot be read: then whoever asks next fails as well. */
+static bool is_unreadable(const struct nauha_bundle *bundle) {
+    for (size_t i = 0; i < bundle->count; i++) {
+        if (bundle->messages[i]->unreadable)
+            return true;
+    }
+    return false;
+}
+
 /* A message is expected to be used as the one before of its kind was. */
 static void expect(const struct nauha_bus *bus, struct nauha_bundle *bundle) {
     for (size_t i = 0; i < bundle->count; i++) {
@@ -49,7 +58,7 @@ enum nauha_status nauha__bus_deliver(struct nauha_bus *bus, struct nauha_subscri
     remember(bus, bundle);
     if (status == NAUHA_OK || excused(bus, bundle, status, reason.message))
         return NAUHA_OK;
-    if (err)
-        *err = reason;
-    return status;
+    bus->failed = bus->failed || is_unreadable(bundle);
+    return nauha__subscriber_fail_at(bus, subscriber, &bundle->messages[0]->info, status, &reason,
+                                     err);
 }

@@ -130,18 +130,33 @@ struct nauha_subscriber {
     struct nauha_subscriber_ops ops;
     void *self;
     nauha_bundle_fn fn; /* of a callback subscriber; self is then its context */
+    bool ended;         /* it has failed and gets nothing more */
 };
 
-/* Call the callbacks; errors name the subscriber. */
+/* Call the callbacks. Compute leaves its error to nauha__subscriber_fail, the others have called
+ * it. */
 enum nauha_status nauha__subscriber_compute(struct nauha_subscriber *subscriber,
                                             struct nauha_bundle *bundle, struct nauha_error *err);
-enum nauha_status nauha__subscriber_step_finished(struct nauha_subscriber *subscriber,
+enum nauha_status nauha__subscriber_step_finished(struct nauha_bus *bus,
+                                                  struct nauha_subscriber *subscriber,
                                                   uint64_t global_step, struct nauha_error *err);
-enum nauha_status nauha__subscriber_lost(struct nauha_subscriber *subscriber, const char *kind,
-                                         uint64_t messages, uint64_t bytes,
+enum nauha_status nauha__subscriber_lost(struct nauha_bus *bus, struct nauha_subscriber *subscriber,
+                                         const char *kind, uint64_t messages, uint64_t bytes,
                                          struct nauha_error *err);
-enum nauha_status nauha__subscriber_finish(struct nauha_subscriber *subscriber,
+enum nauha_status nauha__subscriber_finish(struct nauha_bus *bus,
+                                           struct nauha_subscriber *subscriber,
                                            struct nauha_error *err);
+
+/* What becomes of a failure: ends the subscriber and returns OK if its `failed` agrees; else sets
+ * err, which names the subscriber, and returns `status`. */
+enum nauha_status nauha__subscriber_fail(struct nauha_bus *bus, struct nauha_subscriber *subscriber,
+                                         const char *where, enum nauha_status status,
+                                         const struct nauha_error *reason, struct nauha_error *err);
+/* The same for a failure at a message. */
+enum nauha_status
+nauha__subscriber_fail_at(struct nauha_bus *bus, struct nauha_subscriber *subscriber,
+                          const struct nauha_message_info *info, enum nauha_status status,
+                          const struct nauha_error *reason, struct nauha_error *err);
 
 /* ---- delivery ---- */
 
@@ -209,6 +224,7 @@ struct nauha_bus {
     uint32_t rank;
     bool in_step;
     bool strict;
+    bool failed; /* not only a subscriber has: the call cannot go on, whoever is ended */
     bool finished;
     unsigned depth;
 };

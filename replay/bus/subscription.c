@@ -137,14 +137,18 @@ static enum nauha_status release(struct nauha_bus *bus, struct nauha_subscriptio
     return status;
 }
 
-static enum nauha_status fail_twice(const struct nauha_subscription *subscription, size_t position,
+static enum nauha_status fail_twice(struct nauha_bus *bus,
+                                    const struct nauha_subscription *subscription,
                                     const struct nauha_message_info *info,
                                     struct nauha_error *err) {
-    return nauha_error_set(err, NAUHA_INVALID,
-                           "subscriber \"%s\": a second \"%s\" of module \"%s\" in step %" PRIu64
-                           " before its bundle was complete",
-                           subscription->subscriber->name, subscription->kinds[position],
-                           info->module_name ? info->module_name : "", info->global_step);
+    struct nauha_error reason;
+    const bool network = info->module == NAUHA_NONE;
+    nauha_error_set(&reason, NAUHA_INVALID,
+                    "a second \"%s\" of %s%s%s in step %" PRIu64 " before its bundle was complete",
+                    info->kind_name, network ? "the network" : "module \"",
+                    network ? "" : info->module_name, network ? "" : "\"", info->global_step);
+    return nauha__subscriber_fail_at(bus, subscription->subscriber, info, NAUHA_INVALID, &reason,
+                                     err);
 }
 
 static enum nauha_status collect(struct nauha_bus *bus, struct nauha_subscription *subscription,
@@ -152,7 +156,7 @@ static enum nauha_status collect(struct nauha_bus *bus, struct nauha_subscriptio
                                  struct nauha_message *message, struct nauha__kept **kept,
                                  struct nauha_error *err) {
     if (key->open && key->open->kept[position])
-        return fail_twice(subscription, position, &message->info, err);
+        return fail_twice(bus, subscription, &message->info, err);
     /* Only now it shows that what was dropped need not have been. */
     if (bus->strict && key->dropped > 0 && could_be_complete(subscription, key))
         return fail_incomplete(subscription, key, bus->names, NULL, key->first_dropped, err);
@@ -177,7 +181,7 @@ enum nauha_status nauha__subscription_take(struct nauha_bus *bus,
                                            struct nauha_subscription *subscription, size_t position,
                                            struct nauha_message *message, struct nauha__kept **kept,
                                            struct nauha_error *err) {
-    if (message->info.tag != subscription->tag_id ||
+    if (subscription->subscriber->ended || message->info.tag != subscription->tag_id ||
         message->info.global_step % subscription->every != 0)
         return NAUHA_OK;
     if (subscription->synchronized || subscription->subsample > 1) {

@@ -211,7 +211,8 @@ struct nauha_model {
     }
 
     void attach(nauha_pipeline *pipeline) {
-        static const nauha_subscriber_ops ops = {compute, nullptr, nullptr, nullptr, nullptr};
+        static const nauha_subscriber_ops ops = {compute, nullptr, nullptr,
+                                                 nullptr, nullptr, nullptr};
         nauha_error error = NAUHA_ERROR_INIT;
         const char *kind = "batch_finished";
         service_ = {sizeof service_, this, answer};

@@ -43,7 +43,8 @@ struct nauha_message {
     struct nauha__use asked;            /* so far, of this message */
     struct nauha__use expected; /* of this message, as earlier ones of its kind were asked */
     uint64_t tensor_limit;      /* in bytes, see nauha_bus_set_tensor_limit; 0: none */
-    bool damaged;               /* the source could not read the elements */
+    bool damaged;               /* the source could not decode the elements */
+    bool unreadable;            /* the source could not read its file */
     bool left_out;              /* the bus has counted it as damaged */
 };
 
