@@ -211,12 +211,32 @@ typedef void (*nauha_finding_fn)(void *context, const struct nauha_finding *find
 NAUHA_API void nauha_pipeline_on_finding(struct nauha_pipeline *pipeline, nauha_finding_fn fn,
                                          void *context);
 
+/* ---- failures of metrics ---- */
+
+/* A metric or rule that fails is ended: it receives nothing more, what it has published stays, and
+ * all others go on. Metrics that read its results go on with what there was. But on a strict bus,
+ * and where a trace cannot be read or a sink cannot be written, the call that fails is the
+ * pipeline's.
+ *
+ * Calls line, unless it is NULL, once for each metric that has failed, in the order of the metrics:
+ * `metric "loss" failed at step 3, "loss" of the network: WHY`. Returns how many there are. */
+NAUHA_API size_t nauha_pipeline_failures(const struct nauha_pipeline *pipeline,
+                                         void (*line)(void *context, const char *text),
+                                         void *context);
+
+/* Sets the function that is called, in the publishing thread, when a metric fails, with the line of
+ * nauha_pipeline_failures; NULL: none. True: the others go on; false: the publishing call fails. */
+typedef bool (*nauha_failure_fn)(void *context, const char *text);
+NAUHA_API void nauha_pipeline_on_failure(struct nauha_pipeline *pipeline, nauha_failure_fn fn,
+                                         void *context);
+
 /* What is known of a metric. Strings are borrowed until nauha_pipeline_free. */
 struct nauha_metric_info {
     const char *spec;
     const struct nauha_analyzer *analyzer;
     uint64_t bundles;        /* that it has received so far */
     const char *missing_tag; /* a tag of which it wants messages and has received none; or NULL */
+    const char *failure;     /* "failed at step 3, ...: WHY"; NULL: it has not failed */
     size_t topics;           /* how many of nauha_pipeline_topics it publishes */
 };
 /* The metrics by position, in the order in which they were added; false past the end. */

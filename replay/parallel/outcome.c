@@ -24,9 +24,9 @@ struct head {
     uint32_t status;
     int32_t saved_errno;
     uint32_t publications;
-    uint32_t damaged; /* positions that follow */
-    uint32_t text;    /* bytes of the error's text behind them, with its zero */
-    uint32_t unused;
+    uint32_t damaged;    /* positions that follow */
+    uint32_t text;       /* bytes of the error's text behind them, with its zero */
+    uint32_t unreadable; /* whether the trace could not be read */
 };
 
 /* A scalar's value follows, or the edges and counts of the bins. */
@@ -153,6 +153,7 @@ enum nauha_status nauha__outcome_end(struct nauha__outcome_writer *writer, uint3
         for (size_t i = 0; i < bundle->count; i++) {
             if (bundle->messages[i]->damaged)
                 damaged[head.damaged++] = (uint32_t)i;
+            head.unreadable |= bundle->messages[i]->unreadable;
         }
         head.saved_errno = err->saved_errno;
         head.text = (uint32_t)strlen(err->message) + 1;
@@ -162,7 +163,7 @@ enum nauha_status nauha__outcome_end(struct nauha__outcome_writer *writer, uint3
     free(damaged);
     if (sent != NAUHA_OK)
         *err = reason;
-    return sent != NAUHA_OK ? sent : status;
+    return sent;
 }
 
 void nauha__outcome_give_up(struct nauha__outcome_writer *writer, const struct nauha_error *why) {
@@ -184,20 +185,34 @@ static enum nauha_status out_of_step(struct nauha_error *err) {
         "the results of a worker do not match the trace: was the trace changed during the replay?");
 }
 
+/* The next outcome; NULL at the end. */
 static enum nauha_status next_head(struct nauha__outcome_reader *reader, const struct head **head,
                                    struct nauha_error *err) {
+    *head = NULL;
     if (reader->at == reader->size) {
         reader->at = reader->size = 0;
         enum nauha_status status =
             reader->refill(reader->context, &reader->bytes, &reader->size, err);
-        if (status != NAUHA_OK)
+        if (status != NAUHA_OK || reader->size == 0)
             return status;
     }
-    *head = (const struct head *)(const void *)(reader->bytes + reader->at);
-    if (reader->size - reader->at < sizeof **head || (*head)->size > reader->size - reader->at)
+    const struct head *next = (const struct head *)(const void *)(reader->bytes + reader->at);
+    if (reader->size - reader->at < sizeof *next || next->size > reader->size - reader->at)
         return out_of_step(err);
-    reader->at += (size_t)(*head)->size;
+    reader->at += (size_t)next->size;
+    *head = next;
     return NAUHA_OK;
+}
+
+/* The next outcome of a metric that has not been ended, or of nobody; NULL at the end. */
+static enum nauha_status next_wanted(struct nauha__outcome_reader *reader, const struct head **head,
+                                     struct nauha_error *err) {
+    enum nauha_status status;
+    do
+        status = next_head(reader, head, err);
+    while (status == NAUHA_OK && *head && (*head)->metric != NOBODY && reader->ended &&
+           reader->ended(reader->metrics, (*head)->metric));
+    return status;
 }
 
 static enum nauha_status republish(struct nauha_bus *bus, const struct publication *made,
@@ -228,25 +243,39 @@ static void fail(const struct head *head, const unsigned char *at, struct nauha_
         if (damaged[i] < bundle->count)
             bundle->messages[damaged[i]]->damaged = true;
     }
+    bundle->messages[0]->unreadable = head->unreadable;
     nauha_error_set(err, (enum nauha_status)head->status, "%s",
                     (const char *)at + round_up(head->damaged * sizeof *damaged));
     if (err)
         err->saved_errno = head->saved_errno;
 }
 
+/* The outcome of this call, or nobody's. */
+static enum nauha_status head_of(struct nauha__outcome_reader *reader, uint32_t metric,
+                                 const struct nauha_bundle *bundle, const struct head **head,
+                                 struct nauha_error *err) {
+    const struct nauha_message_info *first = &bundle->messages[0]->info;
+    enum nauha_status status = next_wanted(reader, head, err);
+    if (status != NAUHA_OK)
+        return status;
+    const struct head *next = *head;
+    if (!next || (next->metric != NOBODY &&
+                  (next->metric != metric || next->seq != first->seq || next->rank != first->rank ||
+                   next->global_step != first->global_step)))
+        return out_of_step(err);
+    return NAUHA_OK;
+}
+
 enum nauha_status nauha__outcome_take(struct nauha__outcome_reader *reader, uint32_t metric,
                                       struct nauha_bundle *bundle, struct nauha_bus *bus,
                                       struct nauha_error *err) {
-    const struct nauha_message_info *first = &bundle->messages[0]->info;
     const struct head *head = NULL;
-    enum nauha_status status = next_head(reader, &head, err);
+    enum nauha_status status = head_of(reader, metric, bundle, &head, err);
+    if (status != NAUHA_OK || head->metric == NOBODY)
+        bus->failed = true;
     if (status != NAUHA_OK)
         return status;
     const unsigned char *at = (const unsigned char *)(head + 1);
-    if (head->metric != NOBODY &&
-        (head->metric != metric || head->seq != first->seq || head->rank != first->rank ||
-         head->global_step != first->global_step))
-        return out_of_step(err);
     const unsigned char *data =
         at + round_up(head->damaged * sizeof(uint32_t)) + round_up(head->text);
     for (uint32_t i = 0; i < head->publications && status == NAUHA_OK; i++) {
@@ -261,12 +290,13 @@ enum nauha_status nauha__outcome_take(struct nauha__outcome_reader *reader, uint
     return (enum nauha_status)head->status;
 }
 
+/* A worker that gave up at a metric that was ended since is missed by nobody. */
 enum nauha_status nauha__outcome_expect_end(struct nauha__outcome_reader *reader,
                                             struct nauha_error *err) {
-    enum nauha_status status = NAUHA_OK;
-    if (reader->at == reader->size) {
-        reader->at = reader->size = 0;
-        status = reader->refill(reader->context, &reader->bytes, &reader->size, err);
-    }
-    return status == NAUHA_OK && reader->size > 0 ? out_of_step(err) : status;
+    const struct head *head = NULL;
+    enum nauha_status status;
+    do
+        status = next_wanted(reader, &head, err);
+    while (status == NAUHA_OK && head && head->metric == NOBODY);
+    return status == NAUHA_OK && head ? out_of_step(err) : status;
 }

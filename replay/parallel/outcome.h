@@ -22,8 +22,8 @@ void nauha__outcome_writer_fini(struct nauha__outcome_writer *writer);
 
 /* nauha__outcome_begin begins a call, the next two note what it publishes, and nauha__outcome_end
  * puts its outcome into the channel. The metric is identified by its number, the bundle by its
- * first message. nauha__outcome_end returns `status`, or why the outcome could not be put: NOMEM,
- * or STATE if the reader has left. */
+ * first message. status is what the call returned, err what it said. nauha__outcome_end fails, and
+ * then sets err, if the outcome cannot be put: NOMEM, or STATE if the reader has left. */
 void nauha__outcome_begin(struct nauha__outcome_writer *writer);
 enum nauha_status nauha__outcome_scalar(struct nauha__outcome_writer *writer, uint32_t topic,
                                         const struct nauha_message_info *stamps, double value,
@@ -45,13 +45,17 @@ struct nauha__outcome_reader {
     enum nauha_status (*refill)(void *context, const unsigned char **bytes, size_t *size,
                                 struct nauha_error *err);
     void *context;
+    /* Whether a metric has been ended: its outcomes are passed over. NULL: none is. */
+    bool (*ended)(const void *metrics, uint32_t metric);
+    const void *metrics;
     const unsigned char *bytes;
     size_t size, at;
 };
 
 /* Takes the next outcome, which must be that of this metric and bundle: publishes on the bus what
- * the call published, marks the messages that it found damaged, and returns what it returned.
- * SUBSCRIBER: the next outcome is another one, or there is none. */
+ * the call published, marks the messages that it found damaged or unreadable, and returns what it
+ * returned. SUBSCRIBER: the next outcome is another one, or there is none. That, and a worker that
+ * cannot go on, are no failures of the metric: the bus is marked as failed. */
 enum nauha_status nauha__outcome_take(struct nauha__outcome_reader *reader, uint32_t metric,
                                       struct nauha_bundle *bundle, struct nauha_bus *bus,
                                       struct nauha_error *err);

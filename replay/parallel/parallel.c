@@ -114,7 +114,10 @@ static enum nauha_status make_workers(struct nauha__parallel *parallel, struct n
     for (uint32_t i = 0; i < parallel->part_count && status == NAUHA_OK; i++) {
         struct part *part = &parallel->parts[i];
         *part = (struct part){.processes = processes, .number = i};
-        part->reader = (struct nauha__outcome_reader){.refill = refill, .context = part};
+        part->reader = (struct nauha__outcome_reader){.refill = refill,
+                                                      .context = part,
+                                                      .ended = parallel->work.ended,
+                                                      .metrics = parallel->work.ended_context};
         if (!processes || processes->rank == i)
             status =
                 nauha__worker_new(&parallel->work, parallel->shares, i, here, &part->worker, err);

@@ -40,6 +40,10 @@ struct nauha__work {
                               struct nauha_bus **bus, struct nauha_error *err);
     void (*free)(void *made);
     void *context;
+    /* Whether the pipeline has ended a metric, by its number: what workers still compute of it is
+     * passed over. `ended_context` is borrowed until nauha__parallel_end. */
+    bool (*ended)(const void *ended_context, uint32_t metric);
+    const void *ended_context;
 };
 
 /* Starts workers if that is useful. *parallel is NULL if there is nothing to share out; without

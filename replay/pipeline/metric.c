@@ -6,6 +6,7 @@
 #include "replay/pipeline/metric.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -262,6 +263,40 @@ static enum nauha_status metric_finish(void *self, struct nauha_error *err) {
     return metric->spec->analyzer->finish(metric->self, err);
 }
 
+void nauha__metric_tell_failure(const struct nauha__metric *metric,
+                                void (*line)(void *context, const char *text), void *context) {
+    char *text = NULL;
+    if (asprintf(&text, "%s \"%s\" %s", is_rule(metric) ? "rule" : "metric", metric->spec->text,
+                 metric->failure) < 0)
+        return;
+    line(context, text);
+    free(text);
+}
+
+/* Between a line and a function that is asked. */
+struct question {
+    nauha_failure_fn fn;
+    void *context;
+    bool goes_on;
+};
+
+static void ask(void *context, const char *text) {
+    struct question *question = context;
+    question->goes_on = question->fn(question->context, text);
+}
+
+static bool metric_failed(void *self, const char *where, const struct nauha_error *reason) {
+    struct nauha__metric *metric = self;
+    const struct nauha__metrics *all = metric->all;
+    struct nauha_error text = NAUHA_ERROR_INIT; /* as it makes texts out of files harmless */
+    nauha_error_set(&text, reason->code, "failed at %s: %s", where, reason->message);
+    metric->failure = strdup(text.message);
+    struct question question = {all->on_failure, all->on_failure_context, metric->failure != NULL};
+    if (metric->failure && question.fn)
+        nauha__metric_tell_failure(metric, ask, &question);
+    return question.goes_on;
+}
+
 static void metric_free(struct nauha__metric *metric) {
     nauha_subscriber_free(metric->subscriber);
     if (metric->self && metric->spec->analyzer->destroy)
@@ -273,6 +308,7 @@ static void metric_free(struct nauha__metric *metric) {
         request_fini(&metric->requests[i]);
     free(metric->requests);
     free(metric->remark);
+    free(metric->failure);
     nauha__spec_free(metric->spec);
     free(metric);
 }
@@ -298,6 +334,7 @@ enum nauha_status nauha__metrics_add(struct nauha__metrics *metrics, struct nauh
         .step_finished = spec->analyzer->step_finished ? metric_step_finished : NULL,
         .lost = spec->analyzer->lost ? metric_lost : NULL,
         .finish = spec->analyzer->finish ? metric_finish : NULL,
+        .failed = metric_failed,
     };
     metric->subscriber = nauha_subscriber_new(spec->text, &metric->ops, metric);
     if (!metric->subscriber) {

@@ -41,6 +41,7 @@ struct nauha__metric {
     bool creating;    /* the analyzer's create is running */
     uint64_t bundles; /* bundles that came, of all subscriptions */
     char *remark;     /* what the analyzer remarked; NULL: nothing */
+    char *failure;    /* "failed at ...", after which it got nothing more; NULL: it has not */
     uint32_t number;  /* in the list of the pipeline that has the sinks */
     /* The function that makes a call: nauha__metric_compute, or one that takes the outcome from a
      * worker (see sharing.h); and the pointer that it needs. */
@@ -63,7 +64,9 @@ struct nauha__services {
 struct nauha__metrics {
     struct nauha__metric **list;
     size_t count, capacity;
-    bool written; /* there are sinks, which name files after series */
+    bool written;                /* there are sinks, which name files after series */
+    nauha_failure_fn on_failure; /* NULL: none */
+    void *on_failure_context;
     struct nauha__findings findings;
     struct nauha__services services;
 };
@@ -90,6 +93,10 @@ enum nauha_status nauha__metric_compute(struct nauha__metric *metric, struct nau
 /* The tag of messages that the metric subscribes to and of which none came; NULL if there is no
  * such tag. */
 const char *nauha__metric_missing_tag(const struct nauha__metric *metric);
+
+/* Calls line with the failure of a metric: `metric "SPEC" failed at ...`. */
+void nauha__metric_tell_failure(const struct nauha__metric *metric,
+                                void (*line)(void *context, const char *text), void *context);
 
 /* Whether `metric` subscribes to a topic that `other` publishes. */
 bool nauha__metric_feeds_on(const struct nauha__metric *metric, const struct nauha__metric *other);

@@ -492,6 +492,12 @@ void nauha_pipeline_on_finding(struct nauha_pipeline *pipeline, nauha_finding_fn
     pipeline->metrics.findings.context = context;
 }
 
+void nauha_pipeline_on_failure(struct nauha_pipeline *pipeline, nauha_failure_fn fn,
+                               void *context) {
+    pipeline->metrics.on_failure = fn;
+    pipeline->metrics.on_failure_context = context;
+}
+
 bool nauha_pipeline_metric(const struct nauha_pipeline *pipeline, size_t position,
                            struct nauha_metric_info *info) {
     if (position >= pipeline->metrics.count)
@@ -501,6 +507,7 @@ bool nauha_pipeline_metric(const struct nauha_pipeline *pipeline, size_t positio
                                        .analyzer = metric->spec->analyzer,
                                        .bundles = metric->bundles,
                                        .missing_tag = nauha__metric_missing_tag(metric),
+                                       .failure = metric->failure,
                                        .topics = metric->topic_count};
     return true;
 }
@@ -519,6 +526,22 @@ static void name_line(void *context, const char *text) {
         return;
     named->line(named->context, whole);
     free(whole);
+}
+
+size_t nauha_pipeline_failures(const struct nauha_pipeline *pipeline,
+                               void (*line)(void *context, const char *text), void *context) {
+    size_t count = 0;
+    struct named_lines named = {pipeline->run.name, line, context};
+    for (size_t i = 0; i < pipeline->metrics.count; i++) {
+        const struct nauha__metric *metric = pipeline->metrics.list[i];
+        if (!metric->failure)
+            continue;
+        count++;
+        if (line)
+            nauha__metric_tell_failure(metric, named.run ? name_line : line,
+                                       named.run ? (void *)&named : context);
+    }
+    return count;
 }
 
 void nauha_pipeline_report(const struct nauha_pipeline *pipeline,

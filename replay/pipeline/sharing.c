@@ -51,8 +51,10 @@ static enum nauha_status compute_outcome(struct nauha__metric *metric, struct na
                                          struct nauha_error *err) {
     struct nauha__outcome_writer *writer = metric->computer;
     nauha__outcome_begin(writer);
-    enum nauha_status status = nauha__metric_compute(metric, bundle, err);
-    return nauha__outcome_end(writer, metric->number, bundle, status, err);
+    const enum nauha_status status = nauha__metric_compute(metric, bundle, err);
+    const enum nauha_status sent = nauha__outcome_end(writer, metric->number, bundle, status, err);
+    metric->bus->failed = metric->bus->failed || sent != NAUHA_OK;
+    return sent == NAUHA_OK ? status : sent;
 }
 
 static enum nauha_status publish_scalar(const struct nauha_host *host, uint32_t topic,
@@ -124,6 +126,11 @@ static enum nauha_status take_outcome(struct nauha__metric *metric, struct nauha
     return nauha__parallel_take(metric->computer, metric->number, bundle, metric->bus, err);
 }
 
+static bool has_ended(const void *context, uint32_t metric) {
+    const struct nauha_pipeline *pipeline = context;
+    return pipeline->metrics.list[metric]->failure != NULL;
+}
+
 enum nauha_status nauha__sharing_begin(struct nauha_pipeline *pipeline,
                                        struct nauha_trace *const *traces, size_t count,
                                        const struct nauha_selector *selector,
@@ -142,6 +149,8 @@ enum nauha_status nauha__sharing_begin(struct nauha_pipeline *pipeline,
         .make = make_metrics,
         .free = free_metrics,
         .context = &sharing,
+        .ended = has_ended,
+        .ended_context = pipeline,
     };
     *parallel = NULL;
     enum nauha_status status = sharing.shared && described ? NAUHA_OK : nauha_error_nomem(err);

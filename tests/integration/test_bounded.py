@@ -102,7 +102,7 @@ class Bounded(unittest.TestCase):
         self.assertEqual(series("weight_updates_histogram", "count"), [others, 0, 0, len(self.every)] * 2)
 
     def test_what_needs_the_whole_tensor_is_refused(self):
-        done = nauha("replay", self.path, "--metric", "message_mean:weights", code=3)
+        done = nauha("replay", self.path, "--metric", "message_mean:weights", code=4)
         for part in ('"weights" of module "layer" of step 0', f"{self.count * 4} bytes", "more than the tensor limit of 67108864",
                      "--tensor-limit"):
             self.assertIn(part, done.stderr)

@@ -324,7 +324,8 @@ class BadInput(WithTrace):
     def test_nothing_partial_under_a_final_name(self):
         # The variance of an event cannot be computed: the replay fails after the loss was written.
         out = self.dir / "partial"
-        nauha("replay", self.path, "--metric", "loss", "--metric", "variance:batch_finished", "-o", out, "--sink", "csv", code=3)
+        nauha("replay", self.path, "--metric", "loss", "--metric", "variance:batch_finished", "-o", out, "--sink", "csv", "--strict",
+              code=3)
         self.assertEqual([p.name for p in out.iterdir() if p.suffix == ".csv"], [])
 
     def test_a_reader_that_has_seen_enough(self):

@@ -51,6 +51,14 @@ class Live(unittest.TestCase):
                 self.assertTrue(filecmp.cmp(self.dir / "live" / name, self.dir / "replayed" / name, shallow=False))
                 self.assertGreater(len((self.dir / "live" / name).read_text().splitlines()), 2)
 
+    def test_a_failing_metric_does_not_end_the_training(self):
+        done = nauha("train", "-o", self.dir / "failing.h5", *TRAINING, "--metric", "variance:batch_finished", "--metric", "loss",
+                     "--rule", "exploding_tensor", "--live", self.dir / "failing", "--sink", "csv", code=4)
+        self.assertIn('nauha: metric "variance:batch_finished" failed at step 0, "batch_finished" of the network: ', done.stderr)
+        self.assertEqual(done.stderr.count("variance:batch_finished"), 1)
+        self.assertEqual((self.dir / "failing/loss.csv").read_bytes(), (self.dir / "live/loss.csv").read_bytes())
+        nauha("verify", self.dir / "failing.h5")
+
     def test_live_metrics_see_what_is_not_recorded(self):
         """Whatever a trace leaves out, live series are those of the training; replay's are of what is left."""
         metrics = ["--metric", "norm:activations", "--metric", "norm:weights", "--sink", "csv"]

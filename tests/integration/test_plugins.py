@@ -139,11 +139,11 @@ class Plugins(unittest.TestCase):
         for where in ("CREATE", "COMPUTE", "STEP_FINISHED", "FINISH", "LOST"):
             with self.subTest(where):
                 path = lossy if where == "LOST" else self.path
-                code = 2 if where == "CREATE" else 3
+                code = 2 if where == "CREATE" else 4
                 loud = self.replay(self.odd("loud" + where, f"-DFAIL=FAIL_{where}", f'-DWORD="{where} went wrong"'), code=code, path=path)
                 self.assertIn(f"{where} went wrong", loud.stderr)
                 self.assertIn("odd", loud.stderr.splitlines()[-1])
-                silent = self.replay(self.odd("silent" + where, f"-DFAIL=FAIL_{where}"), code=3, path=path)
+                silent = self.replay(self.odd("silent" + where, f"-DFAIL=FAIL_{where}"), code=3 if where == "CREATE" else 4, path=path)
                 self.assertIn("a subscriber failed", silent.stderr)
 
     def test_rules_may_be_plugins(self):

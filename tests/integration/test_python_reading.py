@@ -397,7 +397,7 @@ class CommandLine(Case):
 
     def test_what_goes_wrong(self):
         for spec, code, texts in (
-                ("my_module.py:Broken:weights", 3, ["KeyError: 'nothing here'", "in compute"]),
+                ("my_module.py:Broken:weights", 4, ["KeyError: 'nothing here'", "in compute"]),
                 ("my_module.py:Nope:weights", 2, ['has no subscriber "Nope"', "AboveThreshold, Broken, Ratio"]),
                 ("nowhere.py:Nope:weights", 3, ["No such file"]),
                 ("my_module.py:Ratio:wights,weights", 2, ['"wights"']),

@@ -76,11 +76,15 @@ class Live(Case):
 
         model = nn.Linear(3, 2)
         exporter = self.export(model)
-        exporter.subscribe(Broken("weights"))
+        exporter.subscribe(Broken("weights"), "norm:weights", "variance:batch_finished", rules=["exploding_tensor:weights"])
         train(model, batches(3, 3, 2))
         self.assertTrue(exporter.close())
-        self.assertTrue(any("ZeroDivisionError: no luck" in notice for notice in self.notices), self.notices)
+        self.assertEqual(len(self.notices), 2, self.notices)
+        self.assertRegex(self.notices[0], 'metric "Broken.0:.*" failed at step 0, "weights" of .*: ZeroDivisionError: no luck')
+        self.assertRegex(self.notices[1], 'metric "variance:batch_finished" failed at step 0, ')
         self.assertEqual(len(h5trace.Trace(self.path).of("weights")), 3)
+        self.assertEqual(exporter.series["weights_norm2"]["global_step"].tolist(), [0, 1, 2])
+        self.assertEqual(exporter.series["weights_broken"].rows, 0)
 
 
 class Page(Case):

@@ -155,7 +155,7 @@ class PerSample(Case):
         model = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1, padding_mode="circular"), nn.Flatten(), nn.Linear(75, 3))
         self.record(model, nn.CrossEntropyLoss(), self.data(1, (1, 5, 5), 3))
         self.assertIn("Conv2d module \"0\": no stride, zero padding and dilation makes the gradients of its samples add up "
-                      "to its weight_gradients", self.replay("gsnr", code=3))
+                      "to its weight_gradients", self.replay("gsnr", code=4))
         out = self.folder / "rest"
         nauha("replay", self.path, "--metric", "gsnr", "--exclude", "0", "-o", out, "--sink", "csv")
         self.assertEqual([row["module"] for row in read_csv(out / "gsnr.csv")], ["2"])

@@ -127,7 +127,7 @@ class Runs(unittest.TestCase):
         self.assertFalse(out.exists())
         only_loss = make_trace(self.dir / "loss_only.h5", "--kinds", "loss")
         nauha("replay", self.paths[0], only_loss, "--metric", "loss", "--metric", "variance:batch_finished", "-o", out,
-              "--sink", "csv", code=3)
+              "--sink", "csv", "--strict", code=3)
         self.assertEqual([path for path in os.listdir(out) if path.endswith(".csv")], [])
 
 

@@ -95,7 +95,8 @@ static int setup(void **state) {
 
 static pthread_t main_thread;
 static atomic_uint instances, calls_elsewhere, calls_here;
-static atomic_uint fails_at_step; /* of layer.2; UINT_MAX: never */
+static atomic_uint fails_at_step;    /* of layer.2; UINT_MAX: never */
+static atomic_bool fails_everywhere; /* of every layer */
 
 struct probe {
     const struct nauha_host *host;
@@ -135,7 +136,7 @@ static enum nauha_status probe_compute(void *self, struct nauha_bundle *bundle,
     if (status == NAUHA_OK)
         status = host->publish_scalar(host, probe->scalar, info, stats->sum, error);
     if (status == NAUHA_OK && info->global_step == fails_at_step &&
-        strcmp(info->module_name, "layer.2") == 0)
+        (fails_everywhere || strcmp(info->module_name, "layer.2") == 0))
         status = nauha_error_set(error, NAUHA_LIMIT, "%s is enough", info->module_name);
     if (status == NAUHA_OK)
         status = host->publish_scalar(host, probe->scalar, info, stats->max, error);
@@ -226,7 +227,8 @@ static struct nauha_subscriber *show_all(struct nauha_pipeline *pipeline, struct
     return subscriber;
 }
 
-/* What is published, in order, the error where there is one, and the report. Caller frees. */
+/* What is published, in order, the error where there is one, the failures and the report. Caller
+ * frees. */
 static char *run(const struct plan *plan, uint32_t workers) {
     struct shown shown = {0};
     struct nauha_trace *traces[2];
@@ -258,6 +260,7 @@ static char *run(const struct plan *plan, uint32_t workers) {
         status = nauha_pipeline_finish(pipeline, &failure);
     if (status != NAUHA_OK)
         fprintf(shown.file, "error %d: %s\n", (int)status, failure.message);
+    nauha_pipeline_failures(pipeline, show_line, &shown);
     nauha_pipeline_report(pipeline, show_line, &shown);
     nauha_pipeline_free(pipeline);
     nauha_subscriber_free(subscriber);
@@ -362,15 +365,52 @@ static void test_others_run_where_they_did(void **state) {
     }
 }
 
+static size_t count_of(const char *text, const char *words) {
+    size_t count = 0;
+    while ((text = strstr(text, words)) != NULL) {
+        count++;
+        text += strlen(words);
+    }
+    return count;
+}
+
 static void test_a_failing_analyzer(void **state) {
     (void)state;
     const struct nauha_analyzer analyzer = probe_analyzer(NAUHA_ANALYZER_PER_MODULE, false);
+    struct plan plan = {.specs = (const char *const[]){"norm:weights", "probe:weights", NULL},
+                        .analyzer = &analyzer,
+                        .traces = 2};
     fails_at_step = 5;
+    char *text = same_for_all(&plan);
+    assert_has(text, "\nmetric \"probe:weights\" failed at step 5, \"weights\" of module "
+                     "\"layer.2\": layer.2 is enough\n");
+    assert_int_equal(count_of(text, " weights_norm2 "), 2 * STEPS * MODULES);
+    /* Steps 0 to 4 of both ranks; of rank 0 also layer.0, layer.1 and half of layer.2. */
+    assert_int_equal(count_of(text, " probe_bins "), 2 * 5 * MODULES + 2);
+    assert_int_equal(count_of(text, " probe "), 2 * (2 * 5 * MODULES + 2) + 1);
+    free(text);
+    plan.strict = true;
+    text = same_for_all(&plan);
+    assert_has(text, "\nerror 11: subscriber \"probe:weights\": layer.2 is enough\n");
+    assert_null(strstr(text, "failed"));
+    free(text);
+}
+
+/* Each worker's instance fails by itself, and only the first failure counts. */
+static void test_all_instances_fail(void **state) {
+    (void)state;
+    const struct nauha_analyzer analyzer = probe_analyzer(NAUHA_ANALYZER_PER_MODULE, false);
+    fails_at_step = 5;
+    fails_everywhere = true;
     char *text = same_for_all(
-        &(struct plan){.specs = (const char *const[]){"norm:weights", "probe:weights", NULL},
+        &(struct plan){.specs = (const char *const[]){"probe:weights", "norm:weights", NULL},
                        .analyzer = &analyzer,
                        .traces = 2});
-    assert_has(text, "\nerror 11: subscriber \"probe:weights\": layer.2 is enough\n");
+    fails_everywhere = false;
+    assert_has(text, "failed at step 5, \"weights\" of module \"layer.0\": layer.0 is enough\n");
+    assert_int_equal(count_of(text, "failed"), 1);
+    assert_int_equal(count_of(text, " weights_norm2 "), 2 * STEPS * MODULES);
+    assert_int_equal(count_of(text, " probe_bins "), 2 * 5 * MODULES);
     free(text);
 }
 
@@ -545,6 +585,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_kinds_are_shared_out),
     RUN(test_others_run_where_they_did),
     RUN(test_a_failing_analyzer),
+    RUN(test_all_instances_fail),
     RUN(test_damage),
     RUN(test_strict_bundles),
     RUN(test_traces_that_cannot_be_opened_again),

@@ -456,6 +456,65 @@ static void test_failing_disk_stops_the_run(void **state) {
     nauha_pipeline_free(pipeline);
 }
 
+/* ---- a metric that fails ---- */
+
+struct told {
+    unsigned times;
+    bool goes_on;
+    char text[1024];
+};
+
+static bool on_failure(void *context, const char *text) {
+    struct told *told = context;
+    told->times++;
+    snprintf(told->text, sizeof told->text, "%s", text);
+    return told->goes_on;
+}
+
+/* An event has no elements. */
+static const char *const failing[] = {"variance:batch_finished", "norm:weights", NULL};
+#define FAILURE                                                                                    \
+    "failed at step 0, \"batch_finished\" of the network: message \"batch_finished\" is an event " \
+    "and has no tensor"
+
+static void test_a_metric_that_fails(void **state) {
+    (void)state;
+    struct told told = {.goes_on = true};
+    char lines[2048] = "";
+    struct nauha_metric_info info;
+    replay_to((const char *[]){"norm:weights", NULL}, "alone", NULL, NULL);
+    struct nauha_pipeline *pipeline = pipeline_of(failing, "beside");
+    nauha_pipeline_on_failure(pipeline, on_failure, &told);
+    ok(nauha_pipeline_start(pipeline, &err));
+    assert_int_equal(nauha_pipeline_failures(pipeline, collect, lines), 0);
+    ok(nauha_pipeline_replay(pipeline, trace, NULL, NULL, NULL, &err));
+    ok(nauha_pipeline_finish(pipeline, &err));
+    assert_int_equal(nauha_pipeline_failures(pipeline, collect, lines), 1);
+    assert_string_equal(lines, "metric \"variance:batch_finished\" " FAILURE "\n");
+    assert_int_equal(told.times, 1);
+    assert_string_equal(told.text, "metric \"variance:batch_finished\" " FAILURE);
+    assert_true(nauha_pipeline_metric(pipeline, 0, &info));
+    assert_string_equal(info.failure, FAILURE);
+    assert_true(nauha_pipeline_metric(pipeline, 1, &info));
+    assert_null(info.failure);
+    nauha_pipeline_free(pipeline);
+    assert_string_equal(read_file("beside/weights_norm2.csv"),
+                        read_file("alone/weights_norm2.csv"));
+    assert_string_equal(read_file("beside/batch_finished_variance.csv"), KEY "value\n");
+}
+
+static void test_a_failure_that_ends_the_run(void **state) {
+    (void)state;
+    struct told told = {.goes_on = false};
+    struct nauha_pipeline *pipeline = pipeline_of(failing, "ended");
+    nauha_pipeline_on_failure(pipeline, on_failure, &told);
+    ok(nauha_pipeline_start(pipeline, &err));
+    assert_int_equal(nauha_pipeline_replay(pipeline, trace, NULL, NULL, NULL, &err), NAUHA_INVALID);
+    assert_has(err.message, "subscriber \"variance:batch_finished\": message \"batch_finished\"");
+    assert_int_equal(nauha_pipeline_finish(pipeline, &err), NAUHA_STATE);
+    nauha_pipeline_free(pipeline);
+}
+
 /* ---- an analyzer of the program's own ---- */
 
 static const struct nauha_host *count_host;
@@ -575,6 +634,8 @@ static const struct CMUnitTest tests[] = {
     RUN(test_calls_out_of_order),
     RUN(test_selection_of_what_is_not_there),
     RUN(test_failing_disk_stops_the_run),
+    RUN(test_a_metric_that_fails),
+    RUN(test_a_failure_that_ends_the_run),
 };
 
 UNIT_MAIN(tests)

@@ -14,7 +14,13 @@
 #include "nauha/option.h"
 #include "nauha/status.h"
 
-enum exit_code { EXIT_FINE = 0, EXIT_FINDING = 1, EXIT_USAGE = 2, EXIT_FAILED = 3 };
+enum exit_code {
+    EXIT_FINE = 0,
+    EXIT_FINDING = 1,
+    EXIT_USAGE = 2,
+    EXIT_FAILED = 3,
+    EXIT_PARTLY = 4 /* a metric or rule failed, and all else is complete */
+};
 
 /* A group of options, which help lists under one heading. */
 struct option_group {

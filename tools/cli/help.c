@@ -191,8 +191,10 @@ static void print_program_page(void) {
         put_roff((*at)->summary);
         printf("\n");
     }
-    printf(".SH EXIT STATUS\n0: success. 1: something was found, such as damage by verify. 2: the "
-           "command line is wrong. 3: failure.\n");
+    printf(
+        ".SH EXIT STATUS\n0: success. 1: something was found, such as damage by verify. 2: the "
+        "command line is wrong. 3: failure. 4: a metric or rule failed; the results of all others "
+        "are complete.\n");
 }
 
 void nauha__print_man_page(const struct command *command) {

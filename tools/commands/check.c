@@ -26,6 +26,7 @@ struct check {
     struct nauha_pipeline *pipeline;
     struct progress progress;
     cJSON *unchecked; /* {"rule", "reason"} */
+    cJSON *failed;    /* the same */
 };
 
 /* ---- which rules ---- */
@@ -67,11 +68,11 @@ static bool has_kind(void *context, const char *name) {
     return has_messages(context, name, &elements) && elements;
 }
 
-static void add_unchecked(struct check *check, const char *rule, const char *reason) {
+static void add_reason(cJSON *list, const char *rule, const char *reason) {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "rule", rule);
     cJSON_AddStringToObject(object, "reason", reason);
-    cJSON_AddItemToArray(check->unchecked, object);
+    cJSON_AddItemToArray(list, object);
 }
 
 static void without_kinds(void *context, const char *rule) {
@@ -94,7 +95,7 @@ static void without_kinds(void *context, const char *rule) {
     }
     if (!reason[0])
         snprintf(reason, sizeof reason, "it needs a kind: --rule %.80s:KIND", rule);
-    add_unchecked(check, rule, reason);
+    add_reason(check->unchecked, rule, reason);
 }
 
 static enum nauha_status add_rules(struct check *check, const struct invocation *invocation,
@@ -139,15 +140,17 @@ static cJSON *to_json(const struct nauha_finding *finding) {
     return object;
 }
 
-/* Tells apart the rules that saw something and those that saw nothing. */
+/* Tells apart the rules that saw something, those that saw nothing, and those that failed. */
 static size_t sort_rules(struct check *check, cJSON *checked) {
     struct nauha_metric_info info;
     size_t count = 0;
     for (size_t i = 0; nauha_pipeline_metric(check->pipeline, i, &info); i++) {
         char reason[300];
-        if (info.missing_tag) {
+        if (info.failure) {
+            add_reason(check->failed, info.analyzer->name, info.failure);
+        } else if (info.missing_tag) {
             snprintf(reason, sizeof reason, "no messages with the tag %.200s", info.missing_tag);
-            add_unchecked(check, info.analyzer->name, reason);
+            add_reason(check->unchecked, info.analyzer->name, reason);
         } else {
             cJSON_AddItemToArray(checked, cJSON_CreateString(info.spec));
             count++;
@@ -165,26 +168,22 @@ static void print_json(const struct check *check, cJSON *checked) {
     nauha__json_add_whole(root, "count", nauha_pipeline_findings(check->pipeline));
     cJSON_AddItemReferenceToObject(root, "checked", checked);
     cJSON_AddItemReferenceToObject(root, "unchecked", check->unchecked);
+    cJSON_AddItemReferenceToObject(root, "failed", check->failed);
     char *text = cJSON_Print(root);
     printf("%s\n", text ? text : "{}");
     cJSON_free(text);
     cJSON_Delete(root);
 }
 
-static void print_summary(const struct check *check, const struct invocation *invocation,
-                          size_t checked) {
-    const size_t findings = nauha_pipeline_findings(check->pipeline);
-    if (findings == 0 && checked > 0)
-        printf("%s: %zu rule%s checked, %snothing found%s\n", invocation->arguments[0], checked,
-               checked == 1 ? "" : "s", nauha__colour(stdout, COLOUR_GOOD),
-               nauha__colour(stdout, COLOUR_PLAIN));
+/* "not checked: RULE (REASON), RULE (REASON)", on standard error. */
+static void print_reasons(const char *heading, const cJSON *reasons) {
     const cJSON *entry = NULL;
     char *text = NULL;
     size_t bytes;
     FILE *list = open_memstream(&text, &bytes);
-    const char *comma = "not checked: ";
+    const char *comma = heading;
     fflush(stdout);
-    cJSON_ArrayForEach(entry, check->unchecked) {
+    cJSON_ArrayForEach(entry, reasons) {
         if (!list)
             break;
         fprintf(list, "%s%s (%s)", comma,
@@ -197,6 +196,16 @@ static void print_summary(const struct check *check, const struct invocation *in
         fputc('\n', stderr);
     }
     free(text);
+}
+
+static void print_summary(const struct check *check, const struct invocation *invocation,
+                          size_t checked) {
+    const size_t findings = nauha_pipeline_findings(check->pipeline);
+    if (findings == 0 && checked > 0)
+        printf("%s: %zu rule%s checked, %snothing found%s\n", invocation->arguments[0], checked,
+               checked == 1 ? "" : "s", nauha__colour(stdout, COLOUR_GOOD),
+               nauha__colour(stdout, COLOUR_PLAIN));
+    print_reasons("not checked: ", check->unchecked);
 }
 
 static void print_line(void *context, const char *text) {
@@ -216,6 +225,10 @@ static int tell(struct check *check, const struct invocation *invocation) {
     if (!invocation->quiet)
         nauha_pipeline_report(check->pipeline, print_line, NULL);
     cJSON_Delete(checked);
+    if (cJSON_GetArraySize(check->failed) > 0) {
+        print_reasons("nauha: not judged: ", check->failed);
+        return EXIT_PARTLY;
+    }
     if (count == 0)
         return nauha__usage(
             invocation->command, "no rule was checked: \"%s\" has no messages for any rule%s",
@@ -257,7 +270,7 @@ static int run(struct check *check, const struct invocation *invocation) {
 }
 
 static int run_check(const struct invocation *invocation) {
-    struct check check = {.unchecked = cJSON_CreateArray()};
+    struct check check = {.unchecked = cJSON_CreateArray(), .failed = cJSON_CreateArray()};
     int code = nauha__opened_init(&check.opened, invocation);
     if (code == EXIT_FINE) {
         check.pipeline = nauha_pipeline_new(check.opened.names);
@@ -266,6 +279,7 @@ static int run_check(const struct invocation *invocation) {
     nauha_pipeline_free(check.pipeline);
     nauha__opened_fini(&check.opened);
     cJSON_Delete(check.unchecked);
+    cJSON_Delete(check.failed);
     return code;
 }
 
@@ -278,8 +292,9 @@ const struct command nauha__command_check = {
         "layers, steps too large or too small, a loss that does not fall, overfitting, and more. "
         "A finding names the module, the steps, the value, the threshold and the usual cause. By "
         "default all rules are checked whose inputs were recorded. \"nauha analyzers NAME\" "
-        "explains a rule. The exit code is 1 if a rule found something, and 2 if there was "
-        "nothing to check, for example because the options choose no messages.",
+        "explains a rule. The exit code is 1 if a rule found something, 2 if there was nothing to "
+        "check, for example because the options choose no messages, and 4 if a rule failed: it is "
+        "then not judged, but all others are.",
     .examples = "nauha check run.h5\n"
                 "nauha check run.h5 --rule vanishing_gradient:threshold=1e-9 --rule dead_relu\n"
                 "nauha check run.h5 --exclude 'frozen.*' --steps 100: --json",

@@ -154,6 +154,16 @@ static void print_line(void *context, const char *text) {
     fprintf(stderr, "%s\n", text);
 }
 
+static void print_failure(void *context, const char *text) {
+    (void)context;
+    fprintf(stderr, "nauha: %s\n", text);
+}
+
+int nauha__metrics_tell_failures(const struct nauha_pipeline *pipeline, int code) {
+    const size_t failed = nauha_pipeline_failures(pipeline, print_failure, NULL);
+    return failed > 0 && (code == EXIT_FINE || code == EXIT_FINDING) ? EXIT_PARTLY : code;
+}
+
 static void show_drawing(void *context, uint64_t done, uint64_t total) {
     nauha__progress_show(context, done, total, NULL);
 }

@@ -33,6 +33,10 @@ int nauha__metrics_run_python(const struct invocation *invocation);
  * code. */
 int nauha__choose_workers(struct nauha_pipeline *pipeline, const struct invocation *invocation);
 
+/* Prints which metrics and rules of a pipeline have failed. Returns EXIT_PARTLY if there are any,
+ * unless `code` tells of something graver; else `code`. */
+int nauha__metrics_tell_failures(const struct nauha_pipeline *pipeline, int code);
+
 /* Finishes the pipeline and prints what was written. Returns an exit code. */
 int nauha__metrics_finish(struct nauha_pipeline *pipeline, const struct invocation *invocation);
 

@@ -24,8 +24,9 @@ static const struct nauha_option replay_table[] = {
      "largest tensor for metrics that need all its elements in memory; 0 is no limit (default "
      "64M). Other metrics take tensors of any size"},
     {"strict", 0, NULL, NULL,
-     "fail if a message is damaged, or if a metric does not get all kinds that it needs for a "
-     "module and step"},
+     "end at the first error of a metric, and fail if a message is damaged, or if a metric does "
+     "not "
+     "get all kinds that it needs for a module and step"},
 };
 OPTION_GROUP(replay_options, "Replay", replay_table);
 
@@ -188,9 +189,11 @@ static int replay_runs(struct replay *replay) {
     }
     if (code == EXIT_FINE)
         nauha__replayed_model_finish(&replay->model);
-    return code == EXIT_FINE && !replay->helps
-               ? nauha__metrics_finish(replay->pipelines[replay->runs.count - 1], invocation)
-               : code;
+    if (code == EXIT_FINE && !replay->helps)
+        code = nauha__metrics_finish(replay->pipelines[replay->runs.count - 1], invocation);
+    for (size_t i = 0; i < replay->runs.count && replay->pipelines[i]; i++)
+        code = nauha__metrics_tell_failures(replay->pipelines[i], code);
+    return code;
 }
 
 static int check_usage(const struct invocation *invocation, bool distributed) {
@@ -275,7 +278,11 @@ const struct command nauha__command_replay = {
         "With --follow, replay reads a recording that is still being written; the results are "
         "those of a replay after its end. With --model, replay puts the recorded parameters of "
         "each step into the network and runs it, for test_accuracy, hessian_eig and all metrics "
-        "of tags other than \"default\".",
+        "of tags other than \"default\". A metric that fails is named at the end, with the step "
+        "and "
+        "the message at which it failed; its series end there, all others are complete, and the "
+        "exit "
+        "code is 4.",
     .examples =
         "nauha replay run.h5 --metric loss --metric ratio:weight_updates,weights -o series\n"
         "nauha replay run.h5 --metric norm:layer_gradients:order=inf --steps 100:200\n"

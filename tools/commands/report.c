@@ -233,6 +233,8 @@ static int run_report(const struct invocation *invocation) {
         code = run(&report);
     if (code == EXIT_FINE && !invocation->quiet)
         nauha_pipeline_report(report.pipeline, print_line, NULL);
+    if (report.pipeline)
+        code = nauha__metrics_tell_failures(report.pipeline, code);
     nauha_pipeline_free(report.pipeline);
     collection_fini(&report.collection);
     survey_fini(&report.survey);
@@ -251,7 +253,9 @@ const struct command nauha__command_report = {
         "steps, and facts of the trace. Click on the header of a table to sort it. The traces of "
         "the ranks of one training make one page: curves of the network have a line for each "
         "rank, and those of modules one line for all ranks. The exit code is 0 even if rules "
-        "found something; use \"nauha check\" in scripts.",
+        "found something; use \"nauha check\" in scripts. A metric or rule that fails is named on "
+        "the "
+        "page, and the exit code is then 4.",
     .examples = "nauha report run.h5\n"
                 "nauha report run.h5 -o report.html --metric spectral_norm:weights:subsample=10\n"
                 "nauha report run.h5 --steps 1000: --modules 'features.*'\n"

@@ -241,6 +241,8 @@ static int close_session(struct session *session, const struct invocation *invoc
         code = nauha__metrics_finish(session->pipeline, invocation);
     if (code == EXIT_FINE && checks_rules(invocation))
         code = tell_findings(session);
+    if (session->pipeline)
+        code = nauha__metrics_tell_failures(session->pipeline, code);
     nauha_pipeline_free(session->pipeline);
     if (session->recorder) {
         nauha__progress_begin(&session->progress, "", "", invocation->quiet);
@@ -272,7 +274,7 @@ static int train(const struct invocation *invocation, struct session *session,
     int code = trained ? EXIT_FINE : nauha__fail(&err);
     int closed = close_session(session, invocation, &result, trained);
     code = code != EXIT_FINE ? code : closed;
-    if (stop_signal > 0 && (code == EXIT_FINE || code == EXIT_FINDING)) {
+    if (stop_signal > 0 && code != EXIT_USAGE && code != EXIT_FAILED) {
         fprintf(stderr, "nauha: ended by signal %d; the recording is complete up to here\n",
                 (int)stop_signal);
         code = 128 + stop_signal;
@@ -362,7 +364,8 @@ const struct command nauha__command_train = {
         "--metric computes the metrics of \"nauha replay\" during the training and writes them to "
         "the directory of --live, or to standard output. --rule checks health rules during the "
         "training and prints their findings at the end; --stop-on ends the training when a rule "
-        "finds something. The exit code is 1 if a rule found something.",
+        "finds something. The exit code is 1 if a rule found something, and 4 if a metric or rule "
+        "failed, which does not end the training.",
     .examples = "nauha train -o run.h5 --batch-size 32 --max-steps 200\n"
                 "nauha train -o run.h5 --model resnet --kinds weights,weight_updates,loss\n"
                 "nauha train -o run.h5 --metric loss --metric norm:weights --live series\n"

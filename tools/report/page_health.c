@@ -142,12 +142,19 @@ static void write_line(void *context, const char *text) {
     fputs("</li>", out);
 }
 
+static void write_failure(void *context, const char *text) {
+    FILE *out = context;
+    fputs("<li><b class=bad>Not complete</b>: ", out);
+    html_text(out, text);
+    fputs("</li>", out);
+}
+
 static void write_rules(const struct page *page) {
     struct nauha_metric_info info;
     FILE *out = page->out;
     size_t checked = 0;
     for (size_t i = page->metrics; nauha_pipeline_metric(page->pipeline, i, &info); i++)
-        checked += info.missing_tag == NULL;
+        checked += !info.missing_tag && !info.failure;
     fputs("<p class=none>", out);
     page_count(out, checked, "rule");
     fputs(nauha_pipeline_findings(page->pipeline) ? " checked. " : " checked, nothing found. ",
@@ -155,6 +162,7 @@ static void write_rules(const struct page *page) {
     if (checked > 0 || nauha_pipeline_findings(page->pipeline) == 0)
         write_unchecked(page);
     fputs("</p>\n<ul class=none>", out);
+    nauha_pipeline_failures(page->pipeline, write_failure, out);
     nauha_pipeline_report(page->pipeline, write_line, out);
     fputs("</ul>\n", out);
 }

@@ -43,7 +43,7 @@ def _run(command, traces, options):
     done = subprocess.run([sys.executable, "-m", "nauha", command, *_words(options), "--", *paths], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path})
     said = done.stderr.decode("utf-8", "replace").strip()
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1, 4):  # 4: a metric or rule failed, all else is there
         text = said[said.rfind("nauha: ") + len("nauha: "):] if "nauha: " in said else said
         raise Error(text.split("\nTry ")[0] or f"nauha {command} ended with code {done.returncode}",
                     Status.INVALID if done.returncode == 2 else Status.IO)
@@ -63,7 +63,8 @@ def _numbers(found):
 def check(traces, **options):
     """Returns what the health rules find in a training: the JSON of `nauha check --json` as a dict. "findings" is a list
     with a dict for each finding (rule, module, kind, first_step, value, threshold, meaning, ...), "checked" lists the
-    rules that ran, "unchecked" the rules that did not, with the reason. traces: a path, or the paths of the ranks of one
+    rules that ran, "unchecked" the rules that did not, with the reason, "failed" those that ended with an error, which are
+    also named in a warning. traces: a path, or the paths of the ranks of one
     training. options: those of `nauha check`: rule="dead_relu", steps="100:", exclude="frozen.*", ... Raises Error, also
     if there is nothing to check."""
     return json.loads(_run("check", traces, {**options, "json": True}), object_hook=_numbers)
@@ -79,6 +80,7 @@ def diff(a, b, *more, **options):
 
 def report(traces, output, **options):
     """Writes the page of `nauha report` about a training, an HTML file, and returns its path. options: those of `nauha
-    report`: title="...", metric=["spectral_norm:weights"], steps="1000:", ... Raises Error."""
+    report`: title="...", metric=["spectral_norm:weights"], steps="1000:", ... A metric or rule that fails is named on the page and in a
+    warning. Raises Error."""
     _run("report", traces, {**options, "output": os.fspath(output), "quiet": True})
     return pathlib.Path(output)

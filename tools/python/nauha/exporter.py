@@ -166,7 +166,8 @@ class Exporter:
     def subscribe(self, *metrics, output=None, sinks=None, rules=(), stop_on=()):
         """Computes metrics while the training runs: SPECs as on the command line, and nauha.Subscriber objects. The
         values are those that a replay of the trace gives. Call it once, before the first step. output: a directory for
-        the files that `sinks` (["csv"] by default) write. After close(), `series` has what the metrics published.
+        the files that `sinks` (["csv"] by default) write. After close(), `series` has what the metrics published. A metric
+        that fails is named in a notice and ends there; the training and all other metrics go on.
 
         rules: SPECs of health rules, whose findings are reported as notices. stop_on: names of rules; when one of
         them finds something, the next step raises nauha.Stopped, which ends the program with exit code 1. Raises
@@ -180,6 +181,7 @@ class Exporter:
                 for metric in metrics:
                     pipeline.add(metric)
                 self._add_rules(pipeline, list(rules), list(stop_on))
+                pipeline.on_failure(functools.partial(_tell_failure, weakref.ref(self.publisher)))
                 for sink in (sinks or ["csv"]) if output is not None else []:
                     pipeline.add_sink(sink, output)
                 pipeline.describe(self.publisher.facts)
@@ -418,6 +420,13 @@ class Exporter:
 
         atexit.register(close)
         multiprocessing.util.Finalize(None, close, exitpriority=100)
+
+
+def _tell_failure(publisher, text):
+    """publisher: a weak reference. Returns whether the other metrics go on."""
+    if publisher() is not None:
+        publisher().tell(text)
+    return True
 
 
 class _Tagged:

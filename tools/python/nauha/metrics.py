@@ -193,7 +193,8 @@ class _Callback(Subscriber):
 
 def callback(function, kinds, tag="default", subsample=1, every=1, synchronized=None):
     """A subscriber that calls function(message) for each message, or function(bundle) if there are several kinds. Its
-    result is ignored; an exception ends the run. For replay() and Exporter.subscribe()."""
+    result is ignored. For replay(), which an exception ends, and for Exporter.subscribe(), where an exception ends only
+    the calls."""
     return _Callback(function, kinds, tag=tag, subsample=subsample, every=every, synchronized=synchronized)
 
 
@@ -348,8 +349,9 @@ def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None
 
     Returns {name: Series} with everything that the metrics published. Several trainings are replayed one after another,
     and each Series has a column `run` with their names; metrics of the library start again for each training, and
-    finish() of a Subscriber is called at the end of each. Damaged messages and incomplete bundles are left out with a
-    warning; with `strict` they raise Error. Raises Error, and exceptions of Subscribers.
+    finish() of a Subscriber is called at the end of each. A metric of the library that fails is named in a warning: its
+    Series ends there, and all others are complete. Damaged messages and incomplete bundles are left out with a warning.
+    With `strict` all these raise Error. Raises Error, and exceptions of Subscribers, which end the replay.
     """
     paths = [traces] if isinstance(traces, (str, bytes, os.PathLike)) else list(traces)
     metrics = [metrics] if isinstance(metrics, (str, bytes, Subscriber)) else list(metrics)
@@ -374,6 +376,7 @@ def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None
             for sink in (sinks or ["csv", "gnuplot"]) if output is not None and len(pipelines) == 1 else []:
                 pipeline.add_sink(sink, output)
             pipeline.set_strict(strict)
+            pipeline.on_failure(lambda text, pipeline=pipeline: not pipeline.is_of_subscriber(text))
             pipeline.set_workers(min(jobs, 2**32 - 1))
             pipeline.start()
             pipeline.replay(selector, progress)

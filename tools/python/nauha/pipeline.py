@@ -92,6 +92,7 @@ class Finding(Structure):
 
 
 FINDING_FN = CFUNCTYPE(None, c_void_p, POINTER(Finding))
+FAILURE_FN = CFUNCTYPE(c_bool, c_void_p, c_char_p)
 BUNDLE_FN = CFUNCTYPE(STATUS, c_void_p, c_void_p, ERROR)
 PROGRESS_FN = CFUNCTYPE(None, c_void_p, c_uint64, c_uint64)
 LINE_FN = CFUNCTYPE(None, c_void_p, c_char_p)
@@ -135,6 +136,8 @@ native.declare(library, {
     "nauha_pipeline_finish": (STATUS, [c_void_p, ERROR]),
     "nauha_pipeline_report": (None, [c_void_p, LINE_FN, c_void_p]),
     "nauha_pipeline_on_finding": (None, [c_void_p, FINDING_FN, c_void_p]),
+    "nauha_pipeline_on_failure": (None, [c_void_p, FAILURE_FN, c_void_p]),
+    "nauha_pipeline_failures": (c_size_t, [c_void_p, LINE_FN, c_void_p]),
     "nauha_pipeline_analyzer": (POINTER(Analyzer), [c_void_p, c_size_t]),
     "nauha_pipeline_topics": (c_size_t, [c_void_p]),
     "nauha_pipeline_topic": (c_uint32, [c_void_p, c_size_t, POINTER(c_char_p), POINTER(c_char_p)]),
@@ -258,6 +261,15 @@ class Pipeline:
         self._on_finding = FINDING_FN(lambda context, finding: function(finding.contents))  # kept alive
         library.nauha_pipeline_on_finding(self.handle, self._on_finding, None)
 
+    def on_failure(self, function):
+        """function(text) is called when a metric fails; the others go on if it returns true."""
+        self._on_failure = FAILURE_FN(lambda context, text: function(text.decode("utf-8", "replace")))  # kept alive
+        library.nauha_pipeline_on_failure(self.handle, self._on_failure, None)
+
+    def is_of_subscriber(self, failure):
+        """Whether a failure is that of a metric in Python."""
+        return any(failure.startswith(f'metric "{analyzer.spec}" ') for analyzer in self._analyzers)
+
     def start(self, collect=True):
         """Starts the pipeline, and the collection of what it publishes."""
         self._guarded(library.nauha_pipeline_start, self.handle)
@@ -325,8 +337,9 @@ class Pipeline:
         return self._lines(library.nauha_pipeline_report, self.handle)
 
     def remarks(self):
-        """What was left out: damaged messages, bundles that stayed incomplete."""
-        return self._lines(library.nauha_bus_report, library.nauha_pipeline_bus(self.handle))
+        """Metrics that failed, and what was left out: damaged messages, bundles that stayed incomplete."""
+        return self._lines(library.nauha_pipeline_failures, self.handle) + \
+            self._lines(library.nauha_bus_report, library.nauha_pipeline_bus(self.handle))
 
     @staticmethod
     def _lines(function, handle):
