@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The loss as a series. */
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
-#include "nauha/analyzer.h"
+#include "analyzers/support/loss.h"
 
 struct loss {
     const struct nauha_host *host;
@@ -40,20 +39,11 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     const struct loss *loss = self;
     const struct nauha_host *host = loss->host;
     struct nauha_message *message = host->bundle_message(bundle, 0);
-    const struct nauha_stats *stats = NULL;
-    struct nauha_tensor tensor;
-    enum nauha_status status = host->stats(message, &stats, err);
-    if (status == NAUHA_OK)
-        status = host->tensor(message, &tensor, err);
-    if (status != NAUHA_OK)
-        return status;
-    if (stats->count != 1)
-        return host->fail(err, NAUHA_INVALID,
-                          "loss has %" PRIu64 " elements and cannot be drawn as one number",
-                          stats->count);
     double value = 0;
-    host->to_f64(&tensor, 0, 1, &value);
-    return host->publish_scalar(host, loss->topic, host->info(message), value, err);
+    enum nauha_status status = loss_of(host, message, &value, err);
+    return status == NAUHA_OK
+               ? host->publish_scalar(host, loss->topic, host->info(message), value, err)
+               : status;
 }
 
 static const char *const kinds[] = {"loss", NULL};
@@ -63,7 +53,8 @@ NAUHA_ANALYZER(loss) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "loss",
     .summary = "loss of each step",
-    .formula = "the value that the loss function returned",
+    .formula = "the value that the loss function returned; of several values (reduction=\"none\") "
+               "their mean",
     .default_kinds = kinds,
     .create = create,
     .compute = compute,

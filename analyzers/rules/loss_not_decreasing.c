@@ -2,6 +2,7 @@
 /* Rule: a loss that does not fall, or rises. The losses of single batches are noisy, so means of
  * several steps are compared. */
 #include "analyzers/support/keys.h"
+#include "analyzers/support/loss.h"
 #include "analyzers/support/rule.h"
 
 /* Standard errors that a rise has to stand out by. */
@@ -111,7 +112,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
     double loss = 0;
-    enum nauha_status status = rule_loss(host, message, &loss, err);
+    enum nauha_status status = loss_of(host, message, &loss, err);
     if (status != NAUHA_OK)
         return status;
     struct course *course = key_table_get(&rule->keys, key_of(info, info->kind));

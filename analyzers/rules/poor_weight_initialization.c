@@ -3,6 +3,7 @@
  * that its weights began badly. */
 #include <string.h>
 
+#include "analyzers/support/loss.h"
 #include "analyzers/support/rule.h"
 
 /* Elements of a gradient that its percentiles are taken of. */
@@ -212,7 +213,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
         return take_activations(poor, message, err);
     if (strcmp(info->kind_name, "weight_gradients") == 0)
         return take_gradients(poor, message, err);
-    enum nauha_status status = rule_loss(host, message, &poor->loss[poor->losses], err);
+    enum nauha_status status = loss_of(host, message, &poor->loss[poor->losses], err);
     if (status != NAUHA_OK || ++poor->losses < poor->steps)
         return status;
     close_step(poor);

@@ -8,6 +8,7 @@
 #define NAUHA_ANALYZERS_SUPPORT_EVALUATIONS_H
 
 #include "analyzers/support/keys.h"
+#include "analyzers/support/loss.h"
 #include "analyzers/support/rule.h"
 
 /* The losses of one rank. */
@@ -78,7 +79,7 @@ static inline enum nauha_status evaluations_compute(void *self, struct nauha_bun
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
     double loss = 0;
-    enum nauha_status status = rule_loss(host, message, &loss, err);
+    enum nauha_status status = loss_of(host, message, &loss, err);
     if (status != NAUHA_OK)
         return status;
     struct evaluations *evaluations = key_table_get(&rule->ranks, (struct key){.rank = info->rank});

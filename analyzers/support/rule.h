@@ -65,15 +65,4 @@ static inline enum nauha_status rule_create(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
-/* The loss as one number: the mean of what the loss function returned. */
-static inline enum nauha_status rule_loss(const struct nauha_host *host,
-                                          struct nauha_message *message, double *loss,
-                                          struct nauha_error *err) {
-    const struct nauha_stats *stats = NULL;
-    enum nauha_status status = host->stats(message, &stats, err);
-    if (status == NAUHA_OK)
-        *loss = stats->mean;
-    return status;
-}
-
 #endif

@@ -219,11 +219,22 @@ static void test_loss(void **state) {
     const struct nauha_plot *plot =
         nauha_bus_plot(nauha_pipeline_bus(pipeline), nauha_names_find_kind(names, "loss_series"));
     assert_string_equal(plot->series, "loss");
-    const float many[] = {1, 2};
-    refused(try_feed(message_of(stamps_of(names, NAUHA_KIND_LOSS, NULL, 3), NAUHA_DTYPE_F32, 1,
-                                SHAPE(2), many)),
-            NAUHA_INVALID,
-            "subscriber \"loss\": loss has 2 elements and cannot be drawn as one number");
+}
+
+/* Of reduction="none": the mean; of an empty batch NaN. */
+static void test_loss_of_several_elements(void **state) {
+    (void)state;
+    const struct series *out = run("loss", "loss_series");
+    const float four[] = {1, 2, 4, -3}, none[] = {0};
+    const double many[] = {10, 20, 60};
+    ok(try_feed(message_of(stamps_of(names, NAUHA_KIND_LOSS, NULL, 0), NAUHA_DTYPE_F32, 2,
+                           SHAPE(2, 2), four)));
+    feed_f64(NAUHA_KIND_LOSS, NULL, 1, 3, many);
+    ok(try_feed(message_of(stamps_of(names, NAUHA_KIND_LOSS, NULL, 2), NAUHA_DTYPE_F32, 1, SHAPE(0),
+                           none)));
+    assert_value(out, 0, 1);
+    assert_value(out, 1, 30);
+    assert_value(out, 2, NAN);
 }
 
 /* ---- train_accuracy ---- */
@@ -527,6 +538,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_events_have_no_norm),
     RUN(test_mean_sum_variance),
     RUN(test_loss),
+    RUN(test_loss_of_several_elements),
     RUN(test_train_accuracy),
     RUN(test_accuracy_of_many_classes),
     RUN(test_accuracy_of_what_does_not_fit),

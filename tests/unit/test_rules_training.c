@@ -64,6 +64,17 @@ static void test_loss_edges(void **state) {
     assert_close(finding_at(0).threshold, 0.1, 0);
 }
 
+/* Of reduction="none": their means. */
+static void test_losses_of_several_elements(void **state) {
+    (void)state;
+    const struct series *out = run("loss_not_decreasing:steps=2", "loss_not_decreasing");
+    feed_f64(NAUHA_KIND_LOSS, NULL, 0, 2, (const double[]){1, 3});
+    feed_f64(NAUHA_KIND_LOSS, NULL, 1, 3, (const double[]){2, 6, 4});
+    finish();
+    assert_int_equal(out->count, 1);
+    assert_value(out, 0, 3);
+}
+
 /* ---- overfit, overtraining ---- */
 
 /* Two training losses and an evaluation of two batches. */
@@ -293,6 +304,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_loss_that_stays),
     RUN(test_loss_that_rises),
     RUN(test_loss_edges),
+    RUN(test_losses_of_several_elements),
     RUN(test_overfit),
     RUN(test_overfit_edges),
     RUN(test_overfit_without_an_evaluation),

@@ -191,7 +191,7 @@ static void write_curves(struct page *page, enum nauha_scope scope) {
     if (drawn == 0)
         fprintf(page->out, "<p class=none>The chosen messages have nothing for this: %s.</p>\n",
                 scope == NAUHA_SCOPE_NETWORK
-                    ? "no loss of one number, and no outputs and labels of a classification"
+                    ? "no loss, and no outputs and labels of a classification"
                     : "no elements of weights, gradients, updates or activations");
 }
 
