@@ -243,6 +243,10 @@ struct nauha_metric_info {
 NAUHA_API bool nauha_pipeline_metric(const struct nauha_pipeline *pipeline, size_t position,
                                      struct nauha_metric_info *info);
 
+/* Calls line for each remark to the user after a run: those of metrics, such as that there is no
+ * accuracy for the labels of a regression, and those of nauha_bus_report. */
+NAUHA_API void nauha_pipeline_remarks(const struct nauha_pipeline *pipeline,
+                                      void (*line)(void *context, const char *text), void *context);
 /* Calls line for each file that was written and for each remark to the user. */
 NAUHA_API void nauha_pipeline_report(const struct nauha_pipeline *pipeline,
                                      void (*line)(void *context, const char *text), void *context);

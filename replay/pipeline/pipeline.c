@@ -544,10 +544,8 @@ size_t nauha_pipeline_failures(const struct nauha_pipeline *pipeline,
     return count;
 }
 
-void nauha_pipeline_report(const struct nauha_pipeline *pipeline,
-                           void (*line)(void *context, const char *text), void *context) {
-    for (size_t i = 0; i < pipeline->sink_count; i++)
-        pipeline->sinks[i]->ops->report(pipeline->sinks[i]->self, line, context);
+void nauha_pipeline_remarks(const struct nauha_pipeline *pipeline,
+                            void (*line)(void *context, const char *text), void *context) {
     struct named_lines named = {pipeline->run.name, line, context};
     if (named.run) {
         line = name_line;
@@ -563,4 +561,11 @@ void nauha_pipeline_report(const struct nauha_pipeline *pipeline,
         }
     }
     nauha_bus_report(pipeline->bus, line, context);
+}
+
+void nauha_pipeline_report(const struct nauha_pipeline *pipeline,
+                           void (*line)(void *context, const char *text), void *context) {
+    for (size_t i = 0; i < pipeline->sink_count; i++)
+        pipeline->sinks[i]->ops->report(pipeline->sinks[i]->self, line, context);
+    nauha_pipeline_remarks(pipeline, line, context);
 }

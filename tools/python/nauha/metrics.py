@@ -351,7 +351,8 @@ def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None
     and each Series has a column `run` with their names; metrics of the library start again for each training, and
     finish() of a Subscriber is called at the end of each. A metric of the library that fails is named in a warning: its
     Series ends there, and all others are complete. Damaged messages and incomplete bundles are left out with a warning.
-    With `strict` all these raise Error. Raises Error, and exceptions of Subscribers, which end the replay.
+    With `strict` all these raise Error. What a metric remarks, such as that labels have no accuracy, is a warning, too.
+    Raises Error, and exceptions of Subscribers, which end the replay.
     """
     paths = [traces] if isinstance(traces, (str, bytes, os.PathLike)) else list(traces)
     metrics = [metrics] if isinstance(metrics, (str, bytes, Subscriber)) else list(metrics)

@@ -110,7 +110,6 @@ native.mirror(library, {
 native.declare(library, {
     "nauha_bundle_count": (c_size_t, [c_void_p]),
     "nauha_bundle_message": (c_void_p, [c_void_p, c_size_t]),
-    "nauha_bus_report": (None, [c_void_p, LINE_FN, c_void_p]),
     "nauha_bus_set_strict": (None, [c_void_p, c_bool]),
     "nauha_bus_subscribe": (STATUS, [c_void_p, c_void_p, c_void_p, ERROR]),
     "nauha_bus_wants": (c_bool, [c_void_p, c_uint32]),
@@ -134,6 +133,7 @@ native.declare(library, {
     "nauha_pipeline_replay_ranks": (STATUS, [c_void_p, POINTER(c_void_p), c_size_t, c_void_p, PROGRESS_FN, c_void_p,
                                              ERROR]),
     "nauha_pipeline_finish": (STATUS, [c_void_p, ERROR]),
+    "nauha_pipeline_remarks": (None, [c_void_p, LINE_FN, c_void_p]),
     "nauha_pipeline_report": (None, [c_void_p, LINE_FN, c_void_p]),
     "nauha_pipeline_on_finding": (None, [c_void_p, FINDING_FN, c_void_p]),
     "nauha_pipeline_on_failure": (None, [c_void_p, FAILURE_FN, c_void_p]),
@@ -337,9 +337,9 @@ class Pipeline:
         return self._lines(library.nauha_pipeline_report, self.handle)
 
     def remarks(self):
-        """Metrics that failed, and what was left out: damaged messages, bundles that stayed incomplete."""
+        """Metrics that failed, what metrics remarked, and what was left out: damaged messages, incomplete bundles."""
         return self._lines(library.nauha_pipeline_failures, self.handle) + \
-            self._lines(library.nauha_bus_report, library.nauha_pipeline_bus(self.handle))
+            self._lines(library.nauha_pipeline_remarks, self.handle)
 
     @staticmethod
     def _lines(function, handle):
