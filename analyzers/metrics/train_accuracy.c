@@ -32,8 +32,9 @@ NAUHA_ANALYZER(train_accuracy) = {
     .summary = "fraction of a batch that the network classifies correctly",
     .formula = "mean(argmax(network_output, 1) == input_labels) over the labels that are classes. "
                "Labels with the shape of the output and the sum 1: argmax(input_labels, 1). "
-               "Outputs of one number: (network_output > 0) == input_labels, with 0.5 for 0 as "
-               "long as all outputs are within [0, 1]. NaN for an empty batch",
+               "Labels of 0 or 1 with the shape of the output, or for outputs of one number: "
+               "(network_output > 0) == input_labels, with 0.5 for 0 as long as all outputs are "
+               "within [0, 1]. NaN for a batch without labels that count",
     .flags = NAUHA_ANALYZER_SYNCHRONIZED,
     .default_kinds = kinds,
     .create = create,

@@ -20,10 +20,11 @@ struct accuracy {
     const struct nauha_host *host;
     uint32_t topic;
     uint64_t right, count;
-    /* Predictions of single numbers: as logits, which say yes above 0, and as probabilities, which
+    /* Decisions between yes and no: as logits, which say yes above 0, and as probabilities, which
      * say yes above a half. */
     uint64_t right_as_logits, right_as_probabilities;
     bool are_logits; /* some number was outside of [0, 1] */
+    bool several;    /* some sample had not just one label: each class is a decision of its own */
 };
 
 /* The `create` of such a metric, which publishes the topic `name`. */
@@ -114,7 +115,7 @@ static inline bool is_single(const struct nauha_tensor *output, const struct nau
 enum labelling {
     LABELS_UNKNOWN,
     LABELS_CLASSES, /* whole numbers */
-    LABELS_SHARES,  /* a share for each class, such as one-hot */
+    LABELS_SHARES,  /* a share for each class, such as one-hot, or 1 or 0 for each */
     LABELS_YES_NO   /* 1 or 0 */
 };
 
@@ -230,7 +231,10 @@ static inline bool are_shares(const struct nauha_host *host, const struct nauha_
     return true;
 }
 
-/* Counts predictions of single numbers. False: not all labels are 0 or 1. A NaN is never right. */
+/* PyTorch's ignore_index, which is no label. */
+#define IGNORED (-100.0)
+
+/* Counts decisions. False: not all labels are 0 or 1. A NaN is never right. */
 static inline bool count_yes_no(struct accuracy *accuracy, const struct nauha_tensor *output,
                                 const struct nauha_tensor *labels, size_t count) {
     double x[BLOCK], wanted[BLOCK];
@@ -241,16 +245,40 @@ static inline bool count_yes_no(struct accuracy *accuracy, const struct nauha_te
         accuracy->host->to_f64(labels, first, n, wanted);
         for (size_t i = 0; i < n; i++) {
             const bool yes = wanted[i] == 1;
+            if (wanted[i] == IGNORED)
+                continue;
             if (!yes && wanted[i] != 0)
                 return false;
+            more.count++;
             more.are_logits = more.are_logits || x[i] < 0 || x[i] > 1;
             more.right_as_logits += yes ? x[i] > 0 : x[i] <= 0;
             more.right_as_probabilities += yes ? x[i] > 0.5 : x[i] <= 0.5;
         }
     }
-    more.count += count;
     *accuracy = more;
     return true;
+}
+
+/* Counts the predictions of a batch; why it cannot, or NULL. */
+static inline const char *count_batch(struct accuracy *accuracy, const struct nauha_tensor *output,
+                                      const struct nauha_tensor *labels) {
+    const enum labelling labelling = labelling_of(output, labels);
+    if (labelling == LABELS_UNKNOWN)
+        return "labels must be whole numbers of shape [N, ...], or numbers of the output's shape";
+    const struct layout layout = layout_of(output);
+    const size_t all = layout.rows * layout.classes * layout.inner;
+    if (labelling == LABELS_CLASSES || (labelling == LABELS_SHARES && !accuracy->several &&
+                                        are_shares(accuracy->host, labels, &layout))) {
+        count_right(accuracy, output, labels, &layout, labelling);
+        return NULL;
+    }
+    if (!count_yes_no(accuracy, output, labels, all))
+        return labelling == LABELS_YES_NO
+                   ? "not all labels are 0 or 1"
+                   : "the labels of a sample are neither probabilities that add up to 1 nor all 0 "
+                     "or 1";
+    accuracy->several = accuracy->several || labelling == LABELS_SHARES;
+    return NULL;
 }
 
 static inline void accuracy_remark(const struct accuracy *accuracy,
@@ -276,22 +304,9 @@ static inline enum nauha_status accuracy_add(struct accuracy *accuracy, struct n
         status = host->tensor(host->bundle_message(bundle, 1), &labels, err);
     if (status != NAUHA_OK)
         return status;
-    const enum labelling labelling = labelling_of(&output, &labels);
-    const char *why = "labels must be whole numbers of shape [N, ...], class probabilities of the "
-                      "output's shape [N, C, ...], or 0 or 1 for outputs of one number";
-    if (labelling != LABELS_UNKNOWN) {
-        const struct layout layout = layout_of(&output);
-        if (labelling == LABELS_YES_NO) {
-            *known = count_yes_no(accuracy, &output, &labels, layout.rows * layout.inner);
-            why = "not all labels are 0 or 1";
-        } else if (labelling == LABELS_CLASSES || are_shares(host, &labels, &layout)) {
-            *known = true;
-            count_right(accuracy, &output, &labels, &layout, labelling);
-        } else {
-            why = "the labels of a sample are not probabilities that add up to 1";
-        }
-    }
-    if (!*known)
+    const char *why = count_batch(accuracy, &output, &labels);
+    *known = !why;
+    if (why)
         accuracy_remark(accuracy, &output, &labels, why);
     return NAUHA_OK;
 }

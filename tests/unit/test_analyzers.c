@@ -336,18 +336,17 @@ static void test_accuracy_of_what_does_not_fit(void **state) {
     assert_string_equal(
         told(),
         "metric \"train_accuracy\": no accuracy is computed for outputs of shape [4, 3] and "
-        "integer labels of shape [3]: labels must be whole numbers of shape [N, ...], class "
-        "probabilities of the output's shape [N, C, ...], or 0 or 1 for outputs of one number\n");
+        "integer labels of shape [3]: labels must be whole numbers of shape [N, ...], or numbers "
+        "of "
+        "the output's shape\n");
 }
 
-/* Those of a regression, and several for each sample. */
+/* Those of a regression. */
 static void test_accuracy_of_targets(void **state) {
     (void)state;
     const struct series *out = run("train_accuracy", "train_accuracy");
     const float output[6] = {.5f, .25f, .25f, .2f, .3f, .5f};
-    const float targets[6] = {.5f, 1.5f, -1, 0, 0, 1}, several[6] = {1, 0, 1, 0, 0, 1};
-    ok(try_batch(0, NAUHA_DTYPE_F32, 2, SHAPE(2, 3), output, NAUHA_DTYPE_F32, 2, SHAPE(2, 3),
-                 several));
+    const float targets[6] = {.5f, 1.5f, -1, 0, 0, 1};
     ok(try_batch(1, NAUHA_DTYPE_F32, 2, SHAPE(2, 3), output, NAUHA_DTYPE_F32, 2, SHAPE(2, 3),
                  targets));
     ok(try_batch(2, NAUHA_DTYPE_F32, 2, SHAPE(6, 1), output, NAUHA_DTYPE_F32, 2, SHAPE(6, 1),
@@ -358,7 +357,43 @@ static void test_accuracy_of_targets(void **state) {
     assert_string_equal(
         told(),
         "metric \"train_accuracy\": no accuracy is computed for outputs of shape [2, 3] and float "
-        "labels of shape [2, 3]: the labels of a sample are not probabilities that add up to 1\n");
+        "labels of shape [2, 3]: the labels of a sample are neither probabilities that add up to 1 "
+        "nor all 0 or 1\n");
+}
+
+/* One-hot labels are compared by their largest; from the first sample on that has not just one
+ * label, each class is a decision. */
+static void test_accuracy_of_several_labels(void **state) {
+    (void)state;
+    const struct series *out = run("train_accuracy", "train_accuracy");
+    const float logits[6] = {2, 1, -1, -2, NAN, 3}, probabilities[6] = {.9f, .6f, .1f, .4f, 0, 1};
+    const float one[6] = {1, 0, 0, 0, 0, 1}, several[6] = {1, 0, 1, 0, 0, 1};
+    const float ignored[6] = {1, 1, 0, -100, -100, 1}, real[6] = {1, 1, 0, .5f, 0, 1};
+    const float *const labels[] = {one, several, one, several, ignored, real};
+    for (uint64_t step = 0; step < 6; step++)
+        ok(try_batch(step, NAUHA_DTYPE_F32, 2, SHAPE(2, 3), step < 3 ? probabilities : logits,
+                     NAUHA_DTYPE_F32, 2, SHAPE(2, 3), labels[step]));
+    finish();
+    assert_int_equal(out->count, 5);
+    assert_value(out, 0, 1);             /* both samples */
+    assert_value(out, 1, 4 / (double)6); /* wrong: .6 for 0, .1 for 1 */
+    assert_value(out, 2, 5 / (double)6); /* wrong: .6 for 0 */
+    assert_value(out, 3, 3 / (double)6); /* wrong: 1 for 0, -1 for 1, NaN */
+    assert_value(out, 4, 1);             /* of four that count */
+}
+
+/* In an evaluation, all decisions of all batches. */
+static void test_accuracy_of_several_labels_in_an_evaluation(void **state) {
+    (void)state;
+    const struct series *out = run("test_accuracy:tag=default", "test_accuracy");
+    const float logits[4] = {1, -1, 1, -1}, right[4] = {1, 0, 1, 0}, wrong[4] = {0, 0, 1, 0};
+    ok(try_batch(0, NAUHA_DTYPE_F32, 2, SHAPE(1, 4), logits, NAUHA_DTYPE_F32, 2, SHAPE(1, 4),
+                 right));
+    ok(try_batch(0, NAUHA_DTYPE_F32, 2, SHAPE(2, 2), logits, NAUHA_DTYPE_F32, 2, SHAPE(2, 2),
+                 wrong));
+    finish();
+    assert_int_equal(out->count, 1);
+    assert_value(out, 0, 7 / (double)8);
 }
 
 /* Probabilities, as of BCELoss, and then logits, as of BCEWithLogitsLoss. */
@@ -543,6 +578,8 @@ static const struct CMUnitTest tests[] = {
     RUN(test_accuracy_of_many_classes),
     RUN(test_accuracy_of_what_does_not_fit),
     RUN(test_accuracy_of_targets),
+    RUN(test_accuracy_of_several_labels),
+    RUN(test_accuracy_of_several_labels_in_an_evaluation),
     RUN(test_accuracy_of_yes_and_no),
     RUN(test_accuracy_leaves_out_what_is_ignored),
     RUN(test_message_mean),
