@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import unittest
 
+from tests.integration import test_failures
 from tests.integration.program import NAUHA, folder_of, make_trace, nauha
 
 METRICS = ["loss", "train_accuracy", "ratio:weight_updates,weights", "norm:layer_gradients", "norm:weight_gradients:order=1",
@@ -105,6 +106,17 @@ class Processes(unittest.TestCase):
         done = self.mpirun(3, NAUHA, "replay", damaged, *ARGUMENTS, "--strict", code=3)
         said = [line for line in done.stderr.splitlines() if line.startswith("nauha: ")]
         self.assertEqual(said, alone.stderr.splitlines())
+
+    def test_a_metric_that_fails_ends_alone(self):
+        trace = test_failures.write(self.dir / "failing.h5")
+        metrics = [word for spec in (*test_failures.WHY, *test_failures.GOOD) for word in ("--metric", spec)]
+        alone = nauha("replay", trace, *metrics, "-o", self.dir / "failing1", "--sink", "csv", "-j", 1, code=4)
+        done = self.mpirun(3, NAUHA, "replay", trace, *metrics, "-o", self.dir / "failing3", "--sink", "csv", code=4)
+        for path in (self.dir / "failing1").iterdir():
+            self.assertEqual((self.dir / "failing3" / path.name).read_bytes(), path.read_bytes(), path.name)
+        said = [line for line in done.stderr.splitlines() if line.startswith("nauha: ")]
+        self.assertEqual(said, [line for line in alone.stderr.splitlines() if line.startswith("nauha: ")])
+        self.assertEqual(len(said), len(test_failures.WHY))
 
     def test_a_program_without_the_module_says_so(self):
         program = self.dir / "elsewhere/bin/nauha"
