@@ -37,7 +37,8 @@ static const struct nauha_option record_table[] = {
     {"output", 'o', "TRACE", NULL,
      "write the trace to this file; with several ranks, rank N writes TRACE.rankN"},
     {"step-by", 0, "auto|forward|optimizer", "auto",
-     "a step is one forward pass of the model, or lasts until the optimizers of all models that ran "
+     "a step is one forward pass of the model, or lasts until the optimizers of all models that "
+     "ran "
      "have stepped; auto chooses optimizer if there is one"},
     {"rule", 0, "SPEC", NULL, "check this health rule during the training; may be repeated"},
     {"stop-on", 0, "RULE[,RULE]", NULL,
