@@ -19,6 +19,15 @@ FORMAT = tuple(int(re.search(rf"NAUHA_FORMAT_{part} (\d+)u", (ROOT / "include/na
                for part in ("MAJOR", "MINOR"))
 
 
+def seal(rows):
+    """Gives rows of a table, which end with a checksum, the right one."""
+    xxhash = ctypes.CDLL("libxxhash.so.0").XXH32
+    for i in range(len(rows)):
+        text = rows[i:i + 1].tobytes()[:-4]
+        rows["checksum"][i] = xxhash(text, len(text), 0) & 0xFFFFFFFF
+    return rows
+
+
 def printed():
     """{"nauha": "0.1.0", "plugin ABI": "1", ...} of nauha --version."""
     return dict(line.rsplit(maxsplit=1) for line in nauha("--version").stdout.splitlines())
@@ -106,12 +115,50 @@ class NewerTraces(unittest.TestCase):
         def mark(file):
             row = file["index"][7:8]
             row["flags"] |= 0x40
-            text = row.tobytes()[:-4]
-            row["checksum"] = ctypes.CDLL("libxxhash.so.0").XXH32(text, len(text), 0) & 0xFFFFFFFF
-            file["index"][7:8] = row
+            file["index"][7:8] = seal(row)
         path = self.newer(mark, format_minor=FORMAT[1] + 1)
         self.assertIn("has flags that are not known", nauha("verify", path, code=1).stdout)
         self.assertEqual(len(nauha("ls", path, code=3).stdout.splitlines()), len(nauha("ls", self.path).stdout.splitlines()) - 1)
+
+
+class OlderTraces(unittest.TestCase):
+    """Made from this version's by what an earlier one would have written, which had fewer built-in kinds."""
+
+    REGISTERED = 16  # the number of a registered kind there, and of a built-in one here
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = folder_of(cls)
+        cls.path = make_trace(cls.folder / "run.h5")
+        cls.older = cls.folder / "older.h5"
+        shutil.copy(cls.path, cls.older)
+        with h5py.File(cls.older, "r+", libver="latest") as file:
+            kinds, chunks = file["kinds"][:cls.REGISTERED + 1], file["kinds"].chunks
+            loss = [row["name"].rstrip(b"\0") for row in kinds].index(b"loss")
+            kinds[cls.REGISTERED] = kinds[loss]
+            kinds["name"][cls.REGISTERED] = b"temperature"
+            del file["kinds"]
+            file.create_dataset("kinds", data=seal(kinds), chunks=chunks, maxshape=(None,))
+            for table in ("index", "streams_used"):
+                rows = file[table][:]
+                rows["kind"][rows["kind"] == loss] = cls.REGISTERED
+                file[table][:] = seal(rows)
+
+    def test_kinds_are_found_by_name(self):
+        """The number of a registered kind may since have become that of a built-in one."""
+        now = [line.split() for line in nauha("ls", self.path).stdout.splitlines()]
+        then = [line.split() for line in nauha("ls", self.older).stdout.splitlines()]
+        self.assertIn("loss", [words[3] for words in now])
+        self.assertEqual(then, [["temperature" if word == "loss" else word for word in words] for words in now])
+        self.assertEqual(nauha("verify", self.older).stdout, f"{self.older}: nothing is damaged\n")
+
+    def test_registered_kinds_are_replayed(self):
+        values = {}
+        for kind, path in (("loss", self.path), ("temperature", self.older)):
+            nauha("replay", path, "--metric", f"message_mean:{kind}", "--sink", "csv", "-o", self.folder / kind)
+            values[kind] = (self.folder / kind / f"{kind}_message_mean.csv").read_text()
+        self.assertGreater(len(values["loss"].splitlines()), 3)
+        self.assertEqual(values["temperature"], values["loss"])
 
 
 def declared(headers):

@@ -19,7 +19,7 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* The numbers of the built-in kinds stand in every trace. */
+/* The numbers of the built-in kinds are compiled into programs and plugins. */
 static void test_built_in(void **state) {
     struct nauha_names *names = *state;
     static const char *const kinds[] = {
@@ -28,8 +28,10 @@ static void test_built_in(void **state) {
         "weight_updates",  "biases",         "bias_gradients", "bias_updates",   "activations",
         "layer_gradients", "inputs",         "buffers",
     };
-    assert_int_equal(nauha_names_kinds(names), 18);
-    for (uint32_t i = 0; i < 18; i++) {
+    enum { COUNT = sizeof kinds / sizeof *kinds };
+    assert_int_equal(COUNT, NAUHA_KIND_BUILTIN_COUNT);
+    assert_int_equal(nauha_names_kinds(names), COUNT);
+    for (uint32_t i = 0; i < COUNT; i++) {
         assert_string_equal(nauha_names_kind(names, i), kinds[i]);
         assert_int_equal(nauha_names_find_kind(names, kinds[i]), i);
         assert_int_equal(nauha_names_kind_scope(names, i),
@@ -73,8 +75,8 @@ static void test_adding(void **state) {
     assert_int_equal(nauha_names_add_kind(names, "weights_norm2", NAUHA_SCOPE_MODULE,
                                           NAUHA_FORM_SCALAR, &id, NULL),
                      NAUHA_OK);
-    assert_int_equal(id, 18);
-    assert_int_equal(nauha_names_kind_form(names, 18), NAUHA_FORM_SCALAR);
+    assert_int_equal(id, NAUHA_KIND_BUILTIN_COUNT);
+    assert_int_equal(nauha_names_kind_form(names, NAUHA_KIND_BUILTIN_COUNT), NAUHA_FORM_SCALAR);
     assert_int_equal(nauha_names_find_kind(names, "weights_norm"), NAUHA_NONE);
     /* A name in UTF-8, and strings are copied. */
     char text[] = "w\xC3\xA4rme \xF0\x9F\x94\xA5";
@@ -114,13 +116,14 @@ static void test_what_names_may_be(void **state) {
         assert_int_equal(nauha_names_add_kind(names, kinds[i], NAUHA_SCOPE_NETWORK,
                                               NAUHA_FORM_HISTOGRAM, &id, NULL),
                          NAUHA_OK);
-        assert_int_equal(id, 18 + i);
+        assert_int_equal(id, NAUHA_KIND_BUILTIN_COUNT + i);
     }
 }
 
 static void test_unknown_numbers(void **state) {
     struct nauha_names *names = *state;
-    static const uint32_t unknown[] = {18, 64, 1000000, UINT32_MAX - 1, NAUHA_NONE};
+    static const uint32_t unknown[] = {NAUHA_KIND_BUILTIN_COUNT, 64, 1000000, UINT32_MAX - 1,
+                                       NAUHA_NONE};
     for (size_t i = 0; i < 5; i++) {
         uint32_t ndim = 7;
         assert_string_equal(nauha_names_kind(names, unknown[i]), "");
@@ -205,7 +208,7 @@ static void test_bad_kinds(void **state) {
         nauha_names_add_kind(names, "x", (enum nauha_scope)2, NAUHA_FORM_EVENT, &id, &err),
         NAUHA_INVALID);
     assert_string_equal(err.message, "a kind of scope 2 and form 0 is not possible");
-    assert_int_equal(nauha_names_kinds(names), 18);
+    assert_int_equal(nauha_names_kinds(names), NAUHA_KIND_BUILTIN_COUNT);
 }
 
 static void test_lengths(void **state) {

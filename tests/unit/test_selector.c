@@ -118,7 +118,7 @@ static void test_options(void **state) {
 static void test_kinds(void **state) {
     struct fixture *fixture = *state;
     set(fixture, "kinds", "loss,weights");
-    for (uint32_t kind = 0; kind < 18; kind++) {
+    for (uint32_t kind = 0; kind < NAUHA_KIND_BUILTIN_COUNT; kind++) {
         bool expected = kind == NAUHA_KIND_LOSS || kind == NAUHA_KIND_WEIGHTS;
         assert_int_equal(accepts_kind(fixture, kind), expected);
         assert_int_equal(nauha_selector_accepts_kind(fixture->selector, fixture->names, kind),
