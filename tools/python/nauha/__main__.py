@@ -28,7 +28,7 @@ class Finder:
 
     def __init__(self):
         self._analyzers = {}
-        self._loading = None  # what the loading of a class raised
+        self._loading = None  # the exception that loading a class raised
 
     def find(self, context, spec, error):
         try:
@@ -45,7 +45,7 @@ class Finder:
             return None
 
     def tell(self):
-        """Prints where the metrics failed."""
+        """Prints the tracebacks of the metrics that failed."""
         for failure in [self._loading] + [analyzer.raised for analyzer in self._analyzers.values()]:
             if failure is not None:
                 traceback.print_exception(type(failure), failure, failure.__traceback__)

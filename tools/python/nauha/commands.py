@@ -17,7 +17,7 @@ import warnings
 from nauha import native
 from nauha.native import Error, Status
 
-# Options that are given once for each value; of others a list stands with commas.
+# Options that are repeated for each value of a list; of the other options, a list is one value with commas.
 _REPEATED = {"rule", "metric", "plugin", "map"}
 
 
@@ -32,10 +32,10 @@ def _words(options):
 
 
 def _run(command, traces, options):
-    """What the program prints. Raises Error."""
+    """Runs a command and returns what it prints on standard output. Raises Error."""
     from nauha.trace import Trace
     paths = [os.fspath(path) for path in ([traces] if isinstance(traces, (str, bytes, os.PathLike)) else traces)]
-    for path in paths:  # what is wrong with a trace is raised as open() raises it
+    for path in paths:  # raises the same exceptions as open() for a trace that cannot be read
         if not os.path.isdir(path):
             Trace(path).close()
     package = str(pathlib.Path(__file__).resolve().parent.parent)

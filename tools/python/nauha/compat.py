@@ -14,8 +14,8 @@ _tracing = torch._C._is_tracing
 
 
 def is_traced():
-    """Whether torch.compile, torch.export or torch.jit.trace is looking at what runs: a hook that returns at
-    once then leaves no mark in the graph."""
+    """Whether torch.compile, torch.export or torch.jit.trace is tracing the code that runs. A hook that returns at
+    once in that case adds nothing to the graph."""
     return _compiling() or _tracing()
 
 
@@ -26,13 +26,13 @@ if hasattr(torch._C, "_current_graph_task_id"):
     _graph_task = torch._C._current_graph_task_id
 
     def in_backward():
-        """Whether this thread is inside a backward pass: a forward that runs there is recomputed."""
+        """Whether this thread is inside a backward pass: a forward pass in it is a recomputation (checkpointing)."""
         return _graph_task() != -1
 else:
     _passes = threading.local()
 
     def in_backward():
-        """Whether this thread is inside a backward pass: a forward that runs there is recomputed."""
+        """Whether this thread is inside a backward pass: a forward pass in it is a recomputation (checkpointing)."""
         return getattr(_passes, "depth", 0) > 0
 
     def _counted(function):
@@ -59,7 +59,7 @@ def add_forward_pre_hook(module, hook):
 
 
 class WithoutKeywords:
-    """Adds the keyword arguments that hooks of torch 1.x are not given: none."""
+    """Calls a hook without keyword arguments, which torch 1.x does not pass to hooks."""
 
     __slots__ = ("hook",)
 
@@ -77,7 +77,7 @@ class WithoutKeywords:
 
 
 def is_lazy(parameter):
-    """A parameter of a lazy module that has not run yet: it has no value."""
+    """Whether the parameter has no value yet, because its module is lazy and has not run."""
     return torch.nn.parameter.is_lazy(parameter)
 
 
@@ -85,10 +85,10 @@ _after_steps = weakref.WeakKeyDictionary()  # optimizer -> functions; for torch 
 
 
 def after_optimizer_step(optimizer, function):
-    """Calls function(optimizer) whenever a step of the optimizer is done. Returns what undoes it."""
+    """Calls function(optimizer) after each step of the optimizer. Returns a function that ends this."""
     if hasattr(optimizer, "register_step_post_hook"):
         return optimizer.register_step_post_hook(lambda stepped, args, kwargs: function(stepped)).remove
-    if "step" in vars(optimizer):  # a learning-rate scheduler has wrapped the instance's
+    if "step" in vars(optimizer):  # a learning-rate scheduler has wrapped step() of this optimizer
         optimizer.step = types.MethodType(_watched_step(optimizer.step.__func__), optimizer)
     elif not hasattr(type(optimizer).step, "nauha_watches"):
         type(optimizer).step = _watched_step(type(optimizer).step)
@@ -176,7 +176,7 @@ def around_scaler_step(begins, ended):
 
 
 def _autocasts():
-    """(whether it is on, what sets that) for each kind of device."""
+    """(whether autocast is on, the function that sets it) for each kind of device."""
     try:
         return [(torch.is_autocast_enabled(device), functools.partial(torch.set_autocast_enabled, device))
                 for device in ("cpu", "cuda", "xpu")]
@@ -187,7 +187,8 @@ def _autocasts():
 
 @contextlib.contextmanager
 def autocast_off():
-    """Its cache too, or casts of weights that were made without gradients would be taken by the training's forward."""
+    """A scope without autocast and without its cache: otherwise the next forward pass of the training would take casts of
+    the weights from the cache that were made without gradients."""
     before = [*_autocasts(), (torch.is_autocast_cache_enabled(), torch.set_autocast_cache_enabled)]
     try:
         for _, switch in before:
@@ -199,7 +200,7 @@ def autocast_off():
 
 
 def compiled_off():
-    """Runs what torch.compile made as it was before: a batch of another size would have it compiled anew, and the
-    training would go on with other kernels."""
+    """A scope in which compiled models run uncompiled: otherwise a batch of another size would make torch.compile compile
+    them again, and the training would go on with other kernels."""
     set_stance = getattr(getattr(torch, "compiler", None), "set_stance", None)
     return set_stance("force_eager") if set_stance else contextlib.nullcontext()

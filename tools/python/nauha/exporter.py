@@ -116,7 +116,7 @@ class Exporter:
         self._crowd = self.observer.guarded(Crowd)
         self._pipeline = None
         self._told_rules = set()
-        self.series = {}  # what live metrics published, by name; after close()
+        self.series = {}  # what live metrics published, by name; set by close()
         self._close_at_exit()
 
     # ---- what is recorded ----
@@ -211,7 +211,7 @@ class Exporter:
             pipeline.on_finding(found)
 
     def _found(self, finding, stop_on):
-        """In whatever thread hands messages on: what is to be raised is raised where the next step begins."""
+        """Reports a finding. Any thread that delivers messages may call this, so Stopped is raised later, by the next step."""
         rule = finding.rule.decode()
         if rule not in self._told_rules:
             self._told_rules.add(rule)
@@ -225,7 +225,7 @@ class Exporter:
         """Stops training the parameters of a module."""
         for parameter in module.parameters():
             parameter.requires_grad_(False)
-            parameter.grad = None  # or optimizers would go on with the last gradient
+            parameter.grad = None  # otherwise optimizers would go on with the last gradient
 
     # ---- how the training goes ----
 
@@ -312,7 +312,7 @@ class Exporter:
             with self.publisher.lock:
                 self.observer.labelled(output if isinstance(output, torch.Tensor) else None, labels)
 
-    # ---- messages of one's own ----
+    # ---- messages of the program's own kinds ----
 
     def register(self, kind, scope="module", form="tensor"):
         """Registers a topic. scope: "network" or "module". form: "event", "tensor", "scalar" (one float64) or
@@ -367,7 +367,7 @@ class Exporter:
         return self._close(crashed=False)
 
     def _close(self, crashed):
-        """crashed: by an exception. A first step that ends so does not take an older trace's place."""
+        """crashed: an exception ends the program. If it does so in the first step, an older trace keeps its name."""
         with self.publisher.lock:
             if not self.observer.is_open:
                 return True
@@ -409,7 +409,7 @@ class Exporter:
         self._close(crashed=kind is not None)
 
     def _close_at_exit(self):
-        """At the end of the process, also of a process that multiprocessing forked."""
+        """Closes the recording at the end of the process, also of a process that multiprocessing forked."""
         weak = weakref.ref(self)
         mine = os.getpid()
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The way from a program into our code: a failure in our code may cost the recording something, but never the program.
+"""Guards the calls from a program into nauha's code: a failure there may cost messages, but never affects the program.
 
 Every hook, every function that wraps one of PyTorch's and everything that runs when a process forks or ends goes
-through a Guard. An exception that is no Exception (KeyboardInterrupt, SystemExit) belongs to the program and passes.
+through a Guard. KeyboardInterrupt, SystemExit and the like, which are not Exceptions, belong to the program and pass through.
 
 Threads: any. Needs nothing but the standard library.
 """

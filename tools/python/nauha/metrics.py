@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Metrics in Python: subscribers like those in C, on the same bus, live and at replay.
+"""Metrics in Python, which receive messages as metrics in C do: during a training or at replay.
 
     class Sparsity(nauha.Subscriber):
         def compute(self, message):
@@ -131,10 +131,10 @@ class Subscriber:
                    edges.ctypes.data_as(ctypes.POINTER(c_double)), counts.ctypes.data_as(ctypes.POINTER(c_uint64)),
                    len(counts))
 
-    # ---- behind it ----
+    # ---- called by the pipeline ----
 
     def make_analyzer(self, position):
-        """For a pipeline: what makes just this subscriber, and the SPEC that names it."""
+        """Returns an analyzer that creates this subscriber; its `spec` is the SPEC that names it."""
         name = f"{type(self).__name__}.{position}"
         analyzer = _Analyzer(name, lambda kinds, values: self, self.kinds, self.synchronized, [], type(self).__name__)
         analyzer.spec = f"{name}:tag={self.tag}:subsample={self.subsample}:every={self.every}"
@@ -199,12 +199,12 @@ def callback(function, kinds, tag="default", subsample=1, every=1, synchronized=
 
 
 class _Analyzer:
-    """A descriptor for the C side, and the subscribers made from it."""
+    """An analyzer's descriptor for the C library, and the subscribers that were created through it."""
 
     def __init__(self, name, make, kinds, synchronized, parameters, summary):
-        """make(kinds, values) -> Subscriber; kinds: fixed ones, or None: the SPEC's."""
+        """make(kinds, values) returns a Subscriber. kinds: those of the metric; None: those that the SPEC names."""
         self.name = name
-        self.names = None  # those of the pipeline, which messages keep
+        self.names = None  # the names object of the pipeline, which messages refer to
         self.raised = None
         self._make = make
         self._parameters = parameters
@@ -224,7 +224,7 @@ class _Analyzer:
             function(*arguments)
             return 0
         except Exception as failure:
-            self.raised = failure  # the last one: those before it did not end the run
+            self.raised = failure  # the last one, because earlier ones did not end the run
             return native.fill_error(error, failure)
 
     def _create(self, host, config, out, error):
@@ -272,7 +272,7 @@ class _Analyzer:
 
 
 def _parameters_of(cls):
-    """The SPEC's keys of a class: (key, type, default as text)."""
+    """The keys that a SPEC may set for a class: (key, type, default as text)."""
     known = set(inspect.signature(Subscriber.__init__).parameters)
     rows = []
     for name, parameter in inspect.signature(cls.__init__).parameters.items():
@@ -287,8 +287,8 @@ def _parameters_of(cls):
 
 
 def load_class(path, name):
-    """A Subscriber's class out of a file, whose folder is where it may import from; for a function, one that calls
-    it. Raises Error."""
+    """Loads a file, which may import from its own folder, and returns the Subscriber class of this name in it; for a
+    function, a class that calls it. Raises Error."""
     path = pathlib.Path(path).resolve()
     if not path.exists():
         raise native.error_of(f'cannot open "{path}": No such file or directory', Status.IO, errno.ENOENT)
@@ -318,7 +318,7 @@ def _class_calling(function):
 
 
 def analyzer_of_spec(spec):
-    """The analyzer behind "FILE.py:CLASS:KINDS...": its name is CLASS, kinds and keys are the SPEC's."""
+    """The analyzer for the SPEC "FILE.py:CLASS:KINDS...", which is called CLASS. The SPEC sets its kinds and keys."""
     path, rest = spec.split(".py:", 1)
     name, *words = rest.split(":")
     cls = load_class(path + ".py", name)

@@ -204,21 +204,21 @@ PROTOTYPES = {
     "nauha_recorder_close": (STATUS, [c_void_p, ERROR]),
 }
 
-# Structures of this package by their names in C: all of them, as the modules that declare them are imported.
+# The structures of this package by their names in C. Each module adds those that it declares when it is imported.
 MIRRORS = {}
 
 
 def _candidates():
     """Where the library may be: in NAUHA_LIBRARY, beside the package, in a build tree, or where the system looks."""
-    told = os.environ.get("NAUHA_LIBRARY")
-    if told:
-        return [told]
+    named = os.environ.get("NAUHA_LIBRARY")
+    if named:
+        return [named]
     here = pathlib.Path(__file__).resolve().parent
     tree = here.parent.parent.parent
     return [here / "libnauha.so", tree / "build" / "libnauha.so", here.parent.parent / "libnauha.so", "libnauha.so"]
 
 
-# Packages that have a library, by the beginning of its name: of Debian and Ubuntu, of Fedora.
+# The packages that contain a library, by the beginning of its name: on Debian and Ubuntu, on Fedora.
 PACKAGES = {
     "libhdf5": ("libhdf5-103-1, or libhdf5-310 and the like", "hdf5"),
     "libzstd": ("libzstd1", "libzstd"),
@@ -253,7 +253,7 @@ def _load():
             loaded = ctypes.CDLL(str(candidate))
             break
         except OSError as error:
-            failure = failure or _explain(error, candidate)  # the first tells more than the system's "not found"
+            failure = failure or _explain(error, candidate)  # the first says more than the "not found" of the last
     else:
         raise ImportError(failure)
     declare(loaded, PROTOTYPES)
@@ -272,8 +272,8 @@ def declare(loaded, prototypes):
 
 
 def mirror(loaded, structures):
-    """Compares the size of each structure with the library's: with another one, what is read and written is not what
-    is meant."""
+    """Compares the size of each structure with its size in the library. If they differ, fields would be read and written at
+    wrong places. Raises ImportError."""
     sizes, bytes_there = {}, c_size_t()
     while (name := loaded.nauha_struct_at(len(sizes), byref(bytes_there))) is not None:
         sizes[name.decode()] = bytes_there.value
@@ -309,22 +309,22 @@ def call(function, *arguments):
 
 
 def error_of(message, status, number=0):
-    """The exception for an error of the library's, of which errno was `number`."""
+    """The exception for an error of the library; number: the errno that it saved, or 0."""
     return _SYSTEM_ERRORS[number](message, status, number) if number in _SYSTEM_ERRORS else Error(message, status, number)
 
 
 class Names:
-    """A names object, freed with the last that uses it: messages tell their stamps by it."""
+    """A names object of the library, from which messages read their texts. Freed with the last object that uses it."""
 
     def __init__(self):
-        self._as_parameter_ = c_void_p(library.nauha_names_new())  # what ctypes hands on
+        self._as_parameter_ = c_void_p(library.nauha_names_new())  # ctypes passes this to functions
 
     def __del__(self):
         library.nauha_names_free(self._as_parameter_)
 
 
 def number(function, *arguments):
-    """Calls a function that gives a number (id) and then an error; returns the number."""
+    """Calls a function whose last arguments are the number that it sets and the error context; returns the number."""
     result = c_uint32()
     call(function, *arguments, byref(result))
     return result.value
@@ -360,7 +360,7 @@ def _builtin_kinds():
 
 
 def encoded(text):
-    """Text in UTF-8; what came from the command line as something else goes back as it was."""
+    """Text as UTF-8. Bytes of the command line that were not UTF-8 become again what they were."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -386,7 +386,7 @@ def option_text(value):
 
 
 def version():
-    """The library's, which is the package's."""
+    """The version of the library and of this package."""
     text = ctypes.create_string_buffer(32)
     library.nauha_version(0, text, len(text))
     return text.value.decode()

@@ -145,7 +145,7 @@ native.declare(library, {
 
 
 def sort_runs(paths):
-    """[(name, paths)]: the trainings that traces are of, as `nauha replay` sorts them; a directory stands for the
+    """Sorts traces by training, as `nauha replay` does: [(name of the training, its paths)]. A directory stands for the
     traces in it. Raises Error."""
     traces = []
     for path in map(os.fsencode, paths):
@@ -166,12 +166,12 @@ def sort_runs(paths):
 
 
 class Collector:
-    """A subscriber of one topic: collects its rows into a Series, of several runs one after the other."""
+    """Collects what is published on one topic into a Series; the rows of several runs follow one another."""
 
     def __init__(self, form):
         self._histogram = form == "histogram"
         self._rows = []
-        self._runs = []  # (name, rows up to its end)
+        self._runs = []  # (name, number of rows at its end)
         self.callback = BUNDLE_FN(self._take)
 
     def _take(self, context, bundle, error):
@@ -210,8 +210,8 @@ class Collector:
 
 
 class Pipeline:
-    """A C pipeline on a names object, which is borrowed. run: what the training is called, where there are several;
-    before: the pipeline of the one before."""
+    """A pipeline of the C library. names: the names object of its messages. run: the name of the training, if several are
+    replayed. before: the pipeline of the training before this one, whose series this pipeline continues."""
 
     def __init__(self, names, run=None, before=None):
         self._names = names
@@ -226,7 +226,7 @@ class Pipeline:
         self._collectors = {}
 
     def add(self, metric):
-        """A SPEC, or a Subscriber."""
+        """Adds a metric: a SPEC, or a Subscriber."""
         if isinstance(metric, (str, bytes)):
             spec = metric
         else:
@@ -243,12 +243,12 @@ class Pipeline:
         native.call(library.nauha_pipeline_add_sink, self.handle, name.encode(), os.fsencode(directory))
 
     def describe(self, facts):
-        """facts: a dict, for sinks that show what was trained."""
+        """Passes facts about the training, a dict of texts, to the sinks that show them."""
         for key, value in facts.items():
             native.call(library.nauha_pipeline_describe, self.handle, key.encode(), value.encode("utf-8", "replace"))
 
     def rules(self):
-        """The names of the health rules there are."""
+        """The names of all health rules."""
         names = []
         while True:
             analyzer = library.nauha_pipeline_analyzer(self.handle, len(names))
@@ -299,7 +299,7 @@ class Pipeline:
         return library.nauha_bus_wants(library.nauha_pipeline_bus(self.handle), kind)
 
     def open(self, paths):
-        """Opens the traces to replay, of the ranks of one training, and shows sinks what was trained."""
+        """Opens the traces of the ranks of one training, and passes the facts of the first to the sinks."""
         for path in paths:
             handle = c_void_p()
             native.call(library.nauha_trace_open, os.fsencode(path), self._names, ctypes.byref(handle))
@@ -322,7 +322,7 @@ class Pipeline:
             collector.end_run(self._run)
 
     def finish_into(self, following):
-        """Ends a run; the pipeline of the following one, not started yet, goes on with its sinks and series."""
+        """Ends a run. The pipeline of the following run, which has not been started, continues its sinks and series."""
         self._guarded(library.nauha_pipeline_finish_into, self.handle, following.handle)
         self._end_run()
 
@@ -333,7 +333,7 @@ class Pipeline:
         return {name: collector.series() for name, collector in self._collectors.items()}
 
     def report(self):
-        """What a person should know: files written, and remarks."""
+        """The lines to show to the user: the files that were written, and remarks."""
         return self._lines(library.nauha_pipeline_report, self.handle)
 
     def remarks(self):
@@ -356,7 +356,7 @@ class Pipeline:
             self.close()
 
     def _guarded(self, function, *arguments):
-        """Calls into C, from which metrics in Python may be called: raises what those raised."""
+        """Calls a function of the library that may call metrics in Python. Raises the exception of a metric, if any."""
         try:
             native.call(function, *arguments)
         except Error:

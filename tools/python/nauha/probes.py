@@ -25,7 +25,7 @@ def untouched(models):
     restore_random = _random_states()
     try:
         for module in modules:
-            module.training = False  # train() may be more than that: LoRA's merges weights
+            module.training = False  # not by eval(), which may do more: LoRA layers merge their weights in it
         with torch.no_grad(), compat.autocast_off(), compat.compiled_off():
             yield
     finally:
@@ -82,7 +82,7 @@ class Probe:
         return step % self.every == 0
 
     def is_wanted(self, publisher, records):
-        """Whether any message of it is recorded in the open step."""
+        """Whether any of its messages is recorded in the open step."""
         kinds = RESULTS if self.results_only else RESULTS + [KINDS["input_data"]]
         if any(publisher.wanted(kind, NONE, self.tag) for kind in kinds):
             return True
@@ -91,7 +91,7 @@ class Probe:
 
 
 def has_values(models):
-    """Whether all parameters and buffers have values. Lazy modules get theirs in their first run, which has to be one of
+    """Whether all parameters and buffers have values. Lazy modules get theirs in their first run, which has to be a run of
     the training."""
     return not any(compat.is_lazy(tensor) for model in models for module in model.modules()
                    for tensor in [*module._parameters.values(), *module._buffers.values()] if tensor is not None)

@@ -31,7 +31,7 @@ def unwrapped(module):
 
 
 def is_compiled(module):
-    """What torch.compile(module) returned."""
+    """Whether the module is the result of torch.compile(module)."""
     return "_orig_mod" in module._modules and type(module).__name__ == "OptimizedModule"
 
 
@@ -57,7 +57,7 @@ class Record:
 
 class Registry:
     def __init__(self, names, slot, tell, alias):
-        """slot: text -> number; alias: (module, slot, other module, other slot)."""
+        """slot(text) returns the number of a slot; alias(module, slot, other module, other slot) records a shared parameter."""
         self._names = names
         self._slot = slot
         self._tell = tell
@@ -78,8 +78,8 @@ class Registry:
         self._unnamed = True
 
     def add(self, module, fallback):
-        """Returns (record, whether it is new). The module is unwrapped; fallback is its name where it is
-        not part of a model."""
+        """Returns (record, whether it is new). module: an unwrapped one. fallback: its name if it is not part of a
+        model."""
         known = self.find(module)
         if known is not None:
             return known, False
@@ -138,8 +138,8 @@ class Registry:
     # ---- parameters ----
 
     def values(self):
-        """The parameters as they are now, each under its first name: a list of Value, the same one as
-        long as nothing was replaced. Walked anew every time: programs replace parameters."""
+        """The current parameters, each under its first name: a list of Value, which is the same object as long as
+        no parameter was replaced. Every call looks at all modules, because programs replace parameters."""
         self.name_modules()
         current = []
         for record in self.records.values():

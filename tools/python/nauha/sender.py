@@ -12,7 +12,7 @@ from nauha.native import Status, library
 
 
 class Value:
-    """A parameter to be recorded: under which numbers, and the tensor that holds it now."""
+    """A parameter to be recorded: the numbers of its module and slot, and the tensor that holds it now."""
 
     __slots__ = ("record", "module", "slot", "bias", "tensor", "form")
 
@@ -22,11 +22,11 @@ class Value:
         self.slot = slot
         self.bias = bias
         self.tensor = tensor
-        self.form = None  # (type, shape, strides) as the C side has it
+        self.form = None  # (type, shape, strides) in the C structure
 
 
 class Sender:
-    immediate = True  # publish() wants tensors of the CPU
+    immediate = True  # publish() takes only tensors of the CPU
 
     def __init__(self, recorder, tell):
         self._recorder = recorder
@@ -48,10 +48,10 @@ class Sender:
             view.identity = identity
         if library.nauha_recorder_publish(self._recorder, kind, module, slot, call, address, self._error_address):
             self._tell(self._error.text())
-        del held  # it had to live until here
+        del held  # the tensor must stay alive until here
 
     def begin_step(self, values):
-        """values: a list of Value; the same list as long as the same tensors are meant."""
+        """values: a list of Value; the same object as in the last call if the parameters are the same."""
         self._set_tag(0)
         array = self._filled(values)
         self._check(library.nauha_recorder_begin_step(self._recorder, array, len(array), self._error_address))
@@ -81,7 +81,7 @@ class Sender:
             self._tag = tag
 
     def _filled(self, values):
-        """The C array of the values, with the addresses of now."""
+        """The C array of the values, with their current addresses."""
         if values is not self._values:
             self._array = (native.Parameter * len(values))()
             self._values = values

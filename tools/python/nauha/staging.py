@@ -30,7 +30,7 @@ def device_for(kind):
 
 
 class HostDevice:
-    """Memory that the CPU can copy from, with or without the help of its device: done when it returns."""
+    """For devices whose tensors PyTorch copies synchronously: a copy is complete when copy() returns."""
 
     @staticmethod
     def host_memory(count):
@@ -38,7 +38,7 @@ class HostDevice:
 
     @staticmethod
     def copy(source, host):
-        """Copies source into host; returns what tells that it is done, None: it is."""
+        """Copies source into host. Returns an event to wait for, or None if the copy is complete."""
         with torch.no_grad():
             host.copy_(source.detach())
 
@@ -62,7 +62,7 @@ class CudaDevice:
                 host.copy_(snapshot, non_blocking=True)
                 done = torch.cuda.Event()
                 done.record(side)
-            snapshot.record_stream(side)  # its memory is free again after the copy, not before
+            snapshot.record_stream(side)  # its memory is not used again before the copy is complete
         return done
 
     def _side(self, device):
@@ -72,7 +72,7 @@ class CudaDevice:
 
 
 class Ring:
-    """Host memory handed out and given back in the same order. Allocated when first used."""
+    """A ring of host memory: pieces are given back in the order in which they were taken. Allocated when first used."""
 
     def __init__(self, device, capacity):
         self.capacity = capacity
@@ -82,7 +82,7 @@ class Ring:
         self._changed = threading.Condition()
 
     def take(self, count):
-        """count bytes; waits until there are so many in one piece. count is at most the capacity."""
+        """Returns a piece of count bytes, at most the capacity; waits until one is free."""
         count = -(-max(count, 1) // _ALIGNMENT) * _ALIGNMENT
         with self._changed:
             if self._memory is None:
@@ -92,23 +92,23 @@ class Ring:
             return self._memory[begin[0]:begin[0] + count]
 
     def _place(self, count):
-        """Where count bytes are free, as a tuple; empty where they are not."""
+        """The position of count free bytes, in a tuple; an empty tuple if there is none."""
         if not self._taken:
             return (0,) if count <= self.capacity else ()
         first, last = self._taken[0][0], self._taken[-1][1]
-        if last > first:  # one piece is taken, free are its two sides
+        if last > first:  # the free bytes are after the last piece and before the first
             return (last,) if last + count <= self.capacity else (0,) if count < first else ()
         return (last,) if last + count < first else ()
 
     def give_back(self):
-        """The oldest piece."""
+        """Gives the oldest piece back."""
         with self._changed:
             self._taken.popleft()
             self._changed.notify()
 
 
 class Stager:
-    """The sender's calls, made later by a thread, in the order in which they came."""
+    """Makes the calls of the sender later, in a thread, in the order in which they came."""
 
     immediate = False
 
@@ -118,7 +118,7 @@ class Stager:
         self._guarded = Guard(lambda error: tell(f"a message was not recorded: {type(error).__name__}: {error}"))
         self._ring = Ring(device, capacity // _ALIGNMENT * _ALIGNMENT)
         self._calls = queue.SimpleQueue()
-        self._values = None  # the parameters' list, and the same with tensors of the host
+        self._values = None  # the list of parameters; _mirrors: the same with tensors in host memory
         self._mirrors = []
         self._mirrors_free = threading.Event()
         self._mirrors_free.set()
@@ -133,7 +133,7 @@ class Stager:
             return
         tensor = tensors.dense(tensor)
         count = tensor.numel() * tensor.element_size()
-        if count > self._ring.capacity:  # does not fit: wait for it here
+        if count > self._ring.capacity:  # does not fit into the ring: wait until it is published
             host = torch.empty(tensor.shape, dtype=tensor.dtype)
             HostDevice.copy(tensor, host)
             self._later(self._sender.publish, kind, module, slot, call, tag, host, identity)
@@ -144,7 +144,7 @@ class Stager:
             host = piece[:count].view(tensor.dtype).view(tensor.shape)
             done = self._device.copy(tensor, host)
         except Exception:
-            self._later(self._ring.give_back)  # in its turn
+            self._later(self._ring.give_back)  # after the pieces before it
             raise
         self._calls.put((done, self._sender.publish, (kind, module, slot, call, tag, host, identity), self._ring.give_back))
 
@@ -158,7 +158,7 @@ class Stager:
         self._later(self._sender.epoch_finished)
 
     def drain(self):
-        """Waits until everything has been handed over."""
+        """Waits until all calls so far have been made."""
         reached = threading.Event()
         self._later(reached.set)
         reached.wait()
@@ -172,7 +172,7 @@ class Stager:
         self._calls.put((None, function, arguments, None))
 
     def _with_parameters(self, function, values):
-        """Parameters have host memory of their own, as large as they are: all are needed at once."""
+        """Parameters have host memory of their own, not of the ring, because all of them are needed at once."""
         self._mirrors_free.wait()
         self._mirrors_free.clear()
         try:
@@ -184,7 +184,7 @@ class Stager:
         self._calls.put((_All(done), function, (self._mirrors,), self._mirrors_free.set))
 
     def _copied(self, values):
-        """Has the values copied to their mirrors; returns what is to be waited for."""
+        """Starts to copy the values to their mirrors; returns the events to wait for."""
         if values is not self._values or any(value.tensor.shape != mirror.tensor.shape or
                                              value.tensor.dtype is not mirror.tensor.dtype
                                              for value, mirror in zip(values, self._mirrors)):
@@ -197,7 +197,7 @@ class Stager:
                 continue
             done.append(event)
             under_way += value.tensor.numel() * value.tensor.element_size()
-            if under_way > self._ring.capacity:  # snapshots take the device's memory: not more than the ring's
+            if under_way > self._ring.capacity:  # limits the memory of the device that snapshots take
                 event.synchronize()
                 under_way = 0
         return done
@@ -218,7 +218,7 @@ class Stager:
 
     @staticmethod
     def _do(done, function, arguments, afterwards):
-        """afterwards: what the training waits for, whatever fails here."""
+        """Makes one call. afterwards: called even if the call fails, because the training waits for it."""
         try:
             if done is not None:
                 done.synchronize()

@@ -11,8 +11,8 @@ import time
 
 
 class Status:
-    """settings: "status", the memory as a path in /proc, and "status_link", what the path has to point to: once the
-    recorder is gone, its number may be another process's."""
+    """settings: "status" is the path of the memory in /proc, and "status_link" is what that path must point to: when the
+    recorder has ended, another process may get its number."""
 
     def __init__(self, settings):
         self._path = settings.get("status", "")
@@ -55,7 +55,7 @@ class Status:
         if os.readlink(self._path) != self._link:
             raise FileNotFoundError(self._path)
         low = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        try:  # a program that has closed a standard stream may write to its number
+        try:  # not 0 to 2: a program that has closed a standard stream may still write to it
             return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 3)
         finally:
             os.close(low)
@@ -64,7 +64,7 @@ class Status:
 def _encoded(text):
     try:
         return os.fsencode(text)
-    except UnicodeEncodeError:  # no file's name
+    except UnicodeEncodeError:  # not the name of a file
         return text.encode("utf-8", "replace")
 
 

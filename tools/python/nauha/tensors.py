@@ -20,8 +20,8 @@ for _name, _number in (("float32", "f32"), ("float64", "f64"), ("float16", "f16"
     if hasattr(torch, _name):  # the fp8 types came with 2.1
         DTYPES[getattr(torch, _name)] = native.DTYPES.index(_number)
 
-_MAX_FORMS = 4096  # distinct (type, shape, strides), and tensors, remembered: trainings with varying lengths have many
-_MAX_DEPTH = 8  # of tuples in dicts in dataclasses
+_MAX_FORMS = 4096  # remembered (type, shape, strides), and tensors: trainings with varying lengths have many
+_MAX_DEPTH = 8  # of nested tuples, dicts and dataclasses
 
 
 class Unrecordable(Exception):
@@ -29,7 +29,7 @@ class Unrecordable(Exception):
 
 
 def dense(tensor):
-    """The tensor with plain memory: itself wherever it has that."""
+    """The tensor itself if it has plain memory, otherwise a copy that has."""
     if tensor.layout is not torch.strided or tensor.is_neg():
         with torch.no_grad():
             tensor = tensor.detach()
@@ -46,7 +46,7 @@ class Views:
         self._forms = {}
 
     def view(self, tensor):
-        """(the view, what to pass as its address, what must live as long). Raises Unrecordable."""
+        """Returns (the view, its address, the tensor to keep alive while the view is used). Raises Unrecordable."""
         if tensor.layout is not torch.strided or tensor.is_neg():
             tensor = dense(tensor)
         form = (tensor.dtype, tensor.shape, tensor.stride())
@@ -78,15 +78,15 @@ def fill(view, tensor):
 
 
 class Identities:
-    """Numbers for tensors: the same number means the same elements, as far as PyTorch counts what writes to them; the
-    recorder looks whether they are. A tensor is known again while it lives: as itself, or as a view of all of it."""
+    """Numbers for tensors: tensors with the same number have the same elements according to PyTorch's version counter; the
+    recorder checks it. A tensor is recognised while it exists, as itself or as a view of all of its elements."""
 
     def __init__(self):
         self._known = {}  # address -> (weak tensor, version, number)
         self._numbers = itertools.count(1)
 
     def of(self, tensor):
-        """0 where PyTorch does not count, or elements are not what lies in memory."""
+        """0 if PyTorch does not count versions, or if the memory does not hold the elements as they are."""
         if tensor.is_inference() or tensor.layout is not torch.strided or tensor.is_neg():
             return 0
         address, version = tensor.data_ptr(), tensor._version
@@ -101,7 +101,7 @@ class Identities:
 
 
 def _is_view_of_all(tensor, other):
-    """Whether two tensors at the same address are one memory with the same elements; other: None if it is gone."""
+    """Whether two tensors at the same address are one memory with the same elements; other: None if it no longer exists."""
     if tensor is other:
         return True
     if other is None or tensor.numel() != other.numel() or not (tensor.is_contiguous() and other.is_contiguous()):
@@ -136,7 +136,7 @@ def _items(value):
 
 
 def each_argument(args, kwargs):
-    """Yields (path, tensor) of a call's arguments; the path is empty where there is but one argument."""
+    """Yields (path, tensor) of a call's arguments; the path is empty if there is only one argument."""
     if len(args) == 1 and not kwargs:
         yield from each_tensor(args[0])
     else:

@@ -54,13 +54,13 @@ native.declare(library, {
     "nauha_tensor_to_f64": (None, [POINTER(native.Tensor), c_size_t, c_size_t, POINTER(c_double)]),
 })
 
-# NumPy's names of the types; those it does not have come as their bits.
+# NumPy's names of the types. Types that NumPy lacks are read as integers with the same bits.
 TYPES = {"f32": "<f4", "f64": "<f8", "f16": "<f2", "bf16": "<u2", "u8": "|u1", "i8": "|i1", "i16": "<i2", "i32": "<i4",
          "i64": "<i8", "bool": "|b1", "f8_e4m3fn": "|u1", "f8_e5m2": "|u1", "f8_e4m3fnuz": "|u1", "f8_e5m2fnuz": "|u1"}
 
 
 class _Memory:
-    """The library's memory of one tensor, for NumPy to look at without a copy; freed with its last array."""
+    """The library's memory of one tensor, which NumPy uses without a copy. Freed with the last array that uses it."""
 
     def __init__(self, address, typestr, shape):
         self.address = address
@@ -97,7 +97,7 @@ def to_float(values, dtype=None):
     return result if dtype in ("f64", "i64", "i32") else result.astype(np.float32)
 
 
-# A message's stamps and what is known of its tensor: attributes that the C structure is asked for.
+# The stamps of a message and the properties of its tensor: attributes that are read from the C structure.
 STAMPS = ("seq", "time_ns", "global_step", "train_step", "epoch", "rank", "call", "kind", "tag", "slot", "module",
            "module_class", "dtype", "shape", "nbytes", "hash_only")
 
@@ -112,7 +112,7 @@ class Message:
     def __init__(self, handle, names=None, source=None):
         self._handle = handle  # None once the source has moved on
         self._names = names  # has the texts and shapes that `info` points to
-        self._source = source  # lives as long as its current message
+        self._source = source  # kept alive as long as its current message
         self.info = native.MessageInfo.from_buffer_copy(library.nauha_message_info(handle).contents)
         self._tensor = None
 
@@ -342,7 +342,7 @@ class Series(dict):
         return [f"{value:g}" if isinstance(value, float) else str(value) for value in (self[name][row] for name in self)]
 
     def _shown(self):
-        """The rows that are shown, each as a list of texts; None where others lie between."""
+        """The rows that are shown, each as a list of texts; None in place of those that are left out."""
         if self.rows <= 2 * self.SHOWN:
             return [self._cells(row) for row in range(self.rows)]
         return [*(self._cells(row) for row in range(self.SHOWN)), None,
@@ -361,7 +361,7 @@ class Series(dict):
 
 
 def _html(title, names, rows):
-    """A table for a notebook; None among the rows: some are left out."""
+    """A table for a notebook; None in rows stands for rows that are left out."""
     def line(tag, cells):
         return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
 
@@ -371,7 +371,7 @@ def _html(title, names, rows):
 
 
 def make_selector(selection):
-    """A selector of the library, to be freed. Raises Error."""
+    """Makes a selector of the library, which the caller frees with nauha_selector_free(). Raises Error."""
     selector = library.nauha_selector_new()
     try:
         for key, value in selection.items():
@@ -392,7 +392,7 @@ class _Messages:
     def __init__(self, trace, selection):
         self._trace = trace
         self._cursor = c_void_p()
-        self._current = lambda: None  # weakly
+        self._current = lambda: None  # a weak reference to the current message
         selector = make_selector(selection)
         try:
             native.call(library.nauha_cursor_new, trace._open(), selector, ctypes.byref(self._cursor))
