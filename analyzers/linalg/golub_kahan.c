@@ -13,15 +13,15 @@
 #include <math.h>
 #include <string.h>
 
-/* Steps between two looks at B_k, each of which costs k^2. */
+/* B_k is examined every so many steps, because that costs k^2. */
 #define LOOK_EVERY 4u
 
 struct iteration {
     const struct linalg_operator *a;
     double *u, *v;        /* the vectors, m and n doubles each */
-    double *alpha, *beta; /* of B */
-    double *w;            /* a vector on its way into an operator */
-    double *scratch;      /* GOLUB_KAHAN_STEPS for products; 7 of them for a look at B */
+    double *alpha, *beta; /* elements of B */
+    double *w;            /* the vector that an operator is applied to */
+    double *scratch;      /* GOLUB_KAHAN_STEPS for products, 7 times as many to examine B */
     size_t most;          /* steps there is room for */
     double scale;         /* the largest of alpha and beta so far */
 };
@@ -65,8 +65,8 @@ static void random_vector(double *x, size_t n) {
     cblas_dscal((int)n, 1 / cblas_dnrm2((int)n, x, 1), x, 1);
 }
 
-/* Makes x orthogonal to the first `count` vectors of length n: once leaves what rounding has left
- * over, twice is enough (L. Giraud, J. Langou, M. Rozloznik 2005). */
+/* Makes x orthogonal to the first `count` vectors of length n. Doing this once leaves rounding
+ * errors; twice is enough (L. Giraud, J. Langou, M. Rozloznik 2005). */
 static void orthogonalize(struct iteration *it, const double *vectors, size_t count, size_t n,
                           double *x) {
     for (int pass = 0; pass < 2 && count > 0; pass++) {
@@ -77,7 +77,8 @@ static void orthogonalize(struct iteration *it, const double *vectors, size_t co
     }
 }
 
-/* x to length 1; returns the length it had, or 0 where that is rounding and no direction. */
+/* Scales x to length 1. Returns the length that it had, or 0 if x is nothing but rounding
+ * errors. */
 static double normalize(struct iteration *it, double *x, size_t n) {
     const double length = cblas_dnrm2((int)n, x, 1);
     if (length <= 4 * DBL_EPSILON * it->scale)

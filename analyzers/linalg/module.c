@@ -2,17 +2,19 @@
 /* The table of functions in nauha_linalg.so that metrics look up; see linalg.h. */
 #include "analyzers/linalg/blas.h"
 
-/* What OpenBLAS asks for when it is loaded, instead of the environment (the linker's --wrap): as
- * many threads as it may make. Parallel are the replay's workers; one more thread each would only
- * make results depend on the number of processors. */
+/* OpenBLAS calls this when it is loaded (the linker's --wrap), in place of a function that reads
+ * the environment, to ask for the largest number of threads. It is 1, because the workers of the
+ * replay run in parallel already, and more threads would make results depend on the number of
+ * processors. */
 int __wrap_openblas_num_threads_env(void);
 
 int __wrap_openblas_num_threads_env(void) {
     return 1;
 }
 
-/* OpenBLAS without threads hands one scratch buffer to all callers: two at a time get wrong
- * results. Known by name only, since its header is not that of every build. */
+/* Returns 0 for an OpenBLAS that was built without threads. Such a one uses one scratch buffer for
+ * all callers, so two calls at a time give wrong results. Declared here, because not every OpenBLAS
+ * installs a header that declares it. */
 int openblas_get_parallel(void);
 
 static const char *unusable(void) {

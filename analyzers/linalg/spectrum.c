@@ -25,7 +25,7 @@ enum nauha_status linalg_singular_values(double *a, size_t rows, size_t columns,
     return status;
 }
 
-/* Of all, the first and the last. */
+/* Computes all singular values, and returns the first and the last. */
 static enum nauha_status first_and_last(double *a, size_t rows, size_t columns, double *first,
                                         double *last) {
     const size_t count = linalg_smaller(rows, columns);
@@ -67,7 +67,7 @@ enum nauha_status linalg_largest(double *a, size_t rows, size_t columns, double 
 
 /* ---- the extremes ---- */
 
-/* R of QR or L of LQ, whichever is the smaller one, in the place that LAPACK leaves it in. */
+/* The factor R of QR or L of LQ, whichever is smaller, in the memory in which LAPACK leaves it. */
 struct triangle {
     const double *a;
     CBLAS_UPLO half;
@@ -113,7 +113,7 @@ static enum nauha_status factorize(double *a, size_t rows, size_t columns,
     return status;
 }
 
-/* A triangle in a matrix of its own, zeros beside it. */
+/* Copies a triangle to a matrix of its own, and fills the other half with zeros. */
 static double *copy_triangle(const struct triangle *triangle) {
     const size_t n = (size_t)triangle->n;
     double *copy = linalg_doubles(n, n);

@@ -5,8 +5,8 @@
 
 #include "analyzers/linalg/blas.h"
 
-/* How many of the values, largest first, have a fraction of the sum of squares; 0: they are zero.
- * What is rounding and no direction does not count. */
+/* How many of the values, largest first, make up a fraction of the sum of squares; 0 if they are
+ * all zero. Values that are nothing but rounding errors do not count. */
 static size_t count_for(const double *values, size_t count, size_t longer, double fraction) {
     const double negligible = DBL_EPSILON * (double)longer * values[0];
     double all = 0, sum = 0;
@@ -20,8 +20,9 @@ static size_t count_for(const double *values, size_t count, size_t longer, doubl
     return kept;
 }
 
-/* A row-major matrix is a column-major transposed one: its left singular vectors are that one's
- * right ones, which LAPACK gives as rows of vt[smaller][rows], column-major: as [rows][smaller]. */
+/* A row-major matrix is the transpose of a column-major one. The left singular vectors of the first
+ * are therefore the right ones of the second, which LAPACK returns as the rows of the column-major
+ * vt[smaller][rows], that is as [rows][smaller] in row-major order. */
 enum nauha_status linalg_basis(double *a, size_t rows, size_t columns, double fraction,
                                double *basis, size_t *rank) {
     const size_t smaller = linalg_smaller(rows, columns);

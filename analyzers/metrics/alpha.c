@@ -2,8 +2,8 @@
 /* The power-law exponent of a weight spectrum, as WeightWatcher fits it. */
 #include "analyzers/support/matrix.h"
 
-/* WeightWatcher's numbers (0.7.7): eigenvalues that count as zero, how many there have to be, and
- * up to how many the fit for few of them is taken. */
+/* WeightWatcher's constants (0.7.7): below which number eigenvalues count as zero, how many there
+ * have to be, and up to how many of them the fit for few eigenvalues is used. */
 #define ZERO_EIGENVALUE 1e-5
 #define FEWEST 8u
 #define FEW 20u
@@ -22,7 +22,7 @@ static void copy_tap(const struct matrix *matrix, size_t tap, double *slice) {
         slice[i] = matrix->elements[i * taps + tap];
 }
 
-/* Logarithms of the eigenvalues that are not zero, of all slices: so none overflows. */
+/* Logarithms of the nonzero eigenvalues of all slices. Logarithms cannot overflow. */
 static enum nauha_status log_spectrum(const struct matrix_metric *metric,
                                       const struct matrix *matrix, double *logs, size_t *count,
                                       struct nauha_error *err) {
@@ -63,8 +63,8 @@ static double distance(const double *logs, size_t n, double alpha) {
     return most;
 }
 
-/* The exponent of the tail that fits best. Few eigenvalues: only tails of FEWEST and more, where
- * there are such, and the unbiased estimate. */
+/* The exponent of the tail that fits best. If there are few eigenvalues, only tails of FEWEST or
+ * more are tried, as far as there are such, and the estimate is the unbiased one. */
 static double fit(const double *logs, size_t count) {
     const bool few = count < FEW;
     const size_t shortest = few ? (count < FEWEST ? count : FEWEST) : 2;
@@ -72,7 +72,8 @@ static double fit(const double *logs, size_t count) {
     size_t first = count;
     if (count < 2)
         return best;
-    /* From the shortest tail on; of equal distances the longest counts. */
+    /* From the shortest tail to the longest; of tails that fit equally well, the longest is
+     * taken. */
     while (first-- > 0) {
         const size_t n = count - first;
         sum += logs[first];
@@ -110,7 +111,7 @@ static enum nauha_status value(const struct matrix_metric *metric, struct matrix
     return status;
 }
 
-/* WeightWatcher passes over vectors and over matrices of fewer eigenvalues. */
+/* WeightWatcher leaves out vectors, and matrices of fewer eigenvalues. */
 static bool has_spectrum(const struct nauha_message_info *info) {
     if (info->ndim < 2)
         return false;

@@ -9,7 +9,7 @@ static double sum_products(const double *a, const double *b, size_t count) {
     return sum;
 }
 
-/* Where the neurons are more than the data points, XX' says it all in less room. */
+/* If there are more neurons than data points, XX' has all that is needed, and is smaller. */
 static enum nauha_status view(const struct probe_metric *metric, double *x, size_t rows,
                               size_t columns, struct probe_view *view) {
     const bool gram = columns > rows;

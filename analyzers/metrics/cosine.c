@@ -49,7 +49,7 @@ static void add_products(void *context, const double *x, const double *earlier, 
     block_sum_add(&products->sum, block, n);
 }
 
-/* Rounding does not take it beyond 1. */
+/* Keeps rounding errors from exceeding 1. */
 static double cosine_of(double product, double sum_squares, double earlier) {
     const double value = product / (sqrt(sum_squares) * sqrt(earlier));
     return fabs(value) > 1 ? copysign(1, value) : value;

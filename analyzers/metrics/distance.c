@@ -46,7 +46,7 @@ static enum nauha_status create(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
-/* Of differences times 2^-exponent. */
+/* Sums over differences, which are multiplied by 2^-exponent. */
 struct differences {
     int exponent;
     double factor;
@@ -80,11 +80,11 @@ static enum nauha_status subtract(struct distance *distance, const struct kept *
     return kept_tensors_compare(&distance->first, first, message, add_squares, differences, err);
 }
 
-/* The differences of float64 that over- or underflowed, once more. */
+/* Computes the differences of float64 again, scaled, after their squares over- or underflowed. */
 static enum nauha_status subtract_scaled(struct distance *distance, const struct kept *first,
                                          struct nauha_message *message,
                                          struct differences *differences, struct nauha_error *err) {
-    struct differences halves = {.factor = 0.5}; /* none of which overflows */
+    struct differences halves = {.factor = 0.5}; /* halves, whose difference cannot overflow */
     enum nauha_status status =
         kept_tensors_compare(&distance->first, first, message, find_largest, &halves, err);
     if (status != NAUHA_OK || !(halves.largest > 0 && isfinite(halves.largest)))
@@ -110,7 +110,7 @@ static enum nauha_status publish(struct distance *distance, const struct nauha_m
     return status;
 }
 
-/* A tensor of another shape than the first is where the distance starts anew. */
+/* If the shape differs from that of the first tensor, the distance starts anew from this one. */
 static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
     struct distance *distance = self;
     const struct nauha_host *host = distance->host;

@@ -3,14 +3,14 @@
  * little. */
 #include "analyzers/support/per_sample.h"
 
-/* Estimates, or sums of them: of the trace of the covariance of one sample's gradient, and of the
- * squared norm of the true gradient. Both are unbiased; their ratio is not, which is why they are
- * averaged over steps before it is taken. */
+/* Unbiased estimates, or sums of them, of the trace of the covariance of one sample's gradient, and
+ * of the squared norm of the true gradient. The ratio of the two is biased, so they are averaged
+ * over steps before it is computed. */
 struct noise {
     double trace, square;
 };
 
-/* Of a layer over its steps, or, with module NONE, of the network. */
+/* The average of a layer over its steps; for module NONE, of the network. */
 struct average {
     bool any;
     struct noise noise;
@@ -21,8 +21,8 @@ struct gradient_noise_scale {
     uint32_t topic, network_topic;
     double smooth;
     struct per_sample gradients;
-    struct key_table averages; /* of struct average */
-    struct noise open;         /* the sum over the layers of the step that is open */
+    struct key_table averages; /* values: struct average */
+    struct noise open;         /* the sum over the layers of the open step */
     bool any;
     struct nauha_message_info stamps; /* of its last message */
 };
@@ -80,7 +80,8 @@ static enum nauha_status create(const struct nauha_host *host,
 
 /* ---- averaging ---- */
 
-/* The noise scale of averages that go on with `noise`. The average starts at the first estimate. */
+/* Adds `noise` to an average, and publishes the noise scale of the average, which begins with the
+ * first estimate. */
 static enum nauha_status publish(struct gradient_noise_scale *scale, uint32_t topic,
                                  const struct nauha_message_info *info, struct noise noise,
                                  struct nauha_error *err) {

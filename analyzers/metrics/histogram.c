@@ -9,7 +9,7 @@
 struct histogram {
     const struct nauha_host *host;
     size_t bins;
-    double low, high; /* of the range asked for; NaN: that of the message */
+    double low, high; /* of the given range; NaN: that of the message */
     struct kind_topics topics;
     double *edges; /* bins + 1 */
     uint64_t *counts;
@@ -68,7 +68,7 @@ static void widen(void *context, const double *x, size_t n, uint64_t first) {
     }
 }
 
-/* Smallest and largest finite element; low > high where there is none. */
+/* Finds the smallest and the largest finite element; low > high if there is none. */
 static enum nauha_status find_range(const struct nauha_host *host, struct nauha_message *message,
                                     const struct nauha_stats *stats, struct finite_range *range,
                                     struct nauha_error *err) {
@@ -79,8 +79,8 @@ static enum nauha_status find_range(const struct nauha_host *host, struct nauha_
     return for_each_block(host, message, widen, range, err);
 }
 
-/* As numpy.histogram has it: [0, 1] for no elements, half to each side of a constant tensor.
- * Where only one end was asked for, the other one is the message's. */
+/* Chooses the range as numpy.histogram does: [0, 1] if there are no elements, and half to each side
+ * of a constant tensor. If only one end was given, the other one is that of the message. */
 static void choose_range(const struct histogram *histogram, double *low, double *high) {
     const bool low_given = !isnan(histogram->low), high_given = !isnan(histogram->high);
     if (*low > *high) {
@@ -93,7 +93,7 @@ static void choose_range(const struct histogram *histogram, double *low, double 
         *high = histogram->high;
     if (*low < *high)
         return;
-    /* An end that was asked for stays; where the other one is not beyond it, it is put there. */
+    /* A given end stays. If the other end is not beyond it, that one is moved. */
     if (low_given)
         *high = *low + 1 > *low ? *low + 1 : nextafter(*low, (double)INFINITY);
     else if (high_given)
@@ -102,15 +102,15 @@ static void choose_range(const struct histogram *histogram, double *low, double 
         *low -= 0.5;
         *high += 0.5;
     } else {
-        /* Where a half does not change the number, its neighbours do. */
+        /* If adding a half does not change the number, the neighbouring numbers are taken. */
         *low = nextafter(*low, -(double)DBL_MAX);
         *high = nextafter(*high, (double)DBL_MAX);
     }
 }
 
-/* numpy.linspace(low, high, bins + 1): multiples of the step, but where the step is too small to
- * be a number, the width times the fraction; the last edge is `high` itself. A width past the
- * largest number, which NumPy has no answer to, is never formed. */
+/* numpy.linspace(low, high, bins + 1): multiples of the step or, if the step underflows to 0,
+ * fractions of the width; the last edge is `high` itself. A width that overflows, for which NumPy
+ * has no result, is never computed. */
 static void make_edges(double low, double high, size_t bins, double *edges) {
     const double width = high - low, count = (double)bins, step = width / count;
     for (size_t i = 0; i < bins; i++) {
@@ -142,7 +142,7 @@ static void count_block(void *context, const double *x, size_t n, uint64_t first
         const double place =
             (wide ? (x[i] / 2 - low / 2) / half_width : (x[i] - low) / (high - low)) * bins;
         size_t bin = place < bins ? (size_t)place : last;
-        /* Rounding may have put it beside its bin: the edges decide. */
+        /* Rounding may have chosen a bin beside the right one: the edges decide. */
         while (bin > 0 && x[i] < edges[bin])
             bin--;
         while (bin < last && x[i] >= edges[bin + 1])

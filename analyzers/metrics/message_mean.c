@@ -2,10 +2,10 @@
 /* The mean over all modules of what another metric publishes in one step. */
 #include "analyzers/support/kinds.h"
 
-/* One topic in the step that is open. */
+/* One topic in the open step. */
 struct accumulator {
     uint64_t count;
-    double sum, lost;                 /* what rounding took from it */
+    double sum, lost;                 /* the rounding error of the sum */
     struct nauha_message_info stamps; /* of the last message */
 };
 
@@ -49,7 +49,7 @@ static enum nauha_status publish(struct message_mean *mean, size_t i, struct nau
     struct accumulator *open = &mean->open[i];
     if (open->count == 0)
         return NAUHA_OK;
-    /* Beside infinity, and past the largest number, there is nothing to correct. */
+    /* Infinite and overflowing sums have no rounding error. */
     const double sum = isfinite(open->sum) ? open->sum + open->lost : open->sum;
     const double value = sum / (double)open->count;
     open->count = 0;
@@ -117,6 +117,6 @@ NAUHA_ANALYZER(message_mean) = {
     .create = create,
     .compute = compute,
     .step_finished = step_finished,
-    .finish = finish, /* what was published at the end of the run */
+    .finish = finish, /* publishes what other metrics published at the end of the run */
     .destroy = free,
 };

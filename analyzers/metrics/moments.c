@@ -3,7 +3,7 @@
 #include "analyzers/support/kinds.h"
 #include "analyzers/support/scaled.h"
 
-/* Means of (x - mean)^k, maybe of elements times a power of two. */
+/* Means of (x - mean)^k, of elements that may have been multiplied by a power of two. */
 struct moments {
     double mean, second, third, fourth;
 };
@@ -35,8 +35,8 @@ static enum nauha_status create(const struct nauha_host *host,
 }
 
 struct moment_sums {
-    double factor;              /* of the elements */
-    double mean;                /* with that */
+    double factor;              /* by which elements are multiplied */
+    double mean;                /* of the multiplied elements */
     struct block_sum powers[4]; /* of (x - mean)^(i + 1) */
 };
 
@@ -69,7 +69,8 @@ static struct moments moments_of(const struct moment_sums *sums, double n) {
     };
 }
 
-/* The fourth powers of float64 may over- or underflow, and are made again. */
+/* If fourth powers of float64 over- or underflow, the moments are computed again of scaled
+ * elements. */
 static enum nauha_status compute_moments(const struct nauha_host *host,
                                          struct nauha_message *message, struct moments *moments,
                                          struct nauha_error *err) {
@@ -95,8 +96,8 @@ static enum nauha_status compute_moments(const struct nauha_host *host,
     return status;
 }
 
-/* NaN for a tensor that is constant to the last digits of its mean, by the bound
- * that scipy.stats has: what is left of its moments is rounding. */
+/* NaN for a tensor that is constant except for the last digits, with the bound that scipy.stats
+ * uses: its moments would be nothing but rounding errors. */
 static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
     struct moments_metric *metric = self;
     const struct nauha_host *host = metric->host;

@@ -9,7 +9,7 @@ struct nonfinite {
     const struct nauha_host *host;
     struct kind_topics nans, infs, first;
     size_t dims;
-    struct kind_topics positions[DIMS_MAX]; /* of the first along the dimensions, dims of them */
+    struct kind_topics positions[DIMS_MAX]; /* indices of the first one, in `dims` dimensions */
 };
 
 static enum nauha_status register_topics(struct nonfinite *nonfinite,

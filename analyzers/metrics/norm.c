@@ -38,7 +38,7 @@ static enum nauha_status create(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
-/* What norm_of_stats looks at; 0: it knows no such order. */
+/* The statistics that norm_of_stats needs for an order; 0: it cannot compute this order. */
 static unsigned statistics_of(double order) {
     if (order == 0)
         return NAUHA_STATISTICS_ZEROS;
@@ -76,13 +76,14 @@ static void add_powers(void *context, const double *x, size_t n, uint64_t first)
     block_sum_add(&powers->sum, block, n);
 }
 
-/* The exponent is rounded, and the larger the logarithm of the sum, the more that tells. */
+/* The inverse of the order is rounded, which matters the more the larger the logarithm of the sum
+ * is; hence long double. */
 static double root(double sum, double order) {
     return (double)powl(sum, 1 / (long double)order);
 }
 
-/* The norm of any other order. Where the powers over- or underflow, those of what the elements are
- * of the largest are added. */
+/* The norm of any other order. If powers over- or underflow, the elements are divided by the
+ * largest one first. */
 static enum nauha_status norm_of_powers(const struct nauha_host *host,
                                         struct nauha_message *message, double order, double *value,
                                         struct nauha_error *err) {
@@ -101,7 +102,7 @@ static enum nauha_status norm_of_powers(const struct nauha_host *host,
     return status;
 }
 
-/* That of the orders that statistics_of knows. */
+/* The norm of an order for which statistics_of returns statistics. */
 static enum nauha_status norm_of_statistics(const struct nauha_host *host,
                                             struct nauha_message *message, double order,
                                             double *value, struct nauha_error *err) {

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Percentiles of all elements, exact, without a copy of them.
- *
- * Doubles are taken as whole numbers of the same order, their keys. A pass over the elements counts
- * them in buckets of keys; those buckets that hold a wanted element are looked into with the next
- * pass, until what is left of them is few enough to be sorted or is one number.
- */
+/* Percentiles of all elements, exact, without a copy of them. Doubles are mapped to integers of the
+ * same order, their keys. A pass over the elements counts them in buckets of keys. The next pass
+ * divides those buckets that hold a wanted element, and so on until the elements left are few
+ * enough to be sorted, or are all equal. */
 #include "analyzers/support/blocks.h"
 #include "analyzers/support/kinds.h"
 
 #define PERCENTILES_MAX 32u
 #define BUCKETS 4096u
-/* So few elements are sorted. */
+/* At most so many elements are sorted. */
 #define SORTED_MAX 1024u
 
-/* The elements wanted: one on each side of a percentile. */
+/* The wanted elements: one on each side of each percentile. */
 #define WANTED_MAX (2 * PERCENTILES_MAX)
 
 struct bucket {
@@ -21,15 +19,15 @@ struct bucket {
     uint64_t low, high; /* the smallest and the largest key in it */
 };
 
-/* The elements whose keys are from low to high, among them wanted ones. */
+/* The elements whose keys are from low to high, which include wanted ones. */
 struct interval {
     uint64_t low, high;
-    uint64_t below; /* elements before them */
+    uint64_t below; /* number of smaller elements */
     uint64_t count;
-    unsigned shift; /* of keys, to buckets */
+    unsigned shift; /* from a key to its bucket */
     size_t filled;
-    struct bucket *buckets; /* count > SORTED_MAX */
-    uint64_t *sorted;       /* else; their keys */
+    struct bucket *buckets; /* if count > SORTED_MAX */
+    uint64_t *sorted;       /* otherwise; the keys */
 };
 
 struct percentiles {
@@ -38,11 +36,11 @@ struct percentiles {
     double percents[PERCENTILES_MAX];
     struct kind_topics *topics; /* one for each of percents */
     size_t wanted;
-    uint64_t ranks[WANTED_MAX]; /* places of the wanted elements in order of size */
+    uint64_t ranks[WANTED_MAX]; /* ranks of the wanted elements */
     double found[WANTED_MAX];
     size_t open;
     struct interval intervals[WANTED_MAX], next[WANTED_MAX];
-    /* BUCKETS for each interval, which those that are sorted use for the elements */
+    /* BUCKETS for each interval; intervals that are sorted use them for their keys */
     struct bucket *space;
 };
 
@@ -127,7 +125,7 @@ static int compare_keys(const void *a, const void *b) {
 
 static void add_to_interval(struct interval *interval, uint64_t key) {
     if (interval->sorted) {
-        /* A tensor that changes from one visit to the next does not write past the end. */
+        /* A tensor that changed since the last pass must not write past the end. */
         if (interval->filled < interval->count)
             interval->sorted[interval->filled++] = key;
         return;
@@ -153,7 +151,8 @@ static void add_block(void *context, const double *x, size_t n, uint64_t first) 
     }
 }
 
-/* Puts x where it was wanted: for the ranks from `below` on, `count` of them. */
+/* Stores x as the element of those wanted ranks that are among the `count` ranks from `below`
+ * on. */
 static size_t resolve(struct percentiles *percentiles, uint64_t below, uint64_t count, double x) {
     size_t wanted = 0;
     for (size_t i = 0; i < percentiles->wanted; i++) {
@@ -165,7 +164,8 @@ static size_t resolve(struct percentiles *percentiles, uint64_t below, uint64_t 
     return wanted;
 }
 
-/* Looks at what a pass has left in an interval; opens those of its buckets that matter. */
+/* Evaluates what a pass has counted in an interval; makes intervals of its buckets that hold wanted
+ * elements. */
 static void close_interval(struct percentiles *percentiles, struct interval *interval,
                            size_t *opened) {
     uint64_t below = interval->below;
@@ -187,7 +187,7 @@ static void close_interval(struct percentiles *percentiles, struct interval *int
     }
 }
 
-/* Gives intervals[i] its room. */
+/* Allocates the memory of intervals[i]. */
 static void prepare_interval(struct percentiles *percentiles, size_t i) {
     struct interval *interval = &percentiles->intervals[i];
     struct bucket *space = percentiles->space + i * BUCKETS;
@@ -227,8 +227,8 @@ static enum nauha_status select_elements(struct percentiles *percentiles,
 
 /* ---- the percentile ---- */
 
-/* As numpy.percentile does. Neighbours that are equal, or of which one has all the weight, are not
- * subtracted, nor are those whose difference is no number. */
+/* Interpolates as numpy.percentile does. Equal neighbours are not subtracted, nor those of which
+ * one has the weight 1, nor those whose difference overflows. */
 static double between(double a, double b, double weight) {
     const double apart = b - a;
     if (a == b || weight == 0)
@@ -238,7 +238,7 @@ static double between(double a, double b, double weight) {
     return weight < 0.5 ? a + apart * weight : b - apart * (1 - weight);
 }
 
-/* The place among n elements, from 0, as numpy.percentile has it. */
+/* The position among n elements, from 0, as numpy.percentile computes it. */
 static double place_of(double percent, uint64_t n) {
     return (double)(n - 1) * (percent / 100);
 }

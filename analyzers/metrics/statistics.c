@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Metrics that are one number of a message's statistics: a row each, below. */
+/* Metrics that are one expression of a message's statistics: a row for each, below. */
 #include "analyzers/support/kinds.h"
 #include "analyzers/support/scaled.h"
 
@@ -7,8 +7,8 @@ typedef double (*value_fn)(const struct nauha_stats *stats);
 
 struct statistic {
     const struct nauha_host *host;
-    unsigned which; /* of enum nauha_statistics: what `value` looks at */
-    int power;      /* of the elements that it is in: twice the elements give 2^power times it */
+    unsigned which; /* of enum nauha_statistics: those that `value` uses */
+    int power;      /* elements multiplied by two multiply the value by 2^power */
     value_fn value;
     struct kind_topics topics;
 };
@@ -48,7 +48,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
         ldexp(statistic->value(&scaled.stats), statistic->power * scaled.exponent), err);
 }
 
-/* As NumPy has extremes. */
+/* Extremes are those of NumPy. */
 static double unless_nan(const struct nauha_stats *stats, double value) {
     return stats->nans > 0 ? (double)NAN : value;
 }

@@ -2,7 +2,7 @@
 /* How often the largest output is that of the label, over all batches of an evaluation. */
 #include "analyzers/support/accuracy.h"
 
-/* The evaluation that is open. */
+/* The open evaluation. */
 struct test_accuracy {
     struct accuracy accuracy;
     bool is_open;
@@ -38,7 +38,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     struct test_accuracy *test = self;
     const struct nauha_host *host = test->accuracy.host;
     bool known = false;
-    if (host->bundle_count(bundle) == 1) /* of the training: what comes is another evaluation */
+    if (host->bundle_count(bundle) == 1) /* of the training, which ends an evaluation */
         return publish(test, err);
     enum nauha_status status = accuracy_add(&test->accuracy, bundle, &known, err);
     if (status != NAUHA_OK || !known)
@@ -79,6 +79,6 @@ NAUHA_ANALYZER(test_accuracy) = {
     .create = create,
     .compute = compute,
     .step_finished = step_finished,
-    .finish = finish, /* an evaluation after the last step */
+    .finish = finish, /* an evaluation may follow the last step */
     .destroy = free,
 };

@@ -9,7 +9,7 @@ struct check_input_images {
     double threshold;
     uint64_t samples;
     int64_t channel; /* which dimension counts the channels */
-    uint64_t images; /* so far */
+    uint64_t images; /* summed up so far */
     uint64_t values; /* of each channel */
     size_t channels;
     double *sums; /* by channel */
@@ -103,7 +103,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     visit.sums = images->sums;
     enum nauha_status status = host->for_each_piece(message, add_piece, &visit, err);
     if (status != NAUHA_OK) {
-        begin(images); /* some of it has been added */
+        begin(images); /* part of it has been added */
         return status;
     }
     images->images += (uint64_t)info->shape[0];

@@ -7,7 +7,7 @@ struct confusion_rule {
     struct rule rule;
     double min_diag, max_off_diag;
     uint64_t samples;
-    struct confusion open, latest; /* the latest that was full */
+    struct confusion open, latest; /* the latest one that was full */
     struct nauha_message_info stamps;
 };
 
@@ -38,7 +38,8 @@ static enum nauha_status create(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
-/* The fraction of class `label` that was taken for class `as`; NaN where there is none of it. */
+/* The fraction of the samples of class `label` that was taken for class `as`; NaN if there are
+ * none. */
 static double fraction(const struct confusion *confusion, size_t label, size_t as) {
     return (double)confusion->counts[label * confusion->classes + as] /
            (double)confusion_samples(confusion, label);
@@ -68,7 +69,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
                                 least_recognised(&rule->latest), err);
 }
 
-/* The class, of the others, that samples of `label` are most often taken for. */
+/* The class other than `label` for which its samples are most often taken. */
 static size_t most_taken_for(const struct confusion *confusion, size_t label) {
     const uint64_t *row = confusion->counts + label * confusion->classes;
     size_t most = label == 0 ? 1 : 0;
@@ -103,7 +104,7 @@ static enum nauha_status judge_class(struct confusion_rule *rule, size_t label,
         err);
 }
 
-/* Early in a training everything is confused; what counts is how it ends. */
+/* Early in a training everything is confused: only the end counts. */
 static enum nauha_status finish(void *self, struct nauha_error *err) {
     struct confusion_rule *rule = self;
     enum nauha_status status = NAUHA_OK;

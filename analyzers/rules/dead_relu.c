@@ -13,7 +13,7 @@ static enum nauha_status create(const struct nauha_host *host,
     return units_rule_create(host, config, &plan, sizeof(struct units_rule), self, err);
 }
 
-/* A NaN is a matter of another rule. */
+/* NaNs are reported by another rule. */
 static bool is_active(const void *context, double x) {
     (void)context;
     return !(x <= 0);

@@ -5,10 +5,10 @@
 #include "analyzers/support/loss.h"
 #include "analyzers/support/rule.h"
 
-/* Standard errors that a rise has to stand out by. */
+/* A rise counts if it exceeds so many standard errors. */
 #define ERRORS 3
 
-/* Steps of which the losses are put together; variance by Welford's update (1962). */
+/* The losses of several steps; their variance by Welford's update (1962). */
 struct window {
     uint64_t count;
     double mean, deviations;
@@ -19,12 +19,12 @@ struct course {
     struct window open, best;
     bool has_best;
     uint64_t waiting; /* windows since the best */
-    uint64_t rising;  /* windows in a row far above the best */
+    uint64_t rising;  /* windows in a row whose mean is far above the best */
 };
 
 struct loss_not_decreasing {
     struct rule rule;
-    struct key_table keys; /* struct course */
+    struct key_table keys; /* values: struct course */
     uint64_t steps, patience;
     double decrease, increase; /* per cent */
 };
@@ -69,7 +69,7 @@ static double squared_error(const struct window *window) {
     return window->count > 1 ? window->deviations / (n - 1) / n : 0;
 }
 
-/* Whether the loss has risen by so much that the noise of single batches does not explain it. */
+/* Whether the loss has risen by more than the noise of single batches explains. */
 static bool has_risen(const struct loss_not_decreasing *rule, const struct course *course) {
     const double rise = course->open.mean - course->best.mean;
     const double error = sqrt(squared_error(&course->open) + squared_error(&course->best));

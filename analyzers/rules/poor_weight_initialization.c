@@ -6,24 +6,24 @@
 #include "analyzers/support/loss.h"
 #include "analyzers/support/rule.h"
 
-/* Elements of a gradient that its percentiles are taken of. */
+/* Elements of a gradient from which its percentiles are estimated. */
 #define SAMPLE 65536u
 #define BLOCK 1024u
-/* The first steps that are looked at, at most. */
+/* At most so many of the first steps are examined. */
 #define STEPS_MAX 10000u
 
 struct poor_weight_initialization {
     struct rule rule;
     double threshold, range;
     uint64_t patience, steps;
-    uint64_t losses; /* that came */
+    uint64_t losses; /* received so far */
     double *loss;    /* the first `steps` of them */
     bool judged;
-    /* the step that is open: of layers with weights */
+    /* the open step, over layers with weights */
     uint64_t step;
     double least_variance, greatest_variance;
-    double ratio;     /* greatest of a step so far; negative: none */
-    double narrowest; /* of a gradient so far */
+    double ratio;     /* the greatest of a step so far; negative: none */
+    double narrowest; /* the narrowest of a gradient so far */
     bool has_narrowest;
     struct nauha_message_info narrowest_stamps;
     double *sample;
@@ -77,7 +77,7 @@ static void close_step(struct poor_weight_initialization *poor) {
     poor->greatest_variance = -1;
 }
 
-/* What goes into the activation functions: the outputs of layers with weights. */
+/* The outputs of layers with weights, which are the inputs of activation functions. */
 static bool is_weighted(const char *class_name) {
     return strncmp(class_name, "Linear", 6) == 0 || strncmp(class_name, "Conv", 4) == 0;
 }
@@ -125,7 +125,7 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* numpy.percentile of a sorted sample, linear between elements. */
+/* numpy.percentile of a sorted sample: linear between elements. */
 static double percentile(const double *sorted, size_t n, double percent) {
     const double place = percent / 100 * (double)(n - 1);
     const size_t below = (size_t)place;
@@ -165,7 +165,7 @@ static double mean_of(const double *loss, uint64_t count) {
     return sum / (double)count;
 }
 
-/* The first steps are over, and `stamps` are those of the last one's loss. */
+/* The first steps are complete. stamps: those of the loss of the last one. */
 static enum nauha_status judge(struct poor_weight_initialization *poor,
                                const struct nauha_message_info *stamps, struct nauha_error *err) {
     const struct nauha_host *host = poor->rule.host;

@@ -46,7 +46,7 @@ static enum nauha_status create(const struct nauha_host *host,
 
 /* ---- thresholds ---- */
 
-/* The number nearest to x that a type holds. */
+/* The number of a type that is nearest to x. */
 static double rounded(enum nauha_dtype dtype, double x) {
     int digits = DBL_MANT_DIG, exponent = 0, least = DBL_MIN_EXP - DBL_MANT_DIG;
     if (dtype == NAUHA_DTYPE_F32) {
@@ -68,7 +68,7 @@ static double sigmoid(double x) {
     return 1 / (1 + exp(-x));
 }
 
-/* Of a module's inputs or outputs. */
+/* The saturation of a module's inputs or outputs. */
 static struct bounds bounds_of(const struct saturated_activation *saturated,
                                const struct nauha_message_info *info, bool outputs) {
     const bool is_tanh = strstr(info->module_class, "anh") != NULL;

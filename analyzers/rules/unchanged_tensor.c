@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Rule: tensors that stay the same over several steps.
- *
- * Memory: of a tensor that changes, a sample and a hash are kept; of one whose sample stays while
- * its bits change, a copy, until it changes beyond the tolerance. */
+/* Rule: tensors that stay the same over several steps. Memory: a sample and a hash are kept of each
+ * tensor. If the sample stays the same while the bits change, all elements are kept, until the
+ * tensor changes beyond the tolerance. */
 #include <math.h>
 
 #include "analyzers/support/keys.h"
@@ -18,13 +17,13 @@ struct anchor {
     size_t sampled;
     double sample[SAMPLE]; /* elements, evenly spaced */
     double *copy;          /* all elements; NULL: not kept */
-    uint64_t steps;        /* in a row that it has been the same; 0 with known: it has just come */
+    uint64_t steps;        /* number of steps in a row in which it was the same; 0: it is new */
     bool known;
 };
 
 struct unchanged_tensor {
     struct rule rule;
-    struct key_table keys; /* struct anchor */
+    struct key_table keys; /* values: struct anchor */
     int64_t steps;
     double rtol, atol;
 };
@@ -70,14 +69,14 @@ static bool is_close(const struct unchanged_tensor *unchanged, double now, doubl
 
 struct look {
     const struct unchanged_tensor *unchanged;
-    const double *before; /* elements to compare with; NULL: none */
-    double *copy;         /* where elements go; NULL: nowhere */
+    const double *before; /* elements to compare with, or NULL */
+    double *copy;         /* where to copy the elements, or NULL */
     struct anchor now;
     uint64_t stride;
     bool nan, close;
 };
 
-/* FNV-1a over 64-bit words: the elements as doubles, which keeps all that a type can tell. */
+/* FNV-1a over 64-bit words: the elements as doubles, which represent all types exactly. */
 static uint64_t hash_word(uint64_t hash, double x) {
     uint64_t word;
     memcpy(&word, &x, sizeof word);
@@ -138,15 +137,15 @@ static bool sample_is_close(const struct unchanged_tensor *unchanged, const stru
     return true;
 }
 
-/* Takes the tensor as it is now as the one that later ones are compared with. */
+/* Makes the present tensor the one with which later ones are compared. */
 static void drop_anchor(struct anchor *anchor, const struct anchor *now, double *copy) {
     free(anchor->copy);
     *anchor = *now;
     anchor->copy = copy;
 }
 
-/* The sample has stayed and the bits have not: all elements have to be compared, for which a copy
- * is needed from here on. */
+/* The sample is the same but the bits are not: from now on all elements have to be compared, for
+ * which a copy is kept. */
 static enum nauha_status keep_copy(const struct unchanged_tensor *unchanged,
                                    struct nauha_message *message, struct anchor *anchor,
                                    struct nauha_error *err) {
