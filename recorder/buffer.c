@@ -46,7 +46,8 @@ static bool grow_by_kind(struct nauha__buffer *buffer, uint32_t kind) {
     return true;
 }
 
-/* The first free stream of this shape, else the last one, which is shared from then on. */
+/* The first free stream of this shape or, if there is none, the last one, which kinds then
+ * share. */
 static uint16_t assign(struct nauha__buffer *buffer, uint32_t kind, size_t item_size, bool big) {
     uint16_t last = UNASSIGNED;
     for (uint16_t i = 0; i < NAUHA__PLAIN_STREAMS; i++) {
@@ -111,7 +112,7 @@ static struct nauha__block *allocate(struct nauha__buffer *buffer) {
     return block;
 }
 
-/* Whether one worker more is to take a block; pool lock held. */
+/* Whether one more worker should take a block; pool lock held. */
 static bool wants_worker(const struct nauha__buffer *buffer) {
     const size_t each = buffer->max_blocks / (2 * NAUHA__WORKERS_MAX);
     return buffer->waiting > buffer->encoding * each;
@@ -151,7 +152,7 @@ uint64_t nauha__buffer_seal_all(struct nauha__buffer *buffer) {
     return count;
 }
 
-/* The pool lock is held. Memory is taken as it is first needed. */
+/* Called with the pool lock held. Memory is allocated when it is first needed. */
 static struct nauha__block *try_take_free(struct nauha__buffer *buffer) {
     struct nauha__block *block = buffer->free;
     if (block) {
@@ -160,13 +161,13 @@ static struct nauha__block *try_take_free(struct nauha__buffer *buffer) {
     } else if (buffer->allocated < buffer->max_blocks && (block = allocate(buffer))) {
         buffer->allocated++;
     } else if (buffer->allocated > 0) {
-        buffer->max_blocks = buffer->allocated; /* all there is, or all that memory allows */
+        buffer->max_blocks = buffer->allocated; /* all blocks, or as many as memory allows */
     }
     return block;
 }
 
-/* The publish lock is held, so nobody else can seal what lies half full while this waits: that is
- * done here. Runs are left to grow long while other blocks go round. */
+/* The publish lock is held while this waits, so no other thread can seal the blocks that are partly
+ * filled: this function does it. Runs are left to grow as long as other blocks become free. */
 struct nauha__block *nauha__buffer_take_free(struct nauha__buffer *buffer) {
     pthread_mutex_lock(&buffer->lock);
     struct nauha__block *block = try_take_free(buffer);
@@ -210,7 +211,7 @@ size_t nauha__buffer_free_blocks(struct nauha__buffer *buffer) {
     return count;
 }
 
-/* Whether `bytes` more fit without waiting for anybody. */
+/* Whether `bytes` more fit without waiting for a free block. */
 static bool has_room(struct nauha__buffer *buffer, const struct nauha__buffer_stream *stream,
                      size_t bytes) {
     size_t left = stream->open ? NAUHA__CHUNK_BYTES - stream->open->used : 0;
@@ -244,7 +245,7 @@ enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
     if (hash)
         nauha__hasher_begin(buffer->hasher);
     while (done < bytes) {
-        /* A stream's first block exists, so the pool has blocks: waiting ends. */
+        /* The pool has at least the block of this stream, so waiting for a block ends. */
         if (!stream->open && !open_block(buffer, number))
             return NAUHA_NOMEM;
         struct nauha__block *block = stream->open;
@@ -299,7 +300,7 @@ static bool is_urgent(const struct nauha__buffer *buffer) {
 struct nauha__block *nauha__buffer_take_urgent(struct nauha__buffer *buffer) {
     pthread_mutex_lock(&buffer->lock);
     while (!is_urgent(buffer) && !buffer->closing) {
-        if (wants_worker(buffer)) /* that one may have left it to this thread */
+        if (wants_worker(buffer)) /* a worker may have left the block to this thread */
             pthread_cond_signal(&buffer->sealed_more);
         pthread_cond_wait(&buffer->urgent, &buffer->lock);
     }

@@ -315,7 +315,8 @@ struct nauha_recorder_config *nauha__config_copy(const struct nauha_recorder_con
     return NULL;
 }
 
-/* What the trace lacks of the training's values is a fact about it, too. */
+/* The precision and the number of samples to which the tensors in the trace were reduced are facts
+ * about it. */
 static bool add_reductions(cJSON *object, const struct nauha_recorder_config *config) {
     char samples[16];
     for (size_t i = 0; i < PRECISIONS; i++)

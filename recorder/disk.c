@@ -15,36 +15,36 @@
 #include "nauha/internal/h5_driver.h"
 #include "nauha/internal/streams.h"
 
-/* What disks write whole or not at all: the one for certain, the other mostly. */
+/* The sizes that disks write completely or not at all: the first one certainly, the second one
+ * mostly. */
 #define SECTOR ((haddr_t)512)
 #define PAGE ((haddr_t)4096)
-/* Chunks are collected and written up to the next multiple of this. In its cache of a file, the
- * kernel makes folios as large as a write's place and length allow, and takes time for each: chunks
- * one by one cost ext4 1.4 times as much CPU, from the write to the disk, and 2 MB at a time three
- * times as much.
- */
+/* Chunks are collected, and written up to the next multiple of this size. The kernel caches a file
+ * in folios as large as the position and the length of a write allow, and each size has its cost:
+ * writing chunks one by one takes ext4 1.4 times as much CPU time, and writing 2 MB at a time takes
+ * three times as much. */
 #define UNIT ((size_t)512 << 10)
 
 struct disk_file {
     struct nauha__h5_file file;
     struct nauha__disk *disk;
-    /* Whose file it is: in a child that was forked, HDF5 closes what is open as the child exits,
-     * and what it would write then is of the moment of the fork. */
+    /* The process that created the file. In a forked child, HDF5 closes open files when the child
+     * exits, and would write what was pending at the moment of the fork. */
     pid_t owner;
-    /* Raw data on its way: pending_bytes for address pending_at, within one unit. */
+    /* Raw data to be written: pending_bytes for address pending_at, within one unit. */
     unsigned char *pending;
     haddr_t pending_at;
     size_t pending_bytes;
 };
 
-/* What the property list carries. */
+/* The contents of the property list. */
 struct disk_info {
     struct nauha__disk *disk;
 };
 
 static H5FD_t *disk_open(const char *name, unsigned flags, hid_t access, haddr_t address_max) {
     const struct disk_info *info = H5Pget_driver_info(access);
-    (void)flags; /* only new files are made this way */
+    (void)flags; /* only new files are created with this driver */
     (void)address_max;
     struct disk_file *file = calloc(1, sizeof *file);
     unsigned char *pending = malloc(UNIT);
@@ -104,7 +104,7 @@ void nauha__disk_settle(struct nauha__disk *disk) {
         settle(disk->file);
 }
 
-/* Behind what is pending, or in its place once that is written. */
+/* Appends to the pending data, or writes these first if the new data do not follow them. */
 static void write_later(struct disk_file *file, haddr_t address, const unsigned char *from,
                         size_t bytes) {
     if (address != file->pending_at + file->pending_bytes)
@@ -123,7 +123,7 @@ static void write_later(struct disk_file *file, haddr_t address, const unsigned 
     }
 }
 
-/* What refers to raw data goes to the file after it. */
+/* Metadata that refer to raw data are written after these. */
 static herr_t disk_write(H5FD_t *generic, H5FD_mem_t type, hid_t transfer, haddr_t address,
                          size_t bytes, const void *buffer) {
     struct disk_file *file = file_of(generic);

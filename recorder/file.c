@@ -146,14 +146,14 @@ static enum nauha_status create_file(struct nauha__file *file, const struct nauh
     if (file->file < 0 && file->disk.error)
         status = nauha_error_set_errno(err, file->disk.error, "cannot create trace \"%s\"",
                                        naming->path);
-    else if (file->file < 0) /* before another call clears the reason */
+    else if (file->file < 0) /* before another call overwrites errno */
         status = nauha__h5_error(err, NAUHA_IO, "cannot create trace \"%s\"", naming->path);
     if (access >= 0)
         H5Pclose(access);
     return status;
 }
 
-/* What went wrong: the disk's own word where it was the disk. */
+/* Describes an error, with the error of the disk if there was one. */
 static enum nauha_status write_error(const struct nauha__file *file, const char *what,
                                      struct nauha_error *err) {
     enum nauha_status status =
@@ -163,12 +163,12 @@ static enum nauha_status write_error(const struct nauha__file *file, const char 
     return nauha_error_set_errno(err, file->disk.error, "cannot %s trace \"%s\"", what, file->path);
 }
 
-/* Whether a call went well, on the disk too. */
+/* Whether a call succeeded, and no write to the disk has failed. */
 static bool went_well(const struct nauha__file *file, bool good) {
     return good && file->disk.error == 0;
 }
 
-/* The same, once all of it has been handed to the system. */
+/* The same, after all pending data have been passed to the system. */
 static bool settled_well(struct nauha__file *file, bool good) {
     nauha__disk_settle(&file->disk);
     return went_well(file, good);
@@ -196,7 +196,7 @@ static bool make_objects(struct nauha__file *file, const struct nauha_recorder_c
     bool known = H5PLget_loading_state(&loading) >= 0 && H5PLset_loading_state(0) >= 0;
     bool good = put_attributes(file->file, config) && make_streams(file, &config->codec) &&
                 make_tables(file) && place_end(file) && H5Fflush(file->file, H5F_SCOPE_GLOBAL) >= 0;
-    /* This reads back what has been written. Where it fails, HDF5 loses count of what is open. */
+    /* This reads back what has been written. If that fails, HDF5 no longer knows what is open. */
     good = settled_well(file, good) && H5Fstart_swmr_write(file->file) >= 0;
     if (known)
         H5PLset_loading_state(loading);
@@ -328,7 +328,7 @@ enum nauha_status nauha__file_close(struct nauha__file *file, struct nauha__end_
     good = (file->file < 0 || H5Fclose(file->file) >= 0) && good;
     if (file->driver >= 0)
         H5FDunregister(file->driver);
-    /* A failure of the disk from before has been told. */
+    /* An earlier failure of the disk has already been reported. */
     good = good && (failed_before || !file->disk.error);
     enum nauha_status status = good ? NAUHA_OK : write_error(file, "close", err);
     if (end && !write_end(file, end) && status == NAUHA_OK)

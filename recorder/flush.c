@@ -12,9 +12,9 @@
 
 #include "nauha/array.h"
 
-/* Rows sealed and appended in one go. */
+/* Number of rows that are sealed and appended at a time. */
 #define BATCH 256u
-/* What HDF5 needs for itself until a file is closed. */
+/* Bytes that HDF5 itself needs until a file is closed. */
 #define LISTS_OF_CHUNKS (128u * 1024u)
 
 static const char *const reasons[NAUHA__LOSS_REASONS] = {
@@ -26,7 +26,7 @@ static const char *const reasons[NAUHA__LOSS_REASONS] = {
 
 /* ---- chunks ---- */
 
-/* Moves the mark below which a stream is whole past chunks that came out of turn. */
+/* Advances the mark below which a stream is complete past chunks that were written out of order. */
 static void absorb_ahead(struct nauha__writer *writer, uint16_t stream) {
     for (size_t i = 0; i < writer->ahead_count;) {
         if (writer->ahead[i] == ((uint64_t)stream << 48 | writer->contiguous[stream])) {
@@ -226,8 +226,8 @@ static enum nauha_status write_tables(struct nauha__writer *writer, struct nauha
     return status;
 }
 
-/* What the tables of all that was published up to now will still take in the file, at most: beyond
- * its rows, a table may begin one more chunk; HDF5 has lists of chunks and headers. */
+/* The greatest number of bytes that the tables for all published messages will still add to the
+ * file: their rows, one more chunk of each table, and the headers and lists of chunks of HDF5. */
 static uint64_t tables_bytes(const struct nauha__writer *writer) {
     uint64_t rows[NAUHA__TABLE_COUNT] = {0}, bytes = LISTS_OF_CHUNKS;
     rows[NAUHA__TABLE_INDEX] = atomic_load(&writer->rows_added) - writer->rows_done;
@@ -284,7 +284,7 @@ static void lose_row(struct nauha__writer *writer, const struct nauha__index_row
     pthread_mutex_unlock(&writer->lock);
 }
 
-/* After a failure: keeps the rows that are whole and fit, counts the others. */
+/* After a failure: keeps the rows that are complete and fit, and counts the others as lost. */
 static void drop_rows(struct nauha__writer *writer, uint64_t fit) {
     struct nauha__rows *rows = &writer->flush.rows;
     enum nauha__loss_reason reason = nauha__writer_loss_reason(writer);
@@ -314,18 +314,20 @@ static enum nauha_status write_rows(struct nauha__writer *writer, struct nauha_e
 
 /* ---- committing ---- */
 
-/* Writes the rows, after what they refer to: where that fails, a reader finds none of them. */
+/* Writes the rows after everything that they refer to. If that fails, a reader finds none of these
+ * rows. */
 static enum nauha_status commit(struct nauha__writer *writer, struct nauha_error *err) {
     enum nauha_status status = nauha__file_flush_streams(&writer->file, err);
     if (status == NAUHA_OK)
         status = write_tables(writer, err);
-    /* The disk, too, has what rows refer to before the rows. */
+    /* The disk must have everything that rows refer to before it has the rows. */
     if (status == NAUHA_OK && writer->flush.rows.count > 0)
         status = nauha__file_sync(&writer->file, err);
     return status == NAUHA_OK ? write_rows(writer, err) : status;
 }
 
-/* What follows the rows: a reader finds them without, too, as long as there is no loss of power. */
+/* Completes a flush. Without a loss of power, a reader can read the rows even if this is
+ * missing. */
 static enum nauha_status settle(struct nauha__writer *writer, struct nauha_error *err) {
     enum nauha_status status = nauha__file_flush(&writer->file, err);
     if (status == NAUHA_OK)
@@ -345,7 +347,7 @@ void nauha__flush_commit(struct nauha__writer *writer) {
     }
     if (atomic_load(&writer->failed))
         drop_rows(writer, fit);
-    /* After a failure to write, what is whole may still find room: nothing is lost by trying. */
+    /* After a failure to write, complete rows may still fit: trying costs nothing. */
     enum nauha_status status = commit(writer, &err);
     if (status == NAUHA_OK) {
         atomic_fetch_add(&writer->bytes_stored, writer->chunk_bytes);

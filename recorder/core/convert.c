@@ -5,8 +5,8 @@
  */
 #include "nauha/internal/convert.h"
 
-/* Elements may lie at any address, so they are copied in and out one by one, which compiles to
- * plain loads and stores. */
+/* Elements may lie at any address, so they are copied one by one, which compiles to plain loads and
+ * stores. */
 #define WIDEN(type, convert)                                                                       \
     for (size_t i = 0; i < n; i++) {                                                               \
         type bits;                                                                                 \

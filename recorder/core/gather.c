@@ -66,8 +66,8 @@ static void copy_run(const char *restrict from, ptrdiff_t stride, size_t size, s
 
 enum { TILE = 16 };
 
-/* How many whole rows to copy as tiles: several where going down the rows stays closer in memory
- * than going along one (a transposed matrix, channels last), else 0. */
+/* How many whole rows to copy as tiles: several if going down the rows stays closer in memory than
+ * going along a row (a transposed matrix, channels last), otherwise 0. */
 static size_t tile_rows(const struct walk *walk, const size_t *at, size_t n) {
     uint32_t inner = walk->ndim - 1;
     if (inner == 0 || at[inner] != 0 ||
@@ -78,7 +78,8 @@ static size_t tile_rows(const struct walk *walk, const size_t *at, size_t n) {
     return rows < TILE ? rows : TILE;
 }
 
-/* Copies rows x columns in squares, so that what a cache line holds is used while it is there. */
+/* Copies rows x columns in squares, so that the contents of a cache line are used while it is in
+ * the cache. */
 static void copy_tiles(const char *from, const struct walk *walk, size_t size, size_t rows,
                        char *to) {
     uint32_t inner = walk->ndim - 1;
@@ -92,8 +93,8 @@ static void copy_tiles(const char *from, const struct walk *walk, size_t size, s
     }
 }
 
-/* Goes on by `rows` rows, which do not reach past the end of their dimension; returns the new
- * element's address. */
+/* Advances by `rows` rows, which do not reach past the end of their dimension; returns the address
+ * of the new element. */
 static const char *next_row(const struct walk *walk, size_t *at, size_t rows, const char *from) {
     for (uint32_t i = walk->ndim - 1; i-- > 0; rows = 1) {
         from += (ptrdiff_t)rows * walk->stride[i];

@@ -14,7 +14,7 @@
 
 static herr_t query(const H5FD_t *file, unsigned long *flags) {
     (void)file;
-    /* Nothing is allocated together (AGGREGATE_...): each block gets a place of its own. */
+    /* Without the flags AGGREGATE_..., HDF5 gives each block a place of its own. */
     *flags = H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE | H5FD_FEAT_SUPPORTS_SWMR_IO |
              H5FD_FEAT_DEFAULT_VFD_COMPATIBLE;
     return 0;

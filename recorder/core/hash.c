@@ -4,8 +4,8 @@
 
 #include <xxhash.h>
 
-/* On x86 libxxhash can be built to look at the processor, and hashes four times as fast then where
- * that has AVX2. Where it was built without, these are not there. */
+/* On x86, libxxhash can be built to choose its code by the processor, and then hashes four times as
+ * fast with AVX2. A libxxhash that was built otherwise does not have these functions. */
 __attribute__((weak)) XXH64_hash_t XXH3_64bits_dispatch(const void *bytes, size_t count);
 __attribute__((weak)) XXH128_hash_t XXH3_128bits_dispatch(const void *bytes, size_t count);
 __attribute__((weak)) XXH_errorcode XXH3_128bits_update_dispatch(XXH3_state_t *state,

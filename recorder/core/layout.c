@@ -95,8 +95,8 @@ static const struct nauha__field end_fields[] = {
     [NAUHA__TABLE_##                                                                               \
         id] = {path, sizeof(struct row), chunk_rows, fields, sizeof fields / sizeof *fields}
 
-/* A table takes the space of a whole HDF5 chunk with its first row: long ones get chunks of some
- * 80 KB, the others of a few. */
+/* The first row of a table allocates a whole HDF5 chunk: long tables get chunks of some 80 KB, the
+ * others chunks of a few. */
 static const struct nauha__table tables[NAUHA__TABLE_COUNT] = {
     TABLE(INDEX, "/index", nauha__index_row, 1024, index_fields),
     TABLE(CHUNKS, "/chunks", nauha__chunk_row, 1024, chunk_fields),

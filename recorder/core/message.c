@@ -58,7 +58,7 @@ static enum nauha_status check_limit(const struct nauha_message *message, struct
         info->bytes, message->tensor_limit);
 }
 
-/* What a source said of a message. */
+/* Takes the status with which a source has read a message. */
 static enum nauha_status take_outcome(struct nauha_message *message, enum nauha_status status,
                                       struct nauha_error *err) {
     message->damaged = status == NAUHA_DAMAGED || status == NAUHA_FORMAT;
@@ -99,7 +99,8 @@ enum nauha_status nauha_message_tensor(struct nauha_message *message, struct nau
 
 /* ---- pieces ---- */
 
-/* Between a source and the function that visits, to tell who of them fails. */
+/* Stands between a source and the function that visits its pieces, to tell which of the two
+ * fails. */
 struct relay {
     nauha_piece_fn fn;
     void *context;
@@ -270,7 +271,7 @@ enum nauha_status nauha__message_retain(const struct nauha_message *message,
         }
     }
     if (message->stats) {
-        /* Worth keeping, not worth failing for: they are computed again where missing. */
+        /* No memory for them is no error: they are computed again when they are needed. */
         copy->stats = malloc(sizeof *copy->stats);
         if (copy->stats) {
             *copy->stats = *message->stats;

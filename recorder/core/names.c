@@ -47,8 +47,8 @@ struct list {
 
 enum list_id { KINDS, MODULES, SLOTS, TAGS, SHAPES, LISTS };
 
-/* How the entries of each list are called and limited. Kinds and tags are 16 bits in a trace,
- * the last of them reserved. */
+/* The noun and the limits of each list. Kinds and tags have 16 bits in a trace, and the highest
+ * number is reserved. */
 static const struct {
     const char *noun;
     uint32_t name_max;
@@ -103,7 +103,8 @@ static struct entry *find(const struct list *list, const void *key, size_t bytes
     return entry;
 }
 
-/* Takes over entry; false when out of memory or numbers, and entry is still the caller's. */
+/* Appends entry, which the list then owns. Returns false when out of memory or of numbers; the
+ * caller then still owns entry. */
 static bool append(struct list *list, struct entry *entry, size_t key_bytes) {
     uint32_t count = atomic_load_explicit(&list->count, memory_order_relaxed);
     uint32_t block;
@@ -123,8 +124,8 @@ static bool append(struct list *list, struct entry *entry, size_t key_bytes) {
     return true;
 }
 
-/* The entry of a key, added with a copy of it and the attributes of `model` where it is new; NULL
- * when out of memory or of numbers, which *status then says. */
+/* The entry of a key, which is added with a copy of the key and the attributes of `model` if it is
+ * new. NULL when out of memory or of numbers; *status then says which. */
 static const struct entry *intern(struct nauha_names *names, enum list_id which, const void *key,
                                   size_t key_bytes, const struct entry *model,
                                   enum nauha_status *status) {
@@ -164,7 +165,7 @@ static bool in_file_name(char c) {
            c == '.' || c == '-';
 }
 
-/* noun: what to call it in the message. */
+/* noun: what the name is called in the message. */
 static enum nauha_status check_text(const char *noun, const char *name, uint32_t max,
                                     struct nauha_error *err) {
     if (!name)
@@ -177,7 +178,7 @@ static enum nauha_status check_text(const char *noun, const char *name, uint32_t
             break;
         good += step;
     }
-    /* What is quoted is never more than was checked. */
+    /* Quotes only what has been checked. */
     int shown = good > 80 ? 80 : (int)good;
     if (length > max)
         return nauha_error_set(err, NAUHA_INVALID, "%s name \"%.*s...\" is longer than %u bytes",
@@ -198,7 +199,7 @@ static enum nauha_status check_name(enum list_id which, const char *name, struct
         return nauha_error_set(err, NAUHA_INVALID, "%s name is empty", rules[which].noun);
     if (!rules[which].file_name)
         return NAUHA_OK;
-    /* Kinds name the files of their series: no hidden file, nothing that looks like an option. */
+    /* Kinds become file names of series, so they must not be hidden files or look like options. */
     bool good = name[0] != '.' && name[0] != '-';
     for (const char *c = name; *c; c++)
         good = good && in_file_name(*c);
@@ -222,7 +223,7 @@ static enum nauha_status refuse(enum list_id which, const char *name, enum nauha
     return nauha_error_set(err, status, "no memory for %s \"%s\"", noun, name);
 }
 
-/* Adds a name with the attributes of model, or finds it; *known is its entry. */
+/* Adds a name with the attributes of model, or finds it. *known: its entry. */
 static enum nauha_status add_name(struct nauha_names *names, enum list_id which, const char *name,
                                   const struct entry *model, const struct entry **known,
                                   struct nauha_error *err) {
@@ -321,7 +322,7 @@ enum nauha_status nauha_names_add_shape(struct nauha_names *names, const int64_t
 }
 
 static uint32_t find_name(const struct nauha_names *names, enum list_id which, const char *name) {
-    /* The mutex is the one part that finding changes. */
+    /* Finding an entry changes nothing but the mutex. */
     pthread_mutex_t *mutex = (pthread_mutex_t *)&names->mutex;
     pthread_mutex_lock(mutex);
     const struct entry *entry = find(&names->lists[which], name, strlen(name));

@@ -104,7 +104,7 @@ static enum nauha_status check_regular(const struct nauha_output_request *reques
                : nauha_error_set_errno(err, errno, "cannot write to \"%s\"", request->path);
 }
 
-/* *exists: something stands there, which `about` tells of, with links followed. */
+/* Looks at the path. *exists: there is a file, which `about` describes, with links followed. */
 static enum nauha_status look(const struct nauha_output_request *request, bool *exists,
                               struct stat *about, struct nauha_error *err) {
     struct stat itself;
@@ -150,7 +150,8 @@ static enum nauha_status start(struct nauha_output *output, int fd, const char *
     return nauha_error_set_errno(err, failed, "cannot write to \"%s\"", name);
 }
 
-/* Beside the file that it is to be; with that one's permissions, where there is one. */
+/* Opens a temporary file in the same folder; it gets the permissions of the file that it replaces,
+ * if there is one. */
 static enum nauha_status open_beside(struct nauha_output *output, const char *path,
                                      const struct stat *before, struct nauha_error *err) {
     output->path = before ? realpath(path, NULL) : strdup(path);
@@ -162,7 +163,7 @@ static enum nauha_status open_beside(struct nauha_output *output, const char *pa
     enum nauha_status status = nauha_output_check(&beside, err);
     if (status != NAUHA_OK)
         return status;
-    unlink(output->partial); /* which may have been left */
+    unlink(output->partial); /* an earlier run may have left it */
     int fd = nauha__above_streams(
         open(output->partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
     if (fd >= 0 && before)
@@ -170,7 +171,7 @@ static enum nauha_status open_beside(struct nauha_output *output, const char *pa
     return start(output, fd, output->partial, err);
 }
 
-/* What is no regular file, or what standard output is anyway. */
+/* Opens a path that is not a regular file, or that is standard output itself. */
 static enum nauha_status open_through(struct nauha_output *output, const char *path, bool standard,
                                       struct nauha_error *err) {
     output->path = strdup(path);
@@ -214,7 +215,7 @@ int nauha_output_flush(FILE *stream) {
         return errno ? errno : EIO;
     if (!ferror(stream))
         return 0;
-    /* It was some earlier write that failed, for a reason that the next one has as well. */
+    /* An earlier write failed. The next one fails for the same reason, which errno then tells. */
     return write(fileno(stream), "\n", 1) < 0 ? errno : EIO;
 }
 

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The number at the front of text in the C locale, whatever the host's is; *end is behind it, or
- * text where there is none. Only the characters of plain decimal numbers are looked at. */
+/* Reads the number at the beginning of text as in the C locale. *end points behind it, or is text
+ * if there is none. Only the characters of plain decimal numbers are read. */
 static double front_number(const char *text, const char **end) {
     char copy[64];
     size_t length = strspn(text, "+-.0123456789eE");
@@ -53,7 +53,7 @@ enum nauha_status nauha__parse_size(const char *text, uint64_t *bytes, struct na
     }
     if (end == text || *end)
         return nauha_error_set(err, NAUHA_INVALID, "size \"%s\" is not %s", text, expected);
-    /* Whole numbers keep all their digits; fractions of a byte are cut off. */
+    /* Integers keep all their digits; fractions of a byte are cut off. */
     bool is_whole = !strpbrk(text, ".eE");
     bool fits;
     if (is_whole) {

@@ -32,19 +32,19 @@ static const struct nauha_option options[] = {
     {"rank", 0, "RANK", NULL, "only messages of this data-parallel rank"},
 };
 
-/* Words one behind the other, each with its terminating zero. */
+/* Words one after the other, each with its terminating zero. */
 struct words {
     char *text; /* owned */
     size_t bytes;
     size_t count; /* 0: no restriction */
 };
 
-/* Half-open; last is UINT64_MAX where there is no end. */
+/* Half-open; last is UINT64_MAX if the range has no end. */
 struct range {
     uint64_t first, last, every;
 };
 
-/* The answers of a slow test for the numbers below count, one byte each. */
+/* The remembered answers of a slow test for the numbers below count, one byte for each. */
 struct answers {
     uint8_t *known; /* owned */
     uint32_t count;
@@ -59,7 +59,7 @@ struct nauha_selector {
     bool has_rank;
     uint32_t rank;
 
-    /* Answers hold for these names. */
+    /* The names object that the answers are for. */
     const struct nauha_names *names;
     uint64_t stamp;
     struct answers answers[TESTED];
@@ -86,8 +86,8 @@ static const char *words_next(const char *word) {
     return word + strlen(word) + 1;
 }
 
-/* Splits at commas. An empty word is taken only where it is the whole text and may_be_empty: a
- * stray comma must not select the root module. */
+/* Splits text at commas. An empty word is allowed only if it is the whole text and may_be_empty is
+ * set, because a stray comma must not select the root module. */
 static enum nauha_status words_parse(struct words *words, const char *key, const char *text,
                                      bool may_be_empty, struct nauha_error *err) {
     bool whole = text[0] == '\0' && may_be_empty;
@@ -139,7 +139,7 @@ static bool range_has(const struct range *range, uint64_t number) {
     return range->every == 1 || (number - range->first) % range->every == 0;
 }
 
-/* One number of a range, [text, end); *number is kept where it is empty. */
+/* Reads one number of a range from [text, end); *number stays as it is if there is none. */
 static bool range_number(const char *text, const char *end, uint64_t most, uint64_t *number) {
     char digits[24];
     size_t length = (size_t)(end - text);
@@ -152,7 +152,7 @@ static bool range_number(const char *text, const char *end, uint64_t most, uint6
     return nauha__parse_u64(digits, number, NULL) == NAUHA_OK && *number <= most;
 }
 
-/* A:B, or A:B:EVERY where has_every; a single N is N:N+1. Numbers go up to `most`. */
+/* Reads A:B, or A:B:EVERY if has_every is set; a single N is N:N+1. Numbers go up to `most`. */
 static enum nauha_status range_parse(struct range *range, const char *key, const char *text,
                                      bool has_every, uint64_t most, struct nauha_error *err) {
     struct range parsed = {0, UINT64_MAX, 1};
@@ -194,7 +194,7 @@ struct nauha_selector *nauha_selector_new(void) {
     return selector;
 }
 
-/* Must follow every change of what is selected. */
+/* Must be called after every change of the selection. */
 static void forget_answers(struct nauha_selector *selector) {
     for (size_t i = 0; i < TESTED; i++)
         selector->answers[i].count = 0;
@@ -283,7 +283,9 @@ enum nauha_status nauha_selector_set(struct nauha_selector *selector, const char
 
 /* ---- checking against names ---- */
 
-enum { LISTED_MAX = 20 }; /* of modules; kinds and tags are named as far as they fit */
+enum {
+    LISTED_MAX = 20
+}; /* at most so many modules are listed; kinds and tags as far as they fit */
 
 /* Lists names in text, with commas, in the order of their numbers. */
 static void list_names(char *text, size_t size, const struct nauha_names *names, uint32_t count,
@@ -296,7 +298,7 @@ static void list_names(char *text, size_t size, const struct nauha_names *names,
         const char *name = name_of(names, listed);
         name = name[0] ? name : root_name;
         const char *comma = listed > 0 ? ", " : "";
-        /* Room for the words at the end. */
+        /* the words at the end need room */
         if (used + strlen(comma) + strlen(name) + sizeof " and 4294967295 more" > size)
             break;
         used += (size_t)snprintf(text + used, size - used, "%s%s", comma, name);
@@ -308,7 +310,8 @@ static void list_names(char *text, size_t size, const struct nauha_names *names,
                  listed > 0 ? " more" : "");
 }
 
-/* Refuses a name, saying which is nearest and which there are: what `format` takes. */
+/* Refuses a name. format: for the name, a suggestion of the nearest one, and a list of those that
+ * exist. */
 static enum nauha_status unknown(struct nauha_error *err, const char *format, const char *typed,
                                  const struct nauha_names *names, uint32_t count, uint32_t most,
                                  const char *(*name_of)(const struct nauha_names *, uint32_t)) {
@@ -370,7 +373,8 @@ static uint32_t count_names(const struct nauha_names *names, enum tested what) {
                             : nauha_names_tags(names);
 }
 
-/* Extends the answers to all names there are now; names never change, so old answers hold. */
+/* Extends the answers to all names that exist now. Names never change, so earlier answers stay
+ * valid. */
 static bool learn(struct nauha_selector *selector, const struct nauha_names *names,
                   enum tested what) {
     struct answers *answers = &selector->answers[what];
@@ -384,7 +388,8 @@ static bool learn(struct nauha_selector *selector, const struct nauha_names *nam
     return true;
 }
 
-/* The stamp as well as the address: a later names object may lie where a freed one did. */
+/* Compares the stamp as well as the address, because a later names object may have the address of a
+ * freed one. */
 static void follow_names(struct nauha_selector *selector, const struct nauha_names *names) {
     uint64_t stamp = nauha__names_stamp(names);
     if (selector->names == names && selector->stamp == stamp)
@@ -401,7 +406,7 @@ static bool answer(struct nauha_selector *selector, const struct nauha_names *na
         return answers->known[id];
     if (learn(selector, names, what) && id < answers->count)
         return answers->known[id];
-    /* Out of memory, or a number not given yet, for which nothing is remembered. */
+    /* Out of memory, or a number that does not exist yet: the answer is not remembered. */
     return test(selector, names, what, id);
 }
 

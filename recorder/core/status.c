@@ -28,7 +28,7 @@ static void mark_cut(char *text, size_t size) {
     memcpy(text + end, mark, sizeof mark);
 }
 
-/* Puts the formatted text and what follows it into err; the arguments and `rest` may lie in
+/* Puts the formatted text and `rest` behind it into err; the arguments and `rest` may lie in
  * err->message itself. */
 static void compose(struct nauha_error *err, const char *rest, const char *format, va_list args) {
     char text[sizeof err->message];
@@ -41,7 +41,7 @@ static void compose(struct nauha_error *err, const char *rest, const char *forma
     }
     if (length >= sizeof text)
         mark_cut(text, sizeof text);
-    nauha__defuse(text, "\n\t"); /* names, paths and texts out of files are part of messages */
+    nauha__defuse(text, "\n\t"); /* messages contain names, paths and texts from files */
     memcpy(err->message, text, sizeof text);
 }
 

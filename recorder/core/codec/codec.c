@@ -27,7 +27,7 @@ struct nauha__codec {
     ZSTD_DCtx *zstd;
     unsigned char *scratch; /* byte planes: a shuffled chunk, or an image */
     unsigned char *packed;  /* the items of a sparse chunk, the residuals of a sliced one */
-    unsigned char *bitmap;  /* and where they stand */
+    unsigned char *bitmap;  /* the positions of these items */
 };
 
 /* ---- configuration ---- */
@@ -133,7 +133,7 @@ static uint32_t get_be32(const unsigned char *at) {
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* One block. Returns 0 where it does not shrink. */
+/* Compresses one block. Returns 0 if it does not get smaller. */
 static size_t encode_lz4(struct nauha__codec *codec, const struct nauha__image *image,
                          unsigned char *dst) {
     size_t planes = image->item_size * image->count, bytes = nauha__image_bytes(image);
@@ -153,7 +153,7 @@ static size_t encode_lz4(struct nauha__codec *codec, const struct nauha__image *
     return LZ4_HEADER + (size_t)size;
 }
 
-/* The byte planes of some items and a tail, compressed; 0: it would not shrink. */
+/* Compresses the byte planes of some items, and a tail. Returns 0 if they do not get smaller. */
 static size_t encode_planes(struct nauha__codec *codec, const struct nauha__image *image,
                             void *dst) {
     size_t size = codec->config.method == NAUHA__CODEC_ZSTD
@@ -162,7 +162,7 @@ static size_t encode_planes(struct nauha__codec *codec, const struct nauha__imag
     return size < nauha__image_bytes(image) ? size : 0;
 }
 
-/* An image of ours, compressed where that makes it smaller. */
+/* Stores an image of nauha's own filters, compressed if that makes it smaller. */
 static size_t encode_image(struct nauha__codec *codec, const struct nauha__image *image,
                            unsigned char *dst, uint32_t *filter_mask) {
     *filter_mask = NAUHA__MASK_OURS;
@@ -175,7 +175,7 @@ static size_t encode_image(struct nauha__codec *codec, const struct nauha__image
     return nauha__image_bytes(image);
 }
 
-/* A chunk with many zeros. 0: it would not shrink. */
+/* Encodes a chunk with many zeros. Returns 0 if it does not get smaller. */
 static size_t encode_sparse(struct nauha__codec *codec, size_t item_size, const void *src,
                             size_t bytes, unsigned char *dst, uint32_t *filter_mask) {
     size_t count = bytes / item_size, bitmap = nauha__sparse_bitmap_bytes(count);
@@ -243,7 +243,8 @@ void nauha__codec_encode_slices(struct nauha__codec *codec, size_t item_size,
                                     .order = NAUHA__ORDER_TWO};
     size_t used = about.rows * about.width * item_size, plain = 0;
     *stored = encode_order(codec, item_size, &about, src, dst, filter_mask);
-    /* Values that follow none of a line are as small without prediction, or smaller. */
+    /* Values that do not lie on a line over the steps are as small without prediction, or smaller.
+     */
     if (*stored > used - used / 8 && about.rows > 1) {
         about.order = NAUHA__ORDER_NONE;
         plain = encode_order(codec, item_size, &about, src, dst, filter_mask);
@@ -267,7 +268,7 @@ static enum nauha_status damaged(const char *what, struct nauha_error *err) {
 
 static enum nauha_status decode_zstd(struct nauha__codec *codec, const void *src, size_t stored,
                                      void *dst, size_t bytes, struct nauha_error *err) {
-    /* A skippable frame has content size 0 too; encode makes no frame of nothing. */
+    /* A skippable frame also has content size 0; encode never makes a frame of 0 bytes. */
     if (bytes == 0 || ZSTD_getFrameContentSize(src, stored) != bytes)
         return damaged("does not hold a zstd frame of its size", err);
     if (ZSTD_findFrameCompressedSize(src, stored) != stored)
@@ -305,7 +306,7 @@ static enum nauha_status decode_lz4(const unsigned char *src, size_t stored, uns
     return in == stored ? NAUHA_OK : damaged("holds more than its lz4 data", err);
 }
 
-/* Bytes that a compressed chunk says it holds; SIZE_MAX: it does not say. */
+/* The number of bytes that a compressed chunk claims to hold; SIZE_MAX if it does not say. */
 static size_t content_size(const struct nauha__codec *codec, const unsigned char *src,
                            size_t stored) {
     if (codec->config.method == NAUHA__CODEC_ZSTD) {
@@ -329,13 +330,13 @@ static enum nauha_status decompress(struct nauha__codec *codec, uint32_t filter_
     return NAUHA_OK;
 }
 
-/* Bytes of an image of ours; SIZE_MAX: it does not say. */
+/* The number of bytes of an image; SIZE_MAX if it does not say. */
 static size_t image_size(const struct nauha__codec *codec, uint32_t filter_mask, const void *src,
                          size_t stored) {
     return filter_mask & NAUHA__SKIP_COMPRESSION ? stored : content_size(codec, src, stored);
 }
 
-/* A sparse chunk's image: byte planes of the items kept, then the bitmap. */
+/* The image of a sparse chunk: byte planes of the nonzero items, then the bitmap. */
 static enum nauha_status decode_sparse(struct nauha__codec *codec, size_t item_size,
                                        uint32_t filter_mask, const void *src, size_t stored,
                                        void *dst, size_t bytes, struct nauha_error *err) {
@@ -356,7 +357,7 @@ static enum nauha_status decode_sparse(struct nauha__codec *codec, size_t item_s
     return NAUHA_OK;
 }
 
-/* A sliced chunk's image: byte planes of the residuals, then what they are of. */
+/* The image of a sliced chunk: byte planes of the residuals, then a tail that describes them. */
 static enum nauha_status decode_slices(struct nauha__codec *codec, size_t item_size, size_t slices,
                                        uint32_t filter_mask, const void *src, size_t stored,
                                        void *dst, size_t bytes, struct nauha_error *err) {
@@ -380,7 +381,7 @@ enum nauha_status nauha__codec_decode(struct nauha__codec *codec, size_t item_si
                                       uint32_t filter_mask, const void *src, size_t stored,
                                       void *dst, size_t bytes, struct nauha_error *err) {
     if (codec->config.method == NAUHA__CODEC_NONE)
-        filter_mask = NAUHA__MASK_RAW; /* its streams have no filters to skip */
+        filter_mask = NAUHA__MASK_RAW; /* streams without filters have nothing to skip */
     bool ours = !(filter_mask & NAUHA__SKIP_OURS);
     bool shuffled = !(filter_mask & NAUHA__SKIP_SHUFFLE);
     if (filter_mask > NAUHA__MASK_RAW || (ours && shuffled))

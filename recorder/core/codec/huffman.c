@@ -12,8 +12,9 @@
 
 #define VALUES 256u
 #define SIGN 0x80u /* the highest bit of a byte, which is a float's sign */
-/* Of bytes in a range narrower than NARROW, RUN neighbours of each PART times as many count, unless
- * codes turn out to be longer than they would be for those by more than one in UNLIKE. */
+/* If the bytes lie in a range narrower than NARROW, only RUN of each PART * RUN neighbours are
+ * counted, unless the streams become longer than these let expect by more than one byte in UNLIKE.
+ */
 #define NARROW 16
 #define RUN 64u
 #define PART 8u
@@ -31,10 +32,11 @@
 #define WEIGHTS (LENGTH_MAX + 1)
 #define STATES 64u
 #define STATE_BITS 6u
-#define STATE_BITS_LEAST 5u /* what a description of shares counts from */
+#define STATE_BITS_LEAST 5u /* a description of shares begins with this number of bits */
 #define TREE_MAX 127u       /* bytes of coded weights */
 #define TREE_ROOM (2 * WEIGHTS + VALUES * STATE_BITS / 8 + 16)
-/* As many different bytes at most are looked up in pairs, of which there are the square. */
+/* If there are at most so many different bytes, codes are looked up for pairs of bytes, of which
+ * there are the square of this number. */
 #define PAIRED_MAX 64u
 
 struct code {
@@ -43,13 +45,14 @@ struct code {
 };
 
 struct nauha__huffman {
-    /* By two bytes, the first in the lower half: both codes' bits from the top downward, the
-     * second's first, since streams are read backward; the length of both in the lowest. */
+    /* By two bytes, the first in the lower half. An entry holds the bits of both codes in its upper
+     * bits, those of the second byte first, because streams are read backward, and the length of
+     * both in its lowest bits. */
     uint64_t pairs[VALUES * VALUES];
-    uint64_t singles[VALUES]; /* the same of one byte */
+    uint64_t singles[VALUES]; /* the same for one byte */
     uint32_t counts[STREAMS][VALUES];
     struct code codes[VALUES];
-    /* Of the bytes that occur, the rarest first. */
+    /* The bytes that occur, the rarest first. */
     unsigned char symbols[VALUES];
     unsigned distinct, last; /* the greatest byte that occurs */
     unsigned char streams[STREAMS][STREAM_ROOM];
@@ -64,7 +67,8 @@ static inline void put_le64(unsigned char *at, uint64_t value) {
     memcpy(at, &value, sizeof value);
 }
 
-/* In the order in which they are written: from the lowest of the first byte upward. */
+/* Adds bits in the order in which they are written: from the lowest bit of the first byte
+ * upward. */
 struct bits {
     unsigned char *at;
     uint64_t held;
@@ -81,7 +85,7 @@ static inline void put_bits(struct bits *bits, uint64_t value, unsigned count) {
     bits->count %= 8;
 }
 
-/* The rest of the last byte is zeros. */
+/* Ends the bits with a byte whose remaining bits are zero. */
 static inline void end_byte(struct bits *bits) {
     if (bits->count > 0)
         put_bits(bits, 0, 8 - bits->count);
@@ -89,8 +93,9 @@ static inline void end_byte(struct bits *bits) {
 
 /* ---- the tree's description ---- */
 
-/* States in proportion to how often there is each weight, at least one where there is any; no
- * weight has all, or the end of decoding would not be noticed. */
+/* Shares the states between the weights in proportion to how often they occur, at least one for
+ * each weight that occurs. No weight gets all of them, because the end of decoding would not be
+ * noticed. */
 static void share_states(const unsigned *counts, unsigned total, unsigned *shares) {
     unsigned most = 0, sum = 0;
     for (unsigned weight = 0; weight < WEIGHTS; weight++) {
@@ -132,8 +137,7 @@ static void put_shares(struct bits *bits, const unsigned *shares) {
     end_byte(bits);
 }
 
-/* The state before one with a weight, by that weight and the state after it; the bits in between.
- */
+/* By weight and following state: the state before, and the bits written in between. */
 struct machine {
     struct {
         uint8_t state, bits, base;
@@ -198,7 +202,7 @@ static size_t put_tree(const struct nauha__huffman *huffman, unsigned longest, u
         weights[value] = (unsigned char)(length ? longest + 1 - length : 0);
         counts[weights[value]]++;
     }
-    if (huffman->last == 1) { /* one weight, as it is: there are no two for the machines */
+    if (huffman->last == 1) { /* a single weight is stored as it is: the machines need two */
         dst[0] = TREE_MAX + 1;
         dst[1] = (unsigned char)(weights[0] << 4);
         return 2;
@@ -239,7 +243,7 @@ static void sum_counts(struct nauha__huffman *huffman) {
         counts[0][value] += counts[1][value] + counts[2][value] + counts[3][value];
 }
 
-/* The lowest and the highest byte but for the sign, and which signs there are. */
+/* The lowest and the highest byte without their signs, and which signs occur. */
 struct range {
     unsigned char lowest, highest;
     bool minus, plus;
@@ -257,10 +261,10 @@ static struct range range_of(const unsigned char *src, size_t size) {
     return (struct range){lowest, highest, (any & SIGN) != 0, (all & SIGN) == 0};
 }
 
-/* Where all bytes but for their signs lie in a narrow range, as those of exponents do, a part of
- * them is counted, and what else lies in the range as if it had occurred once. Where in PART runs
- * the one is that counts differs, since rows of a tensor may be as long as those. Returns how many
- * were counted. */
+/* If all bytes without their signs lie in a narrow range, as those of exponents do, only a part of
+ * them is counted, and every other byte in the range counts as if it had occurred once. The
+ * position of the counted run within PART runs varies, because the rows of a tensor may be as long
+ * as PART runs. Returns how many bytes were counted. */
 static size_t count_part(struct nauha__huffman *huffman, const unsigned char *src, size_t size,
                          struct range range) {
     uint32_t *counts = huffman->counts[0];
@@ -277,7 +281,7 @@ static size_t count_part(struct nauha__huffman *huffman, const unsigned char *sr
     return counted;
 }
 
-/* Returns how many were counted. */
+/* Counts the bytes; returns how many were counted. */
 static size_t count_values(struct nauha__huffman *huffman, const unsigned char *src, size_t size,
                            bool all) {
     memset(huffman->counts, 0, sizeof huffman->counts);
@@ -397,8 +401,9 @@ static void make_pairs(struct nauha__huffman *huffman) {
 
 /* ---- the streams ---- */
 
-/* Bits not yet written: the highest of `held`, the latest on top. Their number is in the low byte
- * of `count`, whose other bits, and those of `held` below, mean nothing. */
+/* Bits that have not been written yet: the highest bits of `held`, the latest on top. Their number
+ * is the lowest byte of `count`. The other bits of `count`, and those of `held` below, have no
+ * meaning. */
 struct stream {
     uint64_t held, count;
     unsigned char *at;
@@ -409,7 +414,7 @@ static inline void add(struct stream *stream, uint64_t entry) {
     stream->count += entry;
 }
 
-/* Of between 1 and 56 bits the whole bytes. */
+/* Writes the whole bytes of between 1 and 56 bits. */
 static inline void write_whole(struct stream *stream) {
     const unsigned count = stream->count & 63;
     put_le64(stream->at, stream->held >> (64 - count));
@@ -435,8 +440,8 @@ static inline void add_four(const struct nauha__huffman *huffman, struct stream 
     write_whole(stream);
 }
 
-/* Each stream is coded from its end, four bytes of each in turn: the processor has four chains of
- * work at a time. All but the last have as many bytes. */
+/* Each stream is coded from its end, four bytes of each stream in turn, which gives the processor
+ * four independent chains of operations. All streams but the last have the same length. */
 static inline void encode_streams(struct nauha__huffman *huffman, const unsigned char *src,
                                   size_t size, bool paired, size_t *sizes) {
     const size_t each = (size + STREAMS - 1) / STREAMS, last = size - (STREAMS - 1) * each;
@@ -485,7 +490,8 @@ static size_t put_header(unsigned char *dst, size_t size, size_t coded) {
     return bytes;
 }
 
-/* Bytes that the streams would take were all as those that were counted. */
+/* The number of bytes that the streams take if all bytes are distributed like those that were
+ * counted. */
 static size_t expected_bytes(const struct nauha__huffman *huffman, size_t size, size_t counted) {
     size_t bits = 0;
     for (unsigned i = 0; i < huffman->distinct; i++) {
@@ -495,13 +501,13 @@ static size_t expected_bytes(const struct nauha__huffman *huffman, size_t size, 
     return bits / 8 * size / counted;
 }
 
-/* What comes of the bytes: a tree's description, and streams. */
+/* What the bytes are coded to: the description of a tree, and streams. */
 struct coded {
     unsigned char tree[TREE_ROOM];
     size_t tree_bytes, sizes[STREAMS], streams_bytes;
 };
 
-/* False where there is no code. */
+/* Returns false if there is no code. */
 static bool encode(struct nauha__huffman *huffman, const unsigned char *src, size_t size, bool all,
                    struct coded *coded) {
     unsigned char lengths[VALUES];

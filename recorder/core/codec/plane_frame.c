@@ -24,16 +24,17 @@
 #define SUB_HEADER 6u
 /* Planes of this many bits per byte or more are stored as they are. */
 #define NOISE_BITS 7.0
-/* Planes of fewer may be mostly one byte's: zstd may find matches there, and a code of less than a
- * bit does not exist. */
+/* Planes of fewer bits may consist mostly of one byte value: zstd may find matches in them, and no
+ * Huffman code is shorter than a bit. */
 #define MATCHES_BITS 1.0
-/* zstd's level, and the shortest match it looks for, where our Huffman encoder takes the planes
- * without matches. */
+/* zstd's level and shortest match, if the planes without matches are coded by our Huffman
+ * encoder. */
 #define MATCHES_LEVEL 1
 #define MATCHES_LENGTH 7
-/* Planes shorter than this share blocks: a Huffman table each would cost more than it gives. */
+/* Planes shorter than this share blocks, because a Huffman table for each would cost more than it
+ * saves. */
 #define SHARED_BLOCK 1024u
-/* Parts shorter than this are not worth a block that is compressed. */
+/* Parts shorter than this are not worth a compressed block. */
 #define WORTH_A_BLOCK 64u
 
 enum block_type { BLOCK_RAW = 0, BLOCK_RLE = 1, BLOCK_COMPRESSED = 2 };
@@ -41,8 +42,8 @@ enum literals_type { LITERALS_COMPRESSED = 2, LITERALS_TREELESS = 3 };
 
 struct nauha__plane_frame {
     ZSTD_CCtx *zstd;
-    struct nauha__huffman *huffman; /* NULL: zstd's level was asked for */
-    unsigned char *planes;          /* those that do not go straight into the frame */
+    struct nauha__huffman *huffman; /* NULL: a level of zstd was asked for */
+    unsigned char *planes;          /* those that are not written straight into the frame */
     struct nauha__plane_sample *sample;
     size_t max_bytes;
 };
@@ -81,7 +82,7 @@ void nauha__plane_frame_free(struct nauha__plane_frame *frame) {
 }
 
 size_t nauha__plane_frame_bound(size_t bytes) {
-    /* Every plane, and its head, may end in a block of its own. */
+    /* Every plane, and the head of every plane, may end in a block of its own. */
     size_t blocks = bytes / BLOCK_MAX + 3 * (NAUHA__ITEM_SIZE_MAX + 1);
     return FRAME_HEADER + ZSTD_compressBound(bytes) + blocks * BLOCK_HEADER + 64;
 }
@@ -123,7 +124,7 @@ static bool is_constant(const unsigned char *plane, size_t count) {
     return count == 0 || memcmp(plane, plane + 1, count - 1) == 0;
 }
 
-/* Whole blocks of one byte value; false where the plane is not constant. */
+/* Writes blocks of one byte value; returns false if the plane is not constant. */
 static bool put_constant(struct output *out, const unsigned char *plane, size_t count) {
     if (!is_constant(plane, count))
         return false;
@@ -139,7 +140,7 @@ static size_t part_size(const struct nauha__image *image, size_t k) {
     return k < image->item_size ? image->count : image->tail_bytes;
 }
 
-/* Of part k, what has blocks of its own. */
+/* The number of bytes at the beginning of part k that have blocks of their own. */
 static size_t head_size(const struct nauha__image *image, size_t k) {
     return k < image->item_size && image->head >= SHARED_BLOCK ? image->head : 0;
 }
@@ -153,7 +154,7 @@ static size_t parts_size(const struct nauha__image *image, size_t first, size_t 
 
 /* ---- compressing ---- */
 
-/* What is worth compressing: parts [first, end), and the bits per byte of each part. */
+/* Parts [first, end), which are worth compressing, and the bits per byte of each. */
 struct choice {
     size_t first, end;
     double bits[NAUHA__ITEM_SIZE_MAX + 1];
@@ -179,13 +180,13 @@ static void choose_parts(const struct nauha__plane_frame *frame, const struct na
     }
 }
 
-/* Whether a part is for zstd rather than for our Huffman encoder. */
+/* Whether a part is compressed by zstd rather than by our Huffman encoder. */
 static bool wants_matches(size_t size, double bits) {
     return bits < NOISE_BITS && size >= WORTH_A_BLOCK &&
            (bits < MATCHES_BITS || size < NAUHA__HUFFMAN_MIN);
 }
 
-/* Huffman-coded blocks, and others where those would be no shorter. */
+/* Writes blocks, which are Huffman-coded if that makes them shorter. */
 static void put_huffman(struct nauha__plane_frame *frame, struct output *out,
                         const unsigned char *bytes, size_t size) {
     for (size_t done = 0; done < size; done += BLOCK_MAX) {
@@ -202,8 +203,8 @@ static void put_huffman(struct nauha__plane_frame *frame, struct output *out,
     }
 }
 
-/* Parts [first, end) of which none wants matches, which lie one behind the other, in blocks of
- * their own. Returns what is behind them. */
+/* Writes the consecutive parts [first, end), none of which is for zstd, in blocks of their own.
+ * Returns the end of these parts. */
 static const unsigned char *put_parts(struct nauha__plane_frame *frame, struct output *out,
                                       const struct nauha__image *image, size_t first, size_t end,
                                       const double *bits, const unsigned char *from) {
@@ -220,9 +221,9 @@ static const unsigned char *put_parts(struct nauha__plane_frame *frame, struct o
     return from;
 }
 
-/* Compresses parts [first, end), which lie one behind the other. Each begins a block, and so does
- * what follows the head of a plane, so that its literals get a Huffman table of their own. Returns
- * the end of what was written, NULL where zstd refused. */
+/* Compresses the consecutive parts [first, end). Each part begins a block, and so does what follows
+ * the head of a plane, so that its literals get a Huffman table of their own. Returns the end of
+ * the output, NULL if zstd fails. */
 static unsigned char *compress_parts(struct nauha__plane_frame *frame,
                                      const struct nauha__image *image, size_t first, size_t end,
                                      const unsigned char *from, unsigned char *dst) {
@@ -246,10 +247,11 @@ static unsigned char *compress_parts(struct nauha__plane_frame *frame,
     return dst + out.pos;
 }
 
-/* Compresses parts [first, end) and appends the blocks alone: the sub-frame is written so that its
- * header falls on what is there already, which is then put back. Matches in it reach back only
- * within itself, and its first block brings what tables it needs. Of what a decoder remembers it
- * relies on the last distances of matches: other blocks, ours among them, have no matches. */
+/* Compresses parts [first, end) and appends only their blocks: the sub-frame is written so that its
+ * header overwrites bytes of the output, which are then restored. Its matches refer only to the
+ * sub-frame itself, and its first block has all tables that it needs. Of the state of a decoder it
+ * uses only the last distances of matches, which no other block changes, because other blocks have
+ * no matches. */
 static bool put_compressed(struct nauha__plane_frame *frame, struct output *out,
                            const struct nauha__image *image, size_t first, size_t end,
                            const unsigned char *from) {
@@ -273,8 +275,9 @@ static bool put_compressed(struct nauha__plane_frame *frame, struct output *out,
     return good && last && out->at == stop;
 }
 
-/* Appends parts [first, end), which lie one behind the other: as one sub-frame of zstd's all of
- * them, or those between the first and the last that want matches. */
+/* Appends the consecutive parts [first, end): all of them as one sub-frame of zstd if there is no
+ * Huffman encoder or if bytes repeat, otherwise only those between the first and the last part that
+ * want matches. */
 static bool put_coded(struct nauha__plane_frame *frame, struct output *out,
                       const struct nauha__image *image, size_t first, size_t end,
                       const double *bits, const unsigned char *from) {
@@ -308,8 +311,8 @@ static void put_frame_header(struct output *out, size_t bytes) {
     out->at += FRAME_HEADER;
 }
 
-/* The leading planes of noise go straight into their raw blocks, tile by tile; the others into
- * frame->planes, one behind the other. A tile fills one block of each plane. */
+/* The leading planes of noise are written straight into their raw blocks, tile by tile; the others
+ * go to frame->planes, one after the other. A tile fills one block of each plane. */
 static void split_into_place(struct nauha__plane_frame *frame, struct output *out, size_t item_size,
                              const unsigned char *src, size_t count, size_t leading) {
     size_t blocks = (count + BLOCK_MAX - 1) / BLOCK_MAX;
@@ -372,7 +375,7 @@ size_t nauha__plane_frame_encode(struct nauha__plane_frame *frame, const struct 
 
 /* ---- reading headers ---- */
 
-/* Bytes of a frame's header: RFC 8878, section 3.1.1.1. 0: no frame of zstd's. */
+/* Bytes of a frame's header: RFC 8878, section 3.1.1.1. 0: it is not a frame of zstd. */
 static size_t frame_header_size(const unsigned char *frame, size_t size) {
     static const size_t dictionary_bytes[4] = {0, 1, 2, 4}, content_bytes[4] = {0, 2, 4, 8};
     if (size < SUB_HEADER || (get_le24(frame) | (uint32_t)frame[3] << 24) != MAGIC)
@@ -383,7 +386,8 @@ static size_t frame_header_size(const unsigned char *frame, size_t size) {
            (content == 0 && single_segment ? 1 : content_bytes[content]);
 }
 
-/* Of a compressed block: RFC 8878, section 3.1.1.3.1.1. */
+/* The number of literals of a compressed block; 0 if they are not Huffman-coded. RFC 8878, section
+ * 3.1.1.3.1.1. */
 static size_t coded_literals(const unsigned char *block, size_t size) {
     static const uint32_t size_masks[4] = {0x3FF, 0x3FF, 0x3FFF, 0x3FFFF};
     if (size < 3 || (block[0] & 3) < LITERALS_COMPRESSED)

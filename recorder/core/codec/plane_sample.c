@@ -13,7 +13,8 @@
 #define ITEMS 2048u
 #define RUNS 16u
 #define CACHE_LINE 64u
-/* Bytes repeat where REPEATED of them are somewhere else too in REPEATING of WINDOWS places. */
+/* Bytes are taken to repeat if REPEATED of them occur elsewhere too in REPEATING of WINDOWS
+ * places. */
 #define MARKS 512u
 #define MARK_BITS 11u
 #define WINDOWS 8u
@@ -22,7 +23,7 @@
 
 struct nauha__plane_sample {
     float terms[ITEMS + 1];          /* n log2 n */
-    uint32_t marks[1u << MARK_BITS]; /* where some bytes are, by their hash */
+    uint32_t marks[1u << MARK_BITS]; /* positions of bytes, by their hash */
 };
 
 struct nauha__plane_sample *nauha__plane_sample_new(void) {
@@ -41,11 +42,11 @@ void nauha__plane_sample_free(struct nauha__plane_sample *sample) {
 
 /* ---- entropy ---- */
 
-/* Which items are looked at: runs of neighbours, spread over all. */
+/* The items that are sampled: runs of neighbours, spread over all items. */
 struct places {
     size_t runs;
     size_t run;  /* items */
-    size_t step; /* from the first item of one to that of the next */
+    size_t step; /* the distance between the first items of two runs */
 };
 
 static struct places places_of(size_t count) {
@@ -92,7 +93,7 @@ static size_t mark_of(const unsigned char *bytes) {
     return (size_t)(word * 0x9E3779B97F4A7C15u >> (64 - MARK_BITS));
 }
 
-/* Every step-th place is marked; what repeats in a window as long as a step has a mark in it. */
+/* Every step-th position is marked, so that a repetition as long as a step contains a mark. */
 bool nauha__plane_sample_repeats(struct nauha__plane_sample *sample, const unsigned char *bytes,
                                  size_t size) {
     const size_t step = size / MARKS + 8, end = size < REPEATED ? 0 : size - REPEATED;

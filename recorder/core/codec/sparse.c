@@ -14,7 +14,8 @@
 #include <immintrin.h>
 #endif
 
-/* Below this part of zeros the planes of all items are as small and sooner made. */
+/* If fewer of the items than this part are zeros, byte planes of all items are as small, and faster
+ * to make. */
 #define PAYS_FROM 8u /* one in so many */
 #define SAMPLE_RUNS 16u
 #define SAMPLE_RUN 64u
@@ -93,7 +94,7 @@ AVX512 static size_t expand_avx512(const uint32_t *packed, size_t *n, const unsi
 
 /* ---- AVX2, four bytes ---- */
 
-/* Which of the items kept goes to place k, where the bits of a byte say which places have one. */
+/* Which of the kept items belongs to place k, if the bits of a byte say which places have one. */
 #define BELOW(bits, k) (unsigned char)__builtin_popcount((bits) & ((1u << (k)) - 1))
 #define PLACES(bits)                                                                               \
     {                                                                                              \
@@ -108,8 +109,7 @@ AVX512 static size_t expand_avx512(const uint32_t *packed, size_t *n, const unsi
 static const unsigned char places[256][8] = {PLACES_64(0u), PLACES_64(64u), PLACES_64(128u),
                                              PLACES_64(192u)};
 
-/* Which place the item kept as number k comes from: as many as have k or fewer of those kept up to
- * and with them. */
+/* The place of kept item number k: the number of places up to which at most k items are kept. */
 #define UP_TO(bits, j) __builtin_popcount((bits) & ((2u << (j)) - 1))
 #define FROM(bits, k)                                                                              \
     (unsigned char)((UP_TO(bits, 0) <= (k)) + (UP_TO(bits, 1) <= (k)) + (UP_TO(bits, 2) <= (k)) +  \

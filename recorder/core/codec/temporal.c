@@ -44,7 +44,7 @@ bool nauha__temporal_take_tail(struct nauha__temporal *about, size_t item_size, 
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Unsigned arithmetic, so that what wraps is defined; of a type narrower than int it is cut back
+/* Unsigned arithmetic, so that overflow is defined. Results of types narrower than int are reduced
  * to the type at each step. */
 #define DEFINE_ROWS(type, signed_type)                                                             \
     INLINE type order_##type(type bits) {                                                          \
