@@ -22,7 +22,8 @@
 #define UNTRAINED ".untrained"
 #define OLDER ".old"
 
-/* The name of the format is among the root's attributes, which are written as the file is made. */
+/* A trace is recognised by the name of its format in an attribute of the root, which is written
+ * when the file is created. */
 static const struct nauha_output_form trace_form = {.noun = "a trace of nauha",
                                                     .start = "\x89HDF\r\n\x1a\n",
                                                     .start_bytes = 8,
@@ -73,7 +74,8 @@ static enum nauha_status cannot(const char *path, struct nauha_error *err) {
     return nauha_error_set_errno(err, errno, "cannot create trace \"%s\"", path);
 }
 
-/* Absolute, for the program may change its working directory before the file gets its name. */
+/* The absolute path, because the program may change its working directory before the file gets its
+ * name. */
 static enum nauha_status resolve(struct nauha__naming *naming, const char *path,
                                  struct nauha_error *err) {
     struct stat itself;
@@ -98,7 +100,7 @@ static enum nauha_status resolve(struct nauha__naming *naming, const char *path,
     return status;
 }
 
-/* Whether all of the names will do for the file system. */
+/* Whether the file system accepts all of the names. */
 static enum nauha_status check_length(const char *path, struct nauha_error *err) {
     const size_t most = NAME_MAX - strlen(UNTRAINED), length = strlen(strrchr(path, '/') + 1);
     if (length <= most && strlen(path) < PATH_MAX - strlen(UNTRAINED))
@@ -131,7 +133,7 @@ static enum nauha_status check_older(const struct nauha__naming *naming, struct 
         naming->path, naming->older, trace_form.noun);
 }
 
-/* *occupied: something is there, if not an empty file; *keeps: it is to be kept. */
+/* *occupied: there is something other than an empty file; *keeps: it is to be kept. */
 static enum nauha_status check(const struct nauha__naming *naming, bool *occupied, bool *keeps,
                                struct nauha_error *err) {
     struct stat about;
@@ -181,7 +183,7 @@ void nauha__naming_fini(struct nauha__naming *naming) {
 
 /* ---- from name to name ---- */
 
-/* What was left is begun as a trace, at the most: empty, of zeros, or with HDF5's signature. */
+/* A leftover is at most the beginning of a trace: empty, all zeros, or with HDF5's signature. */
 static bool is_leftover(const char *path) {
     const struct nauha_output_form begun[] = {
         {.start = trace_form.start, .start_bytes = trace_form.start_bytes},
@@ -209,7 +211,7 @@ static enum nauha_status check_beside(const struct nauha__naming *naming, struct
     return NAUHA_OK;
 }
 
-/* Asked of the directory by making a file there and removing it. */
+/* Found out by creating a file in the directory and removing it. */
 enum nauha_status nauha__naming_check(const struct nauha__naming *naming, struct nauha_error *err) {
     enum nauha_status status = nauha__naming_clear(naming, err);
     if (status != NAUHA_OK)
@@ -228,8 +230,8 @@ enum nauha_status nauha__naming_clear(const struct nauha__naming *naming, struct
     return unlink(naming->beside) == 0 || errno == ENOENT ? NAUHA_OK : cannot(naming->path, err);
 }
 
-/* After a loss of power a new name is found only if its directory was on the disk. Some file
- * systems do not sync directories: there is no more to be done then. */
+/* After a loss of power, a new name exists only if its directory was written to the disk. Some file
+ * systems cannot sync directories, and then nothing more can be done. */
 static void sync_directory(const char *path) {
     char *directory = strndup(path, (size_t)(strrchr(path, '/') - path) + 1);
     int fd = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -246,8 +248,8 @@ static bool is_own(const struct nauha__naming *naming, const char *path) {
            about.st_ino == naming->inode;
 }
 
-/* A second name first, so that the trace is never without one; where the file system has no second
- * names, it is renamed. */
+/* Gives the trace a second name first, so that it always has one. On file systems without hard
+ * links it is renamed. */
 static enum nauha_status keep_older(struct nauha__naming *naming, struct nauha_error *err) {
     unlink(naming->older);
     naming->kept =
@@ -261,7 +263,7 @@ enum nauha_status nauha__naming_settle(struct nauha__naming *naming, struct nauh
     bool occupied, keeps;
     if (naming->settled)
         return NAUHA_OK;
-    naming->settled = true; /* also after a failure: it keeps its name, and its contents */
+    naming->settled = true; /* also after a failure; it keeps its name and its contents */
     enum nauha_status status = check(naming, &occupied, &keeps, err);
     if (status == NAUHA_OK && !is_own(naming, naming->beside))
         status = nauha_error_set(err, NAUHA_IO, "\"%s\" was replaced by another program",

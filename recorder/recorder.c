@@ -107,7 +107,7 @@ enum nauha_status nauha_recorder_check(const char *path, const struct nauha_reco
     return status;
 }
 
-/* Without steps there is nothing to wait for but the end. */
+/* Without steps, a recording gets its name only when it is closed. */
 static bool is_worth_its_name(const struct nauha_recorder *recorder) {
     return !recorder->config->tentative && !recorder->any_step && recorder->messages > 0;
 }
@@ -201,7 +201,8 @@ static bool is_tapped(const struct nauha_recorder *recorder) {
 }
 
 bool nauha_recorder_wants(struct nauha_recorder *recorder, uint32_t kind, uint32_t module) {
-    /* What goes into a module is what came out of another: only on demand. */
+    /* What enters a module is mostly the output of another one, so inputs are recorded only on
+     * demand. */
     if (is_child(recorder) || (kind == NAUHA_KIND_INPUTS && !recorder->config->inputs))
         return false;
     lock(recorder);
@@ -232,7 +233,8 @@ enum nauha_status nauha_recorder_set_tag(struct nauha_recorder *recorder, uint32
     return NAUHA_OK;
 }
 
-/* What the writer knows, which is asked first: a message is taken in before it is lost. */
+/* Reads the counts of the writer. They are read before the others, because a message is counted as
+ * published before it is counted as lost. */
 static void get_writer_stats(struct nauha__writer *writer, struct nauha_recorder_stats *stats,
                              uint64_t *rows_lost, uint64_t *rows_lost_bytes) {
     stats->bytes_stored = atomic_load(&writer->bytes_stored);
@@ -326,7 +328,7 @@ static enum nauha_status tap(struct nauha_recorder *recorder, const struct nauha
     return status;
 }
 
-/* Why a message cannot be kept, by what the buffer said. */
+/* Counts a message as lost. status: why the buffer did not take it. */
 static void lose(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
                  enum nauha_status status) {
     enum nauha__loss_reason reason = status == NAUHA_OK
@@ -336,7 +338,7 @@ static void lose(struct nauha_recorder *recorder, const struct nauha__outgoing *
     nauha__writer_lose(&recorder->writer, out->kind, reason, out->bytes);
 }
 
-/* Copies the elements into the buffer, unless they are in the trace already. */
+/* Copies the elements into the buffer, unless the trace has them already. */
 static enum nauha_status put(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
                              struct nauha__place *place) {
     const struct nauha__candidate candidate = {
@@ -465,7 +467,7 @@ enum nauha_status nauha__outcome(struct nauha_recorder *recorder, enum nauha_sta
     return recorder->tap_error.code;
 }
 
-/* Kind, module, slot and tensor fit each other; fills in shape and bytes. */
+/* Checks that kind, module, slot and tensor fit each other; sets shape and bytes. */
 static enum nauha_status check_message(const struct nauha_recorder *recorder,
                                        struct nauha__outgoing *out, struct nauha_error *err) {
     struct nauha_names *names = recorder->names;

@@ -9,9 +9,9 @@
 
 #include "nauha/internal/hash.h"
 
-/* Below this a copy costs no more than finding out. */
+/* Smaller tensors are copied as fast as they are hashed. */
 #define WORTH_BYTES 1024u
-/* So many of a source that do not come again end the hashing of what it publishes. */
+/* After so many tensors of a source that did not repeat, its tensors are no longer hashed. */
 #define ALONE_MAX 8u
 
 static bool is_worth_it(const struct nauha__candidate *candidate) {

@@ -41,7 +41,7 @@ static void seal(struct nauha__buffer *buffer, struct nauha__sliced_blocks *run)
     for (size_t i = 0; i < run->count; i++) {
         struct nauha__block *block = run->blocks[i];
         block->rows = (uint16_t)(run->row + 1);
-        /* One that was reserved in vain holds a zero. */
+        /* A block that was reserved but not filled holds one zero. */
         if (block->used == 0)
             block->used = block->item_size;
         nauha__buffer_seal(buffer, block);
@@ -79,8 +79,8 @@ void nauha__sliced_next_row(struct nauha__buffer *buffer, size_t row_bytes) {
             buffer->runs[bias][size].row_ended = buffer->runs[bias][size].count > 0;
 }
 
-/* Begins a run in the stream whose chunks have as many slices as the buffer has room for; false:
- * not even two. */
+/* Begins a run in the stream whose chunks have as many slices as the buffer has room for. Returns
+ * false if there is no room for two. */
 static bool begin(struct nauha__buffer *buffer, struct nauha__sliced_blocks *run, bool bias,
                   size_t size) {
     size_t room = buffer->max_blocks / 4 * NAUHA__CHUNK_BYTES;
@@ -106,8 +106,8 @@ static void next_row(struct nauha__buffer *buffer, struct nauha__sliced_blocks *
     run->row_ended = false;
 }
 
-/* Gives the run `count` blocks in all. LIMIT: not without waiting. NOMEM, too, where waiting would
- * have been for the run itself, which is sealed then. */
+/* Reserves blocks until the run has `count`. LIMIT: that would mean waiting. NOMEM: out of memory,
+ * or waiting for blocks of the run itself, which is sealed then. */
 static enum nauha_status reserve(struct nauha__buffer *buffer, struct nauha__sliced_blocks *run,
                                  size_t count, bool wait) {
     struct nauha__buffer_stream *stream = &buffer->streams[run->stream];

@@ -36,7 +36,7 @@ static bool same_parameter(const struct nauha__held *a, const struct nauha__held
            a->dtype == b->dtype && a->shape == b->shape;
 }
 
-/* The value of the same parameter in another list, most likely at the same position. */
+/* The held value of the same parameter in another list, most likely at the same position. */
 static struct nauha__held *find_same(const struct nauha__held_list *held,
                                      const struct nauha__held *like, size_t position) {
     if (position < held->count && same_parameter(&held->list[position], like))
@@ -50,7 +50,8 @@ static struct nauha__held *find_same(const struct nauha__held_list *held,
 
 /* ---- copying ---- */
 
-/* Whether a step's rows refer to the value that this parameter has in its forward. */
+/* Whether the rows of a step refer to the value that this parameter has in the forward pass of the
+ * step. */
 static bool step_needs(struct nauha_recorder *recorder, const struct nauha__held *held,
                        uint64_t step, uint32_t epoch) {
     return !recorder->paused &&
@@ -58,7 +59,7 @@ static bool step_needs(struct nauha_recorder *recorder, const struct nauha__held
             nauha__stores(recorder, update_kind(held->bias), held->module, 0, step, epoch));
 }
 
-/* The elements in one piece: the tensor's own memory, or gathered into scratch. */
+/* The contiguous elements: the memory of the tensor itself, or a copy of them in scratch. */
 static const void *in_one_piece(struct nauha_recorder *recorder, const struct nauha_tensor *tensor,
                                 size_t bytes) {
     if (!tensor->strides || bytes == 0)
@@ -69,7 +70,7 @@ static const void *in_one_piece(struct nauha_recorder *recorder, const struct na
     return scratch;
 }
 
-/* Fills in what a parameter is; its place and copy come later. */
+/* Sets what identifies a parameter; its copy and the position of the copy are set later. */
 static enum nauha_status describe(struct nauha_recorder *recorder,
                                   const struct nauha_parameter *parameter, struct nauha__held *held,
                                   struct nauha_error *err) {
@@ -114,8 +115,8 @@ static enum nauha_status put_value(struct nauha_recorder *recorder, struct nauha
                              &held->place, NULL);
 }
 
-/* Copies a parameter's elements: into its stream where a row will refer to them, and into memory
- * for the tap and for hashes. */
+/* Copies a parameter's elements into its stream, if a row will refer to them, and into memory, if
+ * the tap or hashes need them. */
 static enum nauha_status copy_value(struct nauha_recorder *recorder,
                                     const struct nauha_parameter *parameter,
                                     struct nauha__held *held, bool store, struct nauha_error *err) {
@@ -137,7 +138,7 @@ static enum nauha_status copy_value(struct nauha_recorder *recorder,
     return NAUHA_OK;
 }
 
-/* What all parameters take in one step. */
+/* The bytes of all parameters in one step. */
 static size_t total_bytes(const struct nauha_parameter *parameters, size_t count) {
     size_t total = 0;
     for (size_t i = 0; i < count; i++) {
@@ -230,16 +231,16 @@ static void swap_held(struct nauha_recorder *recorder) {
     recorder->newly_held = held;
 }
 
-/* Makes `newly_held` out of the parameters' present values. next: the step that will use them,
- * unless `explicit_end`, when that is not known yet and hashes are kept to tell whether they
- * changed. */
+/* Copies the present values of the parameters to `newly_held`, for the next step. With explicit_end
+ * it is not known yet whether the next step uses these values, so hashes of them are kept to find
+ * out. */
 static enum nauha_status take_values(struct nauha_recorder *recorder,
                                      const struct nauha_parameter *parameters, size_t count,
                                      bool explicit_end, struct nauha_error *err) {
     uint64_t next = recorder->any_step ? recorder->global_step + 1 : 0;
     uint32_t next_epoch = recorder->epoch + (recorder->epoch_over ? 1 : 0);
     enum nauha_status status = NAUHA_OK;
-    /* The copies that its items hold from earlier steps are used again. */
+    /* Items keep the memory of earlier copies for the next ones. */
     if (!NAUHA_GROW_ZEROED(recorder->newly_held.list, recorder->newly_held.capacity, count))
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for the parameters of a step");
     recorder->newly_held.count = 0;
@@ -267,8 +268,8 @@ static enum nauha_status take_values(struct nauha_recorder *recorder,
             nauha__hash128(elements ? elements : parameters[i].tensor.data, held->bytes,
                            held->hash);
         }
-        /* Between an explicit end and the next begin values rarely change: then the copy made at
-         * the end is the one the next step refers to. */
+        /* Values rarely change between an explicit end of a step and the beginning of the next. If
+         * they did not, the next step refers to the copy that was made at the end. */
         if (!explicit_end && recorder->after_end && before && before->stored &&
             memcmp(before->hash, held->hash, sizeof held->hash) == 0) {
             held->stored = true;

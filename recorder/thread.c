@@ -18,8 +18,8 @@ int nauha__thread_start(pthread_t *thread, const char *name, void *(*run)(void *
     return failed;
 }
 
-/* Who forks takes `turn` first and keeps it, so that a thread which is hardly ever outside cannot
- * pass it again and again. */
+/* A thread that forks takes `turn` first and keeps it, so that threads which leave and enter
+ * `inside` all the time cannot overtake it again and again. */
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER, inside = PTHREAD_MUTEX_INITIALIZER;
 
 static void before_fork(void) {

@@ -46,16 +46,16 @@ static void *work(void *context) {
     return NULL;
 }
 
-/* OpenMP's threads spin while they wait for work, unless this says otherwise, and idle threads
- * would hardly run then. Where they sleep, others of their priority stand in their way as they
- * wake. */
+/* Unless the policy is passive, OpenMP's threads spin while they wait, and workers of idle priority
+ * would hardly ever run. If the policy is passive, workers of normal priority would delay OpenMP's
+ * threads when they wake up. */
 static bool training_sleeps(void) {
     const char *policy = getenv("OMP_WAIT_POLICY");
     return policy && strcasecmp(policy, "passive") == 0;
 }
 
-/* Half of the processors this process may use: on two, a second one was no faster. The buffer calls
- * for more than one only while the others do not keep up. */
+/* Half of the processors that this process may use, because on two processors a second worker
+ * gained nothing. The buffer wakes more than one only if one does not keep up. */
 struct nauha__workers_plan nauha__workers_plan(void) {
     cpu_set_t set;
     int processors = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
@@ -70,7 +70,7 @@ struct nauha__workers_plan nauha__workers_plan(void) {
 static int start(struct nauha__compressor *worker, bool idle) {
     const struct sched_param none = {.sched_priority = 0};
     int failed = nauha__thread_start(&worker->thread, "nauha-codec", work, worker);
-    if (!failed && idle) /* where that is refused, it is a worker as others are */
+    if (!failed && idle) /* if that is refused, the worker keeps its priority */
         pthread_setschedparam(worker->thread, SCHED_IDLE, &none);
     return failed;
 }

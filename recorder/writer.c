@@ -15,9 +15,9 @@
 #include "recorder/flush.h"
 #include "recorder/thread.h"
 
-/* How long the writer waits before it tries the publish lock again. */
+/* Time that the writer waits before it tries to take the publish lock again. */
 #define RETRY_NS 1000000
-/* How long a flush waits for idle workers alone. */
+/* Time for which a flush leaves the encoding to workers of idle priority. */
 #define PATIENCE_NS NAUHA__SECOND_NS
 
 /* ---- shared with publishers ---- */
@@ -141,8 +141,8 @@ static void set_next_flush(struct nauha__writer *writer) {
     writer->next_flush = nauha__now_ns() + (uint64_t)(writer->config->flush_seconds * 1e9);
 }
 
-/* Starts a flush when one is due, ends it when all its chunks are written. Returns until when the
- * writer may sleep. */
+/* Starts a flush when one is due, and ends it when all its chunks have been written. Returns the
+ * time until which the writer may sleep. */
 static uint64_t tend_flush(struct nauha__writer *writer) {
     struct nauha__flush *flush = &writer->flush;
     if (!flush->active && (flush_is_asked_for(writer) || nauha__now_ns() >= writer->next_flush)) {
@@ -274,7 +274,8 @@ enum nauha_status nauha__writer_stop(struct nauha__writer *writer, uint64_t mess
     pthread_mutex_unlock(&writer->publish);
     nauha__buffer_close(&writer->buffer);
     nauha__workers_join(&writer->workers);
-    /* Everything is encoded now; the writer takes what is left and has one more flush to do. */
+    /* All blocks are encoded by now. The writer takes those that are left, and does one last
+     * flush. */
     pthread_mutex_lock(&writer->lock);
     writer->requested++;
     pthread_mutex_unlock(&writer->lock);

@@ -16,7 +16,8 @@
 
 #define HEADER 12u
 #define BLOCK (1u << 30)
-/* No byte of lz4 data stands for more: a chunk that claims to hold more is not believed. */
+/* A byte of lz4 data cannot stand for more bytes than this: a chunk that claims to hold more is
+ * damaged. */
 #define CONTENT_PER_BYTE 255u
 
 static uint32_t get(const unsigned char *from) {
@@ -32,7 +33,7 @@ static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-/* One block after another. False: they are damaged. */
+/* Decodes one block after another. Returns false if they are damaged. */
 static bool decode_blocks(const unsigned char *in, size_t left, size_t block, unsigned char *out,
                           size_t bytes) {
     while (bytes > 0) {
@@ -57,7 +58,7 @@ static bool decode_blocks(const unsigned char *in, size_t left, size_t block, un
     return true;
 }
 
-/* The elements of a chunk, *bytes of them. NULL: it is damaged, or memory is short. */
+/* Decodes a chunk; *bytes is the size of its elements. NULL: it is damaged, or out of memory. */
 static unsigned char *decode(const unsigned char *in, size_t size, size_t *bytes) {
     if (size < HEADER || get(in) != 0)
         return NULL;
@@ -73,7 +74,8 @@ static unsigned char *decode(const unsigned char *in, size_t size, size_t *bytes
     return out;
 }
 
-/* The image of elements, *size bytes. NULL: memory is short, or there are too many. */
+/* Encodes elements; *size is the size of the result. NULL: out of memory, or there are too many
+ * elements. */
 static unsigned char *encode(const unsigned char *in, size_t bytes, size_t block, size_t *size) {
     if (bytes == 0 || bytes > UINT32_MAX || block == 0 || block > BLOCK)
         return NULL;

@@ -16,7 +16,7 @@ struct chunk {
     size_t item_size, bytes, count, bitmap;
 };
 
-/* The image of a chunk as items. NULL: it is none, or memory is short. */
+/* Decodes the image of a chunk. NULL: it is damaged, or out of memory. */
 static void *expand(const struct chunk *chunk, const unsigned char *image, size_t size) {
     if (size < chunk->bitmap || (size - chunk->bitmap) % chunk->item_size != 0)
         return NULL;

@@ -9,7 +9,7 @@
 #include "recorder/core/codec/temporal.h"
 #include "recorder/hdf5-filters/plugin.h"
 
-/* The image of a chunk as items. NULL: it is none, or memory is short. */
+/* Decodes the image of a chunk. NULL: it is damaged, or out of memory. */
 static void *restore(struct nauha__temporal *about, size_t item_size, const unsigned char *image,
                      size_t size) {
     if (size < NAUHA__TEMPORAL_TAIL)

@@ -10,11 +10,11 @@
 #include "nauha/internal/codec.h"
 #include "recorder/hdf5-filters/plugin.h"
 
-/* A block that holds anything takes 4 bytes and holds 128 KiB at most (RFC 8878, 3.1.1.2): a frame
- * that claims more than this for each of its bytes is not believed. */
+/* A block takes at least 4 bytes and holds at most 128 KiB (RFC 8878, 3.1.1.2): a frame that claims
+ * more than this for each of its bytes is damaged. */
 #define CONTENT_PER_BYTE 32768ull
 
-/* Replaces the pipeline's buffer; a bad result is freed, and fails. */
+/* Replaces the buffer of HDF5's filter pipeline. If the result is bad, frees it and fails. */
 static size_t replace(void *result, size_t size, size_t room, size_t *buffer_size, void **buffer) {
     if (!ZSTD_isError(size))
         return plugin_replace(result, size, room, buffer_size, buffer);

@@ -93,8 +93,8 @@ void nauha__bundle_lend(struct nauha_bundle *bundle) {
     }
 }
 
-/* A recorded tensor that was read for a bundle is not held for those still open: they have the
- * reference, and may wait long. */
+/* The data of a recorded tensor that was read for a bundle are released for bundles that are still
+ * open, because these may wait long. They keep a reference to the message. */
 static void give_back(struct nauha__kept *kept) {
     struct nauha_message *message = &kept->message;
     if (--kept->readers > 0 || kept->origin || !message->source)

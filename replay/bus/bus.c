@@ -73,7 +73,7 @@ enum nauha_status nauha_bus_register_topic(struct nauha_bus *bus, const char *na
     if (!NAUHA_GROW_ZEROED(bus->topics, bus->topic_capacity, (size_t)id + 1))
         return nauha_error_nomem(err);
     struct nauha__topic *topic = &bus->topics[id];
-    /* The first configuration stays: somebody may hold it. */
+    /* The configuration of the first registration is kept, because subscribers may refer to it. */
     if (plot && !topic->plot && !(topic->plot = plot_copy(plot)))
         return nauha_error_nomem(err);
     topic->registered = true;
@@ -163,7 +163,7 @@ static bool knows_subscriber(const struct nauha_bus *bus,
     return false;
 }
 
-/* Everything that can fail comes before anything that is seen. */
+/* Everything that can fail is done before anything that others can see. */
 static enum nauha_status join(struct nauha_bus *bus, struct nauha_subscription *subscription,
                               struct nauha_subscriber *subscriber, struct nauha_error *err) {
     if (bus->depth > 0 || bus->finished)
@@ -222,7 +222,8 @@ static enum nauha_status drop_bundles(struct nauha_bus *bus, struct nauha_error 
     return status;
 }
 
-/* Bundles are dropped last: what subscribers publish at the end of a step belongs to it. */
+/* Bundles are dropped last, because what subscribers publish at the end of a step still belongs to
+ * it. */
 static enum nauha_status end_step(struct nauha_bus *bus, struct nauha_error *err) {
     enum nauha_status status = NAUHA_OK;
     if (!bus->in_step)
@@ -266,8 +267,8 @@ static enum nauha_status check_publication(const struct nauha_bus *bus, uint32_t
     return NAUHA_OK;
 }
 
-/* To every subscription. Callbacks may publish and register topics, so nothing of the topic is
- * held on to. */
+/* Delivers a message to all subscriptions of its topic. Callbacks may publish and register topics,
+ * so no pointer to the topic is kept across a call. */
 static enum nauha_status deliver(struct nauha_bus *bus, struct nauha_message *message,
                                  struct nauha_error *err) {
     const uint32_t kind = message->info.kind;
@@ -403,8 +404,8 @@ enum nauha_status nauha_bus_publish_histogram(struct nauha_bus *bus, uint32_t ki
     size_t bytes = 0;
     if (!nauha__mul_size(bins, 3 * sizeof(double), &bytes))
         return nauha_error_nomem(err);
-    /* Whoever publishes a histogram inside the delivery of this one finds no scratch and makes
-     * its own. */
+    /* A subscriber that publishes a histogram while this one is delivered finds no scratch, and
+     * allocates its own. */
     double *elements = bus->scratch;
     size_t size = bus->scratch_size;
     bus->scratch = NULL;

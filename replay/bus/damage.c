@@ -39,7 +39,8 @@ void nauha__damage_note_message(struct nauha__damage *damage, struct nauha_messa
     if (message->left_out)
         return;
     message->left_out = true;
-    /* `failure` may be anything; reading once more gives the reason, unless it goes well by now. */
+    /* `failure` may be any error. Reading the message again gives the reason, unless reading
+     * succeeds now. */
     if (damage->messages < NAUHA__DAMAGE_SHOWN)
         nauha_message_for_each_piece(message, pass_over, NULL, &reason);
     snprintf(text, sizeof text, "message %" PRIu64 ": %s", info->seq,

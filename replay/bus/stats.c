@@ -26,7 +26,7 @@
 #define WIDE __attribute__((target_clones("avx2", "default")))
 #endif
 #endif
-#if defined(__has_feature) /* clang tells of sanitizers so */
+#if defined(__has_feature) /* clang's way to ask for sanitizers */
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #undef WIDE
 #endif
@@ -35,10 +35,10 @@
 #define WIDE
 #endif
 
-/* Partials of 2^i blocks; more than 2^64 elements cannot be. */
+/* Partial results of 2^i blocks. More than 2^64 elements are impossible. */
 #define LEVELS 64u
 
-/* What blocks and runs of blocks have in common. */
+/* Sums over a block or over a sequence of blocks. */
 struct partial {
     double count;
     double sum, sum_abs, sum_squares;
@@ -128,7 +128,7 @@ WIDE static double sum_squares_block(const double *restrict x) {
     return sum_lanes(lanes);
 }
 
-/* The same straight from floats: what a 2-norm alone takes. */
+/* The same directly from floats, for 2-norms alone. */
 WIDE static double sum_squares_f32(const loose_float *restrict x) {
     double lanes[LANES] = {0};
     for (size_t i = 0; i < BLOCK; i += LANES) {
@@ -138,7 +138,7 @@ WIDE static double sum_squares_f32(const loose_float *restrict x) {
     return sum_lanes(lanes);
 }
 
-/* Of the n elements of a block: nothing else of it counts. */
+/* Extremes of the first n elements of a block; the rest of the block is padding. */
 WIDE static void deviations_block(const double *restrict x, size_t n,
                                   struct partial *restrict partial) {
     const double mean = partial->sum / partial->count;
@@ -158,7 +158,7 @@ WIDE static void deviations_block(const double *restrict x, size_t n,
     }
     partial->shift = mean;
     partial->rest = sum_lanes(rest);
-    /* The corrected two-pass algorithm: less what the rounding of the mean added */
+    /* the corrected two-pass algorithm: subtracts the rounding error of the mean */
     partial->deviations = sum_lanes(deviations) - partial->rest * (partial->rest / partial->count);
     if (partial->deviations < 0)
         partial->deviations = 0;
@@ -212,7 +212,7 @@ WIDE static uint64_t count_zeros(const double *restrict x) {
 /* One pass over the elements of a tensor, in any number of pieces. */
 struct pass {
     unsigned which;
-    struct nauha_stats stats; /* of what is not in partials */
+    struct nauha_stats stats; /* of elements that are not in partials yet */
     size_t blocks;
     unsigned depth;
     struct partial levels[LEVELS];
@@ -225,7 +225,7 @@ static void pass_begin(struct pass *pass, unsigned which) {
     pass->depth = 0;
 }
 
-/* n elements from `first` on as doubles, and NaN behind them. */
+/* n elements from `first` on as doubles, filled up with NaN. */
 static void fill_block(const struct nauha_tensor *tensor, size_t first, size_t n, double *block) {
     if (tensor->dtype == NAUHA_DTYPE_F32 && n == BLOCK)
         widen_f32((const loose_float *)tensor->data + first, block);
@@ -255,7 +255,7 @@ static struct partial reduce_block(struct pass *pass, double *block, size_t n) {
     return partial;
 }
 
-/* The next elements; a whole number of blocks, but for the last ones. */
+/* Adds the next elements: a whole number of blocks, except for the last call. */
 static void pass_add(struct pass *pass, const struct nauha_tensor *tensor) {
     const size_t count = element_count(tensor);
     const bool squares_alone =
@@ -270,7 +270,7 @@ static void pass_add(struct pass *pass, const struct nauha_tensor *tensor) {
             fill_block(tensor, first, n, block);
             partial = reduce_block(pass, block, n);
         }
-        /* As carries run in a binary counter: equal numbers of blocks are combined. */
+        /* Combines results of equal numbers of blocks, as carries in a binary counter do. */
         for (size_t carry = ++pass->blocks; !(carry & 1); carry >>= 1)
             partial = combine(pass->which, &pass->levels[--pass->depth], &partial);
         pass->levels[pass->depth++] = partial;
@@ -330,7 +330,7 @@ struct power_sum {
     size_t blocks;
 };
 
-/* The next elements of a sum; a whole number of blocks, but for the last ones. */
+/* Adds the next elements to a sum: a whole number of blocks, except for the last call. */
 static void add_powers(struct power_sum *sum, const struct nauha_tensor *tensor) {
     const size_t count = element_count(tensor);
     double block[BLOCK];
@@ -367,7 +367,7 @@ static enum nauha_status add_piece(void *context, const struct nauha_tensor *pie
     return NAUHA_OK;
 }
 
-/* What a pass found out, into what was known before. */
+/* Merges the results of a pass into what was known before. */
 static void add_known(const struct nauha_stats *found, unsigned which, struct nauha_stats *known) {
     known->count = found->count;
     if (which & NAUHA_STATISTICS_ZEROS)

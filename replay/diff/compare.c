@@ -70,15 +70,15 @@ static uint64_t distance(uint64_t a, uint64_t b) {
     return a > b ? a - b : b - a;
 }
 
-/* Floats with their sign apart are ordered as their magnitudes are, on both sides of zero. */
+/* The distance of two floats. Without their signs, floats are ordered as their magnitudes. */
 static uint64_t float_ulps(uint64_t a, uint64_t b, size_t size) {
     const uint64_t sign = (uint64_t)1 << (8 * size - 1);
     const uint64_t below_a = a & (sign - 1), below_b = b & (sign - 1);
     return (a & sign) == (b & sign) ? distance(below_a, below_b) : below_a + below_b;
 }
 
-/* Shifted to the upper end and with the sign bit turned over, numbers of a sign are ordered as they
- * are without. */
+/* The distance of two integers. If numbers are shifted to the upper end and the sign bit is
+ * inverted, unsigned comparison orders signed numbers. */
 static uint64_t integer_distance(uint64_t a, uint64_t b, size_t size, enum form form) {
     const unsigned shift = 64 - 8 * (unsigned)size;
     const uint64_t flip = form == SIGNED ? (uint64_t)1 << 63 : 0;
@@ -90,12 +90,12 @@ static uint64_t integer_distance(uint64_t a, uint64_t b, size_t size, enum form 
 struct comparing {
     struct side a, b;
     bool same_type;
-    enum form form; /* where the types are the same */
+    enum form form; /* only if the types are the same */
     const struct nauha_tolerance *tolerance;
     struct nauha_difference *out;
 };
 
-/* Of two numbers; fmax is a call, for the sake of NaN. */
+/* The larger of two numbers; fmax would be a function call, because of NaN. */
 static double larger_of(double a, double b) {
     return a > b ? a : b;
 }
@@ -117,7 +117,7 @@ static struct distances measure(const struct comparing *comparing, size_t i) {
                                  comparing->form);
         d.abs = (double)d.ulp; /* exact beyond 2^53, too */
     }
-    /* Halved: the difference of the two largest numbers is past the largest. */
+    /* halved, because the difference of the two largest numbers overflows */
     if (isinf(d.abs))
         d.rel = fabs(a / 2 - b / 2) / (larger / 2);
     else
@@ -166,7 +166,7 @@ static void compare_pair(struct comparing *comparing, size_t i, uint64_t at) {
 
 /* ---- tensors ---- */
 
-/* The sums over a block, of which pairs that are not finite are no part. */
+/* Adds the sums over a block; pairs that are not finite are left out. */
 static void sum_block(struct comparing *comparing, size_t n) {
     double x[BLOCK], y[BLOCK];
     double sums[6][LANES] = {{0}};

@@ -22,7 +22,7 @@ struct operand {
 struct operands {
     struct operand a, b;
     uint64_t count;
-    uint64_t first; /* element of the piece that is held; UINT64_MAX: none is */
+    uint64_t first; /* first element of the piece that is held; UINT64_MAX: none is */
 };
 
 static bool make_room(struct operand *operand, struct nauha_message *message, uint64_t count) {
@@ -34,7 +34,7 @@ static bool make_room(struct operand *operand, struct nauha_message *message, ui
     return operand->memory != NULL;
 }
 
-/* The piece from element `first` on. */
+/* Reads the piece that begins at element `first`. */
 static enum nauha_status hold(struct operands *operands, uint64_t first, struct nauha_error *err) {
     const uint64_t left = operands->count - first, n = left < PIECE ? left : PIECE;
     struct operand *a = &operands->a, *b = &operands->b;
@@ -50,8 +50,8 @@ static enum nauha_status hold(struct operands *operands, uint64_t first, struct 
     return status;
 }
 
-/* Whether all bits are equal, which takes no more than reading them: of equal tensors no sums are
- * asked for. */
+/* Whether all bits are equal. This only reads the elements; sums are computed only of tensors that
+ * differ. */
 static enum nauha_status compare_bits(struct operands *operands, bool *equal,
                                       struct nauha_error *err) {
     const struct nauha_tensor *a = &operands->a.piece, *b = &operands->b.piece;

@@ -19,26 +19,27 @@ struct walk {
     struct nauha_diff_side side;
     struct nauha_cursor *cursor;
     struct nauha_selector *selector; /* NULL: everything */
-    struct nauha_message *next;      /* lent by the cursor; NULL: not fetched, or the end */
+    struct nauha_message *next; /* borrowed from the cursor; NULL: not read yet, or at the end */
     bool ended;
 };
 
-/* What messages belong together by; numbers of a's names. */
+/* What two messages must have in common to be partners; numbers are those of a's names. */
 struct key {
     uint32_t kind, tag, module, slot, call;
 };
 
-/* A message of b that waits for its partner: without its elements, which are read when it comes. */
+/* A message of b that waits for its partner. Its elements are read only when the partner comes. */
 struct waiting {
     struct nauha_message message;
     struct key key;
     uint32_t next; /* of the same bucket; NOBODY: the last */
     bool done;
-    bool unknown; /* a has no such name: there can be no partner */
+    bool unknown; /* a does not have the name, so there is no partner */
 };
 
-/* A step begins, takes in b's messages, looks for the partner of each of a's, and names b's others.
- * A damaged row of an index is told in between, and the phase goes on. */
+/* The phases of a step: it begins, the messages of b are read, the partner of each message of a is
+ * looked up, and the remaining messages of b are reported. A damaged row of an index is reported in
+ * between, without a change of the phase. */
 enum phase { BETWEEN_STEPS, TAKING_IN, COMPARING, LEFT_OVER };
 
 struct nauha_diff {
@@ -49,7 +50,7 @@ struct nauha_diff {
     uint64_t step;
     struct waiting *waiting; /* the messages of b in this step, in order of publication */
     size_t count, capacity;
-    size_t left; /* those before are done */
+    size_t left; /* those before this one are done */
     uint32_t *buckets;
     size_t bucket_count; /* a power of two */
     struct nauha_pair pair;
@@ -61,7 +62,7 @@ static enum nauha_status no_memory(struct nauha_error *err) {
     return nauha_error_set(err, NAUHA_NOMEM, "no memory to compare two traces");
 }
 
-/* A selector's words are looked up among the names of both. */
+/* The words of a selection are looked up in the names of both traces. */
 static enum nauha_status check_selector(const struct nauha_diff *diff,
                                         const struct nauha_selector *selector,
                                         struct nauha_error *err) {
@@ -72,7 +73,7 @@ static enum nauha_status check_selector(const struct nauha_diff *diff,
     uint32_t id;
     for (size_t s = 0; s < 2; s++) {
         const struct nauha_names *names = sides[s];
-        /* What is known already as something else need not be known twice. */
+        /* A name that exists already with other attributes is no error here. */
         for (uint32_t i = 0; i < nauha_names_kinds(names); i++)
             nauha_names_add_kind(both, nauha_names_kind(names, i), nauha_names_kind_scope(names, i),
                                  nauha_names_kind_form(names, i), &id, NULL);
@@ -167,7 +168,7 @@ static bool is_unknown(const struct key *key, const struct nauha_message_info *i
            (key->module == NAUHA_NONE && info->module != NAUHA_NONE);
 }
 
-/* Modules of b are chosen by the names they have in a, where they have one. */
+/* The modules of b are selected by the names that they have in a, if they have one. */
 static bool is_chosen(struct nauha_diff *diff, struct walk *walk,
                       const struct nauha_message_info *info) {
     if (!walk->selector)
@@ -229,7 +230,7 @@ static size_t bucket_of(const struct nauha_diff *diff, const struct key *key) {
 
 /* Buckets hold their messages in order of publication. */
 static enum nauha_status fill_buckets(struct nauha_diff *diff, struct nauha_error *err) {
-    size_t wanted = 128; /* and doubled, it stays a power of two */
+    size_t wanted = 128; /* doubling keeps it a power of two */
     while (wanted < 2 * diff->count)
         wanted *= 2;
     if (!NAUHA_GROW(diff->buckets, diff->bucket_count, wanted))
@@ -271,7 +272,7 @@ static bool same_shape(const struct nauha_message_info *a, const struct nauha_me
            (a->ndim == 0 || memcmp(a->shape, b->shape, a->ndim * sizeof *a->shape) == 0);
 }
 
-/* NOMEM and such end the walk; what is damaged is a finding. */
+/* Errors such as NOMEM end the walk; a damaged message is a finding. */
 static enum nauha_status take_failure(struct nauha_pair *pair, enum nauha_status status,
                                       const struct nauha_error *reason, struct nauha_error *err) {
     if (status != NAUHA_DAMAGED && status != NAUHA_FORMAT)
@@ -309,7 +310,7 @@ static enum nauha_status compare_elements(struct nauha_diff *diff, struct nauha_
     if (status != NAUHA_OK)
         return take_failure(pair, status, &reason, err);
     pair->compared = true;
-    /* With a tolerance, it is the values that count. */
+    /* With a tolerance, only the values count. */
     if (a->info.dtype != b->info.dtype && (!diff->tolerance || pair->difference.differing))
         pair->sort = NAUHA_PAIR_DTYPE;
     else if (pair->difference.differing)
@@ -349,7 +350,7 @@ static enum nauha_status begin_step(struct nauha_diff *diff, struct nauha_error 
     return NAUHA_OK;
 }
 
-/* All that b has of the step. */
+/* Reads all messages of b in the step. */
 static enum nauha_status take_in(struct nauha_diff *diff, struct nauha_error *err) {
     enum nauha_status status = fetch(diff, &diff->b, err);
     while (status == NAUHA_OK && step_of(&diff->b) == diff->step && diff->b.next) {
@@ -360,7 +361,7 @@ static enum nauha_status take_in(struct nauha_diff *diff, struct nauha_error *er
     return status == NAUHA_OK ? fill_buckets(diff, err) : status;
 }
 
-/* a's next message of the step; *pair NULL: there is none. */
+/* Reads the next message of a in the step; *pair is NULL if there is none. */
 static enum nauha_status next_of_a(struct nauha_diff *diff, const struct nauha_pair **pair,
                                    struct nauha_error *err) {
     *pair = NULL;
@@ -368,7 +369,7 @@ static enum nauha_status next_of_a(struct nauha_diff *diff, const struct nauha_p
     if (status != NAUHA_OK || !diff->a.next || step_of(&diff->a) != diff->step)
         return status;
     struct nauha_message *message = diff->a.next;
-    diff->a.next = NULL; /* its cursor lends it until it is asked again */
+    diff->a.next = NULL; /* borrowed from its cursor until the next call */
     struct waiting *partner = find_partner(diff, &message->info);
     diff->pair = (struct nauha_pair){.sort = NAUHA_PAIR_ONLY_A, .a = &message->info};
     if (partner) {
@@ -380,7 +381,7 @@ static enum nauha_status next_of_a(struct nauha_diff *diff, const struct nauha_p
     return status;
 }
 
-/* The next of b's messages that found no partner. */
+/* Reports the next message of b that found no partner. */
 static const struct nauha_pair *next_left(struct nauha_diff *diff) {
     while (diff->left < diff->count && diff->waiting[diff->left].done)
         diff->left++;
