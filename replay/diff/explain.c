@@ -15,13 +15,14 @@
 
 #include "replay/diff/verdict.h"
 
-/* A relative difference of up to so many times the weight of the last bit is what another order of
- * summation makes. */
+/* Another order of summation makes relative differences of up to so many times the weight of the
+ * last bit. */
 #define ROUNDINGS 256.0
-/* Of types whose last bit weighs that much, rounding cannot be told from other causes. */
+/* If the last bit of a type weighs this much, rounding cannot be told from other causes. */
 #define TOO_COARSE 0x1p-7
-/* Two tensors are one with another factor where they are as parallel as rounding leaves them: up
- * to so much 1 minus their cosine, of updates, and of activations, which may be in bf16. */
+/* Two tensors differ only by a factor if they are parallel within rounding errors, that is if 1
+ * minus their cosine is at most this. The first is for updates, the second for activations, which
+ * may be in bf16. */
 #define PARALLEL 1e-6
 #define PARALLEL_ACTIVATIONS 1e-4
 
@@ -53,13 +54,13 @@ static const char *module_of(const struct nauha_message_info *info) {
     return info->module_name[0] ? info->module_name : "(root)";
 }
 
-/* A kind that would have told more, had both recordings had it. */
+/* A kind that would have told more, if both recordings had it. */
 static void miss(struct nauha_reading *reading, uint32_t kind, const char *name, const char *but) {
     if (!saw(&reading->now, kind, NAUHA__ANY))
         say(reading, " %s was not compared, so %s.", name, but);
 }
 
-/* What is computed from equal things, and comes out a little different. */
+/* Values that are computed from equal values, and differ a little. */
 static void say_rounding(struct nauha_reading *reading) {
     const struct nauha_pair *pair = &reading->first.pair;
     const double relative = nauha_difference_relative(&pair->difference);
@@ -86,7 +87,7 @@ static void say_sort(struct nauha_reading *reading) {
         say_types(reading, " It");
 }
 
-/* The first that differs has equal values. */
+/* Explains a first message that differs although its values are equal. */
 static void explain_type(struct nauha_reading *reading) {
     const struct nauha_message_info *info = &reading->first.a;
     const struct nauha_difference *difference = &reading->first.pair.difference;
@@ -101,13 +102,14 @@ static void explain_type(struct nauha_reading *reading) {
             : "");
 }
 
-/* What counts as equal need not be, and grows. */
+/* Says that values within the tolerance may differ, and that such differences grow. */
 static void say_within(struct nauha_reading *reading) {
     const struct nauha_message_info *within = &reading->within;
     const struct nauha_message_info *first = &reading->first.a;
     if (!reading->any_within)
         return;
-    /* What comes after the first, even if it was published before it, is none of its causes. */
+    /* A message that comes after the first one in the order of computation cannot be its cause,
+     * even if it was published earlier. */
     const unsigned place = nauha__reading_place(within), of_first = nauha__reading_place(first);
     if (within->global_step == first->global_step &&
         (place > of_first || (place == of_first && within->seq > first->seq)))
@@ -139,7 +141,7 @@ static void explain_rank_parameters(struct nauha_reading *reading) {
             reading->before_step);
 }
 
-/* Parameters that begin otherwise. */
+/* Explains parameters that begin with different values. */
 static void explain_beginning(struct nauha_reading *reading) {
     const struct nauha_first *first = &reading->first;
     if (reading->step > 0) {
@@ -209,7 +211,7 @@ static void explain_parameters(struct nauha_reading *reading) {
     }
 }
 
-/* Shapes that differ in their first dimension alone. */
+/* Whether two shapes differ only in their first dimension. */
 static bool is_other_batch(const struct nauha_first *first) {
     const uint32_t ndim = first->a.ndim;
     return ndim > 0 && ndim == first->b.ndim &&
@@ -264,8 +266,9 @@ static bool is_multiple(double squares_a, double squares_b, double products, dou
            fabs(*factor - 1) > 1e-3;
 }
 
-/* What drops elements at random lets the others through times a factor that follows from how many
- * it drops: so where both let an element through, the setting shows, whatever was drawn. */
+/* A layer that drops elements at random multiplies the others by a factor that depends on the
+ * fraction dropped. The factor of elements that both trainings kept therefore shows this setting,
+ * whatever the random numbers were. */
 static void read_random_numbers(struct nauha_reading *reading) {
     const struct nauha_message_info *info = &reading->first.a;
     const struct nauha_difference *d = &reading->first.pair.difference;
@@ -499,8 +502,8 @@ static void explain_buffers(struct nauha_reading *reading) {
     say_rounding(reading);
 }
 
-/* Of parameters, all of a stage are looked at: many begin as ones or zeros, whatever the seed. What
- * modules put out in another type has a reader of its own. */
+/* All parameters of a stage are examined, because many begin as ones or zeros with any seed.
+ * Outputs of modules in another type are explained elsewhere. */
 static bool is_type_alone(const struct nauha_reading *reading) {
     return nauha__reading_same_values(&reading->first.pair) &&
            reading->stage != NAUHA__STAGE_FORWARD &&

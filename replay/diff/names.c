@@ -11,15 +11,15 @@
 
 #include "nauha/array.h"
 
-/* Modules without a partner that are looked at for a suggestion. */
+/* Number of modules without a partner that are examined for a suggestion. */
 #define LOOKED_AT 1000u
 /* Not looked up yet. */
 #define OPEN (NAUHA_NONE - 1)
 
-/* "OLD=NEW": a path and all that lies below it, or the two parts around a star. */
+/* "OLD=NEW": a path and everything below it, or the parts of names on both sides of a star. */
 struct map {
     bool star;
-    char *old, *old_tail; /* tails: behind the star */
+    char *old, *old_tail; /* tails: the parts behind the star */
     char *new, *new_tail;
 };
 
@@ -61,10 +61,10 @@ static enum nauha_status parse_map(const char *text, struct map *map, struct nau
     return NAUHA_OK;
 }
 
-/* Room for a name and what a map puts around it. */
+/* Size of a name with what a map adds to it. */
 #define NAME_BYTES (2 * (size_t)NAUHA_MODULE_NAME_MAX + 2)
 
-/* Three parts as one name; false: longer than any module's. */
+/* Joins three parts to a name; false: longer than the name of any module can be. */
 static bool join(char *out, const char *first, const char *second, size_t second_length,
                  const char *third) {
     const size_t head = strlen(first), tail = strlen(third);
@@ -86,7 +86,7 @@ static bool apply_star(const char *name, const char *from, const char *from_tail
     return join(out, to, name + head, length - head - tail, to_tail);
 }
 
-/* Replaces a path at the beginning by another; false: the name does not lie there. */
+/* Replaces a path at the beginning by another one; false: the name is not below this path. */
 static bool apply_path(const char *name, const char *from, const char *to, char *out) {
     const size_t length = strlen(from);
     if (strncmp(name, from, length) != 0 || (length && name[length] && name[length] != '.'))
@@ -105,7 +105,7 @@ static bool apply_back(const struct map *map, const char *name, char *out) {
                      : apply_path(name, map->new, map->old, out);
 }
 
-/* What b calls a module of a. */
+/* The name that b has for a module of a. */
 static const char *name_in_b(const struct nauha__renames *renames, const char *name, char *room) {
     for (size_t i = 0; i < renames->map_count; i++)
         if (apply(&renames->maps[i], name, room))
@@ -129,8 +129,8 @@ static uint32_t find_module(const struct nauha__renames *renames, const char *na
     return NAUHA_NONE;
 }
 
-/* Each map fits a module of a, and no two modules become one by maps; a module whose own name is
- * taken by one that is mapped there has no partner. */
+/* Checks that each map fits a module of a, and that maps give no two modules the same name. A
+ * module whose own name is given to another one by a map has no partner. */
 static enum nauha_status check_maps(struct nauha__renames *renames, const char *const *texts,
                                     struct nauha_error *err) {
     char room[NAME_BYTES];
@@ -146,7 +146,7 @@ static enum nauha_status check_maps(struct nauha__renames *renames, const char *
     for (uint32_t m = 0; renames->map_count > 0 && m < count; m++) {
         const char *name = nauha_names_module(renames->a, m);
         const char *mapped = name_in_b(renames, name, room);
-        /* Found again from there, it is the first of those that go there. */
+        /* looked up by its new name, a module must be the first one that gets this name */
         const uint32_t back = mapped == name ? m : find_module(renames, mapped);
         if (back != NAUHA_NONE && back != m)
             return nauha_error_set(err, NAUHA_INVALID,
@@ -277,8 +277,8 @@ static void find_lonely(struct nauha__renames *renames, struct lonely *lonely) {
     free(has_partner);
 }
 
-/* Bytes of the two names before the path that they have in common at their ends; without it, and
- * without the point before it. */
+/* The lengths of the two names without the path that they have in common at their ends, and without
+ * the point before it. */
 static void split_common(const char *a, const char *b, size_t *head_a, size_t *head_b) {
     size_t i = strlen(a), j = strlen(b);
     *head_a = i;
@@ -294,7 +294,7 @@ static void split_common(const char *a, const char *b, size_t *head_a, size_t *h
     }
 }
 
-/* How many lonely modules of a a map would join to lonely ones of b of the same class. */
+/* The number of modules of a without a partner that a map would give one of the same class in b. */
 static size_t count_joined(const struct nauha__renames *renames, const struct lonely *lonely,
                            const struct map *map) {
     size_t joined = 0;
@@ -319,7 +319,7 @@ bool nauha__renames_suggest(struct nauha__renames *renames, char *text, size_t b
         return false;
     find_lonely(renames, lonely);
     *modules = 0;
-    /* The partners of a few modules will do: a map is for many. */
+    /* A few partners are enough: a map is for many modules. */
     for (size_t i = 0; i < lonely->a_count && i < 8; i++) {
         const char *a = nauha_names_module(renames->a, lonely->a[i]);
         for (size_t j = 0; j < lonely->b_count; j++) {
@@ -340,7 +340,7 @@ bool nauha__renames_suggest(struct nauha__renames *renames, char *text, size_t b
             }
         }
     }
-    /* One layer that happens to be called otherwise in another model is no renaming. */
+    /* A single layer that has another name in another model does not suggest a renaming. */
     const size_t fewer = lonely->a_count < lonely->b_count ? lonely->a_count : lonely->b_count;
     const bool many = *modules > 0 && 2 * *modules >= fewer;
     free(lonely);

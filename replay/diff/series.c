@@ -15,20 +15,20 @@
 #define NO_SERIES SIZE_MAX
 #define SINKS 2u
 
-/* One kind of a's names. */
+/* A kind, by a's names. */
 struct of_kind {
     struct nauha__series series;
     size_t position; /* of its series in the sinks */
     char *name, *title;
-    struct nauha_message_info stamps; /* of the step at hand */
-    double largest;                   /* in it; NaN where none is known */
-    bool any;                         /* in it */
+    struct nauha_message_info stamps; /* of the current step */
+    double largest;                   /* in this step; NaN if none is known */
+    bool any;                         /* in this step */
 };
 
 struct nauha_diff_series {
     const struct nauha__sink_ops *ops[SINKS]; /* csv first: the other works on its files */
     void *sinks[SINKS];
-    struct of_kind *kinds; /* by a's numbers */
+    struct of_kind *kinds; /* by the numbers of a */
     uint32_t kind_count;
     struct nauha__series overview; /* the last series */
     size_t overview_position;
@@ -143,7 +143,7 @@ enum nauha_status nauha_diff_series_new(const struct nauha_diff_side *a,
     return NAUHA_OK;
 }
 
-/* One row, with these stamps. */
+/* Writes one row with these stamps. */
 static enum nauha_status put(struct nauha_diff_series *series, size_t position,
                              const struct nauha_message_info *stamps, double value,
                              struct nauha_error *err) {
@@ -156,7 +156,7 @@ static enum nauha_status put(struct nauha_diff_series *series, size_t position,
     return series->ops[0]->take(series->sinks[0], position, &message, err);
 }
 
-/* The largest difference of each kind in the step that ended. */
+/* Writes the largest difference of each kind in the step that ended. */
 static enum nauha_status end_step(struct nauha_diff_series *series, struct nauha_error *err) {
     enum nauha_status status = NAUHA_OK;
     for (uint32_t i = 0; i < series->kind_count && status == NAUHA_OK; i++) {

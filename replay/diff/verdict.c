@@ -64,8 +64,8 @@ unsigned nauha_diff_stage(const struct nauha_message_info *info) {
     }
 }
 
-/* Forward passes, losses and backward passes of one step may take turns, and are published as they
- * are computed; what a later pass takes in may have been computed as well. */
+/* Forward passes, losses and backward passes of a step may alternate, and are published as they are
+ * computed, so a later pass may depend on them. */
 unsigned nauha__reading_place(const struct nauha_message_info *info) {
     const unsigned stage = nauha_diff_stage(info);
     const bool later = stage == NAUHA__STAGE_DATA && info->call > 0;
@@ -130,7 +130,7 @@ static void begin_step(struct nauha_reading *reading, uint64_t step) {
     reading->any_alone = false;
 }
 
-/* The same pair, with copies of the two stamps; strings and shapes belong to the names. */
+/* Keeps the pair with copies of the two stamps; strings and shapes belong to the names objects. */
 static void keep(struct nauha_first *first, const struct nauha_pair *pair) {
     first->pair = *pair;
     first->a = *pair->a;
@@ -139,7 +139,7 @@ static void keep(struct nauha_first *first, const struct nauha_pair *pair) {
     first->pair.b = &first->b;
 }
 
-/* A module that runs in one of the trainings alone changes what comes after it. */
+/* A module that runs in only one of the trainings changes everything after it. */
 static void note_alone(struct nauha_reading *reading, const struct nauha_pair *pair) {
     const struct nauha_message_info *info = pair->a ? pair->a : pair->b;
     if (reading->any_alone || !reading->any || info->global_step != reading->step ||

@@ -14,11 +14,11 @@
 #include "nauha/array.h"
 #include "nauha/internal/clock.h"
 
-/* The reader is woken when this much lies there, */
+/* The reader is woken when so many bytes are waiting, */
 #define WAKE_BYTES ((size_t)64 << 10)
-/* and looks for itself as often as this. */
+/* and otherwise looks this often. */
 #define LOOK_EVERY_NS 5000000u
-/* The writer waits when this much lies there. */
+/* The writer waits while so many bytes are waiting. */
 #define FULL_BYTES ((size_t)1 << 20)
 
 struct buffer {
@@ -28,10 +28,11 @@ struct buffer {
 
 struct nauha__channel {
     pthread_mutex_t mutex;
-    pthread_cond_t changed; /* much was put, all was taken, one of the two has gone */
-    struct buffer filling;  /* lock: mutex */
-    struct buffer taken;    /* the reader's */
-    bool ended, left;       /* lock: mutex */
+    /* Signals: many bytes are waiting, all have been read, one of the two has left. */
+    pthread_cond_t changed;
+    struct buffer filling; /* lock: mutex */
+    struct buffer taken;   /* the reader's */
+    bool ended, left;      /* lock: mutex */
 };
 
 struct nauha__channel *nauha__channel_new(void) {
@@ -95,7 +96,7 @@ bool nauha__channel_left(struct nauha__channel *channel) {
     return left;
 }
 
-/* With the mutex held. */
+/* Called with the mutex held. */
 static void wait_a_little(struct nauha__channel *channel) {
     const struct timespec until = nauha__timespec(nauha__now_ns() + LOOK_EVERY_NS);
     pthread_cond_timedwait(&channel->changed, &channel->mutex, &until);

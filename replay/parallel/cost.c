@@ -11,19 +11,19 @@
 
 #include "replay/trace/parts.h"
 
-/* Measured with norms of trainings' tensors, in what a norm costs for a byte, 0.06 ns: a
- * byte read and checked, one taken out of entropy-coded literals, one put in its place, and a
- * message however small it is. */
+/* Costs measured with norms of tensors of trainings, in units of 0.06 ns, which a norm takes for a
+ * byte: reading and checking a byte, decoding an entropy-coded byte, putting a byte in its place,
+ * and a message of any size. */
 enum { READ = 3, CODED = 20, PLACED = 1, MESSAGE = 12000 };
-/* Chunks that are looked into; what comes later is taken to be like its stream. */
+/* At most so many chunks are examined; later chunks are taken to be like others of their stream. */
 #define LOOKS_MAX 256u
 
-/* Parts of a chunk's bytes; negative where they are not known. */
+/* Parts of the bytes of a chunk; negative if not known. */
 struct makeup {
     float stored, coded;
 };
 
-/* The last chunk of a stream that was looked into. */
+/* The last chunk of a stream that was examined. */
 struct look {
     const struct nauha_trace *trace;
     const struct nauha__chunk *chunk;
@@ -33,7 +33,7 @@ struct look {
 struct nauha__cost {
     uint32_t kinds, modules;
     uint32_t looks;
-    struct makeup *units; /* by kind and module; the network's first */
+    struct makeup *units; /* by kind and module; those of the network come first */
     struct look *streams;
 };
 
@@ -63,7 +63,7 @@ void nauha__cost_free(struct nauha__cost *cost) {
     free(cost);
 }
 
-/* A message's first chunk; NULL where there is none. */
+/* The first chunk of a message; NULL if there is none. */
 static const struct nauha__chunk *first_chunk(const struct nauha_trace *trace,
                                               const struct nauha_message *message) {
     const struct nauha__index_row *row = NULL;

@@ -14,7 +14,7 @@
 #include "replay/parallel/worker.h"
 #include "replay/trace/merge.h"
 
-/* Messages that are looked at to see how much there is of what. */
+/* Number of messages that are examined to estimate how much work each kind and module is. */
 #define SAMPLE 200000u
 
 struct part {
@@ -34,7 +34,7 @@ struct nauha__parallel {
 
 /* ---- what is shared out ---- */
 
-/* False: no metric can be shared. */
+/* Returns false if no metric can be shared. */
 static bool share_metrics(struct nauha__parallel *parallel) {
     const struct nauha__work *work = &parallel->work;
     for (size_t i = 0; i < work->metric_count; i++) {
@@ -43,13 +43,13 @@ static bool share_metrics(struct nauha__parallel *parallel) {
         for (size_t j = 0; j < metric->kind_count; j += together)
             nauha__shares_take(parallel->shares, &metric->kinds[j], together);
     }
-    /* Updates are made of the weights that are stored. */
+    /* Updates are computed from the stored weights, so both belong to the same part. */
     nauha__shares_link(parallel->shares, NAUHA_KIND_WEIGHTS, NAUHA_KIND_WEIGHT_UPDATES);
     nauha__shares_link(parallel->shares, NAUHA_KIND_BIASES, NAUHA_KIND_BIAS_UPDATES);
     return work->metric_count > 0;
 }
 
-/* What all metrics that take a kind cost for a byte of it; 0: none does. */
+/* The cost per byte of all metrics that take a kind; 0: no metric takes it. */
 static uint32_t cost_of_metrics(const struct nauha__work *work, uint32_t kind) {
     uint32_t cost = 0;
     for (size_t i = 0; i < work->metric_count; i++) {
@@ -106,7 +106,7 @@ static enum nauha_status refill(void *context, const unsigned char **bytes, size
     return status;
 }
 
-/* The workers of this process. */
+/* Starts the workers of this process. */
 static enum nauha_status make_workers(struct nauha__parallel *parallel, struct nauha_error *err) {
     const struct nauha_processes *processes = parallel->work.processes;
     const uint32_t here = processes ? 1 : parallel->part_count;
@@ -131,9 +131,9 @@ static enum nauha_status make_workers(struct nauha__parallel *parallel, struct n
 
 /* ---- processes ---- */
 
-/* What every other process tells process 0 before it begins. */
+/* The message that every other process sends to process 0 before it begins. */
 struct hello {
-    uint64_t plan; /* the same in all, if they are about to do the same */
+    uint64_t plan; /* a hash that is equal in all processes if they are about to do the same */
     uint32_t status;
     int32_t saved_errno;
     char message[sizeof((struct nauha_error *)0)->message];
@@ -174,7 +174,7 @@ static enum nauha_status hear(const struct nauha_processes *processes, uint32_t 
     return (enum nauha_status)hello->status;
 }
 
-/* Tells process 0 how this one has fared, or hears that of all others. */
+/* Tells process 0 whether this process succeeded so far, or receives that from all others. */
 static enum nauha_status meet(const struct nauha__parallel *parallel, enum nauha_status status,
                               struct nauha_error *err) {
     const struct nauha_processes *processes = parallel->work.processes;
@@ -241,7 +241,7 @@ static bool has_threads(void) {
     return H5is_library_threadsafe(&safe) >= 0 && safe;
 }
 
-/* Shares out; *useful: there is something to share, and those who do it have been made. */
+/* Divides the work. *useful: there is work to divide, and workers for it were created. */
 static enum nauha_status prepare(struct nauha__parallel *parallel, bool *useful,
                                  struct nauha_error *err) {
     if (parallel->work.processes && !has_threads())
@@ -257,7 +257,7 @@ static enum nauha_status prepare(struct nauha__parallel *parallel, bool *useful,
             nauha__shares_divide(parallel->shares, parallel->part_room, &parallel->part_count, err);
     if (status != NAUHA_OK || parallel->work.processes)
         return status == NAUHA_OK ? make_workers(parallel, err) : status;
-    /* Where a thread cannot be had, the pipeline does without. */
+    /* If a thread cannot be created, the pipeline works without it. */
     *useful = make_workers(parallel, NULL) == NAUHA_OK;
     return NAUHA_OK;
 }

@@ -15,14 +15,14 @@
 
 struct unit {
     uint64_t work;
-    size_t came; /* as which of all, from 1; 0: not at all */
+    size_t came; /* the position, from 1, in the order in which units came; 0: it did not come */
     uint32_t part;
 };
 
 struct nauha__shares {
     uint32_t kinds, modules;
-    uint32_t *group;    /* by kind, the first kind of its group; NAUHA_NONE: not taken */
-    struct unit *units; /* by group and module; the network's first */
+    uint32_t *group;    /* by kind: the first kind of its group; NAUHA_NONE: no metric takes it */
+    struct unit *units; /* by group and module; those of the network come first */
     size_t came;
 };
 
@@ -118,7 +118,8 @@ static struct row *line_up(const struct nauha__shares *shares) {
     return row;
 }
 
-/* Fills one part after the other, none with more than `limit`; returns how many that takes. */
+/* Fills one part after the other, none with more than `limit`. Returns how many parts that
+ * takes. */
 static uint32_t fill(const struct row *row, uint64_t limit) {
     uint32_t part = 0;
     uint64_t load = 0;
@@ -138,7 +139,7 @@ enum nauha_status nauha__shares_divide(struct nauha__shares *shares, uint32_t mo
     struct row *row = line_up(shares);
     if (!row)
         return nauha_error_nomem(err);
-    uint64_t low = 1, high = 1; /* of what the fullest part must take, and may */
+    uint64_t low = 1, high = 1; /* bounds of the work of the largest part */
     for (size_t i = 0; i < row->count; i++) {
         high += row->units[i]->work;
         if (row->units[i]->work > low)

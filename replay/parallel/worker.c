@@ -19,7 +19,7 @@ struct nauha__worker {
     uint32_t part;
     struct nauha_trace **traces;
     size_t trace_count;
-    void *metrics; /* that the work has made */
+    void *metrics; /* created for the work */
     struct nauha_bus *bus;
     struct nauha__merge *merge;
     struct nauha__channel *channel;
@@ -49,7 +49,7 @@ static enum nauha_status open_traces(struct nauha__worker *worker, uint32_t work
         if (status != NAUHA_OK)
             return status;
         worker->trace_count++;
-        /* Rows that a writer has added since are for a later replay. */
+        /* Rows that a writer has added since then are left to a later replay. */
         if (!same_file(trace, worker->traces[i]) ||
             nauha__index_rows(trace->index) != nauha__index_rows(worker->traces[i]->index))
             return nauha_error_set(err, NAUHA_IO, "trace \"%s\" has changed", trace->path);
@@ -110,8 +110,8 @@ struct nauha__channel *nauha__worker_channel(struct nauha__worker *worker) {
 
 /* ---- running ---- */
 
-/* One message: computed where it belongs to this part, else only taken note of, as it may end a
- * step. */
+/* Takes one message: computes it if it belongs to this part, otherwise only notes it, because it
+ * may end a step. */
 static enum nauha_status take(struct nauha__worker *worker, struct nauha_message *message,
                               struct nauha_error *err) {
     const struct nauha_message_info *info = nauha_message_info(message);
@@ -120,8 +120,8 @@ static enum nauha_status take(struct nauha__worker *worker, struct nauha_message
                                 : nauha__bus_pass(worker->bus, info, err);
 }
 
-/* Damaged rows are for the pipeline to report, and so is what makes a walk fail: it comes to the
- * same places. Its own bus is never strict: what is damaged is told like all outcomes. */
+/* Damaged rows, and errors that end the walk, are reported by the pipeline, which meets them at the
+ * same positions. The bus of a worker is never strict: it passes on damage like other outcomes. */
 static void *run(void *context) {
     struct nauha__worker *worker = context;
     struct nauha_error err = NAUHA_ERROR_INIT;

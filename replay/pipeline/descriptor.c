@@ -10,7 +10,7 @@
 #define KNOWN_FLAGS                                                                                \
     (NAUHA_ANALYZER_SYNCHRONIZED | NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_RULE |               \
      NAUHA_ANALYZER_PER_KIND)
-/* More are not a table but a pointer that leads astray. */
+/* A larger number is not the size of a table but a sign of a damaged descriptor. */
 #define PARAMETERS_MAX 64u
 #define KINDS_MAX 64u
 
@@ -27,7 +27,7 @@ static enum nauha_status check_version(const struct nauha_analyzer *given,
                                "the descriptor of the analyzer has %u bytes, more than the %zu "
                                "that this program knows: use a newer nauha, or correct the size",
                                given->size, sizeof *given);
-    /* What came later are pointers: any other size would cut one in two. */
+    /* All later members are pointers: any other size would end within one. */
     if (given->size < LEAST_SIZE || (given->size - LEAST_SIZE) % sizeof(void *) != 0)
         return nauha_error_set(err, NAUHA_INVALID,
                                "the descriptor of the analyzer has %u bytes, less than the %zu of "

@@ -13,11 +13,11 @@
 #include "replay/pipeline/parts.h"
 #include "replay/pipeline/sharing.h"
 
-/* Progress is told at most this often. */
+/* The progress callback is called at most this often. */
 #define PROGRESS_NS 50000000
-/* What sinks hold back is written at least this often, for those who look on. */
+/* Sinks write what they hold back at least this often, for those who watch the files. */
 #define FLUSH_NS 1000000000
-/* Looks at a trace in a row that may fail before following it does. */
+/* Number of failed attempts in a row to read a trace, after which following it fails. */
 #define REFRESH_ATTEMPTS 20u
 
 static bool is_published(const struct nauha_pipeline *pipeline, uint32_t kind) {
@@ -76,7 +76,7 @@ enum nauha_status nauha_pipeline_publish(void *context, struct nauha_message *me
     return status == NAUHA_OK ? flush_if_due(pipeline, nauha__now_ns(), err) : status;
 }
 
-/* The kinds to walk over, with commas. Events pass whatever kinds were chosen. */
+/* The kinds to read, with commas. Events are always among them. */
 static char *wanted_kinds(const struct nauha_pipeline *pipeline, struct nauha_selector *chosen) {
     char *text = NULL;
     size_t length = 0;
@@ -100,7 +100,7 @@ static char *wanted_kinds(const struct nauha_pipeline *pipeline, struct nauha_se
     return text;
 }
 
-/* The selection, narrowed to the kinds that matter. */
+/* The selection, restricted to the kinds that are needed. */
 static enum nauha_status narrow(const struct nauha_pipeline *pipeline,
                                 const struct nauha_selector *given, struct nauha_selector **out,
                                 struct nauha_error *err) {
@@ -118,19 +118,19 @@ static enum nauha_status narrow(const struct nauha_pipeline *pipeline,
     return status;
 }
 
-/* One call that feeds from traces. Either of progress and follow may be NULL. */
+/* The state of one call that feeds from traces. progress and follow may be NULL. */
 struct feeding {
     struct nauha_pipeline *pipeline;
     struct nauha__merge *merge;
     struct nauha__parallel *parallel; /* NULL: on one thread */
     const struct nauha_selector *given;
-    struct nauha_selector *narrowed; /* to what matters */
+    struct nauha_selector *narrowed; /* restricted to the kinds that are needed */
     nauha_progress_fn progress;
     nauha_follow_fn follow;
     void *context;
     uint64_t called; /* when the callback was last called */
-    bool stopped;    /* it wants no more */
-    uint32_t kinds;  /* in the names, when the selection was narrowed */
+    bool stopped;    /* the callback asked to stop */
+    uint32_t kinds;  /* number of kinds in the names object when the selection was restricted */
     unsigned failures;
 };
 
@@ -143,11 +143,11 @@ static void tell(struct feeding *feeding, bool waiting) {
         feeding->stopped = !feeding->follow(feeding->context, waiting, done, total);
 }
 
-/* Delivers what there is. */
+/* Delivers the messages that the traces have now. */
 static enum nauha_status walk(struct feeding *feeding, struct nauha_error *err) {
     const bool tells = feeding->progress || feeding->follow;
     struct nauha_bus *bus = feeding->pipeline->bus;
-    struct nauha_error reason = NAUHA_ERROR_INIT; /* err stays untouched by what is left out */
+    struct nauha_error reason = NAUHA_ERROR_INIT; /* err is only for errors that end the call */
     enum nauha_status status = NAUHA_OK;
     while (status == NAUHA_OK && !feeding->stopped) {
         struct nauha_message *message = NULL;
@@ -171,7 +171,7 @@ static enum nauha_status walk(struct feeding *feeding, struct nauha_error *err) 
     return status;
 }
 
-/* Begins, or begins again with kinds that are new: their events end steps like all others. */
+/* Begins, or begins again after kinds were added: their events end steps, too. */
 static enum nauha_status select_messages(struct feeding *feeding, struct nauha_trace *const *traces,
                                          size_t count, struct nauha_error *err) {
     nauha_selector_free(feeding->narrowed);
@@ -185,7 +185,7 @@ static enum nauha_status select_messages(struct feeding *feeding, struct nauha_t
     return status;
 }
 
-/* Takes in what the writers have added. A file that cannot be read while it is being written may be
+/* Reads what the writers have added. A file that cannot be read while it is being written may be
  * readable a moment later. */
 static enum nauha_status look_again(struct feeding *feeding, bool *live, struct nauha_error *err) {
     enum nauha_status status = nauha__merge_refresh(feeding->merge, live, err);
@@ -214,7 +214,7 @@ static enum nauha_status follow(struct feeding *feeding, struct nauha_error *err
     }
 }
 
-/* What is missing of a kind in all traces, for those who computed with the rest. */
+/* Tells subscribers how much of a kind is missing in all traces. */
 static enum nauha_status tell_lost(const struct nauha_pipeline *pipeline,
                                    struct nauha_trace *const *traces, size_t count,
                                    struct nauha_error *err) {
@@ -236,7 +236,7 @@ static enum nauha_status tell_lost(const struct nauha_pipeline *pipeline,
     return status;
 }
 
-/* Whether another process publishes. */
+/* Whether this process only computes, and another one publishes. */
 static bool is_helper(const struct feeding *feeding) {
     const struct nauha_processes *processes = feeding->pipeline->processes;
     return processes && processes->rank > 0 && !feeding->follow;

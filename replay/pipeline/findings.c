@@ -22,7 +22,7 @@ static bool is(const struct nauha__found *found, const char *spec,
            strcmp(found->measure, measure) == 0 && strcmp(found->meaning, meaning) == 0;
 }
 
-/* Rules go over the modules in the same order in every step, so the search begins behind the one
+/* Rules visit the modules in the same order in every step, so the search begins after the finding
  * that was found last. */
 static struct nauha__found *find(struct nauha__findings *findings, const char *spec,
                                  const struct nauha_message_info *stamps, const char *measure,
@@ -48,8 +48,8 @@ static struct nauha__found *append(struct nauha__findings *findings) {
                : NULL;
 }
 
-/* Whether a value is farther beyond the threshold than another one, on the same side of it. At the
- * threshold, it is reached from below. */
+/* Whether a value exceeds the threshold further than another one, on the same side. A value at the
+ * threshold is taken to come from below. */
 static bool is_worse(double value, double than, double threshold) {
     if (isnan(value) || isnan(than))
         return isnan(value) && !isnan(than);

@@ -23,7 +23,7 @@ static void published_free(struct nauha__published *topic) {
     free(topic);
 }
 
-/* A copy of what sinks are told; NULL when out of memory. */
+/* A copy of the plot configuration for sinks; NULL when out of memory. */
 static struct nauha__published *published_new(const char *series, enum nauha_form form,
                                               const struct nauha_plot *plot) {
     struct nauha__published *topic = calloc(1, sizeof *topic);
@@ -51,14 +51,16 @@ static bool is_rule(const struct nauha__metric *metric) {
     return metric->spec->analyzer->flags & NAUHA_ANALYZER_RULE;
 }
 
-/* Whether two metrics may have a series of one name: not where it is written. Of rules only their
- * findings count then, and the messages of different tags are told apart by those. */
+/* Whether two metrics may have series of the same name. They may not if the series are written.
+ * Otherwise two rules may, since only their findings count, and so may metrics of different
+ * tags. */
 static bool may_share(const struct nauha__metric *metric, const struct nauha__metric *other) {
     return !metric->all->written && ((is_rule(metric) && is_rule(other)) ||
                                      strcmp(metric->spec->tag, other->spec->tag) != 0);
 }
 
-/* Series names are file names: of the characters that kinds have, and no hidden file. */
+/* Names of series become file names: they have the characters of kinds, and are not hidden
+ * files. */
 static enum nauha_status check_series(const struct nauha__metric *metric, const char *series,
                                       struct nauha_error *err) {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
@@ -363,7 +365,7 @@ enum nauha_status nauha__metric_create(struct nauha__metric *metric, struct nauh
     metric->creating = false;
     if (status == NAUHA_OK)
         return NAUHA_OK;
-    metric->self = NULL; /* what failed to be made is not destroyed */
+    metric->self = NULL; /* an analyzer that could not be created is not destroyed */
     status = status == NAUHA_END ? NAUHA_SUBSCRIBER : status;
     nauha_error_set(err, status, "%s", own.message[0] ? own.message : nauha_status_text(status));
     return nauha_error_wrap(err, status, "metric \"%s\"", spec->text);
@@ -386,7 +388,7 @@ static enum nauha_status check_kind(const struct nauha__metric *metric, const ch
     struct nauha__list list = NAUHA__LIST_INIT;
     struct nauha_nearest nearest = {.typed = name};
     for (uint32_t known = 0; known < nauha_names_kinds(names); known++) {
-        if (publishes(metric, known)) /* named after what is not there */
+        if (publishes(metric, known)) /* its name contains that of the unknown kind */
             continue;
         nauha__list_add(&list, "%s", nauha_names_kind(names, known));
         nauha_nearest_try(&nearest, nauha_names_kind(names, known));

@@ -26,7 +26,7 @@ struct nauha__sink {
     char *directory; /* NULL: standard output */
 };
 
-/* A sink's place at one topic. */
+/* The state of a sink for one topic. */
 struct nauha__port {
     const struct nauha__sink *sink;
     size_t series;
@@ -222,7 +222,8 @@ enum nauha_status nauha_pipeline_add_sink(struct nauha_pipeline *pipeline, const
         nauha_nearest_try(&nearest, sink_table[i]->name);
         if (strcmp(sink_table[i]->name, name) != 0)
             continue;
-        /* A sink that takes no messages works on the CSV, which must be finished before it. */
+        /* A sink that takes no messages reads the CSV files, which must be complete before it
+         * runs. */
         if (!sink_table[i]->take && directory)
             status = add_sink(pipeline, &nauha__sink_csv, directory, err);
         return status == NAUHA_OK ? add_sink(pipeline, sink_table[i], directory, err) : status;
@@ -330,7 +331,7 @@ static enum nauha_status check_same_series(const struct nauha_pipeline *pipeline
                                   pipeline->run.name, earlier->run.name);
 }
 
-/* Tells a sink all series, starts it and subscribes it. */
+/* Announces all series to a sink, starts it and subscribes it. */
 static enum nauha_status start_sink(struct nauha_pipeline *pipeline, const struct nauha__sink *sink,
                                     struct nauha_error *err) {
     const struct nauha__metrics *metrics = &pipeline->metrics;
@@ -398,8 +399,8 @@ static enum nauha_status start(struct nauha_pipeline *pipeline, struct nauha_err
         calloc(count_topics(pipeline) * pipeline->sink_count + 1, sizeof *pipeline->ports);
     if (!pipeline->ports)
         return nauha_error_nomem(err);
-    /* Kinds are checked before any file is made. Sinks come before the metrics that feed on the
-     * same topic: what a message sets off is then written behind it. */
+    /* Kinds are checked before any file is created. Sinks are subscribed before the metrics that
+     * take the same topic, so a message is written before what it triggers. */
     for (size_t i = 0; i < pipeline->metrics.count && status == NAUHA_OK; i++)
         status = nauha__metric_check(pipeline->metrics.list[i], err);
     if (status == NAUHA_OK && pipeline->earlier)
@@ -512,7 +513,7 @@ bool nauha_pipeline_metric(const struct nauha_pipeline *pipeline, size_t positio
     return true;
 }
 
-/* Where there are several runs, what is to be said of one says of which. */
+/* If there are several runs, a remark names the run that it is about. */
 struct named_lines {
     const char *run;
     void (*line)(void *context, const char *text);

@@ -20,8 +20,8 @@
 struct plugin {
     char *path;
     void *library;                      /* NULL: refused */
-    const struct nauha_analyzer *given; /* in the library */
-    struct nauha_error refusal;         /* its message: why; "" where it was not */
+    const struct nauha_analyzer *given; /* part of the library */
+    struct nauha_error refusal; /* its message says why the library was refused; "" if it was not */
 };
 
 struct nauha_plugins {
@@ -47,7 +47,7 @@ void nauha_plugins_free(struct nauha_plugins *plugins) {
 
 /* ---- one library ---- */
 
-/* The same name built in, or in another plugin. */
+/* Whether the name is that of a built-in analyzer, or of one in another plugin. */
 static enum nauha_status check_name(const struct nauha_plugins *plugins, const char *name,
                                     struct nauha_error *err) {
     for (size_t i = 0; i < plugins->count; i++) {
@@ -68,8 +68,9 @@ static bool is_loaded(const struct nauha_plugins *plugins, const struct nauha_an
     return false;
 }
 
-/* Whether a library ends before a segment of it does: the loader maps segments without looking, and
- * the process dies of what it finds past the end. What is no library at all the loader refuses. */
+/* Whether the file of a library is too short for one of its segments: the loader maps segments
+ * without a check, and the process would die when it accesses memory past the end. Files that are
+ * not libraries are left to the loader. */
 static bool is_cut_short(int fd, const struct stat *about) {
     ElfW(Ehdr) head;
     ElfW(Phdr) segment;
@@ -100,7 +101,7 @@ static enum nauha_status check_length(const char *file, struct nauha_error *err)
                : NAUHA_OK;
 }
 
-/* Opens the library and checks what is in it; *library is NULL where that was all known. */
+/* Opens the library and checks its analyzers; *library is NULL if all of them are known already. */
 static enum nauha_status open_library(const struct nauha_plugins *plugins, const char *path,
                                       void **library, const struct nauha_analyzer **given,
                                       struct nauha_error *err) {
@@ -138,7 +139,7 @@ static enum nauha_status open_library(const struct nauha_plugins *plugins, const
     return status;
 }
 
-/* Looks at a library and keeps what came of it. */
+/* Loads a library, and remembers the result. */
 static enum nauha_status look_at(struct nauha_plugins *plugins, const char *path,
                                  struct nauha_error *err) {
     struct plugin plugin = {0};

@@ -8,7 +8,7 @@
 
 /* ---- which ---- */
 
-/* Whether every kind it takes comes from the traces, and from nowhere else. */
+/* Whether all kinds that a metric takes come from the traces alone. */
 static bool takes_recorded(const struct nauha_pipeline *pipeline,
                            const struct nauha__metric *metric) {
     for (size_t i = 0; i < metric->spec->kind_count; i++) {
@@ -23,7 +23,7 @@ static bool takes_recorded(const struct nauha_pipeline *pipeline,
     return true;
 }
 
-/* What is published at the end of a step or of the run has an order over all modules. */
+/* Publications at the end of a step or of the run have an order over all modules. */
 static bool can_share(const struct nauha_pipeline *pipeline, const struct nauha__metric *metric) {
     const struct nauha_analyzer *analyzer = metric->spec->analyzer;
     return metric->spec->kind_count <= NAUHA_KIND_BUILTIN_COUNT &&
@@ -77,7 +77,7 @@ struct sharing {
     bool *shared; /* by number of the metric */
 };
 
-/* A shared metric once more, from the same SPEC. */
+/* Another instance of a shared metric, from the same SPEC. */
 static enum nauha_status add_metric(struct nauha_pipeline *pipeline,
                                     const struct nauha__metric *original,
                                     struct nauha__outcome_writer *writer, struct nauha_error *err) {

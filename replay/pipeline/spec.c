@@ -16,7 +16,7 @@
 
 enum common_key { KEY_SUBSAMPLE, KEY_EVERY, KEY_TAG, KEY_YLIMS, KEY_LOG, KEY_COUNT };
 
-/* ylims and log have no fallback of their own: the metric's plot configuration is theirs. */
+/* ylims and log have no default here: by default the metric's plot configuration counts. */
 static const struct nauha_analyzer_parameter common_keys[KEY_COUNT] = {
     [KEY_SUBSAMPLE] = {"subsample", NAUHA_PARAMETER_INTEGER, "1", 1, 9007199254740992.0,
                        "take only every N-th message of each tensor"},
@@ -150,7 +150,7 @@ static enum nauha_status parse_item(const struct nauha_analyzer_parameter *row, 
                            row->key, row->low, row->high, (int)(length < 80 ? length : 80), text);
 }
 
-/* The items are the spec's. */
+/* The items become the spec's. */
 static enum nauha_status parse_list(const struct nauha_analyzer_parameter *row, const char *text,
                                     union nauha_value *value, struct nauha_error *err) {
     size_t count = 1;
@@ -227,7 +227,7 @@ static void set_common(struct nauha__spec *spec, size_t key, const union nauha_v
     }
 }
 
-/* One key=value; `given` has a flag per key, the analyzer's own first. */
+/* Reads one key=value. `given` has a flag for each key; the analyzer's own keys come first. */
 static enum nauha_status take_key(struct nauha__spec *spec, const char *key, const char *text,
                                   bool *given, struct nauha_error *err) {
     const struct nauha_analyzer *analyzer = spec->analyzer;
@@ -259,7 +259,7 @@ static enum nauha_status take_key(struct nauha__spec *spec, const char *key, con
     return NAUHA_OK;
 }
 
-/* Fallbacks for keys that were not given, and the common keys that the analyzer has in its own
+/* Sets defaults of keys that were not given, and the common keys that the analyzer has in its own
  * table. */
 static enum nauha_status complete_keys(struct nauha__spec *spec, const bool *given,
                                        struct nauha_error *err) {
@@ -308,7 +308,7 @@ static enum nauha_status check_kind_count(const struct nauha__spec *spec,
         analyzer->name, analyzer->min_kinds, analyzer->max_kinds, spec->kind_count, list.text);
 }
 
-/* `text` is the SPEC's second word, NULL where it has no kinds; cut at its commas in place. */
+/* text: the second word of the SPEC, NULL if it has no kinds; it is cut at its commas in place. */
 static enum nauha_status take_kinds(struct nauha__spec *spec, char *text,
                                     const struct nauha_names *names, struct nauha_error *err) {
     const struct nauha_analyzer *analyzer = spec->analyzer;
@@ -338,8 +338,8 @@ static enum nauha_status take_kinds(struct nauha__spec *spec, char *text,
 
 /* ---- the whole ---- */
 
-/* Whether a word without '=' goes on the value before it: ranges are written with a colon, and
- * texts may hold one. */
+/* Whether a word without '=' continues the value before it: ranges contain a colon, and texts
+ * may. */
 static bool value_goes_on(const struct nauha_analyzer *analyzer, const char *key_and_value) {
     char key[64];
     const size_t length = strcspn(key_and_value, "=");
@@ -356,7 +356,7 @@ static bool value_goes_on(const struct nauha_analyzer *analyzer, const char *key
                    (row->type == NAUHA_PARAMETER_RANGE && !strchr(key_and_value, ':')));
 }
 
-/* Cuts spec->words behind the name into the kinds (NULL: none) and key=value words, in place. */
+/* Cuts spec->words after the name into the kinds (NULL: none) and key=value words, in place. */
 static enum nauha_status cut_words(const struct nauha__spec *spec, char *rest, char **kinds,
                                    char **words, size_t *count, struct nauha_error *err) {
     *kinds = NULL;
@@ -420,7 +420,7 @@ static enum nauha_status find_analyzer(struct nauha__spec *spec, const char *nam
                            nauha_did_you_mean(&nearest), list.text);
 }
 
-/* Room for as many kinds as the text can hold or the descriptor gives. */
+/* room for as many kinds as the text can contain or the descriptor has as defaults */
 static enum nauha_status allocate(struct nauha__spec *spec, struct nauha_error *err) {
     size_t kinds = 1;
     for (const char *c = spec->text; *c; c++)

@@ -4,13 +4,14 @@
 
 #include <math.h>
 
-/* A topic that wants a log axis has one from this span of values on, others from the second. */
+/* The span of values from which an axis is logarithmic: the first for topics that prefer a log
+ * axis, the second for others. */
 #define SPAN_WANTED 10.0
 #define SPAN_ANY 1000.0
 /* Decades on each side of a symmetric log axis. */
 #define DECADES_MAX 12.0
 #define TICKS_MAX 8.0
-/* Up to this span, 2 and 5 are marked as well. */
+/* Up to this span, 2 and 5 are labelled as well. */
 #define SPAN_FINE 100.0
 
 struct range {
@@ -75,7 +76,7 @@ void nauha__axis_choose(const struct nauha__picture *picture,
         axis->to = plot->y_high;
 }
 
-/* 1, 2, 5, 10, ... where powers of ten alone would be too few. */
+/* Marks 1, 2, 5, 10, ... if powers of ten alone would be too few. */
 static void write_fine_ticks(FILE *out, const struct nauha__axis *axis) {
     static const int steps[] = {1, 2, 5};
     const char *before = "set ytics (";
@@ -90,7 +91,7 @@ static void write_fine_ticks(FILE *out, const struct nauha__axis *axis) {
     fputs(")\n", out);
 }
 
-/* 0 and powers of ten on the sides where there are values. */
+/* Marks 0, and powers of ten on the sides that have values. */
 static void write_symmetric_ticks(FILE *out, const struct nauha__axis *axis) {
     const double largest = fmax(fabs(axis->from), fabs(axis->to));
     const int decades = (int)ceil(log10(largest / axis->threshold));

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Up to here every whole number is a double. */
+/* Up to here every integer can be a double. */
 #define WHOLE_MAX 9007199254740992.0
 
 size_t nauha__double_text(double value, locale_t c, char text[NAUHA__DOUBLE_MAX]) {
-    if (isnan(value)) /* printf would tell the sign of a NaN, which means nothing here */
+    if (isnan(value)) /* printf would print the sign of a NaN, which has no meaning here */
         return (size_t)snprintf(text, NAUHA__DOUBLE_MAX, "nan");
     if (isinf(value))
         return (size_t)snprintf(text, NAUHA__DOUBLE_MAX, value > 0 ? "inf" : "-inf");
@@ -51,7 +51,7 @@ static enum nauha_status malformed(const struct nauha__csv_reader *reader, const
                            what);
 }
 
-/* Reads one field into text + *used. *end is the character behind it: ',', '\n' or EOF. */
+/* Reads one field into text + *used. *end is the character after it: ',', '\n' or EOF. */
 static enum nauha_status next_field(struct nauha__csv_reader *reader, size_t *used, int *end,
                                     struct nauha_error *err) {
     bool quoted = false;

@@ -43,7 +43,7 @@ static bool is_sealed(const char *text, size_t length) {
     return memcmp(text + length - tail, expected, tail) == 0;
 }
 
-/* The value of "variable = 'text'", quotes undone. */
+/* The value of "variable = 'text'", without quotes. */
 static void find_text(const char *script, const char *variable, char *out, size_t size) {
     char pattern[32];
     size_t length = 0;
@@ -75,7 +75,7 @@ static double find_end(const char **at, const char *stop) {
     return value;
 }
 
-/* The word behind a key in the rest of a line; "" where there is none. */
+/* The word after a key in the rest of a line; "" if there is none. */
 static void find_word(const char *line, const char *key, char *word, size_t size) {
     const char *end = line + strcspn(line, "\n");
     const char *at = strstr(line, key);
@@ -124,7 +124,8 @@ enum nauha__script_state nauha__script_inspect(const char *path,
     return sealed ? NAUHA__SCRIPT_OURS : NAUHA__SCRIPT_EDITED;
 }
 
-/* Whatever regular file is there: nauha__script_inspect has told whether it is somebody's. */
+/* Replaces any regular file, because nauha__script_inspect has found out whether a user edited
+ * it. */
 static enum nauha_status write_whole(const char *path, const char *text, size_t length,
                                      struct nauha_error *err) {
     struct nauha_output output;
@@ -137,7 +138,7 @@ static enum nauha_status write_whole(const char *path, const char *text, size_t 
     return nauha_output_finish(&output, err);
 }
 
-/* What a script is made of, for the function that writes it. */
+/* The contents of a script, for the function that writes it. */
 struct contents {
     const char *name;
     const struct nauha__picture *picture; /* of one series; NULL: an overview */

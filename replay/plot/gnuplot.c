@@ -17,12 +17,12 @@
 #include "replay/plot/pictures.h"
 #include "replay/plot/terminal.h"
 
-/* gnuplots at a time, at most. */
+/* At most so many gnuplot processes run at a time. */
 #define PROCESSES_MAX 64
 
 extern char **environ;
 
-/* The words of a complaint: the line that has "gnuplot" put its finger on, without its place. */
+/* The text of gnuplot's error message, without the position in the script that precedes it. */
 static void read_complaint(FILE *complaints, char *text, size_t size) {
     char line[512];
     rewind(complaints);
@@ -67,7 +67,7 @@ static enum nauha_status what_came_of(int how, const char *script, FILE *complai
                            words[0] ? words : "it printed no reason");
 }
 
-/* Whether a child has ended, waiting for that if `wait`; then *status says how. */
+/* Whether a child has ended; waits for its end if `wait`. *status then says how it ended. */
 static bool has_ended(pid_t child, bool wait, const char *script, FILE *complaints,
                       enum nauha_status *status, struct nauha_error *err) {
     int how = 0;
@@ -119,7 +119,7 @@ enum nauha_status nauha__gnuplot_ask(const char *expression, char *text, size_t 
     return status;
 }
 
-/* The terminal, and that files are drawn beside their places, as commands of gnuplot. */
+/* Commands of gnuplot that set the terminal, and draw files under temporary names. */
 static void write_setting(const struct nauha_drawing *drawing, char *text, size_t size) {
     size_t length = (size_t)snprintf(text, size, NAUHA__BESIDE "='" NAUHA__BESIDE_SUFFIX "'");
     if (drawing && drawing->term)
@@ -140,13 +140,13 @@ static char *stem_of(const char *script) {
     return strndup(name, dot ? (size_t)(dot - name) : strlen(name));
 }
 
-/* A gnuplot at work. */
+/* A running gnuplot. */
 struct process {
     const char *directory, *script;
     const struct nauha_drawing *drawing;
-    bool *drawn;      /* set when it went well; may be NULL */
-    char *stem;       /* of the pictures it draws; NULL for a terminal without files */
-    FILE *complaints; /* a file and not a pipe: a window that stays keeps its error stream open */
+    bool *drawn;      /* set when it succeeded; may be NULL */
+    char *stem;       /* of the pictures that it draws; NULL for a terminal that writes no files */
+    FILE *complaints; /* not a pipe: a window that stays open keeps the stream open */
     pid_t child;
 };
 
@@ -173,7 +173,7 @@ static enum nauha_status start_gnuplot(struct process *process, struct nauha_err
     return cannot_run(status, what, err);
 }
 
-/* Starts gnuplot over a script. Nothing is to be freed where that fails. */
+/* Starts gnuplot with a script. If that fails, there is nothing to free. */
 static enum nauha_status begin(struct process *process, struct nauha_error *err) {
     const char *term = process->drawing ? process->drawing->term : NULL;
     enum nauha_status status = NAUHA_OK;
@@ -189,8 +189,8 @@ static enum nauha_status begin(struct process *process, struct nauha_error *err)
     return status;
 }
 
-/* Whether it has ended, waiting for that if `wait`. Then its pictures are in place, or *status
- * says why they are not, and nothing of the process is left. */
+/* Whether it has ended; waits for its end if `wait`. Then its pictures are in place, or *status
+ * says why they are not, and its memory is freed. */
 static bool has_finished(struct process *process, bool wait, enum nauha_status *status,
                          struct nauha_error *err) {
     if (!has_ended(process->child, wait, process->script, process->complaints, status, err))
@@ -233,7 +233,7 @@ static size_t processors(void) {
     return count < 1 ? 1 : count > PROCESSES_MAX ? PROCESSES_MAX : (size_t)count;
 }
 
-/* Takes those that have ended off the list. The first failure is kept in status and err. */
+/* Removes processes that have ended from the list. status and err keep the first failure. */
 static size_t collect(struct process *processes, size_t *active, enum nauha_status *status,
                       struct nauha_error *err) {
     size_t ended = 0, kept = 0;

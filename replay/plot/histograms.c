@@ -6,22 +6,24 @@
 #include "replay/plot/pieces.h"
 #include "replay/plot/scalars.h"
 
-/* Boxes in all panels together, so that the SVG stays small enough to look at. */
+/* Largest number of boxes in all panels together, so that the SVG stays small enough for
+ * viewers. */
 #define BOXES_MAX 40000.0
 #define SLICES_MIN 20.0
 #define SLICES_MAX 150.0
-/* Shares range over decades where the fullest bin is this much above an even spread. */
+/* The colour scale is logarithmic if the fullest bin is this many times above an even
+ * distribution. */
 #define LOG_ABOVE 8.0
-/* Panels whose bins are taken out of all at a time. */
+/* Number of panels whose bins are extracted at a time. */
 #define GROUP 8u
-/* Slices of the band that stands for a histogram in a terminal of characters. */
+/* Steps of the band that stands for a histogram in a text terminal. */
 #define BAND_SLICES 100u
 
 struct histogram_map {
     struct nauha__gnuplot_frame frame;
     size_t count;     /* panels */
     double share_max; /* of the fullest bin */
-    double share_min; /* where the colours end */
+    double share_min; /* the value of the last colour */
     bool log;
 };
 
@@ -41,7 +43,7 @@ static void arrange_panels(struct histogram_map *map) {
     map->frame.height = columns == 1 ? 560 : 150 + map->frame.rows * (columns == 2 ? 290 : 220);
 }
 
-/* How many steps make a slice, and the range of the shares that bins have. */
+/* The number of steps in a slice, and the range of the fractions in bins. */
 static void choose_ranges(struct histogram_map *map) {
     const struct nauha__series_summary *summary = map->frame.summary;
     uint64_t messages = 1;
@@ -64,8 +66,9 @@ static void choose_ranges(struct histogram_map *map) {
     map->share_min = map->log ? fmax(smallest, fullest * 1e-4) : 0;
 }
 
-/* Each panel's bins in a block of their own, so that no plot reads what it does not draw; by way of
- * blocks of some panels each, since gnuplot reads a whole block to take a part of it. */
+/* The bins of each panel get a block of their own, so that no plot reads what it does not draw.
+ * They are extracted in groups of panels first, since gnuplot reads a whole block to extract a part
+ * of it. */
 static void write_split(FILE *out, size_t panels) {
     fprintf(
         out,
@@ -184,7 +187,7 @@ static void write_panels(FILE *out, const struct histogram_map *map) {
     }
 }
 
-/* All elements together as a band of characters. */
+/* Draws all elements together as a band of characters. */
 static void write_dumb(FILE *out, const struct histogram_map *map) {
     const size_t lines = nauha__gnuplot_drawable(map->frame.summary);
     fputs("    if (target eq 'dumb') {\n"

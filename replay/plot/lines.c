@@ -14,7 +14,7 @@ static void write_means(FILE *out, const struct nauha__scalars *scalars,
     putc('\n', out);
 }
 
-/* Every value, pale, under their means; characters cannot be pale. */
+/* Draws all values in pale colours below their means; characters cannot be pale. */
 static void write_values_and_means(FILE *out, const struct nauha__scalars *scalars,
                                    const struct nauha__line *line) {
     fputs("    if (target eq 'dumb') {\n        plot ", out);
@@ -49,10 +49,11 @@ void nauha__scalars_single(FILE *out, const struct nauha__scalars *scalars) {
 
 /* ---- many lines ---- */
 
-/* Reading the CSV once for each grey line is quick up to so many rows in all. */
+/* Up to so many rows in all, reading the CSV once for each grey line is fast. */
 #define GREY_ROWS_MAX 5000000u
 
-/* Colours that the colour-blind can tell apart; other dashes each time they come round again. */
+/* Colours that colour-blind people can distinguish, and other dashes each time they are used
+ * again. */
 static void write_look(FILE *out, size_t i) {
     static const char *const dashes[] = {"solid", "(7,3)", "(2,2)", "(10,3,2,3)"};
     fprintf(out, "lc rgb '%s' dt %s lw 1.6 pt %zu ps 0.6", nauha__colours[i % NAUHA__COLOURS],

@@ -9,11 +9,11 @@
 #define BOXES_MAX 40000.0
 #define SLICES_MIN 20.0
 #define SLICES_MAX 200.0
-/* More names than this would run into one another. */
+/* More labels than this would overlap. */
 #define NAMES_MAX 100u
 #define ROW_PIXELS 14u
 #define HEIGHT_MAX 1600u
-/* Slices of the band that stands for it in a terminal of characters. */
+/* Slices of the band that stands for the picture in a text terminal. */
 #define BAND_SLICES 100u
 
 struct matrix {
@@ -22,7 +22,7 @@ struct matrix {
     double low, high; /* of the colours */
 };
 
-/* Colours have no linear stretch around 0: what is not above it is white on a log scale. */
+/* Colours have no linear part around 0: on a log scale, values that are not above 0 are white. */
 static void take_ranges(struct matrix *matrix) {
     const struct nauha__series_summary *summary = matrix->frame.summary;
     struct nauha__axis *axis = &matrix->axis;
@@ -95,7 +95,7 @@ static void write_definitions(FILE *out, const struct matrix *matrix) {
           out);
 }
 
-/* As characters: smallest, mean and largest. */
+/* Draws the smallest value, the mean and the largest value as characters. */
 static void write_dumb(FILE *out, const struct matrix *matrix) {
     const struct nauha__series_summary *summary = matrix->frame.summary;
     fprintf(out,

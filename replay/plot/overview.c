@@ -18,7 +18,7 @@ struct page {
     unsigned rows, columns;
 };
 
-/* How many different runs, and a line of each up to RUNS_MAX. */
+/* The number of different runs, and one line of each, up to RUNS_MAX. */
 static size_t find_runs(const struct nauha__series_summary *summary,
                         const struct nauha__line *runs[RUNS_MAX]) {
     size_t count = 0;
@@ -56,7 +56,7 @@ static void write_head(FILE *out, const char *name, const struct page *page) {
     nauha__gnuplot_define_marks(out);
 }
 
-/* What one panel's topic needs: csv, the slices of its steps, which values can be drawn. */
+/* What the panel of a topic needs: the CSV, the slices of steps, the values that can be drawn. */
 static void write_topic(FILE *out, const struct nauha__overview_topic *topic,
                         const struct nauha__axis *axis) {
     const struct nauha__series_summary *summary = &topic->summary;
@@ -145,7 +145,7 @@ static void write_runs(FILE *out, const struct nauha__series_summary *summary,
     }
 }
 
-/* Crosses at the edge for what is not finite, of all lines. */
+/* Draws crosses at the edge for values of any line that are not finite. */
 static void write_marks(FILE *out, const struct nauha__series_summary *summary) {
     if (summary->not_finite && !summary->histogram)
         fputs(", \\\n         csv skip 1 using (gone(strcol(9)) ? $1 : NaN):(edge(strcol(9))) "

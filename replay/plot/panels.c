@@ -4,7 +4,7 @@
 
 #include "replay/plot/scalars.h"
 
-/* Whether the key of the first panel says it for all. */
+/* Whether the key of the first panel is enough for all panels. */
 static bool first_has_all_runs(const struct nauha__scalars *scalars) {
     size_t last = 0;
     for (size_t i = 0; i < scalars->count; i++) {
@@ -35,7 +35,7 @@ static void begin_panel(FILE *out, const struct nauha__scalars *scalars, size_t 
     nauha__gnuplot_quote(out, legend);
 }
 
-/* What stands for a run in every panel. */
+/* The line style of a run, the same in every panel. */
 static void write_run(FILE *out, const struct nauha__scalars *scalars,
                       const struct nauha__line *line) {
     const size_t run = nauha__scalars_run(scalars->frame.summary, line);
