@@ -13,7 +13,7 @@
 #include "nauha/internal/path.h"
 #include "nauha/output.h"
 
-/* How a file of each kind ends; gnuplot may write a line's end behind it. */
+/* The end of a complete file of each kind; gnuplot may write a line break after it. */
 static const struct ending {
     const char *extension;
     const char *text;
@@ -48,7 +48,7 @@ static enum nauha_status clear(const char *path, const char *partial, struct nau
     return status;
 }
 
-/* A script that somebody edited may draw straight to the place, or elsewhere. */
+/* A script that a user edited may draw straight to the final name, or elsewhere. */
 static enum nauha_status place(const char *path, const char *partial, const struct ending *ending,
                                struct nauha_error *err) {
     const bool beside = access(partial, F_OK) == 0;

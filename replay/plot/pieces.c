@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* More boundaries than this would be a curtain: only those of round numbers are drawn. */
+/* If there are more boundaries than this, only those of round numbers are drawn. */
 #define EPOCHS_MAX 12u
 
 const char *const nauha__colours[NAUHA__COLOURS] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
@@ -94,7 +94,7 @@ bool nauha__gnuplot_draws_epoch(const struct nauha__series_summary *summary, siz
     return summary->epochs[i].epoch % every == 0;
 }
 
-/* A name that needs quotes in CSV reaches gnuplot 5 cut short, and gnuplot 6 whole. */
+/* gnuplot 5 cuts a name that needs quotes in CSV, gnuplot 6 does not. */
 static bool any_cut(const struct nauha__series_summary *summary, size_t key) {
     for (size_t i = 0; i < summary->line_count; i++) {
         if (strpbrk(summary->lines[i].text[key], ",\""))
@@ -177,7 +177,7 @@ static void epochs_lines(FILE *out, const struct nauha__series_summary *summary)
 
 void nauha__gnuplot_head(FILE *out, const struct nauha__gnuplot_frame *frame) {
     const struct nauha_plot *plot = &frame->picture->plot;
-    /* The name goes into quotes only: in a comment a strange one could do harm. */
+    /* The name is written only within quotes, because in a comment it could become a command. */
     fputs("# Draws the CSV of the same name. Written by nauha, made to be edited and run here:\n"
           "#   gnuplot THIS_FILE                      writes the .svg and the .png\n"
           "#   gnuplot -e \"term='dumb'\" THIS_FILE     draws in the terminal; also svg, png, pdf, "
@@ -223,7 +223,8 @@ void nauha__gnuplot_note(FILE *out, const char *text) {
     fputs(" at screen 0.995, screen 0.012 right font ',8' tc rgb '#806000'\n", out);
 }
 
-/* The y axis as asked for, so that the script can be made anew from the CSV and this line. */
+/* The y axis as it was asked for, so that the script can be made again from the CSV and this
+ * line. */
 static void asked_line(FILE *out, const struct nauha__picture *picture) {
     const struct nauha_plot *plot = &picture->plot;
     fputs("# asked for: ylims=", out);
@@ -243,7 +244,7 @@ static void write_range(char *text, size_t size, const struct nauha__gnuplot_fra
                  first + (last - first) / frame->slice * frame->slice);
     else if (first == last)
         snprintf(text, size, "[%" PRIu64 "-0.5:%" PRIu64 "+0.5]", first, first);
-    else /* from 0 where that takes at most half the width: then pictures of a run line up */
+    else /* from 0 if that takes at most half the width: pictures of a run then line up */
         snprintf(text, size, "[%" PRIu64 ":%" PRIu64 "]", first <= last - first ? 0 : first, last);
 }
 

@@ -15,7 +15,7 @@
 #include "replay/plot/gnuplot.h"
 #include "replay/plot/terminal.h"
 
-/* "DIR/SERIES.csv" in its parts; release with free on both. */
+/* "DIR/SERIES.csv" split into its parts; release both with free. */
 static enum nauha_status split_path(const char *path, char **directory, char **name,
                                     struct nauha_error *err) {
     const char *slash = strrchr(path, '/');
@@ -32,7 +32,7 @@ static enum nauha_status split_path(const char *path, char **directory, char **n
     return NAUHA_OK;
 }
 
-/* The style and scale that are asked for, in place of those of the picture. */
+/* The style and scale that the user asked for, which replace those of the picture. */
 static enum nauha_status apply(const struct nauha_drawing *drawing, struct nauha__picture *picture,
                                struct nauha_error *err) {
     if (drawing->style && !nauha__style_find(drawing->style, &picture->style)) {
@@ -66,7 +66,7 @@ static enum nauha_status check_style(const char *csv_path, const struct nauha_dr
 }
 
 struct script {
-    const char *directory, *path, *run_as; /* the last as gnuplot finds it */
+    const char *directory, *path, *run_as; /* the last one is the path that gnuplot uses */
     const char *name;
     const struct nauha_drawing *drawing;
 };
@@ -74,7 +74,7 @@ struct script {
 typedef enum nauha_status write_function(const void *what, const char *path, const char *name,
                                          struct nauha_error *err);
 
-/* Writes a script and runs it; beside the CSV, or as a temporary file. */
+/* Writes a script and runs it; the script is kept beside the CSV, or is a temporary file. */
 static enum nauha_status write_and_run(const struct script *script, write_function *write,
                                        const void *what, struct nauha_error *err) {
     if (nauha_plot_makes_files(script->drawing->term)) {
@@ -184,7 +184,7 @@ static void topics_fini(struct topics *topics) {
     free(topics->names);
 }
 
-/* Takes a series that has rows; passes over what is none. */
+/* Adds a series that has rows; skips files that are not series. */
 static enum nauha_status take_series(struct topics *topics, const char *directory, const char *file,
                                      struct nauha_error *err) {
     const size_t at = topics->count;
@@ -253,7 +253,7 @@ static bool has_overview(const struct topics *topics) {
     return false;
 }
 
-/* The series of a directory. END: there is no overview of them. */
+/* Reads the series of a directory. END: they have no overview. */
 static enum nauha_status take_topics(struct topics *topics, const char *directory,
                                      struct nauha_error *err) {
     enum nauha_status status = take_directory(topics, directory, err);

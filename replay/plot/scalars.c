@@ -7,15 +7,16 @@
 
 #include "replay/plot/scalars.h"
 
-/* Rows of a line up to which every point is marked, and beyond which means are drawn. */
+/* Up to so many rows of a line, each point is marked; beyond the second number, means are drawn. */
 #define MARKED_ROWS 60u
 #define RAW_ROWS 150u
-/* Means across the width of a picture, and of a panel. */
+/* Number of means across the width of a picture, and of a panel. */
 #define MEANS 100u
 #define PANEL_MEANS 80u
-/* More lines than these cannot be told apart where lines are of characters. */
+/* At most so many lines can be told apart if they are drawn with characters. */
 #define DUMB_LINES 6u
-/* Of the coloured lines of "top", those with the largest values; the others have the smallest. */
+/* Of the coloured lines of "top", this many have the largest values; the others have the
+ * smallest. */
 #define TOP_LARGEST 4u
 
 static int by_size(const void *a, const void *b) {
@@ -44,7 +45,7 @@ size_t nauha__scalars_panel_end(const struct nauha__scalars *scalars, size_t fir
     return end;
 }
 
-/* The lines that differ in their run alone, side by side. */
+/* Puts lines that differ only in their run side by side. */
 static void gather_runs(struct nauha__scalars *scalars) {
     const struct nauha__line **lines = scalars->lines;
     for (size_t first = 0, end; first < scalars->count; first = end) {
@@ -76,7 +77,7 @@ size_t nauha__scalars_run(const struct nauha__series_summary *summary,
         const char *text = summary->lines[i].text[NAUHA__KEY_RUN];
         if (strcmp(text, line->text[NAUHA__KEY_RUN]) == 0)
             break;
-        run += strcmp(text, before) != 0; /* the rows of a run come together */
+        run += strcmp(text, before) != 0; /* the rows of a run follow one another */
         before = text;
     }
     return run;
@@ -100,7 +101,7 @@ static enum nauha__style choose_style(const struct nauha__scalars *scalars) {
     return summary->regular ? NAUHA__STYLE_ROWS : NAUHA__STYLE_TOP;
 }
 
-/* The largest and the smallest lines before the others. */
+/* Puts the lines with the largest and the smallest values before the others. */
 static void order_top(struct nauha__scalars *scalars) {
     const struct nauha__line **lines = scalars->lines;
     const size_t smallest = NAUHA__TOP_LINES - TOP_LARGEST;
@@ -144,7 +145,7 @@ static void choose_lines(struct nauha__scalars *scalars) {
     scalars->run_bands = scalars->by_run && scalars->runs > NAUHA__PANEL_RUNS;
 }
 
-/* Panels share their y axis where that leaves something to see in each. */
+/* Panels share their y axis if the lines can then still be seen in each of them. */
 static bool share_axis(const struct nauha__scalars *scalars) {
     const double range = scalars->axis.high - scalars->axis.low;
     if (scalars->axis.kind != NAUHA__AXIS_LINEAR)
@@ -172,7 +173,7 @@ static void lay_out(struct nauha__scalars *scalars) {
     scalars->window = 1;
     if (scalars->most_rows > RAW_ROWS || (panels && scalars->most_rows > 2 * PANEL_MEANS))
         scalars->window = nauha__round_up(range / (panels ? PANEL_MEANS : MEANS));
-    /* As many steps between messages in each slice. */
+    /* Chooses slices that have the same number of steps with messages. */
     const uint64_t unit = nauha__gnuplot_stride(summary);
     scalars->band_step = range / unit <= RAW_ROWS ? unit : nauha__band_step(summary, MEANS);
     nauha__axis_choose(frame->picture, summary, false, &scalars->axis);
@@ -258,7 +259,7 @@ static bool is_compact_in_dumb(const struct nauha__scalars *scalars) {
     return scalars->style != NAUHA__STYLE_LINES || scalars->count > DUMB_LINES;
 }
 
-/* All of it as a band of characters. */
+/* Draws all lines together as a band of characters. */
 static void write_dumb(FILE *out, const struct nauha__scalars *scalars) {
     const struct nauha__series_summary *summary = scalars->frame.summary;
     fputs("    if (target eq 'dumb') {\n        set title main_title; set ylabel ''\n", out);

@@ -39,10 +39,10 @@ struct scan {
     struct nauha__series_summary *summary;
     struct line_entry *table;
     size_t line_capacity, epoch_capacity;
-    size_t period; /* rows until the first line came again; 0: it has not */
+    size_t period; /* number of rows until the first line came again; 0: it has not come again */
     bool irregular;
     uint64_t epoch;                   /* the highest so far */
-    char key[NAUHA__CSV_ROW_MAX + 1]; /* of a row, and the end of the run that it may lack */
+    char key[NAUHA__CSV_ROW_MAX + 1]; /* of a row, and the end that the name of its run may lack */
 };
 
 void nauha__series_fini(struct nauha__series_summary *summary) {
@@ -61,7 +61,7 @@ static enum nauha_status bad_row(const struct scan *scan, const char *what,
                            scan->reader.path, what);
 }
 
-/* What the current row has in a key column; "" for the run where there is only one. */
+/* The text of the current row in a key column; "" for the run if there is only one. */
 static const char *key_text(const struct scan *scan, size_t key) {
     if (key == NAUHA__KEY_RUN && !scan->summary->runs)
         return "";
@@ -93,7 +93,7 @@ static struct nauha__line *add_line(struct scan *scan, size_t key_length) {
     return line;
 }
 
-/* The line of the current row, new where its key is; NULL when out of memory. */
+/* The line of the current row, which is added if its key is new; NULL when out of memory. */
 static struct nauha__line *find_line(struct scan *scan) {
     size_t length = 0;
     for (size_t k = 0; k < NAUHA__KEY_COLUMNS; k++) {
@@ -140,8 +140,8 @@ static enum nauha_status take_steps(struct scan *scan, uint64_t step, uint64_t e
     return NAUHA_OK;
 }
 
-/* A number as the csv sink writes them; NaN stands for everything that has no place in a
- * picture: nan, the infinities, and what is so large that axes overflow. */
+/* A number as the csv sink writes it. Values that cannot be drawn become NaN: nan, the infinities,
+ * and numbers so large that axes overflow. */
 static bool parse_number(const char *text, double *value) {
     if (strcmp(text, "nan") == 0 || strcmp(text, "inf") == 0 || strcmp(text, "-inf") == 0)
         *value = NAN;
@@ -231,7 +231,7 @@ static enum nauha_status take_row(struct scan *scan, struct nauha_error *err) {
     return scan->summary->histogram ? take_bin(scan, line, step, err) : take_value(scan, line, err);
 }
 
-/* The header tells scalars from histograms. */
+/* Scalars and histograms have different headers. */
 static enum nauha_status take_header(struct scan *scan, struct nauha_error *err) {
     static const char *const names[] = {"global_step", "train_step", "epoch", "rank",
                                         "tag",         "module",     "slot",  "call"};
@@ -258,8 +258,8 @@ static enum nauha_status take_header(struct scan *scan, struct nauha_error *err)
 
 /* ---- what gnuplot sees ---- */
 
-/* gnuplot 5 cuts a quoted field at its first comma or quote, and cannot follow a line break in
- * one; what is left must still tell the lines apart. */
+/* gnuplot 5 cuts a quoted field at its first comma or quote, and cannot read a line break in it.
+ * What remains must still distinguish the lines. */
 static size_t seen_length(const char *text) {
     return strcspn(text, ",\"");
 }
@@ -297,7 +297,7 @@ static void mark_lines(struct nauha__series_summary *summary) {
                 summary->varies[k] = true;
             if (has_control(line->text[k])) {
                 line->unreadable = true;
-                summary->regular = false; /* its rows may take several lines of the file */
+                summary->regular = false; /* a row may take several lines of the file */
             }
         }
         for (size_t j = 0; is_cut(line) && j < summary->line_count; j++) {

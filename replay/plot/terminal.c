@@ -10,7 +10,7 @@
 static const struct terminal {
     const char *name;
     const char *wants; /* the terminal of gnuplot that a script sets; NULL: every gnuplot has it */
-    const char *package; /* what has that, on Debian and Ubuntu */
+    const char *package; /* the package that has that terminal, on Debian and Ubuntu */
     bool makes_file;
 } terminals[] = {
     {"dumb", NULL, NULL, false},
@@ -36,7 +36,7 @@ bool nauha_plot_makes_files(const char *term) {
     return !term || (terminal && terminal->makes_file);
 }
 
-/* Whether a list of words has one. */
+/* Whether a list of words contains one. */
 static bool has_word(const char *list, const char *word) {
     const size_t length = strlen(word);
     for (const char *at = list; (at = strstr(at, word)); at += length) {

@@ -38,14 +38,14 @@ struct csv_series {
     uint64_t messages;
     uint64_t rows;
     char *path;                 /* of its file; unused on standard output, as the rest */
-    struct nauha_output output; /* open while its stream is */
+    struct nauha_output output; /* open while the stream of the series is open */
 };
 
 struct csv_sink {
     char *directory; /* NULL: standard output */
     struct csv_series *series;
     size_t count, capacity;
-    const char *run; /* borrowed; NULL: there is only one */
+    const char *run; /* borrowed; NULL if there is only one run */
     bool any_histogram;
     bool finished;
     FILE *output; /* standard output */
@@ -71,7 +71,7 @@ static enum nauha_status open_file(const struct csv_sink *sink, struct csv_serie
     return status;
 }
 
-/* A stream of its own on the same descriptor, so that the program's stdout stays as it is. */
+/* A second stream on the same descriptor, so that the program's stdout keeps its state. */
 static enum nauha_status open_output(struct csv_sink *sink, struct nauha_error *err) {
     fflush(stdout);
     const int descriptor = nauha__above_streams(dup(STDOUT_FILENO));
@@ -172,7 +172,7 @@ static enum nauha_status csv_start(void *self, struct nauha_error *err) {
     return status;
 }
 
-/* The fields up to `call`, and the comma behind it. */
+/* Writes the fields up to `call`, and the comma after it. */
 static void write_key(const struct csv_sink *sink, const struct csv_series *series, FILE *file,
                       const struct nauha_message_info *info) {
     if (!sink->directory)
@@ -192,7 +192,7 @@ static void write_double(const struct csv_sink *sink, FILE *file, double value) 
     fwrite(text, 1, nauha__double_text(value, sink->c_locale, text), file);
 }
 
-/* What is behind the value: the run, and the end of the row. */
+/* Writes what follows the value: the run, and the end of the row. */
 static void write_end(const struct csv_sink *sink, FILE *file) {
     if (sink->run) {
         putc(',', file);
@@ -226,7 +226,8 @@ static void write_message(const struct csv_sink *sink, struct csv_series *series
     }
 }
 
-/* Whether all that was written to a series' file, or to standard output, got there. */
+/* Whether everything that was written to the file of a series, or to standard output, has
+ * arrived. */
 static enum nauha_status flush_file(const struct csv_sink *sink, const struct csv_series *series,
                                     struct nauha_error *err) {
     FILE *file = sink->directory ? series->output.stream : sink->output;
@@ -262,7 +263,7 @@ static enum nauha_status csv_flush(void *self, struct nauha_error *err) {
     return status;
 }
 
-/* Puts every file in place that can be, and reports the first that cannot. */
+/* Gives every file that is complete its final name, and reports the first one that is not. */
 static enum nauha_status csv_finish(void *self, struct nauha_error *err) {
     struct csv_sink *sink = self;
     if (!sink->directory)

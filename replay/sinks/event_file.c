@@ -28,7 +28,7 @@ struct nauha__event_file {
 
 /* ---- checksums ---- */
 
-/* Four bits at a time. */
+/* A table for four bits at a time. */
 uint32_t nauha__crc32c(const void *data, size_t size) {
     static const uint32_t table[16] = {
         0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
@@ -45,7 +45,7 @@ uint32_t nauha__crc32c(const void *data, size_t size) {
     return ~crc;
 }
 
-/* A CRC of data that holds CRCs is a weak one; so they are stored rotated. */
+/* The CRC of data that contain a CRC is weak, so CRCs are stored rotated. */
 static uint32_t masked_crc(const void *data, size_t size) {
     const uint32_t crc = nauha__crc32c(data, size);
     return (crc >> 15 | crc << 17) + 0xa282ead8u;
@@ -84,7 +84,7 @@ static enum nauha_status remove_earlier(const char *directory, struct nauha_erro
     return status;
 }
 
-/* What TensorBoard finds has "tfevents" in its name. NULL when out of memory. */
+/* TensorBoard reads files that have "tfevents" in their name. NULL when out of memory. */
 static char *new_path(const char *directory, unsigned number) {
     char host[HOST_NAME_MAX + 1] = "host";
     gethostname(host, sizeof host - 1);

@@ -23,8 +23,8 @@ struct picture {
     const struct nauha__series *series; /* borrowed */
     bool drawn;
     bool empty;       /* no rows */
-    char *kept_edits; /* the path of an edited script that was there; NULL: none was */
-    size_t left_out;  /* lines that gnuplot cannot tell from others */
+    char *kept_edits; /* the name that an edited script was given; NULL: there was none */
+    size_t left_out;  /* number of lines that gnuplot cannot distinguish from others */
 };
 
 struct gnuplot_sink {
@@ -80,7 +80,7 @@ static enum nauha_status gnuplot_start(void *self, struct nauha_error *err) {
     return NAUHA_OK;
 }
 
-/* NAME.edited.gp, NAME.edited.2.gp, ...: one that is free. NULL when out of memory. */
+/* The first free name of NAME.edited.gp, NAME.edited.2.gp, ... NULL when out of memory. */
 static char *free_name(const struct gnuplot_sink *sink, const char *name) {
     char *path = nauha__path(sink->directory, "%s.edited.gp", name);
     for (unsigned number = 2; path && faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
@@ -93,7 +93,7 @@ static char *free_name(const struct gnuplot_sink *sink, const char *name) {
     return path;
 }
 
-/* Gives an edited script another name, so that nobody's work is written over. */
+/* Renames an edited script, so that it is not overwritten. */
 static enum nauha_status keep_edits(const struct gnuplot_sink *sink, struct picture *picture,
                                     const char *path, struct nauha_error *err) {
     if (nauha__script_inspect(path, NULL) != NAUHA__SCRIPT_EDITED)
@@ -138,7 +138,7 @@ static enum nauha_status write_script(const struct gnuplot_sink *sink, struct pi
     return status;
 }
 
-/* Runs the scripts of all pictures, and of the overview where there is one. */
+/* Runs the scripts of all pictures, and of the overview if there is one. */
 static enum nauha_status draw(struct gnuplot_sink *sink, bool overview, struct nauha_error *err) {
     enum nauha_status status = NAUHA_OK;
     size_t count = 0;
@@ -168,7 +168,7 @@ static enum nauha_status draw(struct gnuplot_sink *sink, bool overview, struct n
     return status;
 }
 
-/* All scripts first: they are of use even where gnuplot is missing. */
+/* All scripts are written first, because they are useful even if gnuplot is missing. */
 static enum nauha_status gnuplot_finish(void *self, struct nauha_error *err) {
     struct gnuplot_sink *sink = self;
     enum nauha_status status = NAUHA_OK;

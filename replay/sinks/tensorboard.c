@@ -18,7 +18,8 @@
 #include "nauha/internal/path.h"
 #include "replay/sinks/tensorboard_event.h"
 
-/* What tells the values of one tag from those of others; without padding, for it is hashed. */
+/* What distinguishes the values of one tag from those of others. It is hashed, so it has no
+ * padding. */
 struct tag_key {
     uint32_t series, module, slot, call;
 };
@@ -46,9 +47,9 @@ struct tensorboard_sink {
     char *directory;
     struct topic *topics;
     size_t count, capacity;
-    /* Of the run that is taken now: */
+    /* Of the present run: */
     const struct nauha__training *run; /* borrowed */
-    int64_t started_ns; /* wall clock where the messages' time is 0; 0: not known yet */
+    int64_t started_ns; /* wall-clock time at which the time of messages is 0; 0: not known yet */
     char *run_directory;
     struct writer *writers;
     size_t writer_count, writer_capacity;
@@ -59,7 +60,7 @@ struct tensorboard_sink {
 
 /* ---- directories ---- */
 
-/* Run names are made of paths, which may lead out of the directory: "../a" is "_/a". */
+/* Names of runs are made of paths, which may lead out of the directory: "../a" becomes "_/a". */
 static char *path_of_run(const char *directory, const char *run) {
     char *path = NULL;
     size_t bytes;
@@ -79,7 +80,7 @@ static char *path_of_run(const char *directory, const char *run) {
     return NULL;
 }
 
-/* The ranks of a distributed training have a directory each, for TensorBoard to tell them apart. */
+/* Each rank of a distributed training has a directory, so that TensorBoard distinguishes them. */
 static char *path_of_rank(const struct tensorboard_sink *sink, uint32_t rank) {
     if (sink->run->ranks <= 1 && rank == 0)
         return strdup(sink->run_directory);
@@ -88,7 +89,7 @@ static char *path_of_rank(const struct tensorboard_sink *sink, uint32_t rank) {
 
 /* ---- the card ---- */
 
-/* Characters that mean something in Markdown or HTML are given by number. */
+/* Characters that have a meaning in Markdown or HTML are written as numbers. */
 static void put_cell(FILE *text, const char *cell) {
     for (; *cell; cell++) {
         if (strchr("&<>|\\`*_[]~", *cell))
@@ -134,7 +135,7 @@ static void writer_free_tags(struct writer *writer) {
     }
 }
 
-/* Closes all files, and reports the first that cannot be. */
+/* Closes all files, and reports the first one that cannot be closed. */
 static enum nauha_status close_writers(struct tensorboard_sink *sink, struct nauha_error *err) {
     enum nauha_status first = NAUHA_OK;
     for (size_t i = 0; i < sink->writer_count; i++) {
@@ -189,7 +190,7 @@ static enum nauha_status find_writer(struct tensorboard_sink *sink, uint32_t ran
 
 /* ---- tags ---- */
 
-/* The slot is left out where it is a module's only output, its weight or its bias. */
+/* The slot is left out if it is the only output, the weight or the bias of a module. */
 static char *tag_name(const struct nauha__series *series, const struct nauha_message_info *info,
                       bool with_slot) {
     char *name = NULL, call[32] = "";
@@ -268,7 +269,8 @@ static enum nauha_status tensorboard_create(const char *directory, void **self,
     return NAUHA_OK;
 }
 
-/* Files are made when messages come, for they replace others; that they can be is known before. */
+/* Files are created when the first messages come, because they replace others. Whether they can be
+ * created is checked before. */
 static enum nauha_status tensorboard_begin_run(void *self, const struct nauha__training *run,
                                                struct nauha_error *err) {
     struct tensorboard_sink *sink = self;
@@ -313,8 +315,8 @@ static struct nauha__moment moment_of(struct tensorboard_sink *sink,
     };
 }
 
-/* Whether anything was counted: of a tensor without a finite element TensorBoard would draw bins of
- * nothing at 0, where there should be a gap. */
+/* Whether anything was counted. For a tensor without finite elements, TensorBoard would draw empty
+ * bins at 0 in place of a gap. */
 static bool counts_any(const double *bins, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (bins[3 * i + 2] > 0)

@@ -33,7 +33,7 @@ enum nauha_status nauha__event_begin(struct nauha__event_file *file, double wall
     return status == NAUHA_OK ? append(file, &start, err) : status;
 }
 
-/* Which plugin shows a tag, and what it is given. */
+/* Which plugin of TensorBoard shows a tag, and the settings of that plugin. */
 struct presentation {
     const char *plugin;
     Tb__Metadata__DataClass data_class;
@@ -102,7 +102,7 @@ enum nauha_status nauha__event_histogram(struct nauha__event_file *file,
     tensor.type = TB__TENSOR__TYPE__DOUBLE;
     tensor.shape = &shape;
     tensor.n_double_values = 3 * bins;
-    tensor.double_values = (double *)elements; /* which is only read */
+    tensor.double_values = (double *)elements; /* only read */
     return append_tensor(file, moment, tag, &histograms, &tensor, err);
 }
 

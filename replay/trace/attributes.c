@@ -18,7 +18,7 @@
 #define CHUNK_BYTES_MIN 64u
 #define CHUNK_BYTES_MAX ((uint64_t)64 << 20)
 
-/* Opens a root attribute that holds one value of a class. FORMAT. */
+/* Opens a root attribute that holds one value of a class. Returns FORMAT if there is none. */
 static enum nauha_status open_attribute(const struct nauha_trace *trace, const char *name,
                                         H5T_class_t wanted, hid_t *attribute, hid_t *type,
                                         struct nauha_error *err) {
@@ -84,7 +84,7 @@ static enum nauha_status read_text(const struct nauha_trace *trace, const char *
     return NAUHA_OK;
 }
 
-/* value: 8 bytes, of the memory type given. */
+/* value: 8 bytes, of the given memory type. */
 static enum nauha_status read_integer(const struct nauha_trace *trace, const char *name,
                                       hid_t memory_type, void *value, struct nauha_error *err) {
     hid_t attribute = H5I_INVALID_HID, type = H5I_INVALID_HID;

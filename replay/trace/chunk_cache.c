@@ -9,7 +9,7 @@
 #include "replay/trace/chunks_parts.h"
 
 #define NONE UINT32_MAX
-/* The cache grows by so many slots at most for a run of sliced chunks: 256 MB. */
+/* For a run of sliced chunks, the cache grows by at most so many slots: 256 MB. */
 #define RUN_MAX 1024u
 
 static void unlink_slot(struct nauha__chunks *chunks, uint32_t at) {
@@ -20,7 +20,7 @@ static void unlink_slot(struct nauha__chunks *chunks, uint32_t at) {
         chunks->head = slots[at].older;
 }
 
-/* Puts a slot that is in no ring in front of the latest. */
+/* Inserts a slot that is in no ring before the latest one. */
 static void link_front(struct nauha__chunks *chunks, uint32_t at, bool first) {
     struct nauha__slot *slots = chunks->slots;
     if (first) {
@@ -54,7 +54,7 @@ static uint32_t new_slot(struct nauha__chunks *chunks) {
     return at;
 }
 
-/* The least recently used slot that is not pinned, and is not the latest. */
+/* The least recently used slot that is neither pinned nor the latest one. */
 static uint32_t find_victim(const struct nauha__chunks *chunks) {
     if (chunks->slot_count == 0)
         return NONE;
@@ -64,8 +64,8 @@ static uint32_t find_victim(const struct nauha__chunks *chunks) {
     return at == chunks->head ? NONE : at;
 }
 
-/* A slot to fill, in front of the ring. A slot that is spent is better than a new one: what was
- * just in it is still near the processor. */
+/* Returns a slot to fill, as the latest one. A slot that is spent is taken before a new one,
+ * because its memory may still be in the processor's cache. */
 static enum nauha_status take_slot(struct nauha__chunks *chunks, uint32_t *taken,
                                    struct nauha_error *err) {
     uint32_t at = find_victim(chunks);
@@ -89,8 +89,9 @@ static enum nauha_status take_slot(struct nauha__chunks *chunks, uint32_t *taken
     return NAUHA_OK;
 }
 
-/* A sliced chunk is read again for each of its slices, after all others of its run: the cache is to
- * have room for them. Where reading goes back in the stream, the next slice begins. */
+/* A sliced chunk is read again for each of its slices, after all other chunks of its run, so the
+ * cache should have room for all of them. When reading goes back in the stream, the next slice
+ * begins. */
 static void make_room(struct nauha__chunks *chunks, const struct nauha__chunk *chunk) {
     struct nauha__trace_stream *stream = chunks->streams[chunk->stream];
     if (stream->slices == 1 || chunk->number >= stream->highest) {
@@ -105,7 +106,7 @@ static void make_room(struct nauha__chunks *chunks, const struct nauha__chunk *c
     if (wanted > NAUHA__SLOTS_MAX)
         return;
     if (!NAUHA_GROW(chunks->slots, chunks->slot_capacity, wanted))
-        return; /* slower, not wrong */
+        return; /* without more room reading is slower, but not wrong */
     chunks->slot_max = wanted;
     stream->run = (uint32_t)run;
 }
@@ -141,7 +142,7 @@ void nauha__chunk_unpin(struct nauha__chunks *chunks, uint32_t pinned, bool spen
     struct nauha__slot *slot = &chunks->slots[pinned];
     if (--slot->pins > 0 || !spent)
         return;
-    /* In front of the ring and then not the latest is at its end. */
+    /* The ring is closed: the slot before the latest one is the next to be replaced. */
     slot->spent = true;
     touch(chunks, pinned);
     chunks->head = slot->older;

@@ -31,7 +31,7 @@ enum nauha_status nauha__chunks_damaged(const struct nauha__chunks *chunks,
 
 /* ---- datasets ---- */
 
-/* The pipeline of a stream is nothing, or one of ours, shuffle and a compressor. */
+/* Whether the filters of a stream are none, or one of nauha's own, shuffle and a compressor. */
 static bool take_filters(hid_t plist, uint16_t slices, enum nauha__codec_method *method) {
     H5Z_filter_t found[3] = {0};
     int count = H5Pget_nfilters(plist);
@@ -87,7 +87,7 @@ static enum nauha_status open_dataset(struct nauha__chunks *chunks, uint16_t num
     struct nauha__trace_stream *stream = chunks->streams[number];
     char name[32];
     stream_path(number, name);
-    /* Chunks are read whole and kept here: HDF5 need not keep them as well. */
+    /* Chunks are read whole and cached here, so HDF5 need not cache them. */
     hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
     hid_t dataset = H5I_INVALID_HID;
     if (access >= 0 && H5Pset_chunk_cache(access, 0, 0, 0) >= 0)
@@ -145,7 +145,7 @@ enum nauha_status nauha__chunk_open_stream(struct nauha__chunks *chunks, uint16_
 
 /* ---- chunks ---- */
 
-/* Where a chunk lies, if the file and the table say the same of it. */
+/* The position of a chunk, if the file and the table agree about it. */
 static enum nauha_status find_stored(const struct nauha__chunks *chunks,
                                      const struct nauha__chunk *chunk,
                                      struct nauha__chunk_place *place, struct nauha_error *err) {
@@ -166,7 +166,7 @@ static enum nauha_status find_stored(const struct nauha__chunks *chunks,
     return NAUHA_OK;
 }
 
-/* Fills chunks->stored with what the file holds of a chunk, and checks it against the table. */
+/* Reads the stored bytes of a chunk to chunks->stored, and checks them against the table. */
 static enum nauha_status read_stored(struct nauha__chunks *chunks, const struct nauha__chunk *chunk,
                                      struct nauha_error *err) {
     struct nauha__chunk_place place;
@@ -197,7 +197,7 @@ static enum nauha_status open_and_read(struct nauha__chunks *chunks,
     return status;
 }
 
-/* A stream without filters holds its chunks as they are. */
+/* In a stream without filters, chunks are stored as they are. */
 static uint32_t mask_of(const struct nauha__trace_stream *stream,
                         const struct nauha__chunk *chunk) {
     return stream->method == NAUHA__CODEC_NONE ? NAUHA__MASK_RAW : chunk->filter_mask;

@@ -14,9 +14,10 @@
 #include "nauha/internal/arithmetic.h"
 #include "replay/trace/chunks_parts.h"
 
-/* A difference needs two chunks at a time, within a visit that holds a third. */
+/* A difference needs two chunks at a time, while the visitor may hold a third. */
 #define SLOTS_MIN 3u
-/* Room for a piece that is put together: a multiple of NAUHA_PIECE_ELEMENTS of any type. */
+/* Size of a buffer for pieces from several chunks: a multiple of NAUHA_PIECE_ELEMENTS of any
+ * type. */
 #define STAGING_BYTES ((size_t)8 * NAUHA_PIECE_ELEMENTS)
 
 /* ---- the chunk table ---- */
@@ -139,7 +140,7 @@ void nauha__chunks_set_incomplete(struct nauha__chunks *chunks) {
     chunks->incomplete = true;
 }
 
-/* Chunks of one stream. */
+/* Compares chunks of one stream. */
 static int compare_chunks(const void *left, const void *right) {
     const struct nauha__chunk *a = left, *b = right;
     if (a->number != b->number)
@@ -147,7 +148,7 @@ static int compare_chunks(const void *left, const void *right) {
     return a->order < b->order ? -1 : a->order > b->order;
 }
 
-/* By stream, and within each as they are. */
+/* Sorts by stream, and keeps the order within a stream. */
 static enum nauha_status sort_by_stream(struct nauha__chunks *chunks, struct nauha_error *err) {
     enum { STREAMS = UINT16_MAX + 1 };
     struct nauha__chunk *sorted = malloc(chunks->capacity * sizeof *sorted);
@@ -169,8 +170,8 @@ static enum nauha_status sort_by_stream(struct nauha__chunks *chunks, struct nau
     return NAUHA_OK;
 }
 
-/* By stream and number; of the same number, as they were added. The writer stores the chunks of a
- * stream mostly in their order, so that little is left to do within one. */
+/* Sorts by stream and number; rows of the same number keep their order. The writer stores the
+ * chunks of a stream mostly in their order, so there is little to do within a stream. */
 static enum nauha_status sort_chunks(struct nauha__chunks *chunks, struct nauha_error *err) {
     if (chunks->count == 0)
         return NAUHA_OK;
@@ -193,7 +194,7 @@ static enum nauha_status sort_chunks(struct nauha__chunks *chunks, struct nauha_
     return NAUHA_OK;
 }
 
-/* The element behind the last one of a chunk. */
+/* The number of the element after the last one of a chunk. */
 static uint64_t end_of(const struct nauha__chunks *chunks, const struct nauha__chunk *chunk) {
     uint64_t each = nauha__chunks_elements(chunks, chunk->stream);
     return chunk->number >= UINT64_MAX / each - 1 ? UINT64_MAX : (chunk->number + 1) * each;
@@ -209,7 +210,7 @@ enum nauha_status nauha__chunks_seal(struct nauha__chunks *chunks, struct nauha_
     size_t kept = 0;
     for (size_t i = 0; i < chunks->count; i++) {
         const struct nauha__chunk *entry = &chunks->entries[i];
-        /* Of the rows of one chunk the last counts. */
+        /* Of several rows of a chunk, the last one counts. */
         if (i + 1 < chunks->count && entry[1].stream == entry->stream &&
             entry[1].number == entry->number) {
             if (entry->slot)
@@ -255,7 +256,7 @@ static uint64_t slice_of(const struct nauha__chunks *chunks, uint16_t stream) {
     return found ? nauha__chunks_elements(chunks, stream) / found->slices : 1;
 }
 
-/* Where element n of a range lies that begins at `offset`. */
+/* The position of element n of a range that begins at `offset`. */
 static uint64_t position(const struct nauha__chunks *chunks, uint16_t stream, uint64_t offset,
                          uint64_t n) {
     return nauha__slice_position(offset, n, nauha__chunks_elements(chunks, stream),
@@ -303,7 +304,7 @@ struct nauha__chunk *nauha__chunks_find(struct nauha__chunks *chunks, uint16_t s
     if (!found || found->count == 0)
         return NULL;
     struct nauha__chunk *entries = &chunks->entries[found->first];
-    /* Without gaps, which is the rule, the number is the position. */
+    /* Normally there are no gaps, and the number is the position. */
     if (number < found->count && entries[number].number == number)
         return &entries[number];
     size_t low = 0, high = found->count;
@@ -324,7 +325,7 @@ void nauha__chunks_get_counts(const struct nauha__chunks *chunks,
 
 /* ---- elements ---- */
 
-/* The table has every chunk of a range, so that its size is one the file can have. */
+/* The table has every chunk of a range, so the range is not larger than the file can be. */
 static enum nauha_status check_present(struct nauha__chunks *chunks, uint16_t stream,
                                        uint64_t offset, uint64_t count, struct nauha_error *err) {
     uint64_t each = nauha__chunks_elements(chunks, stream);
@@ -346,8 +347,8 @@ static enum nauha_status check_present(struct nauha__chunks *chunks, uint16_t st
     return NAUHA_OK;
 }
 
-/* Messages lie in a stream as they came: with the last elements of a chunk, readers in that order
- * are done with it. */
+/* Messages are stored in a stream in the order in which they were published, so readers in that
+ * order are done with a chunk when they have read its last elements. */
 static bool is_spent(const struct nauha__trace_stream *stream, bool last, bool again) {
     return last && !again && !stream->subtracted;
 }
@@ -451,7 +452,7 @@ enum nauha_status nauha__chunks_load(struct nauha__chunks *chunks, const struct 
     return NAUHA_OK;
 }
 
-/* n elements of a range of which all are there. */
+/* Copies n elements of a range, all of which exist. */
 static struct nauha__range part_of(const struct nauha__chunks *chunks,
                                    const struct nauha__range *range, uint64_t first, uint64_t n) {
     struct nauha__range part = *range;
@@ -464,7 +465,8 @@ static struct nauha__range part_of(const struct nauha__chunks *chunks,
 enum nauha_status nauha__chunks_read(struct nauha__chunks *chunks, const struct nauha__range *range,
                                      uint64_t first, uint64_t count, void *out,
                                      struct nauha_error *err) {
-    /* All of it first, but not chunk by chunk, which each of many parts would take. */
+    /* First checks that the file has the whole range, but not chunk by chunk, because this is
+     * called for each of many parts. */
     const bool there =
         nauha__chunks_reach(chunks, range->stream, range->offset, range->count) &&
         (!range->derived || nauha__chunks_reach(chunks, range->stream, range->base, range->count));
@@ -480,7 +482,7 @@ struct visit {
     const struct nauha__range *range;
     nauha_piece_fn fn;
     void *context;
-    unsigned char *staging; /* NULL until needed */
+    unsigned char *staging; /* NULL until it is needed */
     bool again;
 };
 
@@ -492,7 +494,7 @@ static enum nauha_status hand_over(const struct visit *visit, const void *data, 
     return visit->fn(visit->context, &piece, done, err);
 }
 
-/* n elements that are not one behind the other in a decoded chunk. */
+/* Reads n elements that are not contiguous in a decoded chunk. */
 static enum nauha_status hand_over_made(struct visit *visit, uint64_t done, uint64_t n,
                                         struct nauha_error *err) {
     struct nauha__chunks *chunks = visit->chunks;
@@ -507,7 +509,7 @@ static enum nauha_status hand_over_made(struct visit *visit, uint64_t done, uint
     return status == NAUHA_OK ? hand_over(visit, visit->staging, done, n, err) : status;
 }
 
-/* n elements of one chunk. */
+/* Visits n elements of one chunk. */
 static enum nauha_status hand_over_chunk(struct visit *visit, uint64_t done, uint64_t n,
                                          struct nauha_error *err) {
     struct nauha__chunks *chunks = visit->chunks;

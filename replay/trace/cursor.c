@@ -8,20 +8,21 @@
 
 #include "replay/trace/parts.h"
 
-/* Steps that may be asked about in excess of the rows there are, to find the next chosen one. */
+/* To find the next selected step, the cursor may ask about so many steps more than there are
+ * rows. */
 #define PROBES_FREE 65536u
 
 struct nauha_cursor {
     struct nauha_trace *trace;
     struct nauha_selector *selector; /* NULL: everything */
     uint64_t next;
-    uint64_t rows;   /* of the index, as last seen */
-    uint64_t probes; /* steps that may still be asked about; then rows are looked at one by one */
+    uint64_t rows;   /* of the index, when it was last read */
+    uint64_t probes; /* steps that may still be asked about, before rows are examined instead */
     uint64_t last_step;
     struct nauha_message message;
 };
 
-/* The step of the last sound row; 0 where there is none. */
+/* The step of the last undamaged row; 0 if there is none. */
 static uint64_t find_last_step(struct nauha__index *index) {
     for (uint64_t i = nauha__index_rows(index); i-- > 0;) {
         const struct nauha__index_row *row = NULL;
@@ -31,7 +32,7 @@ static uint64_t find_last_step(struct nauha__index *index) {
     return 0;
 }
 
-/* Takes note of the rows there are. */
+/* Reads how many rows there are. */
 static void see_rows(struct nauha_cursor *cursor) {
     const uint64_t rows = nauha__index_rows(cursor->trace->index);
     cursor->probes += rows - cursor->rows;
@@ -85,7 +86,7 @@ void nauha_cursor_progress(const struct nauha_cursor *cursor, uint64_t *done, ui
     *total = nauha__index_rows(cursor->trace->index);
 }
 
-/* Moves past the rows of a step that is not chosen, over all rows up to the next step that is. */
+/* Skips the rows of a step that is not selected, up to the next selected step. */
 static void skip_step(struct nauha_cursor *cursor, uint64_t step) {
     uint64_t rows = nauha__index_rows(cursor->trace->index);
     do {

@@ -14,7 +14,7 @@
 
 struct reading_file {
     struct nauha__h5_file file;
-    struct nauha__chunk_place *wanted; /* not NULL: is told where elements lie, which stay unread */
+    struct nauha__chunk_place *wanted; /* not NULL: gets the addresses of elements, unread */
 };
 
 static struct reading_file *reading_file_of(H5FD_t *file) {
@@ -46,7 +46,7 @@ static herr_t driver_close(H5FD_t *generic) {
     return 0;
 }
 
-/* What H5Fget_vfd_handle gives. */
+/* The handle that H5Fget_vfd_handle returns. */
 static herr_t driver_handle(H5FD_t *generic, hid_t access, void **handle) {
     (void)access;
     *handle = reading_file_of(generic);

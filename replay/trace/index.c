@@ -11,14 +11,14 @@
 #include "nauha/array.h"
 #include "replay/trace/parts.h"
 
-/* 310 KB: reading one costs less than asking HDF5 for it. */
+/* 310 KB: reading that much costs less time than a call of HDF5. */
 #define PAGE_ROWS 4096u
-/* One for a walk, the others for retained messages and other cursors. */
+/* One page is for a walk, the others are for retained messages and other cursors. */
 #define PAGES 4u
 
 struct page {
     uint64_t first;
-    uint64_t used; /* when, by index->clock; 0: holds nothing */
+    uint64_t used; /* time of the last use, by index->clock; 0: the page is empty */
     bool unreadable;
     struct nauha__index_row *rows;
     uint8_t *faults; /* of each row, plus one; 0: not checked yet */
@@ -30,8 +30,8 @@ struct nauha__index {
     uint64_t rows;
     uint64_t clock;
     uint64_t pages_read;
-    /* A bit for each row that was found sound: it need not be checked again when its page has to be
-     * read again. Not there where there was no memory for it. */
+    /* A bit for each row that was found undamaged, so that it need not be checked again when its
+     * page is read again. NULL if there was no memory for it. */
     uint8_t *sound;
     size_t sound_bytes;
     struct page pages[PAGES];
@@ -48,7 +48,7 @@ const char *nauha__row_fault_text(enum nauha__row_fault fault) {
 
 /* ---- rows found sound ---- */
 
-/* Without memory, rows are looked at again each time. */
+/* Without this memory, rows are checked again each time. */
 static void make_room(struct nauha__index *index, uint64_t rows) {
     (void)NAUHA_GROW_ZEROED(index->sound, index->sound_bytes, (size_t)(rows / 8 + 1));
 }
@@ -134,7 +134,7 @@ enum nauha_status nauha__index_refresh(struct nauha__index *index, uint64_t *row
 void nauha__index_grow(struct nauha__index *index, uint64_t rows) {
     if (rows <= index->rows)
         return;
-    /* The page in which the index ended is not all of it any more. */
+    /* The last page is incomplete after rows were added to the index. */
     for (size_t i = 0; i < PAGES; i++)
         if (index->pages[i].unreadable || index->pages[i].first + PAGE_ROWS > index->rows)
             index->pages[i].used = 0;
@@ -192,7 +192,7 @@ static enum nauha__row_fault check(const struct nauha_trace *trace,
     return row->flags & NAUHA__ROW_DATA ? check_tensor(trace, row) : NAUHA__ROW_FAULT_NONE;
 }
 
-/* The page that holds a row, read where it is not in memory. */
+/* The page of a row, which is read if it is not in memory. */
 static struct page *page_of(struct nauha__index *index, uint64_t number) {
     uint64_t first = number - number % PAGE_ROWS;
     struct page *oldest = &index->pages[0];
@@ -249,7 +249,7 @@ uint64_t nauha__index_find_step(struct nauha__index *index, uint64_t first, uint
         uint64_t middle = low + (high - low) / 2;
         uint64_t at = middle;
         const struct nauha__index_row *row = NULL;
-        /* A damaged row says nothing: the next sound one decides. */
+        /* The step of a damaged row is unknown: the next undamaged row decides. */
         for (; at < high; at++) {
             enum nauha__row_fault fault = nauha__index_get(index, at, &row);
             if (fault == NAUHA__ROW_FAULT_NONE)

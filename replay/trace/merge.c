@@ -11,19 +11,19 @@
 #include "nauha/pipeline.h"
 #include "replay/trace/parts.h"
 
-/* One trace, and its next message, which its cursor lends until it moves on. */
+/* One trace, and its next message, which is borrowed from its cursor until that moves on. */
 struct source {
     struct nauha_trace *trace;
     struct nauha_cursor *cursor;
-    struct nauha_message *message; /* NULL: not fetched yet, or at the end */
+    struct nauha_message *message; /* NULL: not read yet, or at the end */
     uint32_t rank;
     bool ended;
-    bool live; /* more may come behind its end */
+    bool live; /* a writer may still add messages */
 };
 
 struct nauha__merge {
     size_t count;
-    struct source *given; /* whose message the caller holds */
+    struct source *given; /* whose message the caller borrows */
     struct source sources[];
 };
 

@@ -7,15 +7,15 @@
 
 #include "replay/trace/parts.h"
 
-/* Where the file system knows no locks, a writer that died cannot be told from one at work. */
+/* If the file system has no locks, a writer that died cannot be told from one that is at work. */
 static bool has_writer(const struct nauha_trace *trace) {
     struct flock lock = {
         .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = NAUHA__LOCK_BYTE, .l_len = 1};
     return fcntl(trace->fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
-/* In the order of open_contents in trace.c. Rows of the index come in last, so that after a failure
- * nothing has been taken in that lacks what it refers to, and another call goes on. */
+/* In the order of open_contents in trace.c. Rows of the index are read last, so that after a
+ * failure no row lacks what it refers to, and another call can continue. */
 static enum nauha_status take_in(struct nauha_trace *trace, bool live, struct nauha_error *err) {
     uint64_t rows = 0;
     enum nauha_status status = nauha__index_refresh(trace->index, &rows, err);
@@ -36,7 +36,8 @@ enum nauha_status nauha_trace_refresh(struct nauha_trace *trace, bool *live,
         return NAUHA_OK;
     struct nauha__h5_quiet quiet;
     nauha__h5_quiet_begin(&quiet);
-    /* Asked before anything is read: what a writer wrote before it went is then read as well. */
+    /* Looked up before anything is read, so that everything that the writer wrote before its end is
+     * read. */
     *live = has_writer(trace);
     enum nauha_status status = nauha__trace_read_end(trace, err);
     *live = *live && !trace->closed;
@@ -44,6 +45,6 @@ enum nauha_status nauha_trace_refresh(struct nauha_trace *trace, bool *live,
         status = take_in(trace, *live, err);
     nauha__h5_quiet_end(&quiet);
     if (status != NAUHA_OK)
-        *live = true; /* not all has been taken in */
+        *live = true; /* not everything has been read */
     return status;
 }

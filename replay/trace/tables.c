@@ -24,7 +24,7 @@ static enum nauha_status no_memory(const struct nauha_trace *trace, struct nauha
 
 /* ---- any table ---- */
 
-/* What is wrong with the form of a table; NULL: nothing. */
+/* What is wrong with the type or the layout of a table; NULL: nothing. */
 static const char *table_fault(const struct nauha__table *table, hid_t dataset, hsize_t *rows) {
     const char *fault = NULL;
     hid_t type = H5Dget_type(dataset);
@@ -101,8 +101,8 @@ enum nauha_status nauha__table_read_rows(hid_t dataset, hid_t row_type, uint64_t
                            first, first + count);
 }
 
-/* Takes the row of a number; NULL: it is damaged. `rows` is how many there are. DAMAGED without
- * setting err: the row itself makes no sense. */
+/* Takes row number `number` of `rows`; NULL: the row is damaged. Returns DAMAGED without setting
+ * err if the contents of the row are impossible. */
 typedef enum nauha_status (*row_fn)(struct nauha_trace *trace, uint64_t number, uint64_t rows,
                                     const void *row, struct nauha_error *err);
 
@@ -181,7 +181,8 @@ static enum nauha_status set_number(struct nauha_trace *trace, struct nauha__num
     return NAUHA_OK;
 }
 
-/* INVALID where a name of the trace is no name or means something else in the names object. */
+/* INVALID if a name of the trace is not valid, or exists in the names object with other
+ * attributes. */
 static enum nauha_status named(struct nauha_trace *trace, struct nauha__number_map *map,
                                uint64_t number, uint64_t rows, enum nauha_status status,
                                uint32_t id, struct nauha_error *err) {
@@ -259,8 +260,8 @@ static enum nauha_status take_shape(struct nauha_trace *trace, uint64_t number, 
     if (row) {
         int64_t dims[NAUHA_MAX_NDIM];
         memcpy(dims, row->dims, sizeof dims);
-        /* Of the smallest element type: that a message's bytes can be counted is checked where
-         * its type is known. */
+        /* Checked for the smallest element type here; whether the number of bytes overflows is
+         * checked where the type is known. */
         const struct nauha_tensor tensor = {
             .dtype = NAUHA_DTYPE_U8, .ndim = row->ndim, .shape = dims};
         if (nauha_tensor_count(&tensor, &elements, NULL) != NAUHA_OK)
@@ -293,7 +294,7 @@ static enum nauha_status take_chunk(struct nauha_trace *trace, uint64_t number, 
     return NAUHA_OK;
 }
 
-/* Aliases are for readers of the file; here only their checksums count. */
+/* Aliases are for other readers of the file; here only their checksums are checked. */
 static enum nauha_status take_alias(struct nauha_trace *trace, uint64_t number, uint64_t rows,
                                     const void *data, struct nauha_error *err) {
     (void)trace;
@@ -355,7 +356,7 @@ static enum nauha_status take_end(struct nauha_trace *trace, uint64_t number, ui
 }
 
 enum nauha_status nauha__trace_read_tables(struct nauha_trace *trace, struct nauha_error *err) {
-    /* Kinds before losses, streams before chunks. */
+    /* Kinds are read before losses, and streams before chunks, which refer to them. */
     static const struct {
         enum nauha__table_id id;
         row_fn take;
@@ -375,7 +376,7 @@ enum nauha_status nauha__trace_read_tables(struct nauha_trace *trace, struct nau
 }
 
 enum nauha_status nauha__trace_read_end(struct nauha_trace *trace, struct nauha_error *err) {
-    /* The row is overwritten in place: what it said before does not count. */
+    /* The row is overwritten in place, so an earlier value of it does not count. */
     trace->tables[NAUHA__TABLE_END] = (struct nauha__table_state){0};
     return read_table(trace, NAUHA__TABLE_END, take_end, err);
 }

@@ -16,7 +16,7 @@
 #include "replay/trace/file_driver.h"
 #include "replay/trace/parts.h"
 
-/* Some 2 ms in all. */
+/* Takes some 2 ms in all. */
 #define READ_ATTEMPTS 21u
 
 /* ---- the file ---- */
@@ -62,7 +62,7 @@ static enum nauha_status check_superblock(struct nauha_trace *trace, struct nauh
 }
 
 static enum nauha_status open_plain(struct nauha_trace *trace, struct nauha_error *err) {
-    /* NONBLOCK: a FIFO without a writer is refused, not waited for. */
+    /* NONBLOCK: a FIFO without a writer is refused, and not waited for. */
     trace->fd = open(trace->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (trace->fd < 0)
         return nauha_error_set_errno(err, errno, "cannot open trace \"%s\"", trace->path);
@@ -84,15 +84,17 @@ static enum nauha_status open_hdf5(struct nauha_trace *trace, struct nauha_error
         return nauha__h5_error(err, NAUHA_NOMEM, "cannot open trace \"%s\"", trace->path);
     trace->file = H5Fopen(trace->path, H5F_ACC_RDONLY, access);
     if (trace->file < 0) {
-        /* HDF5 reads metadata again that does not match its checksum, as a writer may be at it,
-         * and doubles its pause from 1 ns on: its own 100 attempts would never end. */
+        /* HDF5 reads metadata whose checksum does not match again, because a writer may be changing
+         * them. It doubles its pause each time, beginning with 1 ns, so its default of 100 attempts
+         * would never end. */
         H5Pset_metadata_read_attempts(access, READ_ATTEMPTS);
         trace->file = H5Fopen(trace->path, H5F_ACC_RDONLY | H5F_ACC_SWMR_READ, access);
         H5Pset_metadata_read_attempts(access, 1);
     }
     enum nauha_status status = NAUHA_OK;
     if (trace->file < 0) {
-        /* Once more, for the reason: the last attempt's is that no writer has the file. */
+        /* Opens it once more to get the reason: the last error only says that no writer has the
+         * file. */
         if (!trace->open_for_swmr) {
             H5Eclear2(H5E_DEFAULT);
             trace->file = H5Fopen(trace->path, H5F_ACC_RDONLY, access);
@@ -135,7 +137,7 @@ static void release(struct nauha_trace *trace) {
 
 /* ---- elements on demand ---- */
 
-/* Where the elements of a row lie. */
+/* The range of the elements of a row. */
 static enum nauha_status find_range(struct nauha_trace *trace,
                                     const struct nauha_message_info *info, uint64_t number,
                                     struct nauha__range *range, struct nauha_error *err) {
@@ -196,9 +198,9 @@ static enum nauha_status open_contents(struct nauha_trace *trace, struct nauha_e
     enum nauha_status status = nauha__trace_read_attributes(trace, err);
     if (status != NAUHA_OK)
         return status;
-    /* The end first: where the writer has closed the trace, what is read after it is all there is.
-     * Then the index: what its rows refer to was written before them, so that what is read after
-     * it is there even while a writer goes on. */
+    /* The end is read first: if the writer has closed the trace, everything that is read later is
+     * complete. The index is read next: what its rows refer to was written before them, so it is
+     * there even if a writer goes on. */
     status = nauha__trace_read_end(trace, err);
     if (status != NAUHA_OK)
         return status;
@@ -240,7 +242,7 @@ enum nauha_status nauha_trace_open(const char *path, struct nauha_names *names,
         status = open_hdf5(opened, err);
     if (status == NAUHA_OK)
         status = open_contents(opened, err);
-    /* What does not fit may be what came since. */
+    /* What cannot be read may have been added by a later version. */
     if (status == NAUHA_FORMAT && opened->format_minor > NAUHA_FORMAT_MINOR)
         nauha_error_wrap(err, status,
                          "format version %" PRIu32 ".%" PRIu32 " is newer than this "
@@ -295,7 +297,7 @@ enum nauha_status nauha__trace_reset_totals(struct nauha_trace *trace, struct na
                : nauha_error_set(err, NAUHA_NOMEM, "no memory to open trace \"%s\"", trace->path);
 }
 
-/* Damaged rows count as nothing: replay does not publish them. */
+/* Damaged rows are not counted, because replay does not publish them. */
 static const struct nauha__trace_totals *count_rows(const struct nauha_trace *trace) {
     struct nauha__trace_totals *totals = trace->totals;
     if (totals->counted)
@@ -330,7 +332,8 @@ void nauha_trace_get_head(const struct nauha_trace *trace, struct nauha_trace_in
         info->messages_lost += trace->losses[i].messages;
         info->bytes_lost += trace->losses[i].bytes;
     }
-    /* On a full disk there may have been no room to say what was lost, only how much. */
+    /* On a full disk, there may have been room only for the number of lost messages, not for their
+     * kinds. */
     if (trace->end_messages_lost > info->messages_lost) {
         info->messages_lost = trace->end_messages_lost;
         info->bytes_lost = trace->end_bytes_lost;

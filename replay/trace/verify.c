@@ -11,11 +11,11 @@
 
 #include "replay/trace/parts.h"
 
-/* Findings of one sort that are reported one by one; the others are counted. */
+/* At most so many findings of a sort are reported one by one; the others are counted. */
 #define REPORTED_MAX 100u
-/* Damaged chunks whose messages are looked for. */
+/* At most so many damaged chunks are searched for messages. */
 #define CHUNKS_MAX 1000u
-/* Messages named for one damaged chunk, and gaps named in the sequence. */
+/* At most so many messages are named for a damaged chunk, and so many gaps in the sequence. */
 #define NAMED_MAX 3u
 
 struct damaged_chunk {
@@ -36,7 +36,7 @@ struct check {
     nauha_progress_fn progress;
     void *context;
     uint64_t findings;
-    uint64_t reported; /* of the sort at hand */
+    uint64_t reported; /* of the present sort */
 
     struct damaged_chunk *chunks;
     size_t chunk_count;
@@ -189,8 +189,8 @@ static void tell_chunks(struct check *check) {
 
 /* ---- the index ---- */
 
-/* Elements [first, first + count) of a stream against the damaged chunks; false: a chunk of them
- * is not in the table. */
+/* Counts a range of elements for the damaged chunks that it uses. Returns false if one of its
+ * chunks is not in the table. */
 static bool check_range(struct check *check, uint64_t number, uint16_t stream, uint64_t first,
                         uint64_t count) {
     struct nauha__chunks *chunks = check->trace->chunks;
@@ -200,7 +200,7 @@ static bool check_range(struct check *check, uint64_t number, uint16_t stream, u
         struct damaged_chunk *chunk = &check->chunks[i];
         if (chunk->stream != stream || chunk->number < low || chunk->number > high)
             continue;
-        /* A difference may reach into one chunk with both its ranges. */
+        /* Both ranges of a difference may be in the same chunk. */
         if (chunk->messages > 0 && chunk->last == number)
             continue;
         chunk->last = number;
@@ -208,7 +208,7 @@ static bool check_range(struct check *check, uint64_t number, uint16_t stream, u
             chunk->rows[chunk->messages] = number;
         chunk->messages++;
     }
-    /* The table is sorted: without a hole, the distance is that of the numbers. */
+    /* The table is sorted: if no chunk is missing, the distance is that of the numbers. */
     const struct nauha__chunk *from = nauha__chunks_find(chunks, stream, low);
     const struct nauha__chunk *to = nauha__chunks_find(chunks, stream, high);
     return from && to && (uint64_t)(to - from) == high - low;
@@ -231,7 +231,7 @@ static void check_elements(struct check *check, uint64_t number,
 
 static void check_sequence(struct check *check, uint64_t number,
                            const struct nauha__index_row *row) {
-    /* Before the first row there would be row -1 with seq -1. */
+    /* A row -1 with seq -1 precedes the first row. */
     uint64_t rows = check->any ? number - check->last_row : number + 1;
     uint64_t steps = check->any ? row->seq - check->last_seq : row->seq + 1;
     if (check->any && (row->seq <= check->last_seq || steps < rows)) {
@@ -261,7 +261,7 @@ static void check_index(struct check *check) {
         enum nauha__row_fault fault = nauha__index_get(index, i, &row);
         if (fault == NAUHA__ROW_FAULT_NONE) {
             check_elements(check, i, row);
-            /* Naming a message may have moved the page. */
+            /* The call that names a message may have replaced the page. */
             if (nauha__index_get(index, i, &row) == NAUHA__ROW_FAULT_NONE)
                 check_sequence(check, i, row);
         } else if (fault == NAUHA__ROW_FAULT_UNREADABLE) {
@@ -282,7 +282,8 @@ static uint64_t lost(const struct nauha_trace *trace) {
     return messages > trace->end_messages_lost ? messages : trace->end_messages_lost;
 }
 
-/* Messages that are missing from the sequence, beyond those that the recorder says it lost. */
+/* Counts messages that are missing from the sequence, beyond those that the recorder reported as
+ * lost. */
 static void tell_gaps(struct check *check) {
     if (check->missing <= lost(check->trace))
         return;
@@ -298,7 +299,7 @@ static void tell_gaps(struct check *check) {
 static void check_end(struct check *check) {
     const struct nauha_trace *trace = check->trace;
     uint64_t rows = nauha__index_rows(trace->index);
-    /* Messages that the recorder says it lost may be among those it counts. */
+    /* The messages that the recorder reported as lost may be among these. */
     if (trace->closed && (trace->end_messages < rows || trace->end_messages - rows > lost(trace)))
         tell(check,
              "the recorder closed the trace with %" PRIu64 " messages, \"/index\" has %" PRIu64,
