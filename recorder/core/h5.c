@@ -94,7 +94,7 @@ enum nauha_status nauha__h5_refresh(hid_t file, const char *path, hid_t *dataset
                                     struct nauha_error *err) {
     if (*dataset >= 0 && H5Drefresh(*dataset) >= 0)
         return NAUHA_OK;
-    /* a refresh that failed may have closed the dataset */
+    /* A refresh that failed may have closed the dataset. */
     if (H5Iis_valid(*dataset) > 0)
         H5Dclose(*dataset);
     *dataset = H5Dopen2(file, path, H5P_DEFAULT);

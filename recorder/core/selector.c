@@ -298,7 +298,7 @@ static void list_names(char *text, size_t size, const struct nauha_names *names,
         const char *name = name_of(names, listed);
         name = name[0] ? name : root_name;
         const char *comma = listed > 0 ? ", " : "";
-        /* the words at the end need room */
+        /* The words at the end need room. */
         if (used + strlen(comma) + strlen(name) + sizeof " and 4294967295 more" > size)
             break;
         used += (size_t)snprintf(text + used, size - used, "%s%s", comma, name);

@@ -117,7 +117,7 @@ static struct distances measure(const struct comparing *comparing, size_t i) {
                                  comparing->form);
         d.abs = (double)d.ulp; /* exact beyond 2^53, too */
     }
-    /* halved, because the difference of the two largest numbers overflows */
+    /* Halved, because the difference of the two largest numbers overflows. */
     if (isinf(d.abs))
         d.rel = fabs(a / 2 - b / 2) / (larger / 2);
     else

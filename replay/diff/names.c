@@ -146,7 +146,7 @@ static enum nauha_status check_maps(struct nauha__renames *renames, const char *
     for (uint32_t m = 0; renames->map_count > 0 && m < count; m++) {
         const char *name = nauha_names_module(renames->a, m);
         const char *mapped = name_in_b(renames, name, room);
-        /* looked up by its new name, a module must be the first one that gets this name */
+        /* Looked up by its new name, a module must be the first one that gets this name. */
         const uint32_t back = mapped == name ? m : find_module(renames, mapped);
         if (back != NAUHA_NONE && back != m)
             return nauha_error_set(err, NAUHA_INVALID,

@@ -420,7 +420,7 @@ static enum nauha_status find_analyzer(struct nauha__spec *spec, const char *nam
                            nauha_did_you_mean(&nearest), list.text);
 }
 
-/* room for as many kinds as the text can contain or the descriptor has as defaults */
+/* Room for as many kinds as the text can contain or the descriptor has as defaults. */
 static enum nauha_status allocate(struct nauha__spec *spec, struct nauha_error *err) {
     size_t kinds = 1;
     for (const char *c = spec->text; *c; c++)

@@ -35,7 +35,7 @@ const struct option_group nauha__select_options = {"Choosing messages", nauha_se
 /* ---- messages ---- */
 
 static void say_who(void) {
-    fflush(stdout); /* where both go to one file, what was said first stands first */
+    fflush(stdout); /* if both go to one file, texts stay in the order in which they were printed */
     fprintf(stderr, "%snauha:%s ", nauha__colour(stderr, COLOUR_BAD),
             nauha__colour(stderr, COLOUR_PLAIN));
 }
@@ -83,7 +83,7 @@ int nauha__unknown_command(const char *typed) {
 
 /* ---- options ---- */
 
-/* All options of a command, flat. */
+/* All options of a command, from all of its tables. */
 struct flat {
     const struct nauha_option *rows[OPTIONS_MAX];
     size_t count;
@@ -129,8 +129,9 @@ static int complain_about_option(const struct command *command, const struct fla
     return nauha__usage(command, "%s has no option \"%s\"", command->name, word);
 }
 
-/* Builds getopt's tables: short letters as they are, long options numbered from LONG_BASE. Options
- * behind the first argument are the command's too, unless the arguments are another program. */
+/* Builds the tables of getopt: short letters as they are, long options numbered from LONG_BASE.
+ * Options after the first argument belong to the command, too, unless the arguments are another
+ * program. */
 static void make_getopt(const struct command *command, const struct flat *flat, char *letters,
                         struct option *longs) {
     if (command->runs_arguments)

@@ -16,20 +16,20 @@
 #include "tools/commands/crash.h"
 #include "tools/train/train.h"
 
-/* What is typed so far. */
+/* The line typed so far. */
 struct line {
     const struct command *command;
-    const char *word;          /* the one to complete, or its value behind "--option=" */
-    const char *before;        /* what stands before that in the same word: "--option=" */
+    const char *word;          /* the word to complete, or its value after "--option=" */
+    const char *before;        /* what precedes that in the same word: "--option=" */
     const char *trace;         /* the first argument; NULL: none yet */
-    size_t arguments;          /* before the word */
-    struct nauha_names *names; /* of the trace, where there is one */
+    size_t arguments;          /* number of those before the word */
+    struct nauha_names *names; /* of the trace, if there is one */
     struct nauha_trace *opened;
 };
 
 /* ---- offering ---- */
 
-/* A word, after what its list has already, where that begins it. */
+/* Offers a word, after what its list has already, if it begins with that. */
 static void offer_in(const struct line *line, const char *list, size_t length, const char *word,
                      const char *help) {
     const char *typed = list + length;
@@ -41,7 +41,7 @@ static void offer(const struct line *line, const char *word, const char *help) {
     offer_in(line, line->word, 0, word, help);
 }
 
-/* Bytes up to the last separator of a list. */
+/* The number of bytes up to the last separator of a list. */
 static size_t listed(const char *list, const char *separators) {
     size_t length = 0;
     for (size_t i = 0; list[i]; i++)
@@ -52,8 +52,8 @@ static size_t listed(const char *list, const char *separators) {
 
 /* ---- values out of the trace ---- */
 
-/* Whether a name means itself to every shell, whatever quotes are open around it. What a shell
- * would expand or run is not offered: the trace may be somebody else's. */
+/* Whether every shell takes a name literally, with any open quotes around it. Names that a shell
+ * would expand or run are not offered, because the trace may come from somebody else. */
 static bool is_plain(const char *name) {
     bool plain = *name != '=';
     for (; *name && plain; name++) {
@@ -63,7 +63,7 @@ static bool is_plain(const char *name) {
     return plain;
 }
 
-/* A name that the trace has. */
+/* Offers a name of the trace. */
 static void offer_name(const struct line *line, size_t length, const char *name, const char *help) {
     if (is_plain(name))
         offer_in(line, line->word, length, name, help);
@@ -229,7 +229,8 @@ static void offer_directories(struct line *line) {
     printf(":directories\n");
 }
 
-/* By the placeholder of the value, and by the option's name where that says too little. */
+/* Chosen by the placeholder of the value, or by the option's name if the placeholder says too
+ * little. */
 static const struct {
     const char *option, *value;
     void (*offer)(struct line *line);
@@ -265,7 +266,7 @@ static void offer_value(struct line *line, const char *option, const char *value
         }
     }
     if (!strchr(value, '|'))
-        return; /* a number, or a text of one's own */
+        return; /* a number, or any text */
     while (*value) {
         char word[64];
         const size_t length = strcspn(value, "|");
@@ -286,7 +287,7 @@ static void offer_options(struct line *line) {
 
 /* ---- the line ---- */
 
-/* The option that a word is; *value: what stands in it behind "=", NULL for nothing. */
+/* The option of a word; *value: the text after its "=", NULL if there is none. */
 static const struct nauha_option *option_in(const struct line *line, const char *word,
                                             const char **value) {
     const struct nauha_option *option;
@@ -303,7 +304,7 @@ static const struct nauha_option *option_in(const struct line *line, const char 
 }
 
 static void complete(struct line *line, const char *const *words, size_t count) {
-    const struct nauha_option *waiting = NULL; /* for its value */
+    const struct nauha_option *waiting = NULL; /* for the value of that option */
     const char *value;
     char before[128];
     for (size_t i = 1; i + 1 < count; i++) {

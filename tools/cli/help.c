@@ -10,7 +10,7 @@
 #include "tools/cli/table.h"
 #include "tools/cli/text.h"
 
-/* Where no terminal says how wide it is. */
+/* The width of help that is not printed to a terminal. */
 #define WIDTH 92
 #define OPTION_COLUMN 30
 
@@ -31,7 +31,7 @@ static void option_form(const struct nauha_option *option, char *text, size_t by
              option->value ? option->value : "");
 }
 
-/* ": csv, gnuplot, tensorboard", behind the help of an option whose value names sinks. */
+/* ": csv, gnuplot, tensorboard", which follows the help of an option whose value names sinks. */
 static void value_names(const struct nauha_option *option, char *text, size_t bytes) {
     size_t used = 0;
     text[0] = '\0';
@@ -58,7 +58,7 @@ static int width(void) {
 static void print_group(const struct option_group *group) {
     size_t count;
     const struct nauha_option *rows = group->rows(&count);
-    /* On a narrow screen, texts need most of it. */
+    /* On a narrow screen, texts need most of the width. */
     const int limit = width(), column = limit < 2 * OPTION_COLUMN ? 8 : OPTION_COLUMN;
     nauha__heading(stdout, group->title);
     for (size_t i = 0; i < count; i++) {
@@ -81,7 +81,7 @@ static void print_group(const struct option_group *group) {
 }
 
 static void print_usage_line(FILE *stream, const struct command *command) {
-    /* What stands behind another program's name is that program's. */
+    /* Options after the name of another program belong to that program. */
     const bool first = command->runs_arguments;
     fprintf(stream, "usage: nauha %s%s%s%s%s\n", command->name, first ? " [options]" : "",
             command->arguments[0] ? " " : "", command->arguments, first ? "" : " [options]");
@@ -168,7 +168,7 @@ static void put_roff_group(const struct option_group *group) {
     }
 }
 
-/* .TH, whose footer says of which version the page is. */
+/* Prints .TH, whose footer has the version of the page. */
 static void put_roff_title(const char *title) {
     char version[32];
     nauha_version(NAUHA_VERSION_LIBRARY, version, sizeof version);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Finding modules, beginning where this code lies: in the program, or in the library for Python.
+/* Finding modules relative to this code, which may be in the program or in the library for Python.
  * See module.h.
  *
  * Threads: the main thread.
@@ -26,13 +26,14 @@ static void own_directory(char path[PATH_MAX]) {
     if (dladdr(here, &info) && info.dli_fname && strstr(info.dli_fname, ".so")) {
         char *slash = realpath(info.dli_fname, path) ? strrchr(path, '/') : path;
         *slash = '\0';
-        /* The module's symbols are those of a library that Python keeps to itself. */
+        /* Opens a library again with its symbols visible to the module, because Python loads
+         * libraries without that. */
         dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
     }
 }
 
-/* The first place that holds a module: in a build tree, installed, beside the library for Python.
- */
+/* The first path of a module that exists: in a build tree, installed, or beside the library for
+ * Python. */
 static bool find_module(const char *directory, const char *name, char *path, size_t size) {
     static const char *const places[] = {"", "../lib/nauha/", "nauha/"};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {

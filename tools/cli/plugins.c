@@ -19,7 +19,7 @@ static const struct nauha_option plugin_table[] = {
 };
 OPTION_GROUP(plugin_options, "Plugins", plugin_table);
 
-/* Where `make install` puts plugins, seen from the program. */
+/* The folder in which `make install` puts plugins, relative to the program. */
 static void installed_directory(char *directory, size_t bytes) {
     char program[PATH_MAX];
     nauha__program_directory(program);

@@ -13,8 +13,8 @@
 #include "nauha/version.h"
 #include "tools/cli/command.h"
 
-/* Python only notes an interrupt for when the call is over, and raises it in the midst of some
- * metric. The program has nothing to put in order: what it has not finished is called .partial. */
+/* Python would handle an interrupt only after this call, and raise it within a metric. The program
+ * needs no clean-up: files that are not complete are called .partial. */
 static void let_interrupts_end_it(void) {
     struct sigaction action;
     if (sigaction(SIGINT, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
@@ -30,8 +30,8 @@ static void print_versions(void) {
         printf("%-13s %s\n", name, text);
 }
 
-/* Where a standard stream is closed, the next file to be opened would get its number, and what is
- * printed. A program that is run in turn finds it closed again. */
+/* If a standard stream is closed, the next file to be opened would get its number, and everything
+ * that is printed. Programs that are started from here find the stream closed again. */
 static void fill_streams(void) {
     int fd;
     do
@@ -60,8 +60,8 @@ static int run(int argc, char **argv, const struct nauha_python *python) {
                    : nauha__unknown_command(first);
 }
 
-/* Whatever a command has printed: that all of it arrived. A reader that has seen enough, as in
- * `nauha ls run.h5 | head`, is no failure to report. */
+/* Checks that everything a command has printed was written. It is no failure if the reader has
+ * closed the pipe, as in `nauha ls run.h5 | head`. */
 static int finish_output(int code) {
     const int failed = nauha_output_flush(stdout);
     if (nauha__reader_gone())

@@ -14,12 +14,12 @@
 #include "tools/cli/text.h"
 
 #define GAP 2
-/* So many rows decide how wide columns are. */
+/* The widths of columns follow from so many rows. */
 #define ROWS_MEASURED 2000u
-/* What a cut column keeps: before other columns are left out, and at least. */
+/* The width to which columns are cut before others are left out, and the least width. */
 #define CUT_WELL 16
 #define CUT_LEAST 5
-/* A wrapped column narrower than this would be worse than a line that is too long. */
+/* Columns are not wrapped to less than this; lines become too long instead. */
 #define WRAP_LEAST 20
 
 struct cell {
@@ -37,9 +37,9 @@ struct table {
     const struct column *columns;
     struct layout *layouts;
     size_t column_count;
-    int indent, limit; /* of a line, 0 for none */
+    int indent, limit; /* of the terminal; 0: no limit */
     bool coloured;
-    struct cell *cells; /* not printed yet */
+    struct cell *cells; /* rows not printed yet */
     size_t count, capacity;
     bool settled, failed;
 };
@@ -91,7 +91,7 @@ static int line_width(const struct table *table) {
     return width;
 }
 
-/* Takes what is too much from the widest column that has one of the flags, again and again. */
+/* Reduces the widest column that has one of the flags, until the table fits. */
 static void shrink(struct table *table, unsigned flag, int least) {
     for (int excess = line_width(table) - table->limit; excess > 0; excess--) {
         struct layout *widest = NULL;
@@ -139,8 +139,8 @@ static const char *colour_of(const struct table *table, enum colour colour) {
     return table->coloured ? nauha__colour(table->stream, colour) : "";
 }
 
-/* Prints a cell whose column begins at `at`; the line has come to `cursor`. Returns where it is
- * then: a cell wider than those measured moves what follows. */
+/* Prints a cell whose column begins at `at`, when the line is at `cursor`. Returns the new
+ * position: a cell that is wider than expected moves those after it. */
 static int print_cell(const struct table *table, size_t column, const struct cell *cell, int at,
                       int cursor) {
     const unsigned flags = table->columns[column].flags;

@@ -15,14 +15,14 @@
 
 #include "tools/cli/text.h"
 
-/* Columns. */
+/* Widths in columns. */
 #define BAR 24
 #define BAR_LEAST 6
 #define PROSE 100
-/* What is done sooner needs no bar; seconds. */
+/* No bar is shown for what takes less than so many seconds. */
 #define PATIENCE 0.2
 
-/* What --color says, for the whole program. */
+/* The value of --color, for the whole program. */
 static enum when { AUTO, ALWAYS, NEVER } when_coloured;
 
 bool nauha__colour_choose(const char *when) {
@@ -41,7 +41,7 @@ static bool is_set(const char *variable) {
     return value && *value;
 }
 
-/* A terminal that obeys escape sequences. */
+/* Whether a stream is a terminal that interprets escape sequences. */
 static bool is_screen(FILE *stream) {
     const char *type = getenv("TERM");
     return isatty(fileno(stream)) && !(type && strcmp(type, "dumb") == 0);
@@ -171,7 +171,7 @@ static const char *rate_text(double rate, const char *unit, char text[64]) {
     return text;
 }
 
-/* The bar takes what room the words leave it; where that is too little, the rate goes. */
+/* The bar gets the width that the words leave. If that is too little, the rate is left out. */
 static void draw_bar(const struct progress *progress, double part, const char *rate,
                      const char *rest) {
     char bar[BAR + 1], line[512];

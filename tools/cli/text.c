@@ -17,7 +17,7 @@ static bool is_ascii(char c) {
     return c >= 0x20 && c < 0x7f;
 }
 
-/* The C library knows how wide characters are, in a locale that has them. */
+/* The C library knows the width of characters in a locale that has them. */
 static locale_t characters(void) {
     static locale_t locale;
     if (!locale)
@@ -25,8 +25,8 @@ static locale_t characters(void) {
     return locale;
 }
 
-/* Bytes of the character at `text`, which is not at its end; *columns: -1 where it is none that can
- * be shown. */
+/* The number of bytes of the character at `text`, which is not at its end; *columns is -1 if the
+ * character cannot be shown. */
 static size_t character(const char *text, int *columns) {
     wchar_t wide;
     mbstate_t state = {0};
@@ -67,7 +67,7 @@ char *nauha__text_clean(char *text) {
     return text;
 }
 
-/* Bytes of the beginning of a text that fit in so many columns. */
+/* The number of bytes at the beginning of a text that fit into so many columns. */
 static size_t fitting(const char *text, int columns) {
     size_t bytes = 0;
     while (text[bytes]) {

@@ -31,13 +31,13 @@ static void spec_form(const struct nauha_analyzer *analyzer, char *text, size_t 
         snprintf(text + used, bytes - used, analyzer->min_kinds ? "[,KIND...]" : "[:KIND...]");
 }
 
-/* An analyzer, and where it is from: "" for one that is built in. Those refused have none. */
+/* An analyzer, and its file; "" if it is built in. A plugin that was refused has no analyzer. */
 struct entry {
     const struct nauha_analyzer *analyzer;
     const char *path, *reason;
 };
 
-/* All there are, those built in first; false past the end. */
+/* The analyzer at a position, built-in ones first; false after the last one. */
 static bool entry_at(const struct nauha_plugins *plugins, size_t position, struct entry *entry) {
     size_t count;
     struct nauha_plugin_info info;

@@ -11,7 +11,7 @@
 #include "tools/commands/opened.h"
 #include "tools/cli/terminal.h"
 
-/* So many elements at each end of a tensor that is shortened. */
+/* Number of elements at each end of a tensor that is abbreviated. */
 #define ENDS 3
 
 static const struct nauha_option cat_table[] = {
@@ -69,11 +69,11 @@ static void print_element(const struct nauha_tensor *tensor, size_t at) {
     printf("%s", text);
 }
 
-/* Some of a tensor's elements: those around the one printed last. */
+/* A window of a tensor's elements, which contains the element printed last. */
 struct window {
     struct nauha_message *message;
-    uint64_t count; /* elements of the tensor */
-    uint64_t first; /* element of the window */
+    uint64_t count; /* number of elements of the tensor */
+    uint64_t first; /* first element of the window */
     int64_t held;
     struct nauha_tensor tensor;
     unsigned char elements[8 * NAUHA_PIECE_ELEMENTS];
@@ -94,8 +94,8 @@ static enum nauha_status print_element_at(struct window *window, uint64_t at,
     return NAUHA_OK;
 }
 
-/* Prints dimension `dim` of a tensor from element `first` on, bracketed as NumPy does; `stride`
- * elements in all. */
+/* Prints dimension `dim` of a tensor from element `first` on, with brackets as in NumPy; it has
+ * `stride` elements. */
 static enum nauha_status print_dimension(struct window *window, uint32_t dim, uint64_t first,
                                          uint64_t stride, bool shorten, struct nauha_error *err) {
     const struct nauha_message_info *info = nauha_message_info(window->message);
@@ -120,8 +120,8 @@ static enum nauha_status print_dimension(struct window *window, uint32_t dim, ui
     return status;
 }
 
-/* The stamps have said the shape: of no elements there is nothing to say, however many rows they
- * would be in. */
+/* The line with the stamps has printed the shape already: nothing is printed for a tensor without
+ * elements, however many rows it has. */
 static enum nauha_status print_tensor(struct nauha_message *message, uint64_t limit,
                                       struct nauha_error *err) {
     const struct nauha_message_info *info = nauha_message_info(message);
@@ -192,7 +192,7 @@ struct chosen {
     struct nauha_error err;
 };
 
-/* NumPy's name of a type; those that it does not have go as float32. */
+/* NumPy's name of a type; types that NumPy lacks are written as float32. */
 static const char *npy_type(enum nauha_dtype dtype) {
     static const char *const names[NAUHA_DTYPE_COUNT] = {
         [NAUHA_DTYPE_F64] = "<f8", [NAUHA_DTYPE_F16] = "<f2", [NAUHA_DTYPE_U8] = "|u1",
@@ -245,7 +245,7 @@ static enum nauha_status write_npy(const struct nauha_output_request *request,
                                    struct nauha_message *message, struct nauha_error *err) {
     const struct nauha_message_info *info = nauha_message_info(message);
     struct nauha_output output = {0};
-    if (info->hash_only) /* says so, before there is a file */
+    if (info->hash_only) /* reports an error before there is a file */
         return nauha_message_for_each_piece(message, write_piece, &output, err);
     enum nauha_status status = nauha_output_open(&output, request, err);
     if (status == NAUHA_OK)
@@ -254,7 +254,7 @@ static enum nauha_status write_npy(const struct nauha_output_request *request,
                      : cannot_write(output.path, err);
     if (status == NAUHA_OK)
         return nauha_output_finish(&output, err);
-    nauha_output_drop(&output); /* half a file is worse than none */
+    nauha_output_drop(&output); /* an incomplete file is worse than none */
     return status;
 }
 

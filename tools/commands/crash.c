@@ -24,7 +24,7 @@ static const struct {
 };
 #define SIGNALS (sizeof signals / sizeof *signals)
 
-/* Made beforehand: a handler may hardly do more than write. */
+/* Prepared beforehand, because a signal handler may do little more than write. */
 static char first_part[1100];
 static const char last_part[] =
     "; the file is damaged or malicious. If it is neither, please report this\n";
@@ -45,7 +45,7 @@ static void on_crash(int number) {
     _exit(EXIT_FAILED);
 }
 
-/* Where the stack itself has overflown, a handler needs another one. */
+/* After an overflow of the stack, a handler needs another stack. */
 static void make_stack(void) {
     static char memory[65536];
     const stack_t stack = {.ss_sp = memory, .ss_size = sizeof memory};
@@ -71,7 +71,7 @@ void nauha__crash_watch(const char *path) {
     make_stack();
     for (size_t i = 0; i < SIGNALS; i++) {
         struct sigaction before;
-        /* A sanitizer's handler, or Python's, has more to say. */
+        /* The handler of a sanitizer or of Python reports more. */
         if (sigaction(signals[i].number, NULL, &before) == 0 && before.sa_handler == SIG_DFL)
             sigaction(signals[i].number, &action, NULL);
     }

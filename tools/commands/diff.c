@@ -14,7 +14,7 @@
 #include "tools/cli/path.h"
 #include "tools/cli/terminal.h"
 
-/* What replicas must have in common: the rest depends on each rank's share of the data. */
+/* The kinds that must be equal in replicas; all others depend on the rank's part of the data. */
 #define KINDS_OF_REPLICAS "weights,biases,weight_updates,bias_updates"
 
 static const struct nauha_option diff_table[] = {
@@ -105,15 +105,15 @@ static int open_traces(struct comparison *comparison) {
         if (!side->names || nauha_trace_open(invocation->arguments[i], side->names, &side->trace,
                                              &err) != NAUHA_OK) {
             nauha__fail(&err);
-            return EXIT_FAILED; /* the file is at fault, not the command line */
+            return EXIT_FAILED; /* the file caused the error, not the command line */
         }
         nauha__note_newer_format(side->trace, invocation);
     }
     return EXIT_FINE;
 }
 
-/* Traces of different ranks of a training of several; of such a training of their own, two traces
- * are of the same rank. */
+/* Whether the traces are of different ranks of one distributed training. Traces of two trainings to
+ * be compared have the same rank. */
 static bool are_ranks(const struct comparison *comparison) {
     struct nauha_trace_info a, b;
     for (size_t i = 0; i < comparison->count; i++) {
@@ -202,7 +202,7 @@ static void tell(struct comparison *comparison, struct diff_result *result) {
             "nauha: the tolerance has no effect on hashes, which are only equal or different\n");
 }
 
-/* Two traces of which nothing was looked at are not equal. */
+/* Two traces of which nothing was compared are not reported as equal. */
 static int nothing_compared(const struct comparison *comparison, const struct diff_result *result) {
     const struct invocation *invocation = comparison->invocation;
     const struct nauha_diff_side *sides[] = {&result->a, &result->b};
@@ -214,7 +214,7 @@ static int nothing_compared(const struct comparison *comparison, const struct di
         "nothing was compared: the traces have no tensor in common that the options choose");
 }
 
-/* A finding weighs more than what could not be looked at. */
+/* A difference that was found counts more than traces that could not be compared. */
 static int code_of(const struct comparison *comparison, const struct diff_result *result) {
     if (result->differing ||
         (diff_result_only(result) && !nauha__has(comparison->invocation, "common")))
@@ -255,7 +255,7 @@ static enum nauha_status compare(struct comparison *comparison, struct diff_resu
     return status;
 }
 
-/* Sides 0 and `other`. */
+/* Compares side 0 with side `other`. */
 static int compare_pair(struct comparison *comparison, size_t other) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct nauha_trace_info a, b;
@@ -303,7 +303,7 @@ static int compare_all(struct comparison *comparison) {
     return code;
 }
 
-/* One object for two traces, and for the ranks of a training an array of those. */
+/* An object for two traces; for the ranks of a training, an array of objects. */
 static void print_json(const struct comparison *comparison) {
     const cJSON *printed = comparison->count > 2 ? comparison->json : comparison->json->child;
     char *text = printed ? cJSON_Print(printed) : NULL;

@@ -74,7 +74,7 @@ static struct track *track_of(struct growth *growth, const struct nauha_message_
 
 /* ---- taking ---- */
 
-/* The larger; a number says more than that there is a difference. */
+/* The larger of two differences; a number is more than the mere fact that there is a difference. */
 static double larger(double a, double b) {
     if (a == GROWTH_UNKNOWN)
         return b > 0 ? b : a;
@@ -83,7 +83,7 @@ static double larger(double a, double b) {
     return a > b ? a : b;
 }
 
-/* The columns hold the last value up to their step: those whose step has passed stay. */
+/* Columns show the last value up to their step, so those whose step has passed do not change. */
 static void advance(const struct growth *growth, struct track *track, uint64_t step, double value) {
     track->now = track->step == step ? larger(track->now, value) : value;
     track->step = step;
@@ -111,7 +111,7 @@ bool growth_take(struct growth *growth, const struct nauha_pair *pair) {
         track->compared++;
         if (differs && track->differing++ == 0)
             track->first_step = step;
-        /* Bits that have no size differ as well: a NaN, a sign of zero. */
+        /* Bits differ without a size of the difference: a NaN, or the sign of zero. */
         advance(growth, track, step, differs && value == 0 ? GROWTH_UNKNOWN : value);
     }
     return true;

@@ -45,7 +45,8 @@ void diff_result_fini(struct diff_result *result) {
 
 static void end_step_of_side(struct diff_result *result, struct only_side *side,
                              const struct only_side *other) {
-    /* A step of which the other has nothing is a step that it lacks, not so many messages. */
+    /* A step without any message in the other trace is counted as a missing step, not as many
+     * missing messages. */
     const bool lacks = side->in_step > 0 && other->in_step == 0 && result->in_step == 0;
     if (lacks && side->steps++ == 0)
         side->first_step = result->step;

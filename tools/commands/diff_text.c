@@ -184,8 +184,8 @@ static void add_track(struct table *table, const struct track *track, const char
         add_value(table, track->columns[shown[i]]);
 }
 
-/* Names, counts, then a column for each step that is shown; the first and the last stay where there
- * is no room. */
+/* Prints names, counts, and a column for each step that is shown. If the width is too small, the
+ * first and the last column stay. */
 struct track_table {
     struct column columns[4 + GROWTH_COLUMNS];
     char steps[GROWTH_COLUMNS][32];
@@ -216,7 +216,7 @@ static void track_name(const struct track *track, char *text, size_t bytes) {
                  track->slot_name[0] ? " " : "", track->slot_name);
 }
 
-/* What differs first: by step, then in the order of the step. */
+/* Orders by the first step that differs, then by the order of messages within a step. */
 static int by_first_step(const void *left, const void *right) {
     const struct track *a = *(const struct track *const *)left;
     const struct track *b = *(const struct track *const *)right;
@@ -237,7 +237,8 @@ static int by_stage(const void *left, const void *right) {
     return a < b ? -1 : a > b;
 }
 
-/* The tracks of kinds or of modules, as they are printed. Returns how many. */
+/* Selects the tracks of kinds or of modules in the order in which they are printed. Returns how
+ * many there are. */
 static size_t choose_tracks(const struct growth *growth, bool kinds, const struct track **tracks) {
     size_t count = 0;
     for (size_t i = 0; i < growth->count; i++) {

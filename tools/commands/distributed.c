@@ -17,8 +17,8 @@
 
 #define MODULE "nauha_mpi.so"
 
-/* Open MPI's mpirun, MPICH's and srun --mpi=pmi2 tell how many there are; srun --mpi=pmix does not.
- */
+/* The number of processes, which mpirun of Open MPI and MPICH and srun --mpi=pmi2 put into the
+ * environment; srun --mpi=pmix does not. */
 bool nauha__distributed_started(void) {
     static const char *const counts[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
@@ -37,7 +37,7 @@ static const struct nauha_mpi *load_module(void) {
     nauha__write_path(path, sizeof path, program, MODULE);
     if (access(path, R_OK) != 0)
         nauha__write_path(path, sizeof path, program, "../lib/nauha/" MODULE);
-    /* Open MPI's own plugins look for its symbols. */
+    /* The plugins of Open MPI look for its symbols. */
     void *module = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
     const struct nauha_mpi *mpi = module ? dlsym(module, NAUHA_MPI_SYMBOL) : NULL;
     const char *rank = getenv("OMPI_COMM_WORLD_RANK");
@@ -54,7 +54,7 @@ static int fail(const char *what) {
     return EXIT_FAILED;
 }
 
-/* Keeps what is said, and drops what is printed. */
+/* Keeps messages of this process, and discards its output. */
 static int be_quiet(struct distributed *distributed) {
     const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     distributed->said = tmpfile();
@@ -96,7 +96,7 @@ int nauha__distributed_agree(struct distributed *distributed, int code) {
         said[length < 0 ? 0 : length] = '\0';
     }
     code = distributed->mpi->agree(code, said, &who, &text);
-    /* Process 0 has said what it had to say. */
+    /* Process 0 has reported the error. */
     if (strncmp(text, "nauha: ", 7) == 0)
         text += 7;
     if (code != EXIT_FINE && who > 0 && distributed->processes->rank == 0)

@@ -22,12 +22,13 @@
 #include "tools/cli/path.h"
 #include "tools/cli/table.h"
 
-/* Steps that the answer is for, where the command line does not say how many there will be. */
+/* Number of steps that the estimate is for if the command line does not say how many there will
+ * be. */
 #define STEPS_ESTIMATED 1000u
 
 /* ---- the sample through a recorder ---- */
 
-/* The parameters of one step, with memory of their own. */
+/* The parameters of one step, copied. */
 struct values {
     struct nauha_parameter *list;
     int64_t (*shapes)[NAUHA_MAX_NDIM];
@@ -36,7 +37,7 @@ struct values {
 
 struct copy {
     struct nauha_cursor *parameters, *others;
-    struct nauha_message *parameter; /* the next one; NULL: there is none */
+    struct nauha_message *parameter; /* the next message; NULL: there is none */
     struct nauha_recorder *recorder;
     struct values values;
 };
@@ -47,7 +48,7 @@ static void clear(struct values *values) {
     values->count = 0;
 }
 
-/* A message's module and slot under the recorder's own numbers. */
+/* Translates the module and the slot of a message to the recorder's own numbers. */
 static enum nauha_status name(struct nauha_recorder *recorder,
                               const struct nauha_message_info *info, uint32_t *module,
                               uint32_t *slot, struct nauha_error *err) {
@@ -143,7 +144,7 @@ static enum nauha_status copy_messages(struct copy *copy, struct nauha_error *er
     return status == NAUHA_OK ? nauha_recorder_flush(copy->recorder, err) : status;
 }
 
-/* The cursors of a copy. */
+/* The two cursors that a copy needs. */
 static enum nauha_status walk(struct nauha_trace *trace, struct copy *copy,
                               struct nauha_error *err) {
     struct nauha_selector *selector = nauha_selector_new();
@@ -165,17 +166,17 @@ struct sample {
     struct nauha_names *names;
     struct nauha_trace *trace;
     struct nauha_trace_info info;
-    uint64_t wanted; /* steps that the answer is for */
-    char path[4096]; /* for copies */
+    uint64_t wanted; /* number of steps that the estimate is for */
+    char path[4096]; /* path for copies */
 };
 
-/* The recording's own options, and one more. */
+/* The options of the recording, and one more. */
 static enum nauha_status configure(const struct sample *sample, const char *key, const char *value,
                                    struct nauha_recorder_config *config, struct nauha_error *err) {
     enum nauha_status status = NAUHA_OK;
     for (size_t i = 0; i < sample->invocation->given_count && status == NAUHA_OK; i++) {
         const struct given *given = &sample->invocation->given[i];
-        /* The sample has been chosen already. */
+        /* The sample contains only what was selected. */
         if (nauha__is_recording_option(given->option) &&
             strcmp(given->option->name, "steps") != 0 && strcmp(given->option->name, "limit") != 0)
             status = nauha_recorder_config_set(config, given->option->name, given->value, err);
@@ -183,7 +184,7 @@ static enum nauha_status configure(const struct sample *sample, const char *key,
     return status == NAUHA_OK ? nauha_recorder_config_set(config, key, value, err) : status;
 }
 
-/* What the sample's elements take with one more option. */
+/* Measures what the elements of the sample take with one more option. */
 static enum nauha_status measure(const struct sample *sample, const char *key, const char *value,
                                  uint64_t *stored, struct nauha_error *err) {
     struct copy copy = {0};
@@ -217,7 +218,7 @@ static uint64_t per_step(const struct sample *sample, uint64_t total) {
     return total / sample->info.steps;
 }
 
-/* Of all steps, what is `total` of the sample's. */
+/* Extrapolates a total of the sample to all steps. */
 static uint64_t in_all(const struct sample *sample, double total) {
     return (uint64_t)(total / (double)sample->info.steps * (double)sample->wanted);
 }
@@ -232,7 +233,7 @@ static void add_row(struct table *table, const struct sample *sample, const char
     nauha__table_cell(table, COLOUR_PLAIN, "%s", nauha__size_text(per_step(sample, stored), text));
 }
 
-/* A row for each kind; returns what they store together. */
+/* Prints a row for each kind; returns what all kinds store. */
 static uint64_t tell_kinds(const struct sample *sample) {
     static const struct column columns[] = {{"a step of", TABLE_CUT, 0},
                                             {"messages", TABLE_RIGHT, 1},
@@ -261,7 +262,7 @@ static void tell_option(const struct sample *sample, const char *option, double 
 
 static const struct {
     const char *option;
-    uint32_t kinds[8]; /* that store something; NAUHA_NONE ends them */
+    uint32_t kinds[8]; /* those that are stored; NAUHA_NONE ends the list */
 } selections[] = {
     {"--kinds weights,weight_updates,weight_gradients,biases,bias_updates,bias_gradients,loss",
      {NAUHA_KIND_WEIGHTS, NAUHA_KIND_WEIGHT_GRADIENTS, NAUHA_KIND_BIASES, NAUHA_KIND_BIAS_GRADIENTS,

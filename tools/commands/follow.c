@@ -9,7 +9,7 @@
 #include <time.h>
 
 #define WAIT_NS 100000000
-/* Looks at a file that is no trace yet: two seconds. */
+/* Number of attempts to open a file that is not a trace yet: two seconds. */
 #define OPEN_ATTEMPTS 20
 
 static const int ending[] = {SIGINT, SIGTERM};
@@ -63,7 +63,7 @@ enum nauha_status nauha__follow_open(const char *path, struct nauha_names *names
     for (bool live = true; status == NAUHA_OK && live && !has_messages(*trace);) {
         status = nauha_trace_refresh(*trace, &live, err);
         if (status == NAUHA_FORMAT)
-            status = NAUHA_OK; /* a moment later it may be readable */
+            status = NAUHA_OK; /* it may be readable a moment later */
         live = live && nauha__follow_wait();
     }
     return status;

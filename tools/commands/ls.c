@@ -20,7 +20,7 @@ struct listing {
     uint64_t left;
 };
 
-/* What stands for an empty module name: the root, or none at all. */
+/* What is printed for an empty module name: the root module, or no module. */
 static const char *module_text(const struct nauha_message_info *info) {
     return info->module == NAUHA_NONE ? "-" : info->module_name[0] ? info->module_name : "(root)";
 }

@@ -54,7 +54,7 @@ bool nauha__marks_next(const struct marks *marks, const char *verb, size_t *posi
         const char *line = marks->text + *position;
         const char *end = memchr(line, '\0', marks->bytes - *position);
         if (!end)
-            return false; /* somebody is writing it */
+            return false; /* a process is writing it */
         *position = (size_t)(end - marks->text) + 1;
         if (strncmp(line, verb, length) != 0 || line[length] != ' ')
             continue;

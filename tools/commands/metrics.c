@@ -20,8 +20,8 @@
 
 /* ---- metrics in Python ---- */
 
-/* The colon behind the file name of "FILE.py:CLASS:..."; NULL: not such a SPEC. A name with ".py"
- * further back is a value of some key. */
+/* The colon after the file name of "FILE.py:CLASS:..."; NULL if it is not such a SPEC. A ".py"
+ * after the first colon belongs to the value of a key. */
 static const char *end_of_file_name(const char *spec) {
     const char *colon = strchr(spec, ':');
     return colon && colon - spec > 3 && memcmp(colon - 3, ".py", 3) == 0 ? colon : NULL;
@@ -61,7 +61,7 @@ int nauha__metrics_run_python(const struct invocation *invocation) {
     return EXIT_FAILED;
 }
 
-/* Has Python find the class, and adds its metric by the rest of the SPEC: CLASS:KINDS:... */
+/* Makes Python load the class, and adds its metric with the rest of the SPEC: CLASS:KINDS:... */
 static enum nauha_status add_python_metric(struct nauha_pipeline *pipeline,
                                            const struct nauha_python *python, const char *spec,
                                            struct nauha_error *err) {
@@ -136,7 +136,7 @@ enum nauha_status nauha__metrics_start(struct nauha_pipeline *pipeline,
         status = add_metrics(pipeline, invocation, err);
     if (status == NAUHA_OK)
         status = nauha__rules_add_given(pipeline, invocation, err);
-    /* What rules measure is written where somebody asked for series. */
+    /* The values that rules measure are written if the user asked for series. */
     if (status == NAUHA_OK && (directory || nauha__has(invocation, "metric")))
         status = add_sinks(pipeline, sinks, directory, err);
     return status == NAUHA_OK ? nauha_pipeline_start(pipeline, err) : status;
@@ -188,7 +188,7 @@ int nauha__metrics_finish(struct nauha_pipeline *pipeline, const struct invocati
 
 /* ---- threads ---- */
 
-/* The processors this process may use; a batch system may have lent it some of the machine's. */
+/* The processors that this process may use: a batch system may have given it only some. */
 static uint64_t count_processors(void) {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint64_t)CPU_COUNT(&set) : 1;

@@ -61,7 +61,7 @@ bool nauha__selects(const struct invocation *invocation) {
 bool nauha__has_chosen(const struct nauha_trace *trace, const struct nauha_selector *selector) {
     struct nauha_cursor *cursor = NULL;
     struct nauha_message *message = NULL;
-    /* What cannot be read is the command's to tell. */
+    /* The command reports what cannot be read. */
     const bool any =
         nauha_cursor_new((struct nauha_trace *)trace, selector, &cursor, NULL) != NAUHA_OK ||
         nauha_cursor_next(cursor, &message, NULL) != NAUHA_END;
@@ -108,7 +108,7 @@ int nauha__nothing_chosen(const struct invocation *invocation, const struct nauh
     return nauha__fail(&err);
 }
 
-/* The same of traces that are looked at together. */
+/* Says the same of traces that are read together. */
 static int check_chosen(const struct opened *opened, const struct invocation *invocation) {
     if (!nauha__selects(invocation))
         return EXIT_FINE;
@@ -142,7 +142,7 @@ int nauha__opened_paths(struct opened *opened, const struct invocation *invocati
         nauha__crash_watch(paths[i]);
         if (open(paths[i], opened->names, &opened->traces[i], &err) != NAUHA_OK) {
             nauha__fail(&err);
-            return EXIT_FAILED; /* the file is at fault, not the command line */
+            return EXIT_FAILED; /* the file caused the error, not the command line */
         }
         nauha__note_newer_format(opened->traces[i], invocation);
         opened->trace_count++;
@@ -232,7 +232,7 @@ void nauha__warn_of_losses(const struct nauha_trace *trace, const struct nauha_n
         semicolon = "; ";
         listed += messages;
     }
-    /* On a full disk there may have been no room to say which. */
+    /* On a full disk, the recorder may have been unable to write which messages were lost. */
     if (listed < info->messages_lost)
         fprintf(stderr, "%s%s messages in all, %s", semicolon,
                 nauha__count_text(info->messages_lost, count),

@@ -29,7 +29,7 @@ static const struct nauha_option plot_table[] = {
 };
 OPTION_GROUP(plot_options, "Output", plot_table);
 
-/* Names the files that were made; stem: their path without ".svg" and the like. */
+/* Prints the names of the files that were created; stem: their path without ".svg" and the like. */
 static void tell(const char *stem, int length, const struct nauha_drawing *drawing, bool quiet) {
     if (quiet || !nauha_plot_makes_files(drawing->term))
         return;
@@ -83,13 +83,13 @@ static int plot_directory(const char *directory, const struct nauha_drawing *dra
     for (int i = 0; i < count; i++) {
         char path[4096];
         nauha__write_path(path, sizeof path, directory, "%s", entries[i]->d_name);
-        /* A wrong option is wrong for all: said once. */
+        /* A wrong option is wrong for all series, and is reported once. */
         int drawn = code == EXIT_USAGE ? code : plot_file(path, drawing, quiet);
         code = drawn > code || drawn == EXIT_USAGE ? drawn : code;
         free(entries[i]);
     }
     free(entries);
-    /* In a terminal of characters, the page would be all pictures once more. */
+    /* In a text terminal, the overview would repeat all pictures. */
     if (code == EXIT_FINE && nauha_plot_makes_files(drawing->term))
         code = plot_overview(directory, drawing, quiet);
     return code;

@@ -52,12 +52,12 @@ static const struct nauha_option record_table[] = {
 };
 OPTION_GROUP(record_options, "Output", record_table);
 
-/* The running program, for the signal handler; 0 once it has ended, and what it left running is
- * waited for. */
+/* The process id of the program, for the signal handler; 0 after it has ended, while this process
+ * waits for those that it left running. */
 static volatile sig_atomic_t child, waiting_ended;
 
-/* A signal sent to this process is meant for the program. One of the terminal's has reached the
- * program already: it goes to the whole foreground group. */
+/* Passes a signal on to the program. Signals of the terminal have reached it already, because they
+ * go to the whole foreground process group. */
 static void pass_on(int number, siginfo_t *info, void *context) {
     (void)context;
     if (child == 0)
@@ -71,8 +71,8 @@ static const int passed_on[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUS
 
 /* ---- what the hook is told ---- */
 
-/* Checks the options here, where an error still is one of usage, and whether there can be a trace.
- * What the program is given may be files of its own. */
+/* Checks the options here, where errors are usage errors, and whether a trace can be created. The
+ * arguments of the program are not checked: they may be file names of its own. */
 static int check_options(const struct invocation *invocation, const char *trace, cJSON *options) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct nauha_recorder_config *config = nauha_recorder_config_new();
@@ -118,7 +118,7 @@ static int check_step(const struct invocation *invocation, cJSON *settings) {
     return EXIT_FINE;
 }
 
-/* The rules, checked here where an error still is one of usage. */
+/* The rules, which are checked here, where errors are usage errors. */
 static int add_rules(const struct invocation *invocation, cJSON *settings) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     if (nauha__metrics_check(invocation, &err) != NAUHA_OK)
@@ -167,8 +167,8 @@ static void add_command(const struct invocation *invocation, cJSON *settings) {
     cJSON_AddStringToObject(settings, "command", command);
 }
 
-/* Settings and search path for every Python process that the program consists of. estimate: steps
- * to end after, 0 for none. */
+/* Sets the environment for all Python processes of the program. estimate: number of steps after
+ * which to end, 0 for none. */
 static int set_environment(const struct invocation *invocation, const struct marks *marks,
                            const char *trace, uint64_t estimate, char output[PATH_MAX]) {
     char package[PATH_MAX], hook[PATH_MAX + 16];
@@ -206,9 +206,9 @@ static int set_environment(const struct invocation *invocation, const struct mar
 
 /* ---- running the program ---- */
 
-/* Becomes the program; writes errno to the pipe where that fails. */
+/* Executes the program; writes errno to the pipe if that fails. */
 static void become(const struct invocation *invocation, int failure, pid_t parent) {
-    /* Whoever kills the recorder outright means the program. */
+    /* A user who kills the recorder with SIGKILL means the program. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(EXIT_FAILED);
@@ -219,21 +219,20 @@ static void become(const struct invocation *invocation, int failure, pid_t paren
     _exit(written == (ssize_t)sizeof why ? EXIT_NOT_FOUND : EXIT_FAILED);
 }
 
-/* Has signals passed on to the program, and keeps what was done at them. */
+/* Installs handlers that pass signals on to the program, and saves the previous ones. */
 static void pass_signals_on(struct sigaction before[]) {
     const struct sigaction action = {.sa_sigaction = pass_on, .sa_flags = SA_SIGINFO | SA_RESTART};
     for (size_t i = 0; i < PASSED_ON; i++) {
         sigaction(passed_on[i], NULL, &before[i]);
-        if (before[i].sa_handler != SIG_IGN) /* nohup: the program inherits that */
+        if (before[i].sa_handler != SIG_IGN) /* set by nohup; the program inherits it */
             sigaction(passed_on[i], &action, NULL);
     }
 }
 
-/* The program's wait status. *why: errno where it could not be started, which it writes to the
- * pipe. */
+/* The wait status of the program. *why: errno if it could not be started, read from the pipe. */
 static int wait_for_program(pid_t pid, int failure, int *why) {
     int status = 0;
-    pid_t ended; /* an orphan, maybe */
+    pid_t ended; /* may be an orphan */
     if (read(failure, why, sizeof *why) != (ssize_t)sizeof *why)
         *why = 0;
     do
@@ -242,7 +241,7 @@ static int wait_for_program(pid_t pid, int failure, int *why) {
     return status;
 }
 
-/* Starts the program and waits for its end; signals are caught from then on. Returns its wait
+/* Starts the program and waits for its end; from then on signals are caught. Returns its wait
  * status, or -1 with *code set. */
 static int run_program(const struct invocation *invocation, int *code) {
     int ends[2], why = 0, status = 0;
@@ -284,8 +283,9 @@ static int run_program(const struct invocation *invocation, int *code) {
 
 /* ---- what it leaves running ---- */
 
-/* Whether a process that is left is recording. Where none has recorded anything, a program that
- * ended well has only started what is to be recorded: sh -c "python3 train.py &". */
+/* Whether a process that is left running is recording. If no process has recorded anything yet and
+ * the program succeeded, it has only started the training in the background: sh -c "python3
+ * train.py &". */
 static bool goes_on(const struct marks *marks, bool ended_well) {
     struct mark mark;
     size_t position = 0;
@@ -297,7 +297,7 @@ static bool goes_on(const struct marks *marks, bool ended_well) {
     }
     if (recorded || !ended_well)
         return false;
-    position = 0; /* one that has torch and is done: nothing was trained */
+    position = 0; /* it has imported torch and ended: it trained nothing */
     while (nauha__marks_next(marks, "torch", &position, &mark)) {
         if (!nauha__is_descendant(mark.process))
             return false;
@@ -305,8 +305,8 @@ static bool goes_on(const struct marks *marks, bool ended_well) {
     return true;
 }
 
-/* Waits for the recordings that go on in processes which the program has left running, but not for
- * others: servers that it has started, say. */
+/* Waits for recordings in processes that the program has left running, but not for other processes,
+ * such as servers. */
 static void wait_for_recordings(const struct invocation *invocation, struct marks *marks,
                                 bool ended_well) {
     const struct timespec pause = {0, 50000000};
@@ -349,7 +349,7 @@ static void tell_trace(const char *path) {
                     "nauha: %s was not closed, so it ends with the last flush before the program "
                     "ended\n",
                     path);
-        if (info.failure[0]) /* which the training has told when it happened */
+        if (info.failure[0]) /* the training reported that when it happened */
             fprintf(stderr, "nauha: %s is not complete: the recorder had to stop\n", path);
         if (info.messages_lost)
             nauha__warn_of_losses(trace, names, &info);
@@ -358,7 +358,7 @@ static void tell_trace(const char *path) {
     nauha_names_free(names);
 }
 
-/* What is at the output, to know later whether it is another file, or has been written to. */
+/* Describes the file at the output path, to find out later whether it was replaced or changed. */
 struct before {
     struct stat file;
     bool there;
@@ -373,7 +373,7 @@ static bool is_changed(const char *output, const struct before *before) {
            now.st_mtim.tv_nsec != before->file.st_mtim.tv_nsec;
 }
 
-/* Whether a process has imported torch and not said that it was done. */
+/* Whether a process has imported torch and did not report its end. */
 static bool is_untold(const struct marks *marks) {
     struct mark mark;
     size_t position = 0;
@@ -410,7 +410,7 @@ static void tell_nothing(const struct marks *marks, const char *output, bool is_
         fprintf(stderr, "nauha: %s existed before and was not changed\n", output);
 }
 
-/* Tells what was recorded, or why nothing was. Returns the exit code that an estimate came to. */
+/* Reports what was recorded, or why nothing was. Returns the exit code of an estimate. */
 static int tell_outcome(const struct invocation *invocation, const struct marks *marks,
                         const char *output, const struct before *before, const char *estimate) {
     struct mark mark;
@@ -425,7 +425,7 @@ static int tell_outcome(const struct invocation *invocation, const struct marks 
     }
     position = 0;
     while (nauha__marks_next(marks, "failed", &position, &mark)) {
-        if (*mark.text) /* the process could not say it */
+        if (*mark.text) /* the process could not report it */
             fprintf(stderr, "nauha: a recording has failed: %s\n", mark.text);
     }
     if (traces || nauha__marks_have(marks, "failed", 0))
@@ -441,18 +441,18 @@ static int tell_outcome(const struct invocation *invocation, const struct marks 
     return estimate ? EXIT_FAILED : EXIT_FINE;
 }
 
-/* Ends as the program ended. */
+/* Ends this process in the same way as the program ended. */
 static int end_like(int status) {
     if (!WIFSIGNALED(status))
         return WEXITSTATUS(status);
     const struct rlimit none = {0, 0};
-    setrlimit(RLIMIT_CORE, &none); /* the program has dumped its own */
+    setrlimit(RLIMIT_CORE, &none); /* the program has written a core dump already */
     signal(WTERMSIG(status), SIG_DFL);
     raise(WTERMSIG(status));
     return 128 + WTERMSIG(status);
 }
 
-/* Runs the program, recorded into `trace`; estimate: folder of the sample, NULL for none. */
+/* Runs the program and records it to `trace`; estimate: folder of the sample, NULL for none. */
 static int record(const struct invocation *invocation, const char *trace, const char *estimate,
                   uint64_t steps) {
     char output[PATH_MAX];

@@ -55,7 +55,7 @@ static int usage_without_metric(const struct command *command) {
     return code;
 }
 
-/* What a user should know before trusting the numbers. */
+/* Prints what a user should know before trusting the values. */
 static void warn(const struct nauha_trace *trace, const struct nauha_names *names, bool followed) {
     struct nauha_trace_info info;
     nauha_trace_get_head(trace, &info);
@@ -96,14 +96,15 @@ static enum nauha_status feed(const struct opened *opened, struct nauha_pipeline
     return status;
 }
 
-/* A pipeline for each run, kept to the end: the sinks go from one to the next. */
+/* A pipeline for each run. All are kept to the end, because the sinks are passed from one to the
+ * next. */
 struct replay {
     const struct invocation *invocation;
     struct runs runs;
     struct nauha_pipeline **pipelines;
     struct replayed_model model; /* of the only run */
     struct distributed distributed;
-    bool helps; /* another process writes and speaks */
+    bool helps; /* another process writes the output and the messages */
 };
 
 static void print_line(void *context, const char *text) {
@@ -111,7 +112,7 @@ static void print_line(void *context, const char *text) {
     fprintf(stderr, "%s\n", text);
 }
 
-/* Ends the run before, whose sinks this one's pipeline takes over. */
+/* Ends the previous run, whose sinks this pipeline takes over. */
 static int follow_on(struct replay *replay, size_t which, struct nauha_error *err) {
     struct nauha_pipeline *before = replay->pipelines[which - 1];
     if (!replay->helps &&
@@ -168,8 +169,9 @@ static int replay_run(struct replay *replay, size_t which) {
     if (feed(opened, replay->pipelines[which], what, invocation, &err) == NAUHA_OK)
         return EXIT_FINE;
     nauha__fail(&err);
-    /* The traces are at fault, not the command line. Another process has told the one that speaks,
-     * which ends them all: they may be waiting for one another. */
+    /* The traces caused the error, not the command line. If this process only computes, the process
+     * that prints has been informed and ends all of them, because they may be waiting for each
+     * other. */
     if (!replay->helps)
         nauha__distributed_abort(&replay->distributed, EXIT_FAILED);
     return EXIT_FAILED;
@@ -183,7 +185,7 @@ static int replay_runs(struct replay *replay) {
         warn_of_all(&replay->runs.list[i].opened, invocation);
     for (size_t i = 0; i < replay->runs.count && code == EXIT_FINE; i++) {
         code = replay_run(replay, i);
-        /* What is to be said of a trace that was written in the meantime is known only now. */
+        /* What a writer has added to a trace is known only now. */
         if (code == EXIT_FINE && follows && !nauha__follow_interrupted())
             warn_of_all(&replay->runs.list[i].opened, invocation);
     }
@@ -213,7 +215,7 @@ static int check_usage(const struct invocation *invocation, bool distributed) {
     return EXIT_FINE;
 }
 
-/* All that can be refused before anything is written. */
+/* Checks everything that can be refused before anything is written. */
 static int prepare(struct replay *replay) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     int code = check_usage(replay->invocation, replay->distributed.processes != NULL);

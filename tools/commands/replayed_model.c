@@ -35,7 +35,7 @@ static void tell(void *context, const char *text) {
         fprintf(stderr, "nauha: %s\n", text);
 }
 
-/* A value that is one of three words; NULL is fine. */
+/* Checks that a value is one of three words; NULL is allowed. */
 static bool is_one_of(const char *value, const char *a, const char *b, const char *c) {
     return !value || strcmp(value, a) == 0 || strcmp(value, b) == 0 || strcmp(value, c) == 0;
 }
@@ -66,7 +66,7 @@ static int take_options(const struct invocation *invocation, struct nauha_model_
     return EXIT_FINE;
 }
 
-/* None of the other options means anything without --model. */
+/* All other options need --model. */
 static int refuse_without_model(const struct invocation *invocation) {
     for (size_t i = 1; i < sizeof model_table / sizeof *model_table; i++) {
         if (nauha__has(invocation, model_table[i].name))

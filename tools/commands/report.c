@@ -51,7 +51,7 @@ static bool has_kind(void *context, const char *name) {
     return kind != NAUHA_NONE && survey_has_elements(&report->survey, kind);
 }
 
-/* The page says itself which rules have nothing to look at. */
+/* The page lists the rules that had nothing to examine. */
 static void without_kinds(void *context, const char *rule) {
     (void)context;
     (void)rule;
@@ -63,7 +63,7 @@ static enum nauha_status add_rules(struct report *report, struct nauha_error *er
                : nauha__rules_add_all(report->pipeline, has_kind, without_kinds, report, err);
 }
 
-/* All that can be refused before the replay. */
+/* Checks everything that can be refused before the replay. */
 static int prepare(struct report *report) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     const struct opened *opened = report->opened;
@@ -108,12 +108,12 @@ static int compute(struct report *report) {
         return EXIT_FINE;
     }
     nauha__fail(&err);
-    return EXIT_FAILED; /* the traces are at fault, not the command line */
+    return EXIT_FAILED; /* the traces caused the error, not the command line */
 }
 
 /* ---- writing ---- */
 
-/* The command line as one typed it. */
+/* The command line as the user typed it. */
 static char *command_text(const struct invocation *invocation) {
     char *text = NULL;
     size_t bytes;
@@ -165,7 +165,7 @@ static int write_file(const struct report *report) {
     return status == NAUHA_OK ? EXIT_FINE : nauha__fail(&err);
 }
 
-/* "runs/run.html" for "runs/run.h5"; of several ranks the name that they have in common. */
+/* "runs/run.html" for "runs/run.h5"; for several ranks, the common part of their names. */
 static char *default_path(const struct report *report) {
     const char *first = report->runs.paths[0], *slash = strrchr(first, '/');
     char *path = NULL;
@@ -174,7 +174,7 @@ static char *default_path(const struct report *report) {
                                                                                         : path;
 }
 
-/* Decides where the page goes, while it can still be refused at once. */
+/* Chooses the path of the page early, so that a wrong one is refused at once. */
 static int choose_path(struct report *report) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     const char *given = nauha__get(report->invocation, "output", NULL);

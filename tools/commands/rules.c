@@ -13,7 +13,7 @@
 #include "tools/cli/table.h"
 #include "tools/cli/text.h"
 
-/* Places of one finding that are printed. */
+/* Number of places of one finding that are printed. */
 #define SHOWN 10u
 
 /* ---- adding ---- */
@@ -45,7 +45,7 @@ enum nauha_status nauha__rule_add(struct nauha_pipeline *pipeline, const char *s
                            nauha_did_you_mean(&nearest), names);
 }
 
-/* Whether a SPEC is of the rule whose name these bytes are. */
+/* Whether a SPEC names the rule whose name these bytes are. */
 static bool is_spec_of(const char *spec, const char *name, size_t length) {
     return strcspn(spec, ":") == length && strncmp(spec, name, length) == 0;
 }
@@ -90,7 +90,8 @@ bool nauha__rules_stop_on(const struct invocation *invocation, const char *rule)
     return false;
 }
 
-/* NAME, or NAME:KIND,KIND with the kinds that are there; false where the rule cannot run. */
+/* The SPEC of a rule: NAME, or NAME:KIND,KIND with the kinds that the trace has. Returns false if
+ * the rule cannot run. */
 static bool default_spec(const struct nauha_analyzer *rule,
                          bool (*has)(void *context, const char *kind), void *context, char *spec,
                          size_t bytes) {
@@ -188,7 +189,7 @@ size_t nauha__next_sentence(const struct nauha_pipeline *pipeline, size_t positi
     return SIZE_MAX;
 }
 
-/* Prints the sentence of the finding at `position` and all places it holds for. */
+/* Prints the sentence of the finding at `position`, and all places to which it applies. */
 static void print_group(FILE *stream, const struct nauha_pipeline *pipeline, size_t position,
                         bool ranks) {
     struct nauha_finding head, finding;

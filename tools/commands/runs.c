@@ -16,12 +16,12 @@
 
 #include "tools/cli/path.h"
 
-/* Ranks of one training open their traces within this time of one another. */
+/* Ranks of one training create their traces within this time of each other. */
 #define TOGETHER_NS 600000000000
 
-/* What is known of a trace before it is opened with the others of its run. */
+/* Facts about a trace before it is opened together with the others of its run. */
 struct candidate {
-    size_t position; /* among the paths */
+    size_t position; /* position among the paths */
     const char *path;
     uint32_t rank, world_size;
     int64_t created_ns;
@@ -81,7 +81,7 @@ static int list_paths(struct runs *runs, const struct invocation *invocation) {
 
 /* ---- names ---- */
 
-/* Where "rank" and a number stand in a path, the last such place; NULL: nowhere. */
+/* The last place in a path where "rank" precedes a number; NULL: there is none. */
 static const char *find_rank(const char *path, size_t *length) {
     const char *found = NULL;
     for (const char *at = path; (at = strstr(at, "rank")); at += 4) {
@@ -94,7 +94,7 @@ static const char *find_rank(const char *path, size_t *length) {
     return found;
 }
 
-/* Whether two paths differ in the number behind "rank" alone. */
+/* Whether two paths differ only in the number after "rank". */
 static bool same_but_rank(const char *a, const char *b) {
     size_t of_a = 0, of_b = 0;
     const char *in_a = find_rank(a, &of_a), *in_b = find_rank(b, &of_b);
@@ -136,7 +136,7 @@ static bool is_unique(char *const *stems, size_t count, size_t which, size_t par
     return true;
 }
 
-/* As many parts of its path as it takes to tell a run from the others; a number where all of it
+/* The shortest end of its path that distinguishes a run from the others; a number if the whole path
  * does not. */
 static char *name_of(char *const *stems, size_t count, size_t which) {
     size_t most = 1, before = 0;
@@ -201,7 +201,7 @@ static bool are_one_training(const struct candidate *list, size_t count) {
     return true;
 }
 
-/* Whether the candidate at `which` can be another rank of a run of those before it. */
+/* Whether the candidate at `which` can be another rank of the run of an earlier one. */
 static bool joins(const struct candidate *list, size_t which, size_t run) {
     const struct candidate *one = &list[which];
     bool fits = false;
@@ -236,7 +236,7 @@ static size_t sort_into_runs(struct candidate *list, size_t count) {
     size_t numbered = 0;
     for (size_t i = 0; i < count; i++) {
         const size_t run = list[i].run;
-        if (run < runs) { /* marked by runs + its new number once it has one */
+        if (run < runs) { /* marked by runs + its new number when it has one */
             for (size_t j = i; j < count; j++)
                 list[j].run = list[j].run == run ? runs + numbered : list[j].run;
             numbered++;
@@ -285,8 +285,8 @@ static int open_runs(struct runs *runs, size_t count, const struct candidate *li
     return code;
 }
 
-/* One training may have ended before the steps that are looked at in others. What is being written
- * or computed anew may still come. */
+/* One training may have ended before the steps that are selected in others. Traces that are still
+ * being written, and those whose messages are computed anew, may get such steps. */
 static int check_chosen(const struct runs *runs, const struct invocation *invocation) {
     if (!nauha__selects(invocation) || nauha__has(invocation, "follow") ||
         nauha__has(invocation, "model"))
@@ -313,7 +313,7 @@ int nauha__runs_init(struct runs *runs, const struct invocation *invocation) {
         list[i].position = i;
         if (look_at(runs->paths[i], &list[i], &err) != NAUHA_OK) {
             nauha__fail(&err);
-            code = EXIT_FAILED; /* the file is at fault, not the command line */
+            code = EXIT_FAILED; /* the file caused the error, not the command line */
         }
     }
     if (code == EXIT_FINE)
@@ -338,7 +338,7 @@ void nauha__runs_fini(struct runs *runs) {
 
 /* ---- for Python ---- */
 
-/* The stem of each run. */
+/* Sets the stem of each run. */
 static char **list_stems(const struct candidate *list, size_t count, size_t runs) {
     char **stems = calloc(runs, sizeof *stems);
     for (size_t i = 0; stems && i < count; i++) {

@@ -38,14 +38,14 @@ static const struct nauha_option train_output_table[] = {
 };
 OPTION_GROUP(train_output_options, "Output", train_output_table);
 
-/* Set by the signal handler: the one thing that a handler can reach. */
+/* Set by the signal handler, which can reach nothing else. */
 static volatile sig_atomic_t stop_signal;
 
 static void on_signal(int number) {
     stop_signal = number;
 }
 
-/* In place of a signal's number: a health rule ends the training. */
+/* Takes the place of a signal number if a health rule ended the training. */
 enum { STOP_BY_RULE = -1 };
 
 struct session {
@@ -54,7 +54,7 @@ struct session {
     struct nauha_recorder *recorder;
     struct nauha_pipeline *pipeline;
     struct progress progress;
-    char stopped_by[64]; /* a rule of --stop-on that found something */
+    char stopped_by[64]; /* a rule of --stop-on that has a finding */
     const char *trace;   /* NULL: nothing is stored */
 };
 
@@ -69,7 +69,7 @@ static nauha_train_run_fn find_training(void) {
 
 /* ---- options ---- */
 
-/* Hands each option to the table it comes from. */
+/* Passes each option to the table to which it belongs. */
 static enum nauha_status take_options(const struct invocation *invocation, struct session *session,
                                       struct nauha_train_options *options,
                                       struct nauha_error *err) {
@@ -94,7 +94,7 @@ static enum nauha_status describe_number(struct nauha_recorder_config *config, c
     return nauha_recorder_config_describe(config, key, text, err);
 }
 
-/* What was trained, and how to do it again. */
+/* Facts about what is trained, and how to repeat it. */
 static enum nauha_status describe(const struct invocation *invocation, struct session *session,
                                   const struct nauha_train_options *options,
                                   struct nauha_error *err) {
@@ -138,7 +138,7 @@ static void on_notice(void *context, const char *text) {
     fprintf(stderr, "nauha: %s\n", text);
 }
 
-/* In the training's thread. */
+/* Called in the thread of the training. */
 static void on_finding(void *context, const struct nauha_finding *finding) {
     struct session *session = context;
     if (session->stopped_by[0] || !nauha__rules_stop_on(session->invocation, finding->rule))
@@ -175,7 +175,7 @@ static void print_summary(const struct nauha_train_result *result, const char *t
     fprintf(stderr, "\n");
 }
 
-/* A trace that had the name, and has another one now. */
+/* Reports the new name of an older trace. */
 static void tell_older(const struct session *session) {
     const char *older = nauha_recorder_older(session->recorder);
     if (older && !session->invocation->quiet)
@@ -193,7 +193,7 @@ static enum nauha_status describe_pipeline(const struct session *session, struct
     return status;
 }
 
-/* Opens the recording and the live metrics once the training is known to be possible. */
+/* Opens the recording and the live metrics after the training has been checked. */
 static enum nauha_status begin(void *context, struct nauha_recorder **recorder,
                                struct nauha_error *err) {
     struct session *session = context;
@@ -220,7 +220,7 @@ static enum nauha_status begin(void *context, struct nauha_recorder **recorder,
     return status;
 }
 
-/* Says what the rules found, and whether that ended the training. Returns an exit code. */
+/* Prints the findings of the rules, and whether one ended the training. Returns an exit code. */
 static int tell_findings(const struct session *session) {
     if (!session->pipeline || nauha_pipeline_findings(session->pipeline) == 0)
         return EXIT_FINE;
@@ -230,13 +230,13 @@ static int tell_findings(const struct session *session) {
     return EXIT_FINDING;
 }
 
-/* Closes the recording and, where the training went well, finishes the live metrics. */
+/* Closes the recording and, if the training succeeded, finishes the live metrics. */
 static int close_session(struct session *session, const struct invocation *invocation,
                          const struct nauha_train_result *result, bool trained) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct nauha_recorder_stats stats = {0};
     int code = EXIT_FINE;
-    /* The pipeline borrows the recorder's names, so it ends first. */
+    /* The pipeline borrows the names of the recorder, so it is freed first. */
     if (session->pipeline && trained)
         code = nauha__metrics_finish(session->pipeline, invocation);
     if (code == EXIT_FINE && checks_rules(invocation))
@@ -282,7 +282,7 @@ static int train(const struct invocation *invocation, struct session *session,
     return code;
 }
 
-/* The images are not to be recorded over, either. */
+/* The recording must not replace the files of the data set. */
 static enum nauha_status check_trace(const char *trace, const struct nauha_recorder_config *config,
                                      const char *data, struct nauha_error *err) {
     enum nauha_status status = nauha__recording_check(trace, config, NULL, 0, err);
@@ -350,7 +350,7 @@ static int run_train(const struct invocation *invocation) {
 }
 
 static const struct option_group training_options = {"Training", nauha_train_option_table, NULL};
-/* --epochs of a training says how long it lasts. */
+/* --epochs of a training is the number of its epochs, not a selection */
 static const struct option_group recorded_options = {"Choosing what is recorded",
                                                      nauha_selector_options, "epochs"};
 

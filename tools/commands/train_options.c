@@ -22,7 +22,7 @@ static const char *const directories[] = {
 
 #define BAR2(id, name) "|" name
 #define BAR3(id, name, directory) "|" name
-/* The choices with bars between them; the first bar is skipped. */
+/* The choices, each after a bar; the first bar is skipped. */
 #define CHOICES(list, bar) (&list(bar)[1])
 
 static const struct nauha_option table[] = {
@@ -63,10 +63,10 @@ struct value;
 typedef enum nauha_status (*parse_fn)(const struct value *row, const char *key, const char *value,
                                       void *result, struct nauha_error *err);
 
-/* How an option's value is read, and where it goes. */
+/* How the value of an option is read, and where it is stored. */
 struct value {
     parse_fn parse;
-    size_t at;                /* in struct nauha_train_options */
+    size_t at;                /* offset in struct nauha_train_options */
     uint64_t low, high;       /* of a number, of a length, of the positions in `names` */
     const char *const *names; /* of a choice */
 };
