@@ -15,17 +15,17 @@
 #define TAG 1
 #define SAID_BYTES 2048
 
-/* What came from one process. */
+/* The message of one process. */
 struct inbox {
     unsigned char *bytes;
     size_t capacity;
 };
 
-/* MPI is one for a program, and so is this. */
+/* A program has one MPI, so these are global. */
 struct world {
     struct nauha_processes processes;
     struct inbox *inboxes;
-    char *said; /* of every process, SAID_BYTES each */
+    char *said; /* of all processes, SAID_BYTES for each */
 };
 static struct world world;
 
@@ -45,7 +45,7 @@ static enum nauha_status send(void *context, const void *bytes, size_t size,
     return code == MPI_SUCCESS ? NAUHA_OK : failed(code, "send to process 0", err);
 }
 
-/* MPI waits by asking again and again. These leave the processor to those who compute. */
+/* MPI waits in a busy loop. These functions leave the processor to workers while they wait. */
 
 static void pause_longer(long *pause_ns) {
     const struct timespec pause = {.tv_nsec = *pause_ns};

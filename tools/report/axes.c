@@ -81,7 +81,7 @@ size_t scale_ticks(const struct scale *scale, size_t wanted, bool whole, double 
     return scale->log ? log_ticks(scale, wanted, ticks) : linear_ticks(scale, wanted, whole, ticks);
 }
 
-/* As many digits as tell the ticks apart. */
+/* The number of digits that distinguishes the ticks. */
 static void write_tick(FILE *out, double value) {
     const double size = fabs(value);
     if (size != 0 && (size < 1e-3 || size >= 1e6))

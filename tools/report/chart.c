@@ -14,14 +14,14 @@
 
 #define WIDTH 520.0
 #define HEIGHT 290.0
-/* More epochs than that would hide the lines. */
+/* If there are more epochs than this, their boundaries would hide the lines. */
 #define EPOCHS_DRAWN 30u
-/* So many lines can have their spread drawn, too. */
+/* The spread is drawn for at most so many lines. */
 #define BANDS 3u
 
 /* ---- names ---- */
 
-/* Whether a part of the key is not the same in all lines. */
+/* Whether a part of the key differs between lines. */
 static bool varies(const struct topic *topic, size_t offset) {
     for (size_t i = 1; i < topic->count; i++)
         if (memcmp((const char *)&topic->lines[i].key + offset,
@@ -107,7 +107,7 @@ static struct scale y_scale(const struct topic *topic, const struct range *range
                      (topic->log || scale_spans_decades(range->low_positive, range->high));
     struct scale scale =
         scale_of(log ? range->low_positive : range->low, range->high, log, from, to);
-    /* What a metric says about its axis holds where nothing would be lost. */
+    /* The axis that a metric asks for is used if no value is lost by it. */
     if (!scale.log && topic->y_low <= range->low)
         scale.low = topic->y_low;
     if (!scale.log && topic->y_high >= range->high)
@@ -119,8 +119,8 @@ static bool is_drawn(const struct scale *y, const struct bucket *bucket) {
     return bucket->count > 0 && (!y->log || curve_mean(bucket) > 0);
 }
 
-/* The means; where there are only values that are not finite, or not positive on a log axis, the
- * line has a gap. */
+/* Draws the means. The line has a gap where there are only values that are not finite or, on a
+ * logarithmic axis, not positive. */
 static void write_line(FILE *out, const struct curve *curve, const struct scale *x,
                        const struct scale *y) {
     bool pen = false, dot = false;
@@ -135,13 +135,13 @@ static void write_line(FILE *out, const struct curve *curve, const struct scale 
         }
         fprintf(out, "%c%.1f %.1f", pen ? 'L' : 'M', scale_place(x, curve_step(curve, i)),
                 scale_place(y, curve_mean(bucket)));
-        dot = !pen; /* a point alone is a dot */
+        dot = !pen; /* a single point is drawn as a dot */
         pen = true;
     }
     fputs(dot ? "h0" : "", out);
 }
 
-/* From the lowest to the highest value of each bucket. */
+/* Draws the range from the lowest to the highest value of each bucket. */
 static void write_band(FILE *out, const struct curve *curve, const struct scale *x,
                        const struct scale *y) {
     bool pen = false;
@@ -215,7 +215,7 @@ static void write_legend(FILE *out, const struct chart *chart) {
     fputs("</div>\n", out);
 }
 
-/* What the picture does not show. */
+/* Lists what the picture does not show. */
 static void write_notes(FILE *out, const struct topic *topic, const struct range *range,
                         const struct scale *y) {
     uint64_t width = 1, first = UINT64_MAX;

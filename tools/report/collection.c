@@ -27,7 +27,7 @@ static struct line_key key_of(const struct topic *topic, const struct nauha_mess
         key.module = info->module;
         return key;
     }
-    /* The calls of an evaluation are its batches. */
+    /* In an evaluation, calls number the batches, which are points of one line. */
     if (info->tag == 0)
         key.call = info->call < COLLECTION_CALLS ? info->call : COLLECTION_CALLS;
     key.rank = info->rank;
@@ -105,7 +105,7 @@ static enum nauha_status subscribe(struct topic *topic, struct nauha_pipeline *p
     return status;
 }
 
-/* Whether a series before this one is of the same topic and tag: their values would be mixed. */
+/* Whether an earlier series has the same topic and tag, so that their values would be mixed. */
 static bool is_double(const struct nauha_pipeline *pipeline, size_t position) {
     const char *series, *tag, *other_tag;
     const uint32_t kind = nauha_pipeline_topic(pipeline, position, &series, &tag);
@@ -116,7 +116,7 @@ static bool is_double(const struct nauha_pipeline *pipeline, size_t position) {
     return false;
 }
 
-/* Tags of one kind are lines of one topic. */
+/* The tags of one kind are lines of one topic. */
 static enum nauha_status add_series(struct collection *collection, struct nauha_pipeline *pipeline,
                                     size_t position, struct nauha_error *err) {
     const char *series, *tag;

@@ -23,7 +23,7 @@ static void merge(struct bucket *into, const struct bucket *other) {
     into->odd += other->odd;
 }
 
-/* Buckets twice as wide. */
+/* Makes the buckets twice as wide. */
 static void widen(struct curve *curve) {
     for (size_t i = 0; i < curve->used; i++) {
         const struct bucket bucket = curve->buckets[i];
@@ -92,14 +92,14 @@ double curve_step(const struct curve *curve, size_t bucket) {
 }
 
 double curve_mean(const struct bucket *bucket) {
-    /* A sum past the largest number, and rounding, stay between the values. */
+    /* Keeps the mean between the values if a sum overflows or is rounded. */
     const double mean = bucket->sum / bucket->count;
     return fmin(fmax(mean, bucket->low), bucket->high);
 }
 
 /* ---- histograms ---- */
 
-/* Spreads a bin's count over the columns' bins that it lies in. */
+/* Distributes the count of a bin over the bins of the columns that it overlaps. */
 static void spread(struct column *column, double low, double high, double count) {
     const double width = (column->high - column->low) / RIDGE_BINS;
     const double from = (low - column->low) / width, to = (high - column->low) / width;

@@ -12,7 +12,7 @@
 
 #include "tools/cli/terminal.h"
 
-/* Bytes of the UTF-8 sequence at text; 0 where there is none. */
+/* The number of bytes of the UTF-8 sequence at text; 0 if it is not valid. */
 static size_t sequence_length(const unsigned char *text) {
     const size_t length = text[0] < 0x80   ? 1
                           : text[0] < 0xc2 ? 0

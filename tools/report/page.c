@@ -38,7 +38,7 @@ static const char *fact(const struct page *page, const char *wanted) {
 static void write_head(const struct page *page) {
     static const char *const keys[] = {"model", "dataset", "optimizer", "framework"};
     FILE *out = page->out;
-    /* The policy forbids what the page does without anyway: it fetches nothing. */
+    /* The policy only forbids what the page does not do: it loads nothing. */
     fputs("<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n" PAGE_MARK "\n"
           "<meta name=viewport content=\"width=device-width, initial-scale=1\">\n"
           "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src"
@@ -84,21 +84,22 @@ static void close_tile(FILE *out, const char *note) {
     fputs("</div>\n", out);
 }
 
-/* The curve of a series that is one line; NULL: there is none, or several. */
+/* The curve of a series that has one line; NULL if it has none or several. */
 static const struct curve *only_curve(const struct page *page, const char *series) {
     const struct topic *topic = collection_find(page->collection, series);
     const struct line *line = NULL;
     for (size_t i = 0; topic && i < topic->count; i++) {
         const bool counts = topic->lines[i].key.tag == 0 || strcmp(series, "loss") != 0;
         if (counts && line)
-            return NULL; /* several networks, or ranks: the curves tell them apart */
+            return NULL; /* there are several networks or ranks, which the curves show */
         line = counts ? &topic->lines[i] : line;
     }
     return line && line->curve.count + line->curve.odd > 0 ? &line->curve : NULL;
 }
 
-/* The last value of a series that is one line; loss: the training's, NULL for its own tile. What is
- * computed from outputs that are no numbers is a number all the same, and says nothing. */
+/* Writes the last value of a series that has one line. loss: that of the training; NULL for its own
+ * tile. If the loss is not finite, a note says so, because other values from the same outputs may
+ * be finite and yet mean nothing. */
 static void write_last(const struct page *page, const char *series, const char *name,
                        const struct curve *loss) {
     const struct curve *curve = only_curve(page, series);

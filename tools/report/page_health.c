@@ -15,7 +15,7 @@
 #include "tools/commands/rules.h"
 #include "tools/cli/terminal.h"
 
-/* Places of one finding that are listed. */
+/* Number of places of one finding that are listed. */
 #define PLACES 300u
 
 /* ---- findings ---- */
@@ -54,7 +54,7 @@ static void write_place(const struct page *page, const struct nauha_finding *fin
     fputs("</tr>", out);
 }
 
-/* The sentence of the finding at `position` and all places it holds for. */
+/* Writes the sentence of the finding at `position`, and all places to which it applies. */
 static void write_group(const struct page *page, size_t position) {
     FILE *out = page->out;
     struct nauha_finding head, finding;
@@ -89,7 +89,7 @@ static void write_findings(const struct page *page) {
 
 /* ---- rules ---- */
 
-/* Whether a rule is in the pipeline; *missing_tag: but saw nothing. */
+/* Whether the pipeline has a rule; *missing_tag: it has, but there were no messages for it. */
 static bool is_checked(const struct page *page, const char *rule, const char **missing_tag) {
     struct nauha_metric_info info;
     for (size_t i = page->metrics; nauha_pipeline_metric(page->pipeline, i, &info); i++)
@@ -186,7 +186,8 @@ static const struct column_of {
 };
 #define MEASURES (sizeof measures / sizeof *measures)
 
-/* The line of a module with the largest last value, of several tensors; NULL: none. */
+/* The line of a module that has the largest last value, if it has several tensors; NULL if there is
+ * none. */
 static const struct line *line_of(const struct topic *topic, uint32_t module) {
     const struct line *found = NULL;
     for (size_t i = 0; topic && i < topic->count; i++) {
@@ -258,7 +259,7 @@ static void write_module(const struct page *page, uint32_t module,
     fputs("</tr>\n", out);
 }
 
-/* Whether there is anything to say of a module. */
+/* Whether there is a value to show for a module. */
 static bool has_numbers(const struct page *page, uint32_t module,
                         const struct topic *const topics[MEASURES]) {
     struct nauha_finding finding;

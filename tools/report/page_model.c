@@ -11,7 +11,7 @@
 #include "tools/report/page.h"
 #include "tools/cli/terminal.h"
 
-/* Kinds that have the shapes of parameters; the first that a module has stand for them. */
+/* Kinds from which the shapes of parameters are known. The first one that a module has is used. */
 static const uint32_t shapes_of[][2] = {
     {NAUHA_KIND_WEIGHTS, NAUHA_KIND_BIASES},
     {NAUHA_KIND_WEIGHT_GRADIENTS, NAUHA_KIND_BIAS_GRADIENTS},
@@ -23,7 +23,7 @@ static bool is_of(const struct survey_tensor *tensor, uint32_t module, size_t ch
            (tensor->kind == shapes_of[choice][0] || tensor->kind == shapes_of[choice][1]);
 }
 
-/* Which of shapes_of a module has; their count for none. */
+/* The position in shapes_of of the kind that a module has; their number if it has none. */
 static size_t choice_of(const struct survey *survey, uint32_t module) {
     const size_t choices = sizeof shapes_of / sizeof *shapes_of;
     for (size_t choice = 0; choice < choices; choice++)

@@ -11,7 +11,7 @@
 
 #include "tools/report/curves.h"
 
-/* Under which tags a row is computed. */
+/* The tags under which a row is computed. */
 enum tags { TRAINING, EVALUATIONS, ALL_TAGS };
 
 struct row {
@@ -20,7 +20,7 @@ struct row {
     uint32_t needs[2]; /* kinds, NAUHA_NONE for none */
     enum tags tags;
     bool classification;
-    bool thinned; /* of so many steps as a picture has columns */
+    bool thinned; /* only as many steps as a picture has columns */
 };
 
 /* In the order of the page. */
@@ -58,7 +58,7 @@ static const struct row rows[] = {
      true},
 };
 
-/* Whether a SPEC is of this metric and, where the row has one, its first kind. */
+/* Whether a SPEC is for the metric of the row and, if the row has one, its first kind. */
 static bool is_of(const char *spec, const struct row *row) {
     const size_t name = strcspn(spec, ":");
     if (strlen(row->name) != name || strncmp(spec, row->name, name) != 0)
@@ -77,7 +77,7 @@ static bool is_of(const char *spec, const struct row *row) {
     return false;
 }
 
-/* What a user asked for stands in the place of what would be there. */
+/* Whether the user asked for the metric of a row with --metric, which then replaces the row. */
 static bool is_given(const struct invocation *invocation, const struct row *row) {
     for (size_t i = 0; i < invocation->given_count; i++)
         if (strcmp(invocation->given[i].option->name, "metric") == 0 &&
@@ -99,7 +99,7 @@ static bool can_be(const struct row *row, const struct survey *survey, uint32_t 
     return !row->classification || survey_is_classification(survey, tag);
 }
 
-/* Every so many messages of a key make a picture's columns. */
+/* Every so many messages of a key fill the columns of a picture. */
 static uint64_t subsample_of(const struct survey *survey, uint32_t kind_number) {
     const struct survey_kind *kind = survey_kind_of(survey, kind_number, 0);
     const uint64_t each = kind && kind->keys ? kind->messages / kind->keys : 1;
@@ -127,7 +127,7 @@ static enum nauha_status add_rows(struct nauha_pipeline *pipeline, const struct 
         const char *name = nauha_names_tag(names, tag);
         if ((training && row->tags == EVALUATIONS) || (!training && row->tags == TRAINING) ||
             !can_be(row, survey, tag) || strpbrk(name, ":"))
-            continue; /* a SPEC cannot name a tag with a colon */
+            continue; /* a SPEC cannot name a tag that contains a colon */
         status = add_row(pipeline, row, survey, training ? NULL : name, err);
         *count += status == NAUHA_OK;
     }

@@ -14,7 +14,8 @@
 #define HEIGHT 170.0
 #define ROWS RIDGE_BINS
 #define SHADES 7u
-/* Of a column's elements, on each side, that the picture may leave out for the sake of the rest. */
+/* The fraction of a column's elements on each side that the picture may leave out to show the rest
+ * larger. */
 #define TAIL 0.002
 
 /* A grid of shades, 0 for none. */
@@ -36,7 +37,7 @@ static double edge_of(const struct column *column, size_t bin) {
     return column->low + (column->high - column->low) * (double)bin / RIDGE_BINS;
 }
 
-/* Where all but the tails of a column lie. */
+/* The range of a column without its tails. */
 static void find_body(const struct column *column, double *low, double *high) {
     const double tail = TAIL * total_of(column);
     size_t first = 0, last = RIDGE_BINS;
@@ -64,7 +65,7 @@ static bool find_range(const struct ridge *ridge, double *low, double *high) {
 
 /* ---- shades ---- */
 
-/* Elements of a column between two values. */
+/* The number of elements of a column between two values. */
 static double count_between(const struct column *column, double low, double high) {
     const double width = (column->high - column->low) / RIDGE_BINS;
     const double from = (low - column->low) / width, to = (high - column->low) / width;
@@ -76,7 +77,7 @@ static double count_between(const struct column *column, double low, double high
     return count;
 }
 
-/* The fullest place of each column is darkest; the root keeps tails visible. */
+/* The fullest cell of each column is the darkest. The square root keeps tails visible. */
 static void shade(struct grid *grid, const struct ridge *ridge, double low, double high) {
     double counts[ROWS];
     grid->columns = ridge->used;
@@ -94,7 +95,7 @@ static void shade(struct grid *grid, const struct ridge *ridge, double low, doub
     }
 }
 
-/* Each column reaches halfway to its neighbours. */
+/* A column extends halfway to its neighbours. */
 static double column_edge(const struct ridge *ridge, size_t column) {
     const struct column *columns = ridge->columns;
     if (ridge->used == 1)
@@ -107,7 +108,8 @@ static double column_edge(const struct ridge *ridge, size_t column) {
     return ((double)columns[column - 1].step + (double)columns[column].step) / 2;
 }
 
-/* One path for each shade, of the rectangles of equal neighbours in a row. */
+/* Draws one path for each shade, with a rectangle for each sequence of equal neighbours in a
+ * row. */
 static void write_grid(FILE *out, const struct grid *grid, const struct ridge *ridge,
                        const struct scale *x, const struct scale *y) {
     const double step = (y->high - y->low) / ROWS;

@@ -12,16 +12,17 @@
 
 #include "nauha/array.h"
 
-/* A key that has been seen, and where what is known of it stands. */
+/* A key that occurs in the traces, and the position of its entry. */
 struct seen {
     UT_hash_handle hh;
     struct seen_key {
-        uint32_t kind, module, slot, tag, call, rank; /* tag NAUHA_NONE: of all tags and calls */
+        uint32_t kind, module, slot, tag, call,
+            rank; /* tag NAUHA_NONE: for all tags and calls together */
     } key;
     size_t position;
 };
 
-/* The entry of a key, new with position SIZE_MAX; NULL when out of memory. */
+/* The entry of a key; a new one has position SIZE_MAX. NULL when out of memory. */
 static struct seen *find_seen(struct survey *survey, const struct seen_key *key) {
     struct seen *found = NULL;
     HASH_FIND(hh, survey->seen, key, sizeof *key, found);
@@ -209,7 +210,7 @@ static enum nauha_status walk(struct survey *survey, struct nauha_trace *trace,
         if (status == NAUHA_OK)
             status = take(survey, nauha_message_info(message), err);
         else if (status == NAUHA_DAMAGED)
-            status = NAUHA_OK; /* the replay says so */
+            status = NAUHA_OK; /* replay reports it */
     }
     nauha_cursor_free(cursor);
     return status == NAUHA_END ? NAUHA_OK : status;
