@@ -33,7 +33,8 @@ enum nauha_form {
 };
 
 /* X(NAME, "name", SCOPE, FORM): the built-in kinds. The position in this list is the number of the
- * kind, in every names object and every trace. docs/messages.md describes them. */
+ * kind in every names object, so new kinds go to the end. A trace has its own numbers: readers find
+ * its kinds by name. docs/messages.md describes them. */
 #define NAUHA_KINDS(X)                                                                             \
     X(BATCH_STARTED, "batch_started", NETWORK, EVENT)                                              \
     X(BATCH_FINISHED, "batch_finished", NETWORK, EVENT)                                            \
