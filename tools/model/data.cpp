@@ -23,7 +23,7 @@ using train::Failure;
     throw Failure(NAUHA_FORMAT, "data file \"" + path + "\" " + what);
 }
 
-/* What stands behind 'key': in the header, up to `end`. */
+/* The text after 'key': in the header, up to `end`. */
 std::string value_of(const std::string &path, const std::string &header, const std::string &key,
                      char end) {
     const size_t at = header.find("'" + key + "':");
@@ -67,7 +67,7 @@ std::vector<int64_t> shape_of(const std::string &path, const std::string &text) 
     return shape;
 }
 
-/* The header's text; the stream then stands at the elements. */
+/* Reads the text of the header; the stream is then at the elements. */
 std::string read_header(const std::string &path, std::ifstream &file) {
     unsigned char start[12];
     if (!file.read(reinterpret_cast<char *>(start), 10) || std::memcmp(start, "\x93NUMPY", 6) != 0)

@@ -18,7 +18,7 @@ namespace {
 using at::Tensor;
 using torch::autograd::variable_list;
 
-/* What the basis of the Krylov space may take. */
+/* The largest amount of memory for the basis of the Krylov space. */
 constexpr double max_basis_bytes = 4.0 * 1024 * 1024 * 1024;
 
 class Hessian {
@@ -68,7 +68,7 @@ class Hessian {
                     along + (gradients[i].reshape({-1}) * vector.narrow(0, place, length)).sum();
             place += length;
         }
-        /* No gradient depends on any parameter: the loss is linear. */
+        /* No gradient depends on any parameter, so the loss is linear. */
         if (!along.requires_grad())
             return at::zeros({size_}, at::kDouble);
         return flat(torch::autograd::grad({along}, parameters_, {}, false, false, true));
@@ -91,8 +91,9 @@ class Hessian {
     int64_t size_ = 0;
 };
 
-/* Krylov spaces from random directions: an orthonormal basis, and the matrix in it. One direction
- * alone finds one eigenvector of each eigenvalue, and none that it has next to no part in. */
+/* Krylov spaces from random directions: an orthonormal basis, and the matrix in this basis. A
+ * single direction finds only one eigenvector of each eigenvalue, and none to which it is almost
+ * orthogonal. */
 class Lanczos {
   public:
     Lanczos(const Hessian &hessian, size_t most)
@@ -107,11 +108,11 @@ class Lanczos {
     bool is_full() const {
         return size() >= most_;
     }
-    /* The space is all there is: the eigenvalues are exact. */
+    /* Whether the space is that of all parameters, so that the eigenvalues are exact. */
     bool is_whole() const {
         return static_cast<int64_t>(size()) >= hessian_.size();
     }
-    /* Products since the latest random direction. */
+    /* Number of products since the latest random direction. */
     size_t since_branch() const {
         return size() - branch_;
     }
@@ -126,7 +127,7 @@ class Lanczos {
         const double beta = image.norm().item<double>();
         scale_ = std::max({scale_, columns_.back().abs().max().item<double>(), beta});
         latest_ = {row, image};
-        /* An invariant space has been found whole: on with a direction outside of it. */
+        /* The space is invariant: continue with a direction outside of it. */
         if (beta <= 1e-12 * scale_) {
             latest_.image.zero_();
             next_ = is_full() ? Tensor() : random_direction();
@@ -135,7 +136,7 @@ class Lanczos {
         }
     }
 
-    /* On with another random direction, outside of the space. */
+    /* Continues with another random direction, outside of the space. */
     void branch() {
         ends_.push_back(latest_);
         latest_ = {};
@@ -143,7 +144,8 @@ class Lanczos {
         next_ = random_direction();
     }
 
-    /* The k largest, and the largest residual of those over the largest magnitude of all. */
+    /* The k largest eigenvalues, and their largest residual, relative to the largest magnitude of
+     * all. */
     Eigenvalues largest(size_t k) const {
         const auto n = static_cast<int64_t>(size());
         Tensor matrix = at::zeros({n, n}, at::kDouble);
@@ -167,7 +169,7 @@ class Lanczos {
     }
 
   private:
-    /* A basis vector's image, as far as it lies outside of the space. */
+    /* The part of a basis vector's image that lies outside of the space. */
     struct End {
         int64_t row = 0;
         Tensor image;
@@ -182,7 +184,8 @@ class Lanczos {
         return outside.norm().item<double>();
     }
 
-    /* Twice is enough (Parlett). Returns the part that it takes. */
+    /* Makes the vector orthogonal to the first rows of the basis; two passes are enough (Parlett).
+     * Returns the coefficients of the part that was removed. */
     Tensor orthogonalise(Tensor &vector, int64_t rows) const {
         const Tensor space = basis_.narrow(0, 0, rows);
         Tensor taken = at::zeros({rows}, at::kDouble);
@@ -208,9 +211,9 @@ class Lanczos {
     const Hessian &hessian_;
     size_t most_;
     Tensor basis_, next_;
-    std::vector<Tensor> columns_; /* of the matrix, down to its diagonal */
+    std::vector<Tensor> columns_; /* of the matrix, from the first row to the diagonal */
     End latest_;
-    std::vector<End> ends_; /* of what was left for another direction */
+    std::vector<End> ends_; /* for each earlier direction, at its last basis vector */
     size_t branch_ = 0;
     double scale_ = 0;
     std::mt19937_64 random_{1};
@@ -224,8 +227,8 @@ bool agree(const Eigenvalues &a, const Eigenvalues &b, double tolerance) {
     return true;
 }
 
-/* What the first direction finds may lack an eigenvalue, which no residual shows. So another one
- * follows, of as many products, until one brings nothing new. */
+/* The first direction may miss an eigenvalue, which residuals do not show. So further directions
+ * follow, each with as many products, until one finds nothing new. */
 Eigenvalues search(Lanczos &lanczos, size_t k, double tolerance) {
     Eigenvalues found, before;
     size_t length = 0;

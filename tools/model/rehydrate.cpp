@@ -43,7 +43,7 @@ bool find_model(const std::string &name, nauha_train_model &model) {
     return false;
 }
 
-/* Neither a built-in model nor a file. */
+/* The name is neither that of a built-in model nor that of a file. */
 [[noreturn]] void fail_unknown(const std::string &name) {
     std::string known;
     for (int i = 0; i < NAUHA_TRAIN_MODEL_COUNT; i++)
@@ -112,7 +112,7 @@ const uint32_t kinds_of_passes[] = {NAUHA_KIND_INPUT_DATA, NAUHA_KIND_ACTIVATION
                                     NAUHA_KIND_NETWORK_OUTPUT, NAUHA_KIND_INPUT_LABELS,
                                     NAUHA_KIND_LOSS};
 
-/* What went wrong, in one line: TorchScript puts its traceback before it. */
+/* The error in one line, without the traceback that TorchScript puts before it. */
 std::string reason_in(const std::string &text) {
     const std::string mark = "\nRuntimeError: ";
     const size_t at = text.rfind(mark);
@@ -120,7 +120,7 @@ std::string reason_in(const std::string &text) {
     return text.substr(begin, text.find('\n', begin) - begin);
 }
 
-/* Runs fn; what it throws becomes a status. */
+/* Runs fn, and returns what it throws as a status. */
 template <class F> nauha_status guarded(nauha_error *err, const F &fn) {
     try {
         fn();
@@ -175,7 +175,7 @@ struct nauha_model {
     }
 
   private:
-    /* Of a trace that is still being written, nobody knows yet. */
+    /* Only for complete traces: one that is still being written may get such messages later. */
     static void check_steps_end(const nauha_trace *trace) {
         uint64_t messages = 0, bytes = 0;
         nauha_trace_kind_totals(trace, NAUHA_KIND_BATCH_FINISHED, &messages, &bytes);
@@ -381,7 +381,7 @@ struct nauha_model {
     uint64_t step_ = 0;
     nauha_network service_{};
     nauha_subscriber *subscriber_ = nullptr;
-    std::map<uint32_t, bool> wanted_; /* kinds, in the pass that is running */
+    std::map<uint32_t, bool> wanted_; /* kinds, in the current pass */
     std::map<std::pair<uint32_t, uint32_t>, uint32_t> calls_;
 };
 

@@ -27,7 +27,7 @@ struct Call {
     std::string module, class_name;
 };
 
-/* What `nauha::ran` reports to, in the thread that runs the graph. */
+/* The receiver of the calls of `nauha::ran` in the thread that runs the graph. */
 struct Run {
     const std::vector<Call> *calls;
     const Observer *observer;
@@ -65,7 +65,8 @@ const torch::jit::RegisterOperators registered({torch::jit::Operator(
     "nauha::ran(int call, Any output) -> ()", [](Stack &stack) { ran(stack); },
     c10::AliasAnalysisKind::CONSERVATIVE)});
 
-/* "features.0" of the value self.features.0; false where it is no part of the model. */
+/* Returns "features.0" for the value self.features.0; false if the value is not a part of the
+ * model. */
 bool path_of(const Value *value, const Value *self, std::string &path) {
     std::vector<std::string> names;
     for (; value != self; value = value->node()->input(0)) {
@@ -79,7 +80,7 @@ bool path_of(const Value *value, const Value *self, std::string &path) {
     return true;
 }
 
-/* Puts the calls of modules in line, the outermost first, and marks their outputs. */
+/* Inlines the calls of modules, the outermost first, and marks their outputs. */
 class Expansion {
   public:
     Expansion(torch::jit::Graph &graph, std::vector<Call> &calls) : graph_(graph), calls_(calls) {

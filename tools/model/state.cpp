@@ -24,7 +24,7 @@ std::string shape_text(const at::Tensor &tensor) {
     return "[" + text + "]";
 }
 
-/* Quoted, the first few. */
+/* Lists the first few, quoted. */
 template <class Names> std::string list_of(const Names &names) {
     std::string text;
     size_t listed = 0;

@@ -19,7 +19,8 @@ namespace train {
 
 namespace {
 
-/* Above any dataset here, far below what a hostile header could ask for. */
+/* Larger than any data set that is supported, and far smaller than what a damaged header could ask
+ * for. */
 constexpr uint64_t max_images = 10u * 1000u * 1000u;
 constexpr uint64_t max_bytes = uint64_t(4) << 30;
 
@@ -30,7 +31,7 @@ bool exists(const std::string &path) {
 
 class File {
   public:
-    /* PATH, or PATH.gz where only that is there. */
+    /* PATH, or PATH.gz if only that exists. */
     explicit File(const std::string &path) : path_(path) {
         if (!exists(path_) && exists(path_ + ".gz"))
             path_ += ".gz";
@@ -55,7 +56,7 @@ class File {
         return path_;
     }
 
-    /* Reads exactly `bytes`; `what` names them where they are missing. */
+    /* Reads exactly `bytes`; the error for missing bytes says that they are `what`. */
     void read(uint8_t *out, size_t bytes, const char *what) {
         while (bytes > 0) {
             const unsigned chunk = static_cast<unsigned>(std::min<size_t>(bytes, 1u << 20));
@@ -68,7 +69,8 @@ class File {
         }
     }
 
-    /* Appends `bytes` to data, growing it only as they arrive: the size is not trusted. */
+    /* Appends `bytes` to data, which grows only as they are read, because the size is not
+     * trusted. */
     void append(std::vector<uint8_t> &data, size_t bytes, const char *what) {
         while (bytes > 0) {
             const size_t step = std::min<size_t>(bytes, size_t(16) << 20);
@@ -79,7 +81,7 @@ class File {
         }
     }
 
-    /* Reads `bytes`, or nothing at the end of the file: false. */
+    /* Reads `bytes`; returns false at the end of the file. */
     bool read_record(uint8_t *out, size_t bytes, const char *what) {
         const size_t got = read_some(out, 1);
         if (got == 1)

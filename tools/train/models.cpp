@@ -23,7 +23,7 @@ ReLU relu() {
     return ReLU(ReLUOptions().inplace(true));
 }
 
-/* Without a bias where batch norm, which has its own, follows. */
+/* Has no bias if batch norm follows, which has its own. */
 Conv2d conv(int64_t in, int64_t out, int64_t kernel, int64_t stride = 1, bool bias = false) {
     return Conv2d(Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(bias));
 }

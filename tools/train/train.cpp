@@ -164,8 +164,8 @@ class Training {
         return correct;
     }
 
-    /* The outputs, labels and losses go out under the tag "testing"; the activations of a whole
-     * test set would be more than those of many training steps. */
+    /* Outputs, labels and losses get the tag "testing". Activations are left out, because those of
+     * a whole test set are larger than those of many training steps. */
     void test() {
         torch::NoGradGuard no_grad;
         if (exporter_)
@@ -231,7 +231,7 @@ class Training {
     Clock::time_point start_, last_report_;
 };
 
-/* The first line: libtorch appends where in its sources it was. */
+/* The first line of the error: libtorch appends the position in its sources. */
 std::string first_line(const std::string &text) {
     return text.substr(0, text.find('\n'));
 }
