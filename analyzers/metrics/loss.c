@@ -8,7 +8,14 @@
 struct loss {
     const struct nauha_host *host;
     uint32_t topic;
+    struct key_table counts;
 };
+
+static void destroy(void *self) {
+    struct loss *loss = self;
+    key_table_fini(&loss->counts, NULL);
+    free(loss);
+}
 
 static enum nauha_status create(const struct nauha_host *host,
                                 const struct nauha_analyzer_config *config, void **self,
@@ -25,6 +32,7 @@ static enum nauha_status create(const struct nauha_host *host,
     if (!loss)
         return NAUHA_HOST_NOMEM(host, err);
     loss->host = host;
+    loss->counts = (struct key_table)LOSS_COUNTS_INIT;
     enum nauha_status status = host->register_topic(host, "loss_series", NAUHA_SCOPE_NETWORK,
                                                     NAUHA_FORM_SCALAR, &plot, &loss->topic, err);
     if (status != NAUHA_OK) {
@@ -36,27 +44,27 @@ static enum nauha_status create(const struct nauha_host *host,
 }
 
 static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
-    const struct loss *loss = self;
+    struct loss *loss = self;
     const struct nauha_host *host = loss->host;
     struct nauha_message *message = host->bundle_message(bundle, 0);
-    double value = 0;
-    enum nauha_status status = loss_of(host, message, &value, err);
-    return status == NAUHA_OK
-               ? host->publish_scalar(host, loss->topic, host->info(message), value, err)
+    struct mean_loss mean = {0};
+    enum nauha_status status = mean_loss_of(host, &loss->counts, message, &mean, err);
+    return status == NAUHA_OK && mean.present
+               ? host->publish_scalar(host, loss->topic, host->info(message), mean.value, err)
                : status;
 }
 
-static const char *const kinds[] = {"loss", NULL};
+static const char *const kinds[] = MEAN_LOSS_KINDS;
 
 NAUHA_ANALYZER(loss) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "loss",
     .summary = "loss of each step",
-    .formula = "the value that the loss function returned; of several values (reduction=\"none\") "
-               "their mean",
+    .formula = "the value that the loss function returned; of several values (reduction=\"none\"), "
+               "and of a sum over samples or tokens (reduction=\"sum\"), their mean",
     .default_kinds = kinds,
     .create = create,
     .compute = compute,
-    .destroy = free,
+    .destroy = destroy,
 };

@@ -25,6 +25,7 @@ struct course {
 struct loss_not_decreasing {
     struct rule rule;
     struct key_table keys; /* values: struct course */
+    struct key_table counts;
     uint64_t steps, patience;
     double decrease, increase; /* per cent */
 };
@@ -32,6 +33,7 @@ struct loss_not_decreasing {
 static void destroy(void *self) {
     struct loss_not_decreasing *rule = self;
     key_table_fini(&rule->keys, NULL);
+    key_table_fini(&rule->counts, NULL);
     free(rule);
 }
 
@@ -42,6 +44,7 @@ static enum nauha_status create(const struct nauha_host *host,
     if (!rule)
         return NAUHA_HOST_NOMEM(host, err);
     rule->keys.state_bytes = sizeof(struct course);
+    rule->counts = (struct key_table)LOSS_COUNTS_INIT;
     rule->steps = (uint64_t)config->values[0].integer;
     rule->decrease = config->values[1].real;
     rule->increase = config->values[2].real;
@@ -111,14 +114,14 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     const struct nauha_host *host = rule->rule.host;
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
-    double loss = 0;
-    enum nauha_status status = loss_of(host, message, &loss, err);
-    if (status != NAUHA_OK)
+    struct mean_loss loss = {0};
+    enum nauha_status status = mean_loss_of(host, &rule->counts, message, &loss, err);
+    if (status != NAUHA_OK || !loss.present)
         return status;
     struct course *course = key_table_get(&rule->keys, key_of(info, info->kind));
     if (!course)
         return NAUHA_HOST_NOMEM(host, err);
-    add(&course->open, loss);
+    add(&course->open, loss.value);
     if (course->open.count < rule->steps)
         return NAUHA_OK;
     status = host->publish_scalar(host, rule->rule.topic, info, course->open.mean, err);
@@ -128,7 +131,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     return status;
 }
 
-static const char *const kinds[] = {"loss", NULL};
+static const char *const kinds[] = MEAN_LOSS_KINDS;
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"steps", NAUHA_PARAMETER_INTEGER, "10", 1, 9007199254740992.0, "number of steps in a mean"},

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* For rules that compare the losses of the training with those of an evaluation, which has a tag of
  * its own: the mean of each evaluation, and the mean of the training since the evaluation before.
+ * The loss of a step is the sum of what its backward passes began with, since programs that
+ * accumulate gradients divide the loss of each micro-batch by their number.
  *
  * Threads: one at a time.
  */
@@ -14,9 +16,11 @@
 /* The losses of one rank. */
 struct evaluations {
     double training_sum, validation_sum;
-    uint64_t training_count, validation_count;
-    struct nauha_message_info stamps; /* of the evaluation's latest loss */
-    double training;                  /* mean of the latest training losses */
+    uint64_t training_count; /* steps */
+    double validation_count; /* samples or tokens; losses, if these are not known */
+    uint64_t step;           /* of the latest loss of the training */
+    struct nauha_message_info stamps;          /* of the evaluation's latest loss */
+    double training;                           /* mean of the latest training losses */
     bool has_training;
     uint32_t training_tag;
     uint64_t waiting[2]; /* for the rule's use */
@@ -27,6 +31,7 @@ struct evaluations {
 struct evaluations_rule {
     struct rule rule;
     struct key_table ranks; /* struct evaluations */
+    struct key_table counts;
     char validation[NAUHA_NAME_MAX + 1];
     /* Called when an evaluation has ended, with the two means. */
     enum nauha_status (*judge)(struct evaluations_rule *rule, struct evaluations *evaluations,
@@ -39,19 +44,21 @@ struct evaluations_rule {
 static inline void evaluations_free(void *self) {
     struct evaluations_rule *rule = self;
     key_table_fini(&rule->ranks, NULL);
+    key_table_fini(&rule->counts, NULL);
     free(rule);
 }
 
 /* Subscribes a rule to the losses of the evaluation, too. */
 static inline enum nauha_status evaluations_init(struct evaluations_rule *rule,
                                                  const char *validation, struct nauha_error *err) {
-    static const char *const kinds[] = {"loss"};
+    static const char *const kinds[] = MEAN_LOSS_KINDS;
     const struct nauha_host *host = rule->rule.host;
     rule->ranks.state_bytes = sizeof(struct evaluations);
+    rule->counts = (struct key_table)LOSS_COUNTS_INIT;
     if (!validation[0] || strlen(validation) > NAUHA_NAME_MAX)
         return host->fail(err, NAUHA_INVALID, "key \"validation\" takes the name of a tag");
     strcpy(rule->validation, validation);
-    return host->subscribe(host, kinds, 1, validation, false, err);
+    return host->subscribe(host, kinds, 2, validation, false, err);
 }
 
 /* Ends the evaluation that is open, if one is. */
@@ -64,9 +71,9 @@ static inline enum nauha_status evaluations_close(struct evaluations_rule *rule,
         evaluations->training = evaluations->training_sum / (double)evaluations->training_count;
         evaluations->has_training = true;
     }
-    const double validation = evaluations->validation_sum / (double)evaluations->validation_count;
-    evaluations->training_sum = evaluations->validation_sum = 0;
-    evaluations->training_count = evaluations->validation_count = 0;
+    const double validation = evaluations->validation_sum / evaluations->validation_count;
+    evaluations->training_sum = evaluations->validation_sum = evaluations->validation_count = 0;
+    evaluations->training_count = 0;
     return evaluations->has_training
                ? rule->judge(rule, evaluations, evaluations->training, validation, err)
                : NAUHA_OK;
@@ -78,24 +85,26 @@ static inline enum nauha_status evaluations_compute(void *self, struct nauha_bun
     const struct nauha_host *host = rule->rule.host;
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
-    double loss = 0;
-    enum nauha_status status = loss_of(host, message, &loss, err);
-    if (status != NAUHA_OK)
+    struct mean_loss loss = {0};
+    enum nauha_status status = mean_loss_of(host, &rule->counts, message, &loss, err);
+    if (status != NAUHA_OK || !loss.present)
         return status;
     struct evaluations *evaluations = key_table_get(&rule->ranks, (struct key){.rank = info->rank});
     if (!evaluations)
         return NAUHA_HOST_NOMEM(host, err);
     if (strcmp(info->tag_name, rule->validation) == 0) {
-        evaluations->validation_sum += loss;
-        evaluations->validation_count++;
+        evaluations->validation_sum += loss.value * loss.count;
+        evaluations->validation_count += loss.count;
         evaluations->stamps = *info;
         evaluations->stamps.call = 0;
         return NAUHA_OK;
     }
     status = evaluations_close(rule, evaluations, err);
     evaluations->training_tag = info->tag;
-    evaluations->training_sum += loss;
-    evaluations->training_count++;
+    evaluations->training_sum += loss.value;
+    if (evaluations->training_count == 0 || info->global_step != evaluations->step)
+        evaluations->training_count++;
+    evaluations->step = info->global_step;
     return status;
 }
 

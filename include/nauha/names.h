@@ -53,7 +53,8 @@ enum nauha_form {
     X(ACTIVATIONS, "activations", MODULE, TENSOR)                                                  \
     X(LAYER_GRADIENTS, "layer_gradients", MODULE, TENSOR)                                          \
     X(INPUTS, "inputs", MODULE, TENSOR)                                                            \
-    X(BUFFERS, "buffers", MODULE, TENSOR)
+    X(BUFFERS, "buffers", MODULE, TENSOR)                                                          \
+    X(LOSS_COUNT, "loss_count", NETWORK, SCALAR)
 
 enum nauha_kind {
 #define NAUHA_KIND_ENUM(id, name, scope, form) NAUHA_KIND_##id,

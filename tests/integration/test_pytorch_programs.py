@@ -4,13 +4,14 @@ trace was written down by hand.
 
 Run once for each PyTorch there is; see tests/run.py.
 """
+import csv
 import importlib.util
 import sys
 import unittest
 
 import numpy as np
 
-from tests.integration.program import ROOT
+from tests.integration.program import NAUHA, ROOT
 from tests.integration.test_pytorch_record import TORCH, Case
 
 PROGRAMS = ROOT / "tests/programs"
@@ -47,7 +48,27 @@ class Programs(Case):
         return np.array([float(m.values) for m in losses]).reshape(-1, micro_batches)
 
 
+    def evaluations(self, trace):
+        """The (step, mean loss) of each batch of the evaluations, as `nauha replay` gives them, with the batch's count."""
+        done = self.run_program([NAUHA, "replay", self.path, "--metric", "loss:tag=testing", "--sink", "csv", "-o", self.dir / "out"])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(self.dir / "out/loss.csv", newline="") as file:
+            rows = [(int(row["global_step"]), float(row["value"])) for row in csv.DictReader(file)]
+        counts = [float(m.values) for m in trace.of("loss_count") if m.tag == "testing"]
+        self.assertEqual(len(counts), len(rows))
+        return [(*row, count) for row, count in zip(rows, counts)]
+
+
 class Loops(Programs):
+    def test_sums_over_test_batches(self):
+        trace = self.recorded("mnist_like", options=["--evaluation", "testing"])
+        losses = self.steps_of(trace, [5, 5, 5])
+        np.testing.assert_allclose(losses.ravel(), self.numbers("loss"), rtol=1e-6)
+        evaluations = np.array(self.evaluations(trace)).reshape(3, 4, 3)
+        np.testing.assert_array_equal(evaluations[:, :, 2], [[30, 30, 30, 10]] * 3)
+        means = (evaluations[:, :, 1] * evaluations[:, :, 2]).sum(axis=1) / 100
+        np.testing.assert_allclose(means, self.numbers("testing"), rtol=1e-6)
+
     def test_dcgan(self):
         trace = self.recorded("generative", "dcgan")
         losses = self.steps_of(trace, [8, 8], micro_batches=3)
@@ -99,13 +120,14 @@ def _needs(package):
 class Trainers(Programs):
     @_needs("transformers")
     def test_hugging_face(self):
-        for arguments in ([], ["checkpoint"], ["bf16"]):
-            with self.subTest(arguments):
-                trace = self.recorded("hf_trainer", *arguments, options=["--evaluation", "testing"])
-                losses = self.steps_of(trace, [4, 4], micro_batches=2)
-                np.testing.assert_allclose(losses.sum(axis=1), self.numbers("loss"), rtol=1e-5)
-                self.assertEqual([m.step for m in trace.of("loss") if m.tag == "testing"], [3, 3, 7, 7])
-                self.assertEqual(len(trace.of("epoch_finished")), 2)
+        trace = self.recorded("hf_trainer", "checkpoint", "bf16", options=["--evaluation", "testing"])
+        losses = self.steps_of(trace, [4, 4], micro_batches=2)
+        np.testing.assert_allclose(losses.sum(axis=1), self.numbers("loss"), rtol=1e-5)
+        self.assertEqual(len(trace.of("epoch_finished")), 2)
+        evaluations = self.evaluations(trace)
+        self.assertEqual([(step, count) for step, _, count in evaluations], [(3, 33), (3, 33), (7, 33), (7, 33)])
+        means = np.array([mean for _, mean, _ in evaluations]).reshape(2, 2).mean(axis=1)
+        np.testing.assert_allclose(means, self.numbers("eval_loss"), rtol=1e-5)
 
     @_needs("lightning")
     def test_lightning(self):

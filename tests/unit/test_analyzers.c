@@ -237,6 +237,19 @@ static void test_loss_of_several_elements(void **state) {
     assert_value(out, 2, NAN);
 }
 
+/* Of reduction="sum": the mean, if a count came before it. */
+static void test_loss_that_is_a_sum(void **state) {
+    (void)state;
+    const struct series *out = run("loss", "loss_series");
+    const double sum = 30, count = 12;
+    feed_f64(NAUHA_KIND_LOSS_COUNT, NULL, 0, 1, &count);
+    feed_f64(NAUHA_KIND_LOSS, NULL, 0, 1, &sum);
+    feed_f64(NAUHA_KIND_LOSS, NULL, 1, 1, &sum);
+    assert_int_equal(out->count, 2);
+    assert_value(out, 0, 2.5);
+    assert_value(out, 1, 30);
+}
+
 /* ---- train_accuracy ---- */
 
 static enum nauha_status try_batch(uint64_t step, enum nauha_dtype output_type, uint32_t ndim,
@@ -574,6 +587,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_mean_sum_variance),
     RUN(test_loss),
     RUN(test_loss_of_several_elements),
+    RUN(test_loss_that_is_a_sum),
     RUN(test_train_accuracy),
     RUN(test_accuracy_of_many_classes),
     RUN(test_accuracy_of_what_does_not_fit),

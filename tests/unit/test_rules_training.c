@@ -108,6 +108,33 @@ static void test_overfit(void **state) {
         assert_close(out->values[i][0], expected[i], 1e-12);
 }
 
+static void feed_call(uint32_t kind, const char *tag, uint64_t step, uint32_t call, double value) {
+    struct nauha_message_info stamps = stamps_of(names, kind, NULL, step);
+    ok(nauha_names_add_tag(names, tag, &stamps.tag, &err));
+    stamps.call = call;
+    nauha__message_resolve(&stamps, names, NAUHA_NONE);
+    ok(try_feed(message_of(stamps, NAUHA_DTYPE_F64, 0, NULL, &value)));
+}
+
+/* Micro-batches whose losses are divided by their number, and an evaluation that adds up samples.
+ */
+static void test_overfit_of_micro_batches(void **state) {
+    (void)state;
+    const struct series *out = run("overfit", "overfit");
+    for (uint64_t step = 0; step < 3; step++) {
+        for (uint32_t call = 0; call < 4; call++)
+            feed_call(NAUHA_KIND_LOSS, "default", step, call, 0.5);
+    }
+    feed_call(NAUHA_KIND_LOSS_COUNT, "testing", 2, 0, 30);
+    feed_call(NAUHA_KIND_LOSS, "testing", 2, 0, 60);
+    feed_call(NAUHA_KIND_LOSS_COUNT, "testing", 2, 1, 10);
+    feed_call(NAUHA_KIND_LOSS, "testing", 2, 1, 26);
+    finish();
+    assert_int_equal(found(), 0);
+    assert_int_equal(out->count, 1);
+    assert_close(out->values[0][0], 0.075, 1e-12); /* (2.15 - 2) / 2 */
+}
+
 static void test_overfit_edges(void **state) {
     (void)state;
     run_rule("overfit:validation=probe");
@@ -307,6 +334,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_losses_of_several_elements),
     RUN(test_overfit),
     RUN(test_overfit_edges),
+    RUN(test_overfit_of_micro_batches),
     RUN(test_overfit_without_an_evaluation),
     RUN(test_overtraining),
     RUN(test_poor_variances),

@@ -15,12 +15,12 @@ give_up() {
     exit 0
 }
 
-# What a few tests compare with; they are skipped without. Another list is another mark.
+# What a few tests compare with or record; they are skipped without. Another list is another mark.
 install_optional() {
-    if [ -e "$directory/optional-2" ]; then return; fi
+    if [ -e "$directory/optional-3" ]; then return; fi
     "$directory/bin/pip" install -q --disable-pip-version-check --retries 1 --timeout 20 \
-        scipy powerlaw==2.0.0 weightwatcher==0.7.7 tensorboard >>"$directory/log" 2>&1 || true
-    touch "$directory/optional-2"
+        scipy powerlaw==2.0.0 weightwatcher==0.7.7 tensorboard transformers lightning accelerate >>"$directory/log" 2>&1 || true
+    touch "$directory/optional-3"
 }
 
 if [ -e "$directory/torch-$version" ]; then

@@ -93,8 +93,6 @@ static bool can_be(const struct row *row, const struct survey *survey, uint32_t 
         const struct survey_kind *kind = survey_kind_of(survey, row->needs[i], tag);
         if (!kind || kind->hash_only)
             return false;
-        if (row->needs[i] == NAUHA_KIND_LOSS && kind->most_elements != 1)
-            return false;
     }
     return !row->classification || survey_is_classification(survey, tag);
 }

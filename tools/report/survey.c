@@ -78,7 +78,6 @@ static void take_kind(const struct survey *survey, struct survey_kind *kind,
     kind->messages++;
     kind->least_ndim = info->ndim < kind->least_ndim ? info->ndim : kind->least_ndim;
     kind->most_ndim = info->ndim > kind->most_ndim ? info->ndim : kind->most_ndim;
-    kind->most_elements = elements > kind->most_elements ? elements : kind->most_elements;
     kind->least_second = second < kind->least_second ? second : kind->least_second;
     kind->rows = second > 0 ? elements / (uint64_t)second : 0;
     kind->whole_numbers &= is_whole(info->dtype);

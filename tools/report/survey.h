@@ -28,7 +28,6 @@ struct survey_kind {
     uint32_t kind, tag;
     uint64_t messages, keys; /* keys: combinations of module, slot, call and rank */
     uint32_t least_ndim, most_ndim;
-    uint64_t most_elements;
     uint64_t rows;        /* elements of the latest one over its dimension 1 */
     int64_t least_second; /* smallest dimension 1 */
     bool whole_numbers;   /* all messages are of integers */

@@ -15,6 +15,7 @@ by watching PyTorch.
 Threads: any.
 """
 import atexit
+import collections
 import functools
 import gc
 import inspect
@@ -70,6 +71,7 @@ class AutoRecorder:
         self._path = None  # that the trace was asked for under
         self._outputs = []  # hooks that remember a model's output
         self._backwards = Counter()
+        self._sums = collections.deque(maxlen=4)  # (weak loss that is a sum, a function that counts of how much)
         self._output = None  # of the latest run in the training, until a loss function or a backward pass takes it
         self._labelled_since_run = False
         self._kept_out = False  # what wraps PyTorch's functions is not compiled
@@ -338,20 +340,22 @@ class AutoRecorder:
                 setattr(functional, name, self._watched_loss(function))
 
     def _watched_loss(self, function):
-        parameters = list(inspect.signature(function).parameters)
-        position = next(i for i, name in enumerate(parameters) if name in ("target", "targets"))
+        signature = inspect.signature(function)
+        parameters = list(signature.parameters)
+        target = next(name for name in ("target", "targets") if name in parameters)
         recorder = self
 
         @functools.wraps(function)
         def watched(*args, **kwargs):
-            call = None
+            call = given = None
             if recorder.exporter is not None and not compat.is_traced():
-                output = args[0] if args else kwargs.get(parameters[0])
-                labels = args[position] if len(args) > position else kwargs.get(parameters[position])
-                call = recorder.guard(recorder._labelled, output, labels)
+                given = recorder.guard(lambda: signature.bind(*args, **kwargs).arguments)
+            if given is not None:
+                call = recorder.guard(recorder._labelled, given.get(parameters[0]), given.get(target))
             loss = function(*args, **kwargs)
             if call is not None:
-                recorder.guard(recorder._evaluated, loss, call)
+                recorder.guard(recorder._computed, loss, call, given.get("reduction") == "sum" and
+                               _count(given, target, "ignore_index" in parameters))
             return loss
 
         watched.__nauha_original__ = function  # for TorchScript, see _hide_from_scripting
@@ -385,13 +389,18 @@ class AutoRecorder:
         first = next((tensor for tensor in tensors if tensor.dim() > 0), None)
         self._output = None if first is None or self._labelled_since_run else first.detach()
 
-    def _evaluated(self, loss, call):
-        """Records the loss of an evaluation. In the training, the loss is the tensor on which backward() is called."""
+    def _computed(self, loss, call, count):
+        """Called with what a loss function returned; count: a function that counts what it is the sum of, or False. Records
+        the loss of an evaluation. In the training, the loss is the tensor on which backward() is called."""
         exporter = self.exporter
-        if exporter is None or not exporter.observer.evaluates():
+        if exporter is None:
+            return
+        if not exporter.observer.evaluates():
+            if count:
+                self._sums.append((weakref.ref(loss), count))
             return
         with exporter.publisher.lock:
-            exporter.observer.guarded(exporter.observer.loss, loss, call)
+            exporter.observer.guarded(exporter.observer.loss, loss, call, count)
 
     def _watch_backward(self):
         recorder, backward, grad = self, torch.autograd.backward, torch.autograd.grad
@@ -455,7 +464,8 @@ class AutoRecorder:
                 output, self._output = self._output, None
                 if output is not None:
                     exporter.observer.labelled(output, None)
-                exporter.observer.loss(losses, self._backwards.next(publisher.serial, publisher.tag))
+                count = next((count for weak, count in self._sums if weak() is losses), None)
+                exporter.observer.loss(losses, self._backwards.next(publisher.serial, publisher.tag), count)
         except Exception as error:
             exporter.observer.trouble(error)
 
@@ -547,6 +557,21 @@ class AutoRecorder:
     def _say(self, text):
         """Returns False if nothing can be printed. The text names the trace as the user did, without ".untrained"."""
         return self.settings.get("quiet") or say(text.replace(f"{self._path}.untrained", str(self._path)))
+
+
+def _count(given, target, ignores):
+    """Returns a function that counts the samples or tokens that a loss is the sum of: the labels that are not ignored, or
+    the elements; False if they cannot be counted. ignores: whether the loss function may ignore labels."""
+    labels, ignored = given[target], given.get("ignore_index", -100)
+    if not isinstance(labels, torch.Tensor):
+        return False
+    if not ignores:
+        number = len(given["target_lengths"]) if "target_lengths" in given else labels.numel()
+    elif labels.is_floating_point():  # probabilities of classes, in dimension 1
+        number = labels.numel() // labels.shape[min(1, labels.dim() - 1)]
+    else:
+        return lambda: (labels != ignored).sum().double()
+    return lambda: torch.tensor(float(number), dtype=torch.float64)
 
 
 def _all_modules():
