@@ -76,6 +76,21 @@ class WithoutKeywords:
         return self.hook.__reduce__()
 
 
+class _Unsaved(int):
+    """The key of a tensor hook of ours. PyTorch, which saves no tensor hooks, warns of each that it does not save,
+    unless it finds this mark: on the hook, or, in torch 1.x, on the key."""
+
+    __torch_unserializable__ = True
+
+
+def add_tensor_hook(tensor, hook):
+    """Registers hook(gradient), a function or an object of ours. Returns its handle."""
+    handle = tensor.register_hook(torch.utils.hooks.unserializable_hook(hook))
+    hooks = handle.hooks_dict_ref()
+    hooks[_Unsaved(handle.id)] = hooks.pop(handle.id)
+    return handle
+
+
 def is_lazy(parameter):
     """Whether the parameter has no value yet, because its module is lazy and has not run."""
     return torch.nn.parameter.is_lazy(parameter)

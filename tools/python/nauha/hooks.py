@@ -81,7 +81,7 @@ class LossRan(Hook):
 class ParameterGradient(Hook):
     """Tensor hook of a parameter."""
 
-    __slots__ = ("slot", "kind", "calls")
+    __slots__ = ("slot", "kind", "calls", "__torch_unserializable__")
 
     def __init__(self, observer, record, slot, kind, calls):
         super().__init__(observer, record)

@@ -382,7 +382,7 @@ class Observer:
                 kind = KINDS["bias_gradients" if value.bias else "weight_gradients"]
                 if self.publisher.wanted(kind, value.module, 0):
                     hook = hooks.ParameterGradient(self, value.record, value.slot, kind, Counter())
-                    self._parameter_hooks[id(value.tensor)] = value, value.tensor.register_hook(hook)
+                    self._parameter_hooks[id(value.tensor)] = value, compat.add_tensor_hook(value.tensor, hook)
 
     def _publish_buffers(self):
         publisher, kind = self.publisher, KINDS["buffers"]
@@ -447,7 +447,7 @@ class Observer:
         if node is not None:
             node.register_prehook(arrived)
         else:
-            tensor.register_hook(lambda gradient: arrived((gradient,)))
+            compat.add_tensor_hook(tensor, lambda gradient: arrived((gradient,)))
 
     # ---- gradients and losses ----
 
