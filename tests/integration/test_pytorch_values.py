@@ -415,8 +415,7 @@ class Models(Case):
         trace = self.trace()
         self.same(self.one(trace, "inputs", "layer"), x)
         self.same(self.one(trace, "inputs", ""), x)
-        self.assertEqual({m.slot for m in trace.of("inputs") if m.module == "adder"},
-                         {"0", "y"} if TORCH >= (2, 0) else {""})
+        self.assertEqual({m.slot for m in trace.of("inputs") if m.module == "adder"}, {"0", "y"})
         self.assertEqual({m.kind for m in trace.messages}, {"inputs", "activations"})
 
     def test_depth_and_single_modules(self):

@@ -31,7 +31,7 @@ import weakref
 import torch
 from torch.nn import functional
 
-from nauha import compat, hooks, native, registry
+from nauha import calls, compat, hooks, native, registry
 from nauha.epochs import Epochs
 from nauha.exporter import Exporter, path_of_rank, place_in_training
 from nauha.guard import Guard, say
@@ -59,7 +59,6 @@ class AutoRecorder:
         self.exporter = None
         self._lock = threading.RLock()
         self._epochs = Epochs(self._fed, self._epoch_finished)
-        self._call = torch.nn.Module.__call__  # what Module.__call__ is without us
         self._optimizers = weakref.WeakSet()
         self._roots = weakref.WeakSet()
         self._ran_without_gradients = weakref.WeakSet()  # modules, before a model was found
@@ -69,7 +68,7 @@ class AutoRecorder:
         self._guessed = False  # the model is taken for one, which an optimizer or a run in training mode may change
         self._in_evaluation = False  # the model was found in evaluation mode
         self._path = None  # that the trace was asked for under
-        self._outputs = []  # hooks that remember a model's output
+        self._outputs = hooks.Placed()  # hooks that remember a model's output
         self._backwards = Counter()
         self._sums = collections.deque(maxlen=4)  # (weak loss that is a sum, a function that counts of how much)
         self._output = None  # of the latest run in the training, until a loss function or a backward pass takes it
@@ -107,21 +106,18 @@ class AutoRecorder:
         self.status.tell("failed", "" if said else reason)
         last = Guard(lambda error: None)
         last(self._stop_watching)
-        last(self._forget_outputs)
+        last(self._outputs.remove)
         last(self._end)
         self.exporter = None
 
     # ---- models ----
 
     def _watch_models(self):
-        recorder, call = self, self._call
+        def found(module):
+            if getattr(module, "training", False) or self._optimizers:
+                self.guard(self._found, module)
 
-        def __call__(module, *args, **kwargs):
-            if (module.training or recorder._optimizers) and not compat.is_traced():
-                recorder.guard(recorder._found, module)
-            return call(module, *args, **kwargs)
-
-        torch.nn.Module.__call__ = __call__
+        calls.search(found)
 
     def _found(self, module):
         """Called when a module is about to run that may be trained. A model in evaluation mode, with gradients, is taken for
@@ -148,7 +144,7 @@ class AutoRecorder:
 
     def _stop_watching(self):
         if self._failed or not (self._untrained() or (self._guessed and not self._trained)):
-            torch.nn.Module.__call__ = self._call
+            calls.search(None)
 
     def _is_optimized(self, module):
         optimized = self._optimized()
@@ -192,7 +188,7 @@ class AutoRecorder:
             self.exporter.observer.learns_in_evaluation_mode.add(registry.unwrapped(module))
         if self._steps() > 1:  # not of the same training: those came together
             self.exporter.observer.take_over(module)
-        self._outputs.append(module.register_forward_hook(_RememberOutput(self)))
+        self._outputs.on_module(module, after=_RememberOutput(self))
         for optimizer in self._optimizers:
             self._know(optimizer)
 
@@ -254,14 +250,9 @@ class AutoRecorder:
         self._guessed = False
         self._roots.clear()
         self._names.clear()
-        self._forget_outputs()
+        self._outputs.remove()
         if exporter is not None:
             exporter.close()
-
-    def _forget_outputs(self):
-        for handle in self._outputs:
-            handle.remove()
-        self._outputs.clear()
 
     def _end(self):
         """Called when the process ends."""
@@ -484,7 +475,7 @@ class AutoRecorder:
     # ---- living with the program ----
 
     def _hide_from_scripting(self):
-        """Gives torch.jit.script the functions and modules without our wrappers and hooks, because it compiles them."""
+        """Gives torch.jit.script the functions without our wrappers, because it compiles them."""
         recorder, script = self, torch.jit.script
 
         @functools.wraps(script)
@@ -495,14 +486,7 @@ class AutoRecorder:
                 if kwargs.get("_rcb") is not None and resolve is not None:
                     kwargs["_rcb"] = resolve
                 return script(original, *args, **kwargs)
-            if not isinstance(obj, torch.nn.Module):
-                return script(obj, *args, **kwargs)
-            hidden = recorder.guard(_HiddenHooks, obj)
-            try:
-                return script(obj, *args, **kwargs)
-            finally:
-                if hidden is not None:
-                    recorder.guard(hidden.show)
+            return script(obj, *args, **kwargs)
 
         torch.jit.script = watched
 
@@ -611,21 +595,3 @@ class _RememberOutput(hooks.Hook):
     def run(self, recorder, args, output):
         if not compat.in_backward():
             recorder.model_ran(output)
-
-
-class _HiddenHooks:
-    """Removes our hooks from a module and its parts, until show() restores them."""
-
-    def __init__(self, module):
-        self._taken = []
-        for part in module.modules():
-            for table in part._forward_hooks, part._forward_pre_hooks:
-                ours = [(key, hook) for key, hook in table.items()
-                        if isinstance(hook, (hooks.Hook, compat.WithoutKeywords))]
-                self._taken.append((table, ours))
-                for key, _ in ours:
-                    del table[key]
-
-    def show(self):
-        for table, ours in self._taken:
-            table.update(ours)

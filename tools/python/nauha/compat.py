@@ -9,17 +9,30 @@ import weakref
 
 import torch
 
-_compiling = getattr(getattr(torch, "compiler", None), "is_compiling", None) or (lambda: False)
-_tracing = torch._C._is_tracing
+compiling = getattr(getattr(torch, "compiler", None), "is_compiling", None) or (lambda: False)
+tracing = torch._C._is_tracing
+_frames = getattr(getattr(torch._C, "_dynamo", None), "eval_frame", None)  # None before torch 2.0
+
+# Whether torch.compile traces the function that asks. Tracing, torch.compile takes it for a constant.
+is_dynamo = getattr(getattr(torch, "compiler", None), "is_dynamo_compiling", compiling)
+
+# None, except inside of what torch.compile made, where it compiles every function that is called.
+compiler = getattr(_frames, "get_eval_frame_callback", lambda: None)
 
 
 def is_traced():
     """Whether torch.compile, torch.export or torch.jit.trace is tracing the code that runs. A hook that returns at
     once in that case adds nothing to the graph."""
-    return _compiling() or _tracing()
+    return compiling() or tracing()
 
 
-HOOKS_SEE_KEYWORDS = "with_kwargs" in torch.nn.Module.register_forward_pre_hook.__code__.co_varnames
+def skip_in_dynamo(function):
+    """Has torch.compile run this function as it is, and not compile it."""
+    if hasattr(_frames, "skip_code"):  # before torch 2.7
+        _frames.skip_code(function.__code__)
+    elif hasattr(_frames, "_FrameExecStrategy"):
+        skip, default = _frames._FrameAction.SKIP, _frames._FrameAction.DEFAULT
+        _frames.set_code_exec_strategy(function.__code__, _frames._FrameExecStrategy(skip, default))
 
 
 if hasattr(torch._C, "_current_graph_task_id"):
@@ -49,31 +62,6 @@ else:
 
     torch.autograd.backward = _counted(torch.autograd.backward)
     torch.autograd.grad = _counted(torch.autograd.grad)
-
-
-def add_forward_pre_hook(module, hook):
-    """Registers hook(module, args, kwargs)."""
-    if HOOKS_SEE_KEYWORDS:
-        return module.register_forward_pre_hook(hook, with_kwargs=True)
-    return module.register_forward_pre_hook(WithoutKeywords(hook))
-
-
-class WithoutKeywords:
-    """Calls a hook without keyword arguments, which torch 1.x does not pass to hooks."""
-
-    __slots__ = ("hook",)
-
-    def __init__(self, hook):
-        self.hook = hook
-
-    def __call__(self, module, args):
-        return self.hook(module, args, {})
-
-    def __deepcopy__(self, memo):
-        return self.hook.__deepcopy__(memo)
-
-    def __reduce__(self):
-        return self.hook.__reduce__()
 
 
 class _Unsaved(int):

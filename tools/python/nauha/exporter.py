@@ -151,7 +151,8 @@ class Exporter:
         @functools.wraps(function)
         def observed(*args, **kwargs):
             loss = function(*args, **kwargs)
-            ran(None, args + tuple(kwargs.values()), loss)
+            if not compat.is_traced():
+                ran(None, args + tuple(kwargs.values()), loss)
             return loss
 
         self.observer.loss_function = observed

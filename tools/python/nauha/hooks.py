@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The hooks on modules and parameters, and installing them. Hooks are small objects that return at once if there is
-nothing to do, never raise, and are removed from copies and pickles of the model.
+"""What is called when modules run and when gradients of parameters arrive, and installing it. Hooks are small objects that
+return at once if there is nothing to do, and never raise. Those of modules are not in the modules: see calls.py.
 """
-import functools
 import operator
-import sys
 
-from nauha import compat
-
-# What stands for a hook in a copied or pickled model: takes anything, does nothing, needs no nauha.
-NOTHING = functools.partial(sys.audit, "nauha.detached")
+from nauha import calls, compat
 
 
 class Hook:
-    """Calls one of the observer's methods, unless nothing is recorded or a compiler is looking."""
+    """Calls one of the observer's methods, unless nothing is recorded."""
 
     __slots__ = ("observer", "record")
     is_on = operator.attrgetter("publisher.active")  # of the observer
@@ -23,20 +18,12 @@ class Hook:
         self.record = record
 
     def __call__(self, module, *given):
-        if compat.is_traced():
-            return
         observer = self.observer
         try:  # the guard's part, in place: this runs for every module
             if self.is_on(observer):
                 self.run(observer, *given)
         except Exception as error:
             observer.trouble(error)
-
-    def __deepcopy__(self, memo):
-        return NOTHING
-
-    def __reduce__(self):
-        return functools.partial, (sys.audit, "nauha.detached")
 
 
 class ModelEnters(Hook):
@@ -90,52 +77,11 @@ class ParameterGradient(Hook):
         self.calls = calls
 
     def __call__(self, gradient):
-        super().__call__(None, gradient)
+        if not compat.is_traced():
+            super().__call__(None, gradient)
 
     def run(self, observer, gradient):
         observer.parameter_gradient(self, gradient)
-
-
-class InPlaceCompiled(Hook):
-    """Stands before what module.compile() made: hooks on the module would be traced into it."""
-
-    __slots__ = ("module", "before", "compiled", "after")
-
-    def __init__(self, module):
-        super().__init__(None)
-        self.module, self.compiled = module, module._compiled_call_impl
-        self.before, self.after = [], []
-
-    def __call__(self, *args, **kwargs):
-        for hook in self.before:
-            hook(self.module, args, kwargs)
-        output = self.compiled(*args, **kwargs)
-        for hook in self.after:
-            hook(self.module, args, output)
-        return output
-
-
-def is_compiled_in_place(module):
-    """Whether module.compile() was called."""
-    return getattr(module, "_compiled_call_impl", None) is not None
-
-
-def _stand_before(module, before, after):
-    """Hooks on what module.compile() made; returns what takes them off."""
-    compiled = module._compiled_call_impl
-    if not isinstance(compiled, InPlaceCompiled):
-        compiled = module._compiled_call_impl = InPlaceCompiled(module)
-    places = [(hooks, hook) for hooks, hook in ((compiled.before, before), (compiled.after, after)) if hook]
-    for hooks, hook in places:
-        hooks.append(hook)
-
-    def remove():
-        for hooks, hook in places:
-            hooks.remove(hook)
-        if not compiled.before and not compiled.after and module._compiled_call_impl is compiled:
-            module._compiled_call_impl = compiled.compiled
-
-    return remove
 
 
 class Placed:
@@ -149,13 +95,7 @@ class Placed:
 
     def on_module(self, module, before=None, after=None):
         """before(module, args, kwargs) and after(module, args, output) of every run; either may be None."""
-        if is_compiled_in_place(module):
-            self.add(_stand_before(module, before, after))
-            return
-        if before is not None:
-            self.add(compat.add_forward_pre_hook(module, before).remove)
-        if after is not None:
-            self.add(module.register_forward_hook(after).remove)
+        self.add(calls.watch(module, before, after))
 
     def remove(self):
         for remover in self._removers:

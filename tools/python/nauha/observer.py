@@ -8,7 +8,7 @@ import weakref
 
 import torch
 
-from nauha import compat, hooks, native, probes, tensors
+from nauha import calls, compat, hooks, native, probes, tensors
 from nauha.guard import Guard
 from nauha.native import KINDS, NONE, Stopped
 from nauha.publisher import Counter
@@ -75,9 +75,11 @@ class Observer:
             if not any(root == known for known, _ in self.registry.roots):
                 self.registry.add_root(root(), name)
             record = self.registry.find(root())
-            self.placed.on_module(observed, hooks.ModelEnters(self, root))
+            known = any(part() is observed for _, part in self._observed)
             self._observed.append((root, weakref.ref(observed)))
-            if record:
+            if not known:
+                self.placed.on_module(observed, hooks.ModelEnters(self, root))
+            if record and not known:
                 self._see(observed, record)
         if record:
             self._tell_blind([name for name, _ in root().named_modules()][1:])
@@ -92,7 +94,7 @@ class Observer:
         self._tell_blind(blind)
 
     def _walk(self, module, name, depth, inside, blind, seen):
-        """inside: of something compiled, where hooks see nothing."""
+        """inside: of something compiled, where nothing is seen."""
         observed, plain = seen_from_outside(module), unwrapped(module)
         if id(plain) in seen:
             return
@@ -104,7 +106,7 @@ class Observer:
             self._see(observed, record)
         if depth == 0:
             return
-        inside = inside or is_compiled(observed) or hooks.is_compiled_in_place(observed)
+        inside = inside or is_compiled(observed) or calls.is_compiled_in_place(observed)
         for child_name, child in plain.named_children():
             self._walk(child, f"{name}.{child_name}", depth - 1, inside, blind, seen)
 
