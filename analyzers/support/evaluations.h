@@ -16,11 +16,11 @@
 /* The losses of one rank. */
 struct evaluations {
     double training_sum, validation_sum;
-    uint64_t training_count; /* steps */
-    double validation_count; /* samples or tokens; losses, if these are not known */
-    uint64_t step;           /* of the latest loss of the training */
-    struct nauha_message_info stamps;          /* of the evaluation's latest loss */
-    double training;                           /* mean of the latest training losses */
+    uint64_t training_count;          /* steps */
+    double validation_count;          /* samples or tokens; losses, if these are not known */
+    uint64_t step;                    /* of the latest loss of the training */
+    struct nauha_message_info stamps; /* of the evaluation's latest loss */
+    double training;                  /* mean of the latest training losses */
     bool has_training;
     uint32_t training_tag;
     uint64_t waiting[2]; /* for the rule's use */
