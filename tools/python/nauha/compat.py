@@ -92,7 +92,9 @@ def after_optimizer_step(optimizer, function):
     if hasattr(optimizer, "register_step_post_hook"):
         return optimizer.register_step_post_hook(lambda stepped, args, kwargs: function(stepped)).remove
     if "step" in vars(optimizer):  # a learning-rate scheduler has wrapped step() of this optimizer
-        optimizer.step = types.MethodType(_watched_step(optimizer.step.__func__), optimizer)
+        own = optimizer.step
+        optimizer.step = types.MethodType(_watched_step(functools.wraps(own)(lambda self, *args, **kwargs: own(*args, **kwargs))),
+                                          optimizer)
     elif not hasattr(type(optimizer).step, "nauha_watches"):
         type(optimizer).step = _watched_step(type(optimizer).step)
     functions = _after_steps.setdefault(optimizer, [])
