@@ -52,7 +52,7 @@ def training():
     return hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in model.parameters())).hexdigest()
 
 def targets():
-    '''name -> (holder, attribute) of our functions; not the guard, nor what is called before it.'''
+    '''name -> (holder, attribute) of our functions; not the guard, nor what is called before it or runs the program's modules.'''
     from nauha import native
     recorder = next(thing for thing in gc.get_objects() if type(thing).__name__ == "AutoRecorder")
     found = {}
@@ -65,6 +65,7 @@ def targets():
         for attribute, thing in vars(holder).items():
             own = not inspect.ismodule(holder) or getattr(thing, "__module__", "") == holder.__name__
             plain = not attribute.startswith("__") or attribute == "__init__"
+            plain = plain and (attribute != "run" or holder.__module__ != "nauha.calls")
             if own and plain and (inspect.isfunction(thing) or isinstance(thing, staticmethod)):
                 found[f"{holder.__name__}.{attribute}"] = holder, attribute
     for attribute in native.PROTOTYPES:
@@ -157,7 +158,7 @@ class Injected(Failing):
                      "AutoRecorder._evaluated", "AutoRecorder._backward_begins", "AutoRecorder._settle",
                      "AutoRecorder._end", "Epochs.gave", "Epochs.ends", "Observer.model_enters", "Observer.module_ran",
                      "Observer.parameter_gradient", "Observer._layer_gradient", "Publisher.begin_step", "Sender.publish",
-                     "Status.tell", "Status.claim", "_HiddenHooks.show", "nauha_recorder_open", "nauha_recorder_publish",
+                     "Status.tell", "Status.claim", "nauha.calls.watch", "nauha_recorder_open", "nauha_recorder_publish",
                      "nauha_recorder_end_step", "nauha_recorder_close"):
             self.assertIn(name, results)
 

@@ -114,7 +114,8 @@ class AutoRecorder:
 
     def _watch_models(self):
         def found(module):
-            if getattr(module, "training", False) or self._optimizers:
+            training = getattr(module, "training", None)  # None before Module.__init__
+            if training or training is not None and self._optimizers:
                 self.guard(self._found, module)
 
         calls.search(found)
@@ -405,7 +406,7 @@ class AutoRecorder:
         @functools.wraps(grad)
         def watched_grad(*args, **kwargs):
             if not compat.in_backward():
-                recorder._epochs.trained()
+                recorder.guard(recorder._epochs.trained)
                 if not recorder._trained:
                     recorder.guard(recorder._settle)
             return grad(*args, **kwargs)

@@ -64,8 +64,11 @@ class _Search(_Watched):
     def run(self, module, /, *args, **kwargs):
         for found in self.before:
             found(module)
-        watched = _watched.get(id(module.__dict__.get("_forward_hooks"))) or _Watched()
+        watched = _watched.get(id(module.__dict__.get("_forward_hooks")), _NOTHING)
         return watched.run(module, *args, **kwargs)
+
+
+_NOTHING = _Watched()
 
 
 def watch(module, before=None, after=None):
