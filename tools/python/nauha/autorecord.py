@@ -8,7 +8,7 @@ by watching PyTorch.
 - Until the first backward pass, the recording is tentative: a program that never trains leaves no trace, and an existing
   RUN.h5 is not changed.
 - The loss is the tensor on which backward() is called; the labels are the targets of the loss functions that are called.
-- An epoch ends when the DataLoader that feeds the training is exhausted or restarted.
+- Where steps end is decided in steps.py, where epochs end in epochs.py.
 - A failure in this file ends the recording, not the program: every call from the program into this file goes through
   one guard (see guard.py).
 
