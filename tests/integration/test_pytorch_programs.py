@@ -87,6 +87,14 @@ class Loops(Programs):
                 self.steps_of(trace, [8, 8, 8])
                 self.assertEqual([m.step for m in trace.of("epoch_finished")], [7, 15, 23])
 
+    def test_a_running_average_of_the_model(self):
+        trace = self.recorded("averaged", options=["--evaluation", "testing"])
+        losses = self.steps_of(trace, [6, 6])
+        np.testing.assert_allclose(losses.ravel(), self.numbers("loss"), rtol=1e-6)
+        evaluated = [float(m.values) for m in trace.of("loss") if m.tag == "testing"]
+        np.testing.assert_allclose(evaluated, self.numbers("testing"), rtol=1e-6)
+        self.assertEqual(len([m for m in trace.of("network_output") if m.tag == "default"]), 12)
+
     def test_reinforce(self):
         trace = self.recorded("reinforce")
         losses = self.steps_of(trace, [5])

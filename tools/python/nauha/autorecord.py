@@ -63,7 +63,7 @@ class AutoRecorder:
         self._roots = weakref.WeakSet()
         self._ran_without_gradients = weakref.WeakSet()  # modules, before a model was found
         self._names = set()
-        self._failed = False
+        self._failed = self._ended = False
         self._trained = False  # a backward pass has run
         self._guessed = False  # the model is taken for one, which an optimizer or a run in training mode may change
         self._in_evaluation = False  # the model was found in evaluation mode
@@ -256,7 +256,10 @@ class AutoRecorder:
             exporter.close()
 
     def _end(self):
-        """Called when the process ends."""
+        """Called when the process ends, maybe twice."""
+        if self._ended:
+            return
+        self._ended = True
         if self.exporter is not None and self._trained:
             self._tell_no_evaluation()
             self.exporter.close()

@@ -44,6 +44,8 @@ class Observer:
         self.before_close = lambda: None  # called before the recording ends
         self.runs_elsewhere = set()  # (training mode, with gradients) of runs that are part of no training
         self._latest_evaluates = False  # whether the latest run of a model was one
+        self._losses_since_run = 0  # in an evaluation
+        self._losses_of_a_run = 0  # the most between two runs of an evaluation; 0: not known yet
         self.loss_function = None  # what set_loss() returned
         self._probes = []
         self._observed = []  # (weak model, weak module whose run is seen)
@@ -278,7 +280,10 @@ class Observer:
         with publisher.lock:
             tag = publisher.tag
             self.latest_on = tag != 0 or (learns and with_gradients)
-            self._latest_evaluates = not weak_root().training and not with_gradients
+            evaluated, self._latest_evaluates = self._latest_evaluates, not weak_root().training and not with_gradients
+            if evaluated and self._latest_evaluates:
+                self._losses_of_a_run = max(self._losses_of_a_run, self._losses_since_run)
+            self._losses_since_run = 0
             if not self.latest_on:
                 self._ran_elsewhere(weak_root)
                 return
@@ -492,6 +497,10 @@ class Observer:
             return None
         if not tag and not self._ran_since_backward and self.steps.complete():  # of the next step, whose run was not seen
             return None
+        if self.evaluates():  # further ones are of another model, such as an average of this one
+            self._losses_since_run += 1
+            if 0 < self._losses_of_a_run < self._losses_since_run:
+                return None
         self.evaluations_seen |= tag == self.evaluation_tag
         call = self._losses.next(publisher.serial, tag)
         for kind, tensor in (("network_output", output), ("input_labels", labels)):
