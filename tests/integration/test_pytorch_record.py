@@ -254,6 +254,8 @@ class NoTraining(Case):
     def test_programs_that_train_nothing_say_so_and_leave_no_trace(self):
         for name, script, text in (
                 ("no torch", "print('hello')", "never imported torch"),
+                ("no environment", "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import torch'], env={})",
+                 "pass PYTHONPATH on to it"),
                 ("no training", "import torch; torch.nn.Linear(2, 2).eval()(torch.ones(1, 2))", "no model was trained"),
                 ("no gradients", "import torch\nwith torch.no_grad(): torch.nn.Linear(2, 2)(torch.ones(1, 2))", "no model was trained"),
                 ("no optimizer", "import torch; torch.nn.Linear(2, 2)(torch.ones(1, 2))", "no model was trained")):

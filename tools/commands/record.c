@@ -402,9 +402,11 @@ static void tell_nothing(const struct marks *marks, const char *output, bool is_
         : nauha__marks_have(marks, "torch", 0) ? "no model was trained"
         : lacks_torch                          ? torchless
         : nauha__marks_have(marks, "python", 0)
-            ? "the program never imported torch"
-            : "the program is not Python, or was started with -I, -E or -S, which prevents "
-              "recording: use nauha.Exporter instead";
+            ? "the program never imported torch, or did so in a Python that was started in an "
+              "environment of its own: pass PYTHONPATH on to it, through which nauha reaches it"
+            : "the program is not Python, or was started with -I, -E or -S, or with another "
+              "PYTHONPATH, which prevents recording: a script that sets PYTHONPATH has to keep "
+              "what it has (PYTHONPATH=DIR:$PYTHONPATH); otherwise use nauha.Exporter";
     fprintf(stderr, "nauha: nothing was recorded: %s\n", why);
     if (!is_sample && access(output, F_OK) == 0)
         fprintf(stderr, "nauha: %s existed before and was not changed\n", output);
