@@ -324,6 +324,7 @@ class Observer:
             if not seen:
                 self.publisher.tell("the model's run was not seen, as when a function that calls it was compiled by torch.compile: "
                                     "parameters, gradients and losses are recorded, but no activations and outputs")
+            self._stop_if_told()
             self.latest_on = True
             self._held = self.models()
             self._begin_step(self.steps.first_model)
