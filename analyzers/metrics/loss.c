@@ -32,9 +32,10 @@ static enum nauha_status create(const struct nauha_host *host,
     if (!loss)
         return NAUHA_HOST_NOMEM(host, err);
     loss->host = host;
-    loss->counts = (struct key_table)LOSS_COUNTS_INIT;
     enum nauha_status status = host->register_topic(host, "loss_series", NAUHA_SCOPE_NETWORK,
                                                     NAUHA_FORM_SCALAR, &plot, &loss->topic, err);
+    if (status == NAUHA_OK)
+        status = counts_init(host, &loss->counts, err);
     if (status != NAUHA_OK) {
         free(loss);
         return status;
@@ -54,7 +55,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
                : status;
 }
 
-static const char *const kinds[] = MEAN_LOSS_KINDS;
+static const char *const kinds[] = {"loss", NULL};
 
 NAUHA_ANALYZER(loss) = {
     .abi = NAUHA_ANALYZER_ABI,

@@ -44,13 +44,14 @@ static enum nauha_status create(const struct nauha_host *host,
     if (!rule)
         return NAUHA_HOST_NOMEM(host, err);
     rule->keys.state_bytes = sizeof(struct course);
-    rule->counts = (struct key_table)LOSS_COUNTS_INIT;
     rule->steps = (uint64_t)config->values[0].integer;
     rule->decrease = config->values[1].real;
     rule->increase = config->values[2].real;
     rule->patience = (uint64_t)config->values[3].integer;
     enum nauha_status status = rule_register(&rule->rule, "loss_not_decreasing",
                                              "Loss, mean of several steps", "loss", err);
+    if (status == NAUHA_OK)
+        status = counts_init(host, &rule->counts, err);
     if (status != NAUHA_OK) {
         free(rule);
         return status;
@@ -131,7 +132,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     return status;
 }
 
-static const char *const kinds[] = MEAN_LOSS_KINDS;
+static const char *const kinds[] = {"loss", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"steps", NAUHA_PARAMETER_INTEGER, "10", 1, 9007199254740992.0, "number of steps in a mean"},

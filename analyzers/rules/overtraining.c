@@ -59,7 +59,7 @@ static enum nauha_status create(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
-static const char *const kinds[] = MEAN_LOSS_KINDS;
+static const char *const kinds[] = {"loss", NULL};
 
 static const struct nauha_analyzer_parameter parameters[] = {
     {"patience_train", NAUHA_PARAMETER_INTEGER, "5", 1, 9007199254740992.0,

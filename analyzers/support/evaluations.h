@@ -51,14 +51,14 @@ static inline void evaluations_free(void *self) {
 /* Subscribes a rule to the losses of the evaluation, too. */
 static inline enum nauha_status evaluations_init(struct evaluations_rule *rule,
                                                  const char *validation, struct nauha_error *err) {
-    static const char *const kinds[] = MEAN_LOSS_KINDS;
+    static const char *const kinds[] = {"loss", "samples_in_loss"};
     const struct nauha_host *host = rule->rule.host;
     rule->ranks.state_bytes = sizeof(struct evaluations);
-    rule->counts = (struct key_table)LOSS_COUNTS_INIT;
     if (!validation[0] || strlen(validation) > NAUHA_NAME_MAX)
         return host->fail(err, NAUHA_INVALID, "key \"validation\" takes the name of a tag");
     strcpy(rule->validation, validation);
-    return host->subscribe(host, kinds, 2, validation, false, err);
+    enum nauha_status status = counts_init(host, &rule->counts, err);
+    return status == NAUHA_OK ? host->subscribe(host, kinds, 2, validation, false, err) : status;
 }
 
 /* Ends the evaluation that is open, if one is. */

@@ -21,14 +21,14 @@ static inline enum nauha_status loss_of(const struct nauha_host *host,
     return status;
 }
 
-/* The kinds of a metric that calls mean_loss_of. */
-#define MEAN_LOSS_KINDS                                                                            \
-    { "loss", "loss_count", NULL }
-
-/* The counts of losses that have yet to come, by rank. Zero-initialize with LOSS_COUNTS_INIT; free
- * with key_table_fini. */
-#define LOSS_COUNTS_INIT                                                                           \
-    { .state_bytes = sizeof(double) }
+/* The counts of losses that have yet to come, by rank. Initialize with counts_init, free with
+ * key_table_fini. */
+static inline enum nauha_status counts_init(const struct nauha_host *host, struct key_table *counts,
+                                            struct nauha_error *err) {
+    static const char *const kinds[] = {"samples_in_loss"};
+    counts->state_bytes = sizeof(double);
+    return host->subscribe(host, kinds, 1, NULL, false, err);
+}
 
 /* A loss as the mean of its samples or tokens. */
 struct mean_loss {
@@ -37,8 +37,8 @@ struct mean_loss {
     bool present; /* false: the message was a count, which is kept for the loss that follows it */
 };
 
-/* Takes a message of one of MEAN_LOSS_KINDS. A loss that a count came before is the sum of so many
- * samples or tokens (reduction="sum"), another one is as loss_of gives it. */
+/* Takes a message of the kind loss or samples_in_loss. A loss that a count came before is the sum
+ * of so many samples or tokens (reduction="sum"), another one is as loss_of gives it. */
 static inline enum nauha_status mean_loss_of(const struct nauha_host *host,
                                              struct key_table *counts,
                                              struct nauha_message *message, struct mean_loss *loss,
@@ -49,7 +49,7 @@ static inline enum nauha_status mean_loss_of(const struct nauha_host *host,
         return NAUHA_HOST_NOMEM(host, err);
     double value = 0;
     enum nauha_status status = loss_of(host, message, &value, err);
-    if (strcmp(info->kind_name, "loss_count") == 0) {
+    if (strcmp(info->kind_name, "samples_in_loss") == 0) {
         *loss = (struct mean_loss){0};
         *count = value;
         return status;

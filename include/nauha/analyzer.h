@@ -75,9 +75,10 @@ struct nauha_host {
     enum nauha_status (*sum_powers_of)(struct nauha_message *message, double p, double *sum,
                                        struct nauha_error *err);
 
-    /* In `create` only: subscribes `compute` also to these kinds with this tag, in addition to the
-     * kinds of the SPEC. subsample= and every= of the SPEC apply. The kind and tag in a message's
-     * info tell which subscription it belongs to. Strings are copied. STATE: not in `create`. */
+    /* In `create` only: subscribes `compute` also to these kinds with this tag (NULL: that of the
+     * SPEC), in addition to the kinds of the SPEC. subsample= and every= of the SPEC apply. The
+     * kind and tag in a message's info tell which subscription it belongs to. Strings are copied.
+     * STATE: not in `create`. */
     enum nauha_status (*subscribe)(const struct nauha_host *host, const char *const *kinds,
                                    size_t count, const char *tag, bool synchronized,
                                    struct nauha_error *err);

@@ -54,7 +54,7 @@ enum nauha_form {
     X(LAYER_GRADIENTS, "layer_gradients", MODULE, TENSOR)                                          \
     X(INPUTS, "inputs", MODULE, TENSOR)                                                            \
     X(BUFFERS, "buffers", MODULE, TENSOR)                                                          \
-    X(LOSS_COUNT, "loss_count", NETWORK, SCALAR)
+    X(SAMPLES_IN_LOSS, "samples_in_loss", NETWORK, SCALAR)
 
 enum nauha_kind {
 #define NAUHA_KIND_ENUM(id, name, scope, form) NAUHA_KIND_##id,

@@ -414,7 +414,7 @@ static bool answer(struct nauha_selector *selector, const struct nauha_names *na
 static bool accepts_kind(struct nauha_selector *selector, const struct nauha_names *names,
                          uint32_t kind) {
     return selector->kinds.count == 0 || answer(selector, names, KIND, kind) ||
-           (kind == NAUHA_KIND_LOSS_COUNT && answer(selector, names, KIND, NAUHA_KIND_LOSS));
+           (kind == NAUHA_KIND_SAMPLES_IN_LOSS && answer(selector, names, KIND, NAUHA_KIND_LOSS));
 }
 
 static bool accepts_module(struct nauha_selector *selector, const struct nauha_names *names,

@@ -49,7 +49,7 @@ unsigned nauha_diff_stage(const struct nauha_message_info *info) {
     case NAUHA_KIND_NETWORK_OUTPUT:
         return NAUHA__STAGE_FORWARD;
     case NAUHA_KIND_LOSS:
-    case NAUHA_KIND_LOSS_COUNT:
+    case NAUHA_KIND_SAMPLES_IN_LOSS:
         return NAUHA__STAGE_LOSS;
     case NAUHA_KIND_LAYER_GRADIENTS:
     case NAUHA_KIND_WEIGHT_GRADIENTS:

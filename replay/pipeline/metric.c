@@ -162,7 +162,7 @@ static enum nauha_status host_subscribe(const struct nauha_host *host, const cha
         return nauha_error_nomem(err);
     struct nauha__request request = {.kinds = calloc(count + 1, sizeof *request.kinds),
                                      .count = count,
-                                     .tag = strdup(tag),
+                                     .tag = strdup(tag ? tag : metric->spec->tag),
                                      .synchronized = synchronized};
     bool copied = request.kinds && request.tag;
     for (size_t i = 0; copied && i < count; i++)
@@ -445,8 +445,9 @@ enum nauha_status nauha__metric_subscribe(struct nauha__metric *metric, struct n
 
 const char *nauha__metric_missing_tag(const struct nauha__metric *metric) {
     for (size_t i = 0; i < metric->request_count; i++) {
-        if (metric->requests[i].bundles == 0)
-            return metric->requests[i].tag;
+        const struct nauha__request *request = &metric->requests[i];
+        if (request->bundles == 0 && strcmp(request->tag, metric->spec->tag) != 0)
+            return request->tag;
     }
     return metric->bundles == 0 ? metric->spec->tag : NULL;
 }

@@ -54,7 +54,7 @@ class Programs(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         with open(self.dir / "out/loss.csv", newline="") as file:
             rows = [(int(row["global_step"]), float(row["value"])) for row in csv.DictReader(file)]
-        counts = [float(m.values) for m in trace.of("loss_count") if m.tag == "testing"]
+        counts = [float(m.values) for m in trace.of("samples_in_loss") if m.tag == "testing"]
         self.assertEqual(len(counts), len(rows))
         return [(*row, count) for row, count in zip(rows, counts)]
 

@@ -242,7 +242,7 @@ static void test_loss_that_is_a_sum(void **state) {
     (void)state;
     const struct series *out = run("loss", "loss_series");
     const double sum = 30, count = 12;
-    feed_f64(NAUHA_KIND_LOSS_COUNT, NULL, 0, 1, &count);
+    feed_f64(NAUHA_KIND_SAMPLES_IN_LOSS, NULL, 0, 1, &count);
     feed_f64(NAUHA_KIND_LOSS, NULL, 0, 1, &sum);
     feed_f64(NAUHA_KIND_LOSS, NULL, 1, 1, &sum);
     assert_int_equal(out->count, 2);

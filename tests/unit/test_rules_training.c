@@ -125,9 +125,9 @@ static void test_overfit_of_micro_batches(void **state) {
         for (uint32_t call = 0; call < 4; call++)
             feed_call(NAUHA_KIND_LOSS, "default", step, call, 0.5);
     }
-    feed_call(NAUHA_KIND_LOSS_COUNT, "testing", 2, 0, 30);
+    feed_call(NAUHA_KIND_SAMPLES_IN_LOSS, "testing", 2, 0, 30);
     feed_call(NAUHA_KIND_LOSS, "testing", 2, 0, 60);
-    feed_call(NAUHA_KIND_LOSS_COUNT, "testing", 2, 1, 10);
+    feed_call(NAUHA_KIND_SAMPLES_IN_LOSS, "testing", 2, 1, 10);
     feed_call(NAUHA_KIND_LOSS, "testing", 2, 1, 26);
     finish();
     assert_int_equal(found(), 0);

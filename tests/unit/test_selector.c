@@ -120,7 +120,7 @@ static void test_kinds(void **state) {
     set(fixture, "kinds", "loss,weights");
     for (uint32_t kind = 0; kind < NAUHA_KIND_BUILTIN_COUNT; kind++) {
         bool expected = kind == NAUHA_KIND_LOSS || kind == NAUHA_KIND_WEIGHTS ||
-                        kind == NAUHA_KIND_LOSS_COUNT; /* which comes with the loss */
+                        kind == NAUHA_KIND_SAMPLES_IN_LOSS; /* which comes with the loss */
         assert_int_equal(accepts_kind(fixture, kind), expected);
         assert_int_equal(nauha_selector_accepts_kind(fixture->selector, fixture->names, kind),
                          expected);
@@ -388,7 +388,7 @@ static void test_check(void **state) {
         "batch_finished, epoch_started, "
         "epoch_finished, input_data, input_labels, network_output, loss, weights, "
         "weight_gradients, weight_updates, biases, bias_gradients, bias_updates, activations, "
-        "layer_gradients, inputs, buffers, loss_count");
+        "layer_gradients, inputs, buffers, samples_in_loss");
     set(fixture, "kinds", "loss");
     set(fixture, "tag", "test");
     assert_unknown(

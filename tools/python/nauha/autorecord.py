@@ -319,6 +319,7 @@ class AutoRecorder:
     def _made(self, optimizer):
         with self._lock:
             self._optimizers.add(optimizer)
+            compat.made_optimizer(optimizer)
             if self._guessed and not self._trained:
                 self._discard()
             if self.exporter is not None:

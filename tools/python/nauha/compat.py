@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import gc
+import sys
 import threading
 import types
 import weakref
@@ -112,6 +113,23 @@ def _watched_step(original):
 
     step.nauha_watches = True
     return step
+
+
+def made_optimizer(optimizer):
+    """Call it when an optimizer is made, so that after_optimizer_step() includes a step that is running when it is called:
+    one with a closure, in torch 1.x."""
+    if not hasattr(optimizer, "register_step_post_hook"):
+        after_optimizer_step(optimizer, lambda stepped: None)
+
+
+def in_optimizer_step():
+    """Whether an optimizer's method has called us, as L-BFGS calls a closure."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if issubclass(type(frame.f_locals.get("self")), torch.optim.Optimizer):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def optimizers():

@@ -511,8 +511,8 @@ class Observer:
 
     def loss(self, loss, call, count=None):
         """count: a function that counts the samples or tokens that the loss is the sum of; None: it is no sum. Lock held."""
-        if count and self.publisher.wanted(KINDS["loss_count"], NONE, self._tag()):
-            self.publisher.publish(KINDS["loss_count"], NONE, 0, call, self._tag(), count())
+        if count and self.publisher.wanted(KINDS["samples_in_loss"], NONE, self._tag()):
+            self.publisher.publish(KINDS["samples_in_loss"], NONE, 0, call, self._tag(), count())
         self.publisher.publish_all(KINDS["loss"], NONE, call, self._tag(), tensors.each_tensor(loss))
 
     def _tag(self):

@@ -12,6 +12,8 @@ Threads: one at a time, under the publisher's lock.
 """
 import weakref
 
+from nauha import compat
+
 MODES = ("auto", "forward", "optimizer", "manual")
 PATIENCE = 100  # steps of one optimizer without one of another
 UNSEEN = 10  # runs of a model whose weights move although no optimizer steps
@@ -136,7 +138,7 @@ class Steps:
         if self.mode != "auto" or self._ever_stepped:
             return False
         version = self._versions()
-        self._moves += version != self._version
+        self._moves += version != self._version and not compat.in_optimizer_step()
         self._version = version
         if self._moves < UNSEEN:
             return False
