@@ -36,6 +36,7 @@ from nauha.epochs import Epochs
 from nauha.exporter import Exporter, path_of_rank, place_in_training
 from nauha.guard import Guard, say
 from nauha.publisher import Counter
+from nauha.steps import parameters_of
 from nauha.tensors import each_tensor
 
 _LOSSES = ("cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy",
@@ -66,7 +67,6 @@ class AutoRecorder:
         self._failed = self._ended = False
         self._trained = False  # a backward pass has run
         self._guessed = False  # the model is taken for one, which an optimizer or a run in training mode may change
-        self._in_evaluation = False  # the model was found in evaluation mode
         self._path = None  # that the trace was asked for under
         self._outputs = hooks.Placed()  # hooks that remember a model's output
         self._backwards = Counter()
@@ -130,7 +130,7 @@ class AutoRecorder:
             self._ran_without_gradients.add(plain)
             return
         with self._lock:
-            awake = module.training and self._in_evaluation and plain in self._roots
+            awake = self._guessed and module.training and plain in self.exporter.observer.learns_in_evaluation_mode
             if not awake and any(plain is part for root in self._roots for part in root.modules()):
                 return
             optimized = self._is_optimized(plain)
@@ -139,12 +139,11 @@ class AutoRecorder:
             if self.exporter is not None and self._guessed:
                 self._discard()
             self._attach(module, plain)
-            self._in_evaluation = not module.training
-            self._guessed = self._in_evaluation or not optimized
+            self._guessed = not (module.training and optimized)
             self._stop_watching()
 
     def _stop_watching(self):
-        if self._failed or not (self._untrained() or (self._guessed and not self._trained)):
+        if self._failed or not (self._untrained() or self._guessed):
             calls.search(None)
 
     def _is_optimized(self, module):
@@ -156,13 +155,11 @@ class AutoRecorder:
         parameters, or a module that contains it."""
         if self._optimizers or not any(parameter.requires_grad for parameter in module.parameters()):
             return False
-        return self.exporter is None or (self._guessed and not self._trained and
-                                         any(part in self._roots for part in module.modules()))
+        return self.exporter is None or (self._guessed and any(part in self._roots for part in module.modules()))
 
     def _optimized(self):
         """The ids of the optimizers' parameters."""
-        return {id(parameter) for optimizer in self._optimizers for group in optimizer.param_groups
-                for parameter in group["params"]}
+        return set().union(*map(parameters_of, self._optimizers))
 
     def _untrained(self):
         """The ids of those parameters of the optimizers that are in none of the models found so far."""
@@ -196,7 +193,7 @@ class AutoRecorder:
     def _know(self, optimizer):
         """Watches the steps of an optimizer if it trains a recorded model."""
         ours = {id(parameter) for root in self._roots for parameter in root.parameters()}
-        if any(id(parameter) in ours for group in optimizer.param_groups for parameter in group["params"]):
+        if not ours.isdisjoint(parameters_of(optimizer)):
             self.exporter.observer.watch_optimizer(optimizer)
 
     def _name(self, model):
@@ -235,7 +232,7 @@ class AutoRecorder:
         """Called at the first backward pass: the program is a training, so the trace gets its name."""
         if self.exporter is None:
             return
-        self._trained = True
+        self._trained, self._guessed = True, False
         publisher = self.exporter.publisher
         try:
             publisher.settle()
@@ -320,7 +317,7 @@ class AutoRecorder:
         with self._lock:
             self._optimizers.add(optimizer)
             compat.made_optimizer(optimizer)
-            if self._guessed and not self._trained:
+            if self._guessed:
                 self._discard()
             if self.exporter is not None:
                 self._know(optimizer)

@@ -13,7 +13,7 @@ from nauha.guard import Guard
 from nauha.native import KINDS, NONE, Stopped
 from nauha.publisher import Counter
 from nauha.registry import WRAPPERS, Registry, is_compiled, unwrapped
-from nauha.steps import Steps
+from nauha.steps import Steps, parameters_of
 
 ACTIVATIONS = KINDS["activations"]
 LAYER_GRADIENTS = KINDS["layer_gradients"]
@@ -211,16 +211,13 @@ class Observer:
             return
         ours = {id(parameter) for model in self.models() for parameter in model.parameters()}
 
-        def is_ours(optimizer):
-            return any(id(parameter) in ours for group in optimizer.param_groups for parameter in group["params"])
-
         def stepped(optimizer):
-            if not self.steps.knows(optimizer) and is_ours(optimizer):
+            if not self.steps.knows(optimizer) and not ours.isdisjoint(parameters_of(optimizer)):
                 self.watch_optimizer(optimizer)
                 self._stepped(optimizer)
 
         for optimizer in compat.optimizers():
-            if is_ours(optimizer):
+            if not ours.isdisjoint(parameters_of(optimizer)):
                 self.watch_optimizer(optimizer)
         self.placed.add(compat.after_any_optimizer_step(functools.partial(self.guarded, stepped)))
 

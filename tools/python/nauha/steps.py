@@ -31,7 +31,6 @@ class Steps:
         self._optimizers = weakref.WeakSet()
         self._waived = weakref.WeakSet()  # optimizers that made no step for long: not waited for
         self._stepped = weakref.WeakKeyDictionary()  # optimizer -> how often, since the step began
-        self._counts = weakref.WeakKeyDictionary()  # optimizer -> how often at all
         self._ever_stepped = False
         self._any_stepped = False  # since the step began, also one that is gone
         self._ran = set()  # weak models that ran in this step
@@ -58,7 +57,6 @@ class Steps:
     def stepped(self, optimizer):
         """An optimizer has stepped. One that goes on and on without another has left that one behind."""
         self._waived.discard(optimizer)
-        self._counts[optimizer] = self._counts.get(optimizer, 0) + 1
         self._ever_stepped = self._any_stepped = True
         count = self._stepped[optimizer] = self._stepped.get(optimizer, 0) + 1
         self._batches_before = self._batches
@@ -69,8 +67,8 @@ class Steps:
                            "depends on it")
 
     def count(self, optimizer):
-        """How often this optimizer has stepped."""
-        return self._counts.get(optimizer, 0)
+        """How often this optimizer has stepped since the step began."""
+        return self._stepped.get(optimizer, 0)
 
     def fed(self):
         """A DataLoader gave a batch, or had no more."""
@@ -111,7 +109,8 @@ class Steps:
         self._stepped.clear()
         self._any_stepped = False
         self._ran, self._ran_early = self._ran_early | {model}, set()
-        self._version = 0 if self._ever_stepped else self._versions()
+        if self._may_be_unseen():
+            self._version = self._versions()
 
     def complete(self):
         """Whether all optimizers have stepped that have to."""
@@ -127,15 +126,18 @@ class Steps:
                    if optimizer not in self._stepped and optimizer not in self._waived]
         if not waiting:
             return []
-        done = set().union(*map(_parameters, self._stepped))
+        done = set().union(*map(parameters_of, self._stepped))
         ran = {id(parameter) for model in (weak() for weak in self._ran) if model is not None
                for parameter in model.parameters()}
         return [optimizer for optimizer in waiting
-                if done.isdisjoint(_parameters(optimizer)) and not ran.isdisjoint(_parameters(optimizer))]
+                if done.isdisjoint(parameters_of(optimizer)) and not ran.isdisjoint(parameters_of(optimizer))]
+
+    def _may_be_unseen(self):
+        return self.mode == "auto" and len(self._optimizers) > 0 and not self._ever_stepped
 
     def _moved_unseen(self):
         """Whether the program trains in a way that PyTorch's optimizers do not show."""
-        if self.mode != "auto" or self._ever_stepped:
+        if not self._may_be_unseen():
             return False
         version = self._versions()
         self._moves += version != self._version and not compat.in_optimizer_step()
@@ -147,6 +149,6 @@ class Steps:
         return True
 
 
-def _parameters(optimizer):
-    """The ids of its parameters."""
+def parameters_of(optimizer):
+    """The ids of an optimizer's parameters."""
     return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
