@@ -30,6 +30,7 @@
     X(svcca)                                                                                       \
     X(cka)                                                                                         \
     X(loss)                                                                                        \
+    X(step_loss)                                                                                   \
     X(train_accuracy)                                                                              \
     X(test_accuracy)                                                                               \
     X(hessian_eig)                                                                                 \

@@ -61,7 +61,8 @@ NAUHA_ANALYZER(loss) = {
     .abi = NAUHA_ANALYZER_ABI,
     .size = sizeof(struct nauha_analyzer),
     .name = "loss",
-    .summary = "loss of each step",
+    .summary = "each loss: one of each micro-batch, of each network of a GAN, of each batch of an "
+               "evaluation",
     .formula = "the value that the loss function returned; of several values (reduction=\"none\"), "
                "and of a sum over samples or tokens (reduction=\"sum\"), their mean",
     .default_kinds = kinds,

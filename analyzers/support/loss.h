@@ -21,12 +21,18 @@ static inline enum nauha_status loss_of(const struct nauha_host *host,
     return status;
 }
 
+/* What is known of a loss that has yet to come. */
+struct loss_count {
+    double samples;
+    bool is_mean;
+};
+
 /* The counts of losses that have yet to come, by rank. Initialize with counts_init, free with
  * key_table_fini. */
 static inline enum nauha_status counts_init(const struct nauha_host *host, struct key_table *counts,
                                             struct nauha_error *err) {
     static const char *const kinds[] = {"samples_in_loss"};
-    counts->state_bytes = sizeof(double);
+    counts->state_bytes = sizeof(struct loss_count);
     return host->subscribe(host, kinds, 1, NULL, false, err);
 }
 
@@ -37,27 +43,28 @@ struct mean_loss {
     bool present; /* false: the message was a count, which is kept for the loss that follows it */
 };
 
-/* Takes a message of the kind loss or samples_in_loss. A loss that a count came before is the sum
- * of so many samples or tokens (reduction="sum"), another one is as loss_of gives it. */
+/* Takes a message of the kind loss or samples_in_loss. A count says whether the loss that follows
+ * is the mean (slot "mean") or the sum of so many samples or tokens; a loss without one is as
+ * loss_of gives it. */
 static inline enum nauha_status mean_loss_of(const struct nauha_host *host,
                                              struct key_table *counts,
                                              struct nauha_message *message, struct mean_loss *loss,
                                              struct nauha_error *err) {
     const struct nauha_message_info *info = host->info(message);
-    double *count = key_table_get(counts, (struct key){.rank = info->rank});
+    struct loss_count *count = key_table_get(counts, (struct key){.rank = info->rank});
     if (!count)
         return NAUHA_HOST_NOMEM(host, err);
     double value = 0;
     enum nauha_status status = loss_of(host, message, &value, err);
     if (strcmp(info->kind_name, "samples_in_loss") == 0) {
         *loss = (struct mean_loss){0};
-        *count = value;
+        *count = (struct loss_count){value, strcmp(info->slot_name, "mean") == 0};
         return status;
     }
-    *loss = (struct mean_loss){value, 1, true};
-    if (*count > 0)
-        *loss = (struct mean_loss){value / *count, *count, true};
-    *count = 0;
+    const bool known = count->samples > 0;
+    *loss = (struct mean_loss){known && !count->is_mean ? value / count->samples : value,
+                               known ? count->samples : 1, true};
+    *count = (struct loss_count){0};
     return status;
 }
 

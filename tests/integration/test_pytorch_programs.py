@@ -48,15 +48,19 @@ class Programs(Case):
         return np.array([float(m.values) for m in losses]).reshape(-1, micro_batches)
 
 
-    def evaluations(self, trace):
-        """The (step, mean loss) of each batch of the evaluations, as `nauha replay` gives them, with the batch's count."""
-        done = self.run_program([NAUHA, "replay", self.path, "--metric", "loss:tag=testing", "--sink", "csv", "-o", self.dir / "out"])
+    def assert_series(self, spec, expected, rtol=1e-6):
+        """A metric of this SPEC gives one value at each of these steps: step -> value."""
+        name = spec.partition(":")[0]
+        done = self.run_program([NAUHA, "replay", self.path, "--metric", spec, "--sink", "csv", "-o", self.dir / spec])
         self.assertEqual(done.returncode, 0, done.stderr)
-        with open(self.dir / "out/loss.csv", newline="") as file:
+        with open(self.dir / spec / f"{name}.csv", newline="") as file:
             rows = [(int(row["global_step"]), float(row["value"])) for row in csv.DictReader(file)]
-        counts = [float(m.values) for m in trace.of("samples_in_loss") if m.tag == "testing"]
-        self.assertEqual(len(counts), len(rows))
-        return [(*row, count) for row, count in zip(rows, counts)]
+        self.assertEqual([step for step, _ in rows], list(expected))
+        np.testing.assert_allclose([value for _, value in rows], list(expected.values()), rtol=rtol)
+
+    def counts(self, trace, tag, slot):
+        """The numbers of samples or tokens of the losses that are sums (slot "") or means (slot "mean")."""
+        return [float(m.values) for m in trace.of("samples_in_loss") if m.tag == tag and m.slot == slot]
 
 
 class Loops(Programs):
@@ -64,10 +68,10 @@ class Loops(Programs):
         trace = self.recorded("mnist_like", options=["--evaluation", "testing"])
         losses = self.steps_of(trace, [5, 5, 5])
         np.testing.assert_allclose(losses.ravel(), self.numbers("loss"), rtol=1e-6)
-        evaluations = np.array(self.evaluations(trace)).reshape(3, 4, 3)
-        np.testing.assert_array_equal(evaluations[:, :, 2], [[30, 30, 30, 10]] * 3)
-        means = (evaluations[:, :, 1] * evaluations[:, :, 2]).sum(axis=1) / 100
-        np.testing.assert_allclose(means, self.numbers("testing"), rtol=1e-6)
+        self.assertEqual(self.counts(trace, "default", "mean"), [20] * 15)
+        self.assertEqual(self.counts(trace, "testing", ""), [30, 30, 30, 10] * 3)
+        self.assert_series("step_loss", dict(enumerate(self.numbers("loss"))))
+        self.assert_series("step_loss:tag=testing", dict(zip([4, 9, 14], self.numbers("testing"))))
 
     def test_dcgan(self):
         trace = self.recorded("generative", "dcgan")
@@ -132,16 +136,16 @@ class Trainers(Programs):
         losses = self.steps_of(trace, [4, 4], micro_batches=2)
         np.testing.assert_allclose(losses.sum(axis=1), self.numbers("loss"), rtol=1e-5)
         self.assertEqual(len(trace.of("epoch_finished")), 2)
-        evaluations = self.evaluations(trace)
-        self.assertEqual([(step, count) for step, _, count in evaluations], [(3, 33), (3, 33), (7, 33), (7, 33)])
-        means = np.array([mean for _, mean, _ in evaluations]).reshape(2, 2).mean(axis=1)
-        np.testing.assert_allclose(means, self.numbers("eval_loss"), rtol=1e-5)
+        self.assert_series("step_loss", dict(enumerate(self.numbers("loss"))), rtol=1e-5)
+        self.assertEqual(self.counts(trace, "testing", "") + self.counts(trace, "testing", "mean"), [33, 33, 33, 33])
+        self.assert_series("step_loss:tag=testing", dict(zip([3, 7], self.numbers("eval_loss"))), rtol=1e-5)
 
     @_needs("lightning")
     def test_lightning(self):
         trace = self.recorded("lightning_fit", options=["--evaluation", "testing"])
         losses = self.steps_of(trace, [4, 4], micro_batches=2)
         np.testing.assert_allclose(losses.ravel() * 2, self.numbers("loss"), rtol=1e-6)
+        self.assert_series("step_loss", dict(enumerate(np.reshape(self.numbers("loss"), (-1, 2)).mean(axis=1))))
         self.assertEqual(len(trace.of("epoch_finished")), 2)
         evaluated = [float(m.values) for m in trace.of("loss") if m.tag == "testing"]
         np.testing.assert_allclose(evaluated, self.numbers("validation")[2:], rtol=1e-6)  # the first two: before the training

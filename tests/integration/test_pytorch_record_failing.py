@@ -154,8 +154,8 @@ class Injected(Failing):
         done = self.record(sys.executable, script, options=["--evaluation", "testing"], timeout=3000)
         results = dict(line.split(" ", 1) for line in done.stdout.splitlines())
         self.assertEqual({name: result for name, result in results.items() if result != bare}, {})
-        for name in ("AutoRecorder._found", "AutoRecorder._made", "Observer._stepped", "AutoRecorder._labelled",
-                     "AutoRecorder._computed", "AutoRecorder._backward_begins", "AutoRecorder._settle",
+        for name in ("AutoRecorder._found", "AutoRecorder._made", "Observer._stepped", "Losses._labelled",
+                     "Losses._computed", "AutoRecorder._backward_begins", "AutoRecorder._settle",
                      "AutoRecorder._end", "Epochs.gave", "Epochs.ends", "Observer.model_enters", "Observer.module_ran",
                      "Observer.parameter_gradient", "Observer._layer_gradient", "Publisher.begin_step", "Sender.publish",
                      "Status.tell", "Status.claim", "nauha.calls.watch", "nauha_recorder_open", "nauha_recorder_publish",

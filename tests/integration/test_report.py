@@ -186,6 +186,19 @@ class ReportTest(unittest.TestCase):
         self.assertRegex(page.text, r"Training accuracy\s*\S+\s*the loss is NaN since step 4; from")
         self.assertNotIn("-nan", (self.place / "page.html").read_text())
 
+    def test_losses_of_micro_batches(self):
+        trace = self.place / "micro.h5"
+        with Arrays(trace) as arrays:
+            for loss in (1, 0.5, 0.25):
+                arrays.step()
+                for call in range(4):
+                    arrays.publish("loss", None, np.float32(loss).reshape(()), call_number=call)
+        page = self.report(trace)
+        self.assertRegex(page.text, r"Last loss\s*1\s*from 4 at step 0")
+        text = (self.place / "page.html").read_text()
+        self.assertIn('id="c-step_loss"', text)
+        self.assertIn('id="c-loss"', text)
+
     def test_not_finite_values_are_crosses_in_the_overview(self):
         trace, out = self.place / "nan.h5", self.place / "nan"
         with Arrays(trace) as arrays:

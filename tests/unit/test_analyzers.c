@@ -10,9 +10,9 @@
 
 static void test_table(void **state) {
     (void)state;
-    static const char *const expected[] = {"ratio",         "norm",        "mean", "sum",
-                                           "variance",      "histogram",   "loss", "train_accuracy",
-                                           "test_accuracy", "message_mean"};
+    static const char *const expected[] = {
+        "ratio", "norm",      "mean",           "sum",           "variance",    "histogram",
+        "loss",  "step_loss", "train_accuracy", "test_accuracy", "message_mean"};
     size_t count = 0;
     const struct nauha_analyzer *const *table = nauha_builtin_analyzers(&count);
     assert_true(count >= COUNT(expected));
@@ -198,56 +198,6 @@ static void test_mean_sum_variance(void **state) {
     assert_plot("weights_mean", "Mean of weights", "mean", false);
     assert_plot("weights_sum", "Sum of weights", "sum", false);
     assert_plot("weights_variance", "Variance of weights", "variance", false);
-}
-
-/* ---- loss ---- */
-
-static void test_loss(void **state) {
-    (void)state;
-    const struct series *out = run("loss", "loss_series");
-    const float values[] = {2.5f, NAN};
-    const double one[] = {-1};
-    for (uint64_t step = 0; step < 2; step++)
-        ok(try_feed(message_of(stamps_of(names, NAUHA_KIND_LOSS, NULL, step), NAUHA_DTYPE_F32, 0,
-                               NULL, &values[step])));
-    feed_f64(NAUHA_KIND_LOSS, NULL, 2, 1, one);
-    assert_value(out, 0, 2.5);
-    assert_value(out, 1, NAN);
-    assert_value(out, 2, -1);
-    assert_int_equal(out->info[2].module, NAUHA_NONE);
-    assert_int_equal(out->info[2].global_step, 2);
-    const struct nauha_plot *plot =
-        nauha_bus_plot(nauha_pipeline_bus(pipeline), nauha_names_find_kind(names, "loss_series"));
-    assert_string_equal(plot->series, "loss");
-}
-
-/* Of reduction="none": the mean; of an empty batch NaN. */
-static void test_loss_of_several_elements(void **state) {
-    (void)state;
-    const struct series *out = run("loss", "loss_series");
-    const float four[] = {1, 2, 4, -3}, none[] = {0};
-    const double many[] = {10, 20, 60};
-    ok(try_feed(message_of(stamps_of(names, NAUHA_KIND_LOSS, NULL, 0), NAUHA_DTYPE_F32, 2,
-                           SHAPE(2, 2), four)));
-    feed_f64(NAUHA_KIND_LOSS, NULL, 1, 3, many);
-    ok(try_feed(message_of(stamps_of(names, NAUHA_KIND_LOSS, NULL, 2), NAUHA_DTYPE_F32, 1, SHAPE(0),
-                           none)));
-    assert_value(out, 0, 1);
-    assert_value(out, 1, 30);
-    assert_value(out, 2, NAN);
-}
-
-/* Of reduction="sum": the mean, if a count came before it. */
-static void test_loss_that_is_a_sum(void **state) {
-    (void)state;
-    const struct series *out = run("loss", "loss_series");
-    const double sum = 30, count = 12;
-    feed_f64(NAUHA_KIND_SAMPLES_IN_LOSS, NULL, 0, 1, &count);
-    feed_f64(NAUHA_KIND_LOSS, NULL, 0, 1, &sum);
-    feed_f64(NAUHA_KIND_LOSS, NULL, 1, 1, &sum);
-    assert_int_equal(out->count, 2);
-    assert_value(out, 0, 2.5);
-    assert_value(out, 1, 30);
 }
 
 /* ---- train_accuracy ---- */
@@ -585,9 +535,6 @@ static const struct CMUnitTest tests[] = {
     RUN(test_norm_orders_refused),
     RUN(test_events_have_no_norm),
     RUN(test_mean_sum_variance),
-    RUN(test_loss),
-    RUN(test_loss_of_several_elements),
-    RUN(test_loss_that_is_a_sum),
     RUN(test_train_accuracy),
     RUN(test_accuracy_of_many_classes),
     RUN(test_accuracy_of_what_does_not_fit),

@@ -122,6 +122,17 @@ static void write_last(const struct page *page, const char *series, const char *
     close_tile(page->out, note);
 }
 
+/* Whether steps have several losses, as of micro-batches; otherwise step_loss says what loss says.
+ */
+static bool has_steps_of_losses(const struct page *page) {
+    const struct topic *topic = collection_find(page->collection, "loss");
+    for (size_t i = 0; topic && i < topic->count; i++) {
+        if (topic->lines[i].key.tag == 0 && topic->lines[i].key.call > 0)
+            return true;
+    }
+    return false;
+}
+
 static void write_tiles(const struct page *page) {
     FILE *out = page->out;
     const struct survey *survey = page->survey;
@@ -140,8 +151,9 @@ static void write_tiles(const struct page *page) {
     }
     const size_t findings = nauha_pipeline_findings(page->pipeline);
     fputs("<dl class=tiles>\n", out);
-    const struct curve *loss = only_curve(page, "loss");
-    write_last(page, "loss", "Last loss", NULL);
+    const char *loss_series = has_steps_of_losses(page) ? "step_loss" : "loss";
+    const struct curve *loss = only_curve(page, loss_series);
+    write_last(page, loss_series, "Last loss", NULL);
     write_last(page, "train_accuracy", "Training accuracy", loss);
     write_last(page, "test_accuracy", "Test accuracy", loss);
     open_tile(out, "Steps", "");
@@ -185,7 +197,8 @@ static void write_curves(struct page *page, enum nauha_scope scope) {
     for (size_t i = 0; i < page->collection->count; i++) {
         const struct topic *topic = &page->collection->topics[i];
         const struct chart chart = {topic, page->survey, page->opened->names};
-        if (topic->scope == scope)
+        if (topic->scope == scope &&
+            (strcmp(topic->series, "step_loss") != 0 || has_steps_of_losses(page)))
             drawn += chart_lines(page->out, &chart);
     }
     fputs("</div>\n", page->out);

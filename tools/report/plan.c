@@ -25,6 +25,7 @@ struct row {
 
 /* In the order of the page. */
 static const struct row rows[] = {
+    {"step_loss", NULL, {NAUHA_KIND_LOSS, NAUHA_NONE}, TRAINING, false, false},
     {"loss", NULL, {NAUHA_KIND_LOSS, NAUHA_NONE}, ALL_TAGS, false, false},
     {"train_accuracy",
      NULL,

@@ -7,7 +7,7 @@ by watching PyTorch.
   runs is taken for the model, until an optimizer or a backward pass shows which one it is.
 - Until the first backward pass, the recording is tentative: a program that never trains leaves no trace, and an existing
   RUN.h5 is not changed.
-- The loss is the tensor on which backward() is called; the labels are the targets of the loss functions that are called.
+- Losses, labels and outputs are found in losses.py.
 - Where steps end is decided in steps.py, where epochs end in epochs.py.
 - A failure in this file ends the recording, not the program: every call from the program into this file goes through
   one guard (see guard.py).
@@ -15,7 +15,6 @@ by watching PyTorch.
 Threads: any.
 """
 import atexit
-import collections
 import functools
 import gc
 import inspect
@@ -29,20 +28,12 @@ import threading
 import weakref
 
 import torch
-from torch.nn import functional
 
-from nauha import calls, compat, hooks, native, registry
+from nauha import calls, compat, hooks, losses, native, registry
 from nauha.epochs import Epochs
 from nauha.exporter import Exporter, path_of_rank, place_in_training
 from nauha.guard import Guard, say
-from nauha.publisher import Counter
 from nauha.steps import parameters_of
-from nauha.tensors import each_tensor
-
-_LOSSES = ("cross_entropy", "nll_loss", "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy",
-           "binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss", "gaussian_nll_loss", "ctc_loss",
-           "hinge_embedding_loss", "margin_ranking_loss", "cosine_embedding_loss", "multi_margin_loss",
-           "multilabel_margin_loss", "multilabel_soft_margin_loss", "soft_margin_loss")
 
 
 def install(settings, status):
@@ -69,16 +60,13 @@ class AutoRecorder:
         self._guessed = False  # the model is taken for one, which an optimizer or a run in training mode may change
         self._path = None  # that the trace was asked for under
         self._outputs = hooks.Placed()  # hooks that remember a model's output
-        self._backwards = Counter()
-        self._sums = collections.deque(maxlen=4)  # (weak loss that is a sum, a function that counts of how much)
-        self._output = None  # of the latest run in the training, until a loss function or a backward pass takes it
-        self._labelled_since_run = False
+        self._losses = losses.Losses(self.guard, lambda: self.exporter)
         self._kept_out = False  # what wraps PyTorch's functions is not compiled
 
     def install(self):
         self._watch_models()
         self._watch_optimizers()
-        self._watch_losses()
+        self._losses.watch()
         self._watch_backward()
         self._epochs.watch(self.guard)
         self._watch_compile()
@@ -186,7 +174,7 @@ class AutoRecorder:
             self.exporter.observer.learns_in_evaluation_mode.add(registry.unwrapped(module))
         if self._steps() > 1:  # not of the same training: those came together
             self.exporter.observer.take_over(module)
-        self._outputs.on_module(module, after=_RememberOutput(self))
+        self._outputs.on_module(module, after=losses.ModelRan(self._losses))
         for optimizer in self._optimizers:
             self._know(optimizer)
 
@@ -298,9 +286,6 @@ class AutoRecorder:
 
         return self.status.claim(paths())
 
-    def trouble(self, error):
-        self.guard.trouble(error)
-
     # ---- optimizers ----
 
     def _watch_optimizers(self):
@@ -324,76 +309,7 @@ class AutoRecorder:
                 if self._untrained():
                     self._watch_models()
 
-    # ---- loss and labels ----
-
-    def _watch_losses(self):
-        for name in _LOSSES:
-            function = getattr(functional, name, None)
-            if inspect.isfunction(function):
-                setattr(functional, name, self._watched_loss(function))
-
-    def _watched_loss(self, function):
-        signature = inspect.signature(function)
-        parameters = list(signature.parameters)
-        target = next(name for name in ("target", "targets") if name in parameters)
-        recorder = self
-
-        @functools.wraps(function)
-        def watched(*args, **kwargs):
-            call = given = None
-            if recorder.exporter is not None and not compat.is_traced():
-                given = recorder.guard(lambda: signature.bind(*args, **kwargs).arguments)
-            if given is not None:
-                call = recorder.guard(recorder._labelled, given.get(parameters[0]), given.get(target))
-            loss = function(*args, **kwargs)
-            if call is not None:
-                recorder.guard(recorder._computed, loss, call, given.get("reduction") == "sum" and
-                               _count(given, target, "ignore_index" in parameters))
-            return loss
-
-        watched.__nauha_original__ = function  # for TorchScript, see _hide_from_scripting
-        return watched
-
-    def _labelled(self, output, labels):
-        """Returns the number of the call, or None if nothing is recorded."""
-        exporter = self.exporter
-        if not exporter.publisher.active or compat.in_backward() or not isinstance(output, torch.Tensor):
-            return None
-        evaluates = exporter.observer.evaluates()
-        if not (output.requires_grad or exporter.publisher.tag or evaluates):
-            return None
-        try:
-            with exporter.publisher.lock:
-                if not evaluates:
-                    self._output, self._labelled_since_run = None, True
-                return exporter.observer.labelled(output, labels if isinstance(labels, torch.Tensor) else None)
-        except Exception as error:
-            exporter.observer.trouble(error)
-            return None
-
-    def _run_begins(self, trains):
-        self._labelled_since_run = False
-        self._epochs.ran(trains)
-
-    def model_ran(self, output):
-        """Keeps what a model returned for the backward pass, unless a loss function takes it. A model that computes its loss
-        itself returns it, too: the output is the first tensor that is more than a number."""
-        tensors = [tensor for _, tensor in each_tensor(output) if tensor.requires_grad]
-        first = next((tensor for tensor in tensors if tensor.dim() > 0), None)
-        self._output = None if first is None or self._labelled_since_run else first.detach()
-
-    def _computed(self, loss, call, count):
-        """Called with what a loss function returned; count: a function that counts what it is the sum of, or False. Records
-        the loss of an evaluation. In the training, the loss is the tensor on which backward() is called."""
-        exporter = self.exporter
-        if exporter is None:
-            return
-        if not exporter.observer.evaluates():
-            if count:
-                self._sums.append((weakref.ref(loss), count))
-            return
-        with exporter.publisher.lock:
-            exporter.observer.guarded(exporter.observer.loss, loss, call, count)
+    # ---- backward passes ----
 
     def _watch_backward(self):
         recorder, backward, grad = self, torch.autograd.backward, torch.autograd.grad
@@ -423,7 +339,7 @@ class AutoRecorder:
         if self.exporter is not None:
             self.exporter.observer.backward_begins()
             self._end_of_sample()
-            self._backward(losses)
+            self._losses.backward(losses)
 
     def _find_unseen(self):
         """Finds the models of the optimizers where no run of them was seen."""
@@ -445,26 +361,13 @@ class AutoRecorder:
             os._exit(0)  # SystemExit would end this thread alone
         raise SystemExit(0)
 
-    def _backward(self, losses):
-        exporter = self.exporter
-        publisher = exporter.publisher
-        if not publisher.active:
-            return
-        try:
-            with publisher.lock:
-                if not publisher.step_open or not exporter.observer.latest_on:
-                    return
-                output, self._output = self._output, None
-                if output is not None:
-                    exporter.observer.labelled(output, None)
-                count = next((count for weak, count in self._sums if weak() is losses), None)
-                exporter.observer.loss(losses, self._backwards.next(publisher.serial, publisher.tag), count)
-        except Exception as error:
-            exporter.observer.trouble(error)
-
     def _steps(self):
         """How many steps have begun."""
         return self.exporter.publisher.serial if self.exporter is not None else 0
+
+    def _run_begins(self, trains):
+        self._losses.run_begins()
+        self._epochs.ran(trains)
 
     def _fed(self):
         if self.exporter is not None:
@@ -545,21 +448,6 @@ class AutoRecorder:
         return self.settings.get("quiet") or say(text.replace(f"{self._path}.untrained", str(self._path)))
 
 
-def _count(given, target, ignores):
-    """Returns a function that counts the samples or tokens that a loss is the sum of: the labels that are not ignored, or
-    the elements; False if they cannot be counted. ignores: whether the loss function may ignore labels."""
-    labels, ignored = given[target], given.get("ignore_index", -100)
-    if not isinstance(labels, torch.Tensor):
-        return False
-    if not ignores:
-        number = len(given["target_lengths"]) if "target_lengths" in given else labels.numel()
-    elif labels.is_floating_point():  # probabilities of classes, in dimension 1
-        number = labels.numel() // labels.shape[min(1, labels.dim() - 1)]
-    else:
-        return lambda: (labels != ignored).sum().double()
-    return lambda: torch.tensor(float(number), dtype=torch.float64)
-
-
 def _all_modules():
     return [thing for thing in gc.get_objects() if issubclass(type(thing), torch.nn.Module)]
 
@@ -583,17 +471,3 @@ def _outermost_with(parameters, roots):
              not any(part in roots for part in module.modules())]
     parts = {id(part) for module in found for part in module.modules() if part is not module}
     return [module for module in found if id(module) not in parts]
-
-
-class _RememberOutput(hooks.Hook):
-    """A forward hook of a model, whose observer is an AutoRecorder."""
-
-    __slots__ = ()
-
-    @staticmethod
-    def is_on(recorder):
-        return True
-
-    def run(self, recorder, args, output):
-        if not compat.in_backward():
-            recorder.model_ran(output)

@@ -507,10 +507,13 @@ class Observer:
         return call
 
     def loss(self, loss, call, count=None):
-        """count: a function that counts the samples or tokens that the loss is the sum of; None: it is no sum. Lock held."""
-        if count and self.publisher.wanted(KINDS["samples_in_loss"], NONE, self._tag()):
-            self.publisher.publish(KINDS["samples_in_loss"], NONE, 0, call, self._tag(), count())
-        self.publisher.publish_all(KINDS["loss"], NONE, call, self._tag(), tensors.each_tensor(loss))
+        """count: (slot, a function that counts the samples or tokens of which the loss is the sum, or with the slot "mean" the
+        mean); None: not known. Lock held."""
+        publisher, tag = self.publisher, self._tag()
+        if count and publisher.wanted(KINDS["samples_in_loss"], NONE, tag):
+            slot, number = count
+            publisher.publish(KINDS["samples_in_loss"], NONE, publisher.slot(slot), call, tag, number())
+        publisher.publish_all(KINDS["loss"], NONE, call, tag, tensors.each_tensor(loss))
 
     def _tag(self):
         """Of what belongs to no module."""
