@@ -112,6 +112,40 @@ class Loops(Programs):
         np.testing.assert_allclose(losses.ravel(), self.numbers("loss"), rtol=1e-6)
         self.assertEqual([m.values.shape for m in trace.of("network_output")], [(32, 3)] * 4)
 
+    def test_a_language_model_without_an_optimizer(self):
+        trace = self.recorded("language_model", options=["--evaluation", "testing"])
+        losses = self.steps_of(trace, [10])
+        np.testing.assert_allclose(losses.ravel(), self.numbers("loss"), rtol=1e-6)
+        self.assertEqual(self.counts(trace, "default", "mean"), [80] * 10)
+        self.assertEqual(self.counts(trace, "testing", "mean"), [120, 40] * 2)
+        self.assert_series("step_loss:tag=testing", dict(zip([4, 9], self.numbers("validation"))))
+
+    def test_a_gpt_on_two_ranks(self):
+        program = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", PROGRAMS / "nano_gpt.py"]
+        bare = self.run_program([sys.executable, *program])
+        done = self.record(sys.executable, *program, options=["--evaluation", "testing"])
+        self.assertEqual((done.returncode, done.stdout), (0, bare.stdout))
+        self.printed = [line.split() for line in bare.stdout.splitlines()]
+        for rank in range(2):
+            trace = self.trace(f"run.rank{rank}.h5")
+            losses = self.steps_of(trace, [6], micro_batches=4)
+            names = {m.module for m in trace.of("weights")}  # a tied weight has its first name
+            self.assertTrue("wte" in names and "blocks.1.linear2" in names and "lm_head" not in names, names)
+            if rank == 0:
+                np.testing.assert_allclose(losses[:, -1] * 4, self.numbers("loss"), rtol=1e-6)
+                evaluated = [(m.step, float(m.values)) for m in trace.of("loss") if m.tag == "testing"]
+                self.assertEqual([step for step, _ in evaluated], [2, 2])  # that before the first step is not recorded
+                self.assertAlmostEqual(np.mean([loss for _, loss in evaluated]), self.numbers("validation")[1], 5)
+
+    def test_a_compiled_gpt(self):
+        if TORCH < (2, 2):
+            self.skipTest("skipped: torch.compile came later")
+        trace = self.recorded("nano_gpt", "compile")
+        losses = self.steps_of(trace, [6], micro_batches=4)
+        np.testing.assert_allclose(losses[:, -1] * 4, self.numbers("loss"), rtol=1e-6)
+        self.assertEqual(len(trace.of("weight_gradients")) % 24, 0)
+        self.assertIn("compiled by torch.compile", " ".join(self.notices))
+
     def test_a_compiled_step(self):
         if TORCH < (2, 2):
             self.skipTest("skipped: torch.compile came later")
