@@ -60,6 +60,7 @@ class LossRan(Hook):
     """Forward hook of a loss module, or what a loss function's wrapper calls."""
 
     __slots__ = ()
+    is_on = operator.attrgetter("is_open")
 
     def run(self, observer, args, output):
         observer.loss_ran(args, output)

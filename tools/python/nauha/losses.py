@@ -108,7 +108,9 @@ class Losses:
     def backward(self, loss):
         """Called before a backward pass of the training, which starts from this tensor, or these."""
         exporter = self._exporter()
-        publisher = exporter.publisher
+        publisher, capture = exporter.publisher, exporter.observer.graphs.under_way
+        if capture is not None:
+            capture.losses += [tensor.detach() for _, tensor in each_tensor(loss)]
         if not publisher.active:
             return
         try:

@@ -9,6 +9,7 @@ import weakref
 import torch
 
 from nauha import calls, compat, hooks, native, probes, tensors
+from nauha.graphs import Graphs
 from nauha.guard import Guard
 from nauha.native import KINDS, NONE, Stopped
 from nauha.publisher import Counter
@@ -61,6 +62,8 @@ class Observer:
         self._runs = Counter()
         self._losses = Counter()
         self._watch_scalers()
+        self.graphs = Graphs(self)
+        self.placed.add(self.graphs.watch())
         self.stop = None  # the health rule for which the training is to end
 
     def _alias(self, *place):
@@ -178,7 +181,10 @@ class Observer:
 
     def _stepped(self, optimizer):
         with self.publisher.lock:
-            self.steps.stepped(optimizer)
+            if self.graphs.under_way is not None:
+                self.graphs.under_way.optimizers.append(weakref.ref(optimizer))
+            else:
+                self.steps.stepped(optimizer)
 
     def _watch_scalers(self):
         """A step that a GradScaler left out ends a step, too: its gradients were not finite, and weights stay."""
@@ -270,6 +276,9 @@ class Observer:
     def model_enters(self, weak_root, args, kwargs):
         publisher = self.publisher
         due = []
+        if self.graphs.under_way is not None:
+            self.graphs.under_way.trains |= torch.is_grad_enabled()
+            return
         self._ran_since_backward = True
         learns, with_gradients = self._learns(weak_root()), torch.is_grad_enabled()
         if with_gradients or not learns:  # a generator's run for its critic is neither
@@ -315,16 +324,27 @@ class Observer:
     def backward_begins(self):
         """Called before a backward pass. Where no run was seen that could have led to it, it begins the step."""
         with self.publisher.lock:
-            seen, self._ran_since_backward = self._ran_since_backward, False
-            if not self.is_open or not self.steps.begin_with_backward(seen, self.publisher.step_open):
+            if self.graphs.under_way is not None:
                 return
-            if not seen:
+            seen, self._ran_since_backward = self._ran_since_backward, False
+            if self._begin_unseen(seen) and not seen:
                 self.publisher.tell("the model's run was not seen, as when a function that calls it was compiled by torch.compile: "
                                     "parameters, gradients and losses are recorded, but no activations and outputs")
-            self._stop_if_told()
-            self.latest_on = True
-            self._held = self.models()
-            self._begin_step(self.steps.first_model)
+
+    def graph_runs(self):
+        """Called before a CUDA graph that trains is replayed."""
+        with self.publisher.lock:
+            self._begin_unseen(False)
+
+    def _begin_unseen(self, seen):
+        """Begins a step where it is time for one; seen: whether a run of a model was. Returns whether it has begun one."""
+        if not self.is_open or not self.steps.begin_with_backward(seen, self.publisher.step_open):
+            return False
+        self._stop_if_told()
+        self.latest_on = True
+        self._held = self.models()
+        self._begin_step(self.steps.first_model)
+        return True
 
     def _stop_if_told(self):
         rule, self.stop = self.stop, None
@@ -483,6 +503,10 @@ class Observer:
         """A loss function was called with args: (output, labels, ...)."""
         given = [argument for argument in args if isinstance(argument, torch.Tensor)]
         with self.publisher.lock:
+            if not self.publisher.active:
+                if self.graphs.under_way is not None:
+                    self.graphs.under_way.losses += [tensor.detach() for _, tensor in tensors.each_tensor(loss)]
+                return
             call = self.labelled(given[0] if given else None, given[1] if len(given) > 1 else None)
             if call is not None:
                 self.loss(loss, call)
