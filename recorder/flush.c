@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "nauha/array.h"
+#include "nauha/internal/names.h"
 
 /* Number of rows that are sealed and appended at a time. */
 #define BATCH 256u
@@ -154,6 +155,8 @@ static void name_row(const struct nauha_names *names, enum nauha__table_id table
         const int64_t *dims = nauha_names_shape(names, id, &shape->ndim);
         for (uint32_t i = 0; i < shape->ndim; i++)
             shape->dims[i] = dims[i];
+        if (nauha_names_placement(names, id, NULL))
+            shape->reserved = NAUHA__SHAPE_PLACED;
         break;
     }
     }
@@ -168,7 +171,7 @@ static const struct {
              {NAUHA__TABLE_SLOTS, nauha_names_slots},
              {NAUHA__TABLE_TAGS, nauha_names_tags},
              {NAUHA__TABLE_SHAPES, nauha_names_shapes}};
-enum { LISTS = sizeof lists / sizeof *lists };
+enum { LISTS = sizeof lists / sizeof *lists, SHAPES_LIST = LISTS - 1 };
 
 static enum nauha_status write_names(struct nauha__writer *writer, size_t list,
                                      struct nauha_error *err) {
@@ -188,6 +191,41 @@ static enum nauha_status write_names(struct nauha__writer *writer, size_t list,
     free(rows);
     if (status == NAUHA_OK)
         *written = count;
+    return status;
+}
+
+static void placement_row(const struct nauha_names *names, uint32_t id,
+                          const struct nauha_placement *placement,
+                          struct nauha__placement_row *row) {
+    uint32_t ndim;
+    nauha_names_shape(names, id, &ndim);
+    row->shape = id;
+    row->whole = nauha__names_whole(names, id);
+    row->flags = placement->flat ? NAUHA__PLACEMENT_FLAT : 0;
+    row->summand = placement->summand;
+    row->summands = placement->summands;
+    for (uint32_t i = 0; i < ndim; i++)
+        row->offset[i] = placement->offset[i];
+}
+
+/* Appends the placements of the shards whose shapes have been written. */
+static enum nauha_status write_placements(struct nauha__writer *writer, struct nauha_error *err) {
+    const uint32_t first = writer->written_placements, last = writer->written_names[SHAPES_LIST];
+    size_t count = 0;
+    if (first == last)
+        return NAUHA_OK;
+    struct nauha__placement_row *rows = calloc(last - first, sizeof *rows);
+    if (!rows)
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory to write trace \"%s\"", writer->path);
+    for (uint32_t id = first; id < last; id++) {
+        struct nauha_placement placement;
+        if (nauha_names_placement(writer->names, id, &placement))
+            placement_row(writer->names, id, &placement, &rows[count++]);
+    }
+    enum nauha_status status = append_flushed(writer, NAUHA__TABLE_PLACEMENTS, rows, count, err);
+    free(rows);
+    if (status == NAUHA_OK)
+        writer->written_placements = last;
     return status;
 }
 
@@ -219,6 +257,8 @@ static enum nauha_status write_tables(struct nauha__writer *writer, struct nauha
     for (size_t list = 0; list < LISTS && status == NAUHA_OK; list++)
         status = write_names(writer, list, err);
     if (status == NAUHA_OK)
+        status = write_placements(writer, err);
+    if (status == NAUHA_OK)
         status = append_flushed(writer, NAUHA__TABLE_ALIASES, writer->flush.aliases.list,
                                 writer->flush.aliases.count, err);
     if (status == NAUHA_OK)
@@ -235,6 +275,7 @@ static uint64_t tables_bytes(const struct nauha__writer *writer) {
     rows[NAUHA__TABLE_ALIASES] = writer->flush.aliases.count;
     for (size_t list = 0; list < LISTS; list++)
         rows[lists[list].table] = lists[list].count(writer->names) - writer->written_names[list];
+    rows[NAUHA__TABLE_PLACEMENTS] = nauha_names_shapes(writer->names) - writer->written_placements;
     for (int id = 0; id < NAUHA__TABLE_COUNT; id++) {
         const struct nauha__table *table = nauha__table((enum nauha__table_id)id);
         bytes += (rows[id] + table->chunk_rows) * table->row_size;

@@ -359,15 +359,23 @@ static enum nauha_status put(struct nauha_recorder *recorder, const struct nauha
     return status;
 }
 
-/* Cuts a message to the samples that are kept; shape is room for the dimensions. */
+/* Cuts a message to the samples that are kept; shape is room for the dimensions. Of a shard those
+ * are kept that are among the first samples of the whole. */
 static enum nauha_status cut(struct nauha_recorder *recorder, struct nauha__outgoing *out,
-                             struct nauha_tensor *tensor, int64_t shape[NAUHA_MAX_NDIM]) {
+                             struct nauha_tensor *tensor, struct nauha__reduced *room) {
+    struct nauha_names *names = recorder->names;
+    struct nauha_placement placement;
+    const bool shard = nauha_names_placement(names, out->shape, &placement);
     *tensor = *out->tensor;
-    if (!nauha__reduce_samples(out->kind, recorder->config->samples, tensor, shape))
+    if (!nauha__reduce_samples(out->kind, recorder->config->samples, shard ? &placement : NULL,
+                               tensor, room))
         return NAUHA_OK;
-    out->bytes = out->bytes / (size_t)out->tensor->shape[0] * recorder->config->samples;
+    if (out->bytes > 0)
+        out->bytes = out->bytes / (size_t)out->tensor->shape[0] * (size_t)tensor->shape[0];
     out->tensor = tensor;
-    return nauha_names_add_shape(recorder->names, tensor->shape, tensor->ndim, &out->shape, NULL);
+    return shard ? nauha_names_add_placement(names, tensor->shape, tensor->ndim, &placement,
+                                             &out->shape, NULL)
+                 : nauha_names_add_shape(names, tensor->shape, tensor->ndim, &out->shape, NULL);
 }
 
 /* The hash of what would be stored. */
@@ -393,7 +401,7 @@ static void store(struct nauha_recorder *recorder, const struct nauha__outgoing 
                   uint64_t time_ns) {
     struct nauha__outgoing kept = *whole, *out = &kept;
     struct nauha_tensor tensor;
-    int64_t shape[NAUHA_MAX_NDIM];
+    struct nauha__reduced room;
     struct nauha__writer *writer = &recorder->writer;
     uint64_t seq = recorder->stored_seq++;
     if (atomic_load_explicit(&writer->failed, memory_order_relaxed)) {
@@ -407,7 +415,7 @@ static void store(struct nauha_recorder *recorder, const struct nauha__outgoing 
     if (out->lost)
         status = NAUHA_LIMIT;
     else if (status == NAUHA_OK && !out->placed && out->tensor) {
-        status = cut(recorder, out, &tensor, shape);
+        status = cut(recorder, out, &tensor, &room);
         if (status == NAUHA_OK && !hashes)
             status = put(recorder, out, &place);
     }
@@ -467,8 +475,25 @@ enum nauha_status nauha__outcome(struct nauha_recorder *recorder, enum nauha_sta
     return recorder->tap_error.code;
 }
 
+enum nauha_status nauha__shape_number(struct nauha_names *names, const struct nauha_tensor *tensor,
+                                      uint32_t placement, uint32_t *shape,
+                                      struct nauha_error *err) {
+    if (placement == 0)
+        return nauha_names_add_shape(names, tensor->shape, tensor->ndim, shape, err);
+    uint32_t ndim;
+    const int64_t *dims = nauha_names_shape(names, placement, &ndim);
+    if (!nauha_names_placement(names, placement, NULL))
+        return nauha_error_set(err, NAUHA_INVALID, "placement number %u is not registered",
+                               placement);
+    if (ndim != tensor->ndim || (ndim > 0 && memcmp(dims, tensor->shape, ndim * sizeof *dims) != 0))
+        return nauha_error_set(err, NAUHA_INVALID, "placement number %u has another shape",
+                               placement);
+    *shape = placement;
+    return NAUHA_OK;
+}
+
 /* Checks that kind, module, slot and tensor fit each other; sets shape and bytes. */
-static enum nauha_status check_message(const struct nauha_recorder *recorder,
+static enum nauha_status check_message(const struct nauha_recorder *recorder, uint32_t placement,
                                        struct nauha__outgoing *out, struct nauha_error *err) {
     struct nauha_names *names = recorder->names;
     if (out->kind >= nauha_names_kinds(names))
@@ -497,18 +522,25 @@ static enum nauha_status check_message(const struct nauha_recorder *recorder,
     out->bytes = count * nauha_dtype_size(out->tensor->dtype);
     if (out->bytes && !out->tensor->data)
         return nauha_error_set(err, NAUHA_INVALID, "the tensor of kind \"%s\" has no data", kind);
-    return nauha_names_add_shape(names, out->tensor->shape, out->tensor->ndim, &out->shape, err);
+    return nauha__shape_number(names, out->tensor, placement, &out->shape, err);
 }
 
 enum nauha_status nauha_recorder_publish(struct nauha_recorder *recorder, uint32_t kind,
                                          uint32_t module, uint32_t slot, uint32_t call,
                                          const struct nauha_tensor *tensor,
                                          struct nauha_error *err) {
+    return nauha_recorder_publish_shard(recorder, kind, module, slot, call, tensor, 0, err);
+}
+
+enum nauha_status nauha_recorder_publish_shard(struct nauha_recorder *recorder, uint32_t kind,
+                                               uint32_t module, uint32_t slot, uint32_t call,
+                                               const struct nauha_tensor *tensor,
+                                               uint32_t placement, struct nauha_error *err) {
     if (is_child(recorder))
         return NAUHA_OK;
     struct nauha__outgoing out = {
         .kind = kind, .module = module, .slot = slot, .call = call, .tensor = tensor};
-    enum nauha_status status = check_message(recorder, &out, err);
+    enum nauha_status status = check_message(recorder, placement, &out, err);
     if (status != NAUHA_OK)
         return status;
     lock(recorder);

@@ -97,6 +97,11 @@ bool nauha__stores(struct nauha_recorder *recorder, uint32_t kind, uint32_t modu
 /* Scratch memory of at least `bytes` bytes, which the next call reuses; NULL when out of memory. */
 void *nauha__scratch(struct nauha_recorder *recorder, size_t bytes);
 
+/* Gets the number of the shape of a tensor, which is whole (placement 0) or a shard. INVALID: there
+ * is no such placement, or it has another shape; the tensor is malformed. */
+enum nauha_status nauha__shape_number(struct nauha_names *names, const struct nauha_tensor *tensor,
+                                      uint32_t placement, uint32_t *shape, struct nauha_error *err);
+
 void nauha__held_fini(struct nauha__held_list *held);
 
 #endif

@@ -13,14 +13,32 @@ static bool has_samples(uint32_t kind) {
            kind == NAUHA_KIND_LAYER_GRADIENTS || kind == NAUHA_KIND_NETWORK_OUTPUT;
 }
 
-bool nauha__reduce_samples(uint32_t kind, uint32_t samples, struct nauha_tensor *tensor,
-                           int64_t shape[NAUHA_MAX_NDIM]) {
-    if (samples == 0 || !has_samples(kind) || tensor->ndim == 0 ||
-        tensor->shape[0] <= (int64_t)samples)
+/* The rows of a shard that are among the first ones of the whole. */
+static void cut_placement(struct nauha_placement *placement, int64_t samples, int64_t *rows,
+                          struct nauha__reduced *room) {
+    memcpy(room->whole, placement->shape, placement->ndim * sizeof *room->whole);
+    memcpy(room->offset, placement->offset, placement->ndim * sizeof *room->offset);
+    room->whole[0] = samples;
+    if (room->offset[0] > samples)
+        room->offset[0] = samples;
+    if (*rows > samples - room->offset[0])
+        *rows = samples - room->offset[0];
+    placement->shape = room->whole;
+    placement->offset = room->offset;
+}
+
+bool nauha__reduce_samples(uint32_t kind, uint32_t samples, struct nauha_placement *placement,
+                           struct nauha_tensor *tensor, struct nauha__reduced *room) {
+    if (samples == 0 || !has_samples(kind) || tensor->ndim == 0 || (placement && placement->flat))
         return false;
-    memcpy(shape, tensor->shape, tensor->ndim * sizeof *shape);
-    shape[0] = samples;
-    tensor->shape = shape;
+    if ((placement ? placement->shape : tensor->shape)[0] <= (int64_t)samples)
+        return false;
+    memcpy(room->shape, tensor->shape, tensor->ndim * sizeof *room->shape);
+    if (placement)
+        cut_placement(placement, (int64_t)samples, &room->shape[0], room);
+    else
+        room->shape[0] = samples;
+    tensor->shape = room->shape;
     return true;
 }
 

@@ -10,9 +10,13 @@
 #include "nauha/tensor.h"
 
 /* Cuts the first dimension to `samples` (0: no limit), for kinds whose first dimension is the
- * batch. shape is memory for the new dimensions. Returns whether the tensor was changed. */
-bool nauha__reduce_samples(uint32_t kind, uint32_t samples, struct nauha_tensor *tensor,
-                           int64_t shape[NAUHA_MAX_NDIM]);
+ * batch. placement is that of a shard, whose whole is then cut, too; NULL: the tensor is whole.
+ * room is memory for the new numbers. Returns whether the tensor was changed. */
+struct nauha__reduced {
+    int64_t shape[NAUHA_MAX_NDIM], whole[NAUHA_MAX_NDIM], offset[NAUHA_MAX_NDIM];
+};
+bool nauha__reduce_samples(uint32_t kind, uint32_t samples, struct nauha_placement *placement,
+                           struct nauha_tensor *tensor, struct nauha__reduced *room);
 
 /* How many significand bits after the point a message's elements keep; 0: all. Parameters stay
  * exact, because updates are their differences; losses, labels, buffers and the user's own kinds

@@ -79,7 +79,7 @@ static enum nauha_status describe(struct nauha_recorder *recorder,
     enum nauha_status status = nauha_tensor_count(tensor, &count, err);
     uint32_t shape = 0;
     if (status == NAUHA_OK)
-        status = nauha_names_add_shape(recorder->names, tensor->shape, tensor->ndim, &shape, err);
+        status = nauha__shape_number(recorder->names, tensor, parameter->placement, &shape, err);
     if (status != NAUHA_OK)
         return status;
     if (parameter->module >= nauha_names_modules(recorder->names) ||

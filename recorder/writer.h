@@ -103,7 +103,8 @@ struct nauha__writer {
     uint64_t chunk_bytes; /* written since the last flush */
     uint64_t *ahead;      /* chunk numbers written out of turn, as stream << 48 | number */
     size_t ahead_count, ahead_capacity;
-    uint32_t written_names[5]; /* kinds, modules, slots, tags, shapes in the file */
+    uint32_t written_names[5];   /* kinds, modules, slots, tags, shapes in the file */
+    uint32_t written_placements; /* shapes whose placement, if they have one, is in the file */
     uint16_t written_kinds[NAUHA__STREAMS];
     bool written_used[NAUHA__STREAMS];
 };

@@ -39,6 +39,9 @@ struct nauha_message_info {
     const int64_t *shape;
     uint64_t bytes;
     bool hash_only; /* the trace holds a hash of the elements instead of the elements */
+    /* 0: the tensor is whole. Else it is a shard, and this is the number of its placement, see
+     * nauha_names_placement. */
+    uint32_t placement;
 };
 
 /* Borrowed until the message ends. */

@@ -90,6 +90,30 @@ NAUHA_API enum nauha_status nauha_names_add_shape(struct nauha_names *names, con
                                                   uint32_t ndim, uint32_t *id,
                                                   struct nauha_error *err);
 
+/* Where a shard, the part of a tensor that one rank of a training holds, lies in the whole tensor.
+ * It is the box that begins at `offset` and has the shape of the shard, which has as many
+ * dimensions as the whole. If `flat`, it is a range of the whole's elements in row-major order
+ * instead: the shard has one dimension, and offset[0] is the number of its first element. A shard
+ * may be empty, and several ranks may hold the same one. If `summands` is not 0, the whole is the
+ * sum of so many tensors (PyTorch's Partial), and this is a shard of the one with number `summand`,
+ * from 0. 1 is the same as 0. */
+struct nauha_placement {
+    uint32_t ndim;         /* of the whole */
+    const int64_t *shape;  /* of the whole */
+    const int64_t *offset; /* ndim numbers, or one if `flat`; in elements */
+    bool flat;
+    uint32_t summand, summands;
+};
+
+/* Adds the shape of a shard with its placement, unless it exists, and returns its number, which is
+ * never 0. It is also the number of a shape, for which nauha_names_shape returns the shard's own
+ * dimensions. Copied. INVALID: the shape of the shard or of the whole is not valid, the shard does
+ * not lie in the whole, or their numbers of dimensions do not fit each other. LIMIT, NOMEM. */
+NAUHA_API enum nauha_status nauha_names_add_placement(struct nauha_names *names,
+                                                      const int64_t *shape, uint32_t ndim,
+                                                      const struct nauha_placement *placement,
+                                                      uint32_t *id, struct nauha_error *err);
+
 /* The number of a name, or NAUHA_NONE if there is no such entry. */
 NAUHA_API uint32_t nauha_names_find_kind(const struct nauha_names *names, const char *name);
 NAUHA_API uint32_t nauha_names_find_module(const struct nauha_names *names, const char *name);
@@ -113,6 +137,10 @@ NAUHA_API const char *nauha_names_slot(const struct nauha_names *names, uint32_t
 NAUHA_API const char *nauha_names_tag(const struct nauha_names *names, uint32_t id);
 NAUHA_API const int64_t *nauha_names_shape(const struct nauha_names *names, uint32_t id,
                                            uint32_t *ndim);
+/* The placement of the shape with a number; its pointers are borrowed until nauha_names_free. False
+ * if it is not the shape of a shard, or there is none with this number. placement may be NULL. */
+NAUHA_API bool nauha_names_placement(const struct nauha_names *names, uint32_t id,
+                                     struct nauha_placement *placement);
 
 #ifdef __cplusplus
 }

@@ -135,6 +135,8 @@ struct nauha_parameter {
     uint32_t module;
     uint32_t slot;
     bool bias;
+    uint32_t placement; /* 0: the tensor is whole. Else it is a shard, with the placement that has
+                           this number, see nauha_names_add_placement; so is its update */
     struct nauha_tensor tensor;
 };
 
@@ -147,8 +149,8 @@ NAUHA_API enum nauha_status nauha_recorder_begin_step(struct nauha_recorder *rec
 /* Ends the open step; `parameters` have their values after it. Publishes weights and biases as they
  * were at begin_step, then weight_updates and bias_updates, then batch_finished. An update is the
  * value after the step minus the value before, computed in the element type of the tensor; a
- * parameter has one if begin_step was given one with the same module, slot, type and shape. Has no
- * effect without an open step. */
+ * parameter has one if begin_step was given one with the same module, slot, type, shape and
+ * placement. Has no effect without an open step. */
 NAUHA_API enum nauha_status nauha_recorder_end_step(struct nauha_recorder *recorder,
                                                     const struct nauha_parameter *parameters,
                                                     size_t count, struct nauha_error *err);
@@ -167,6 +169,14 @@ NAUHA_API enum nauha_status nauha_recorder_publish(struct nauha_recorder *record
                                                    uint32_t module, uint32_t slot, uint32_t call,
                                                    const struct nauha_tensor *tensor,
                                                    struct nauha_error *err);
+
+/* The same for a shard of a tensor that several ranks hold together. placement: its number, see
+ * nauha_names_add_placement; 0: the tensor is whole. INVALID also if there is no such placement, or
+ * it is one of another shape. */
+NAUHA_API enum nauha_status
+nauha_recorder_publish_shard(struct nauha_recorder *recorder, uint32_t kind, uint32_t module,
+                             uint32_t slot, uint32_t call, const struct nauha_tensor *tensor,
+                             uint32_t placement, struct nauha_error *err);
 
 /* Says that a shared parameter, which is recorded as (module, slot), is also known as
  * (alias_module, alias_slot). INVALID: the names lack one of them. NOMEM. */

@@ -67,6 +67,13 @@ static const struct nauha__field shape_fields[] = {
     FIELD(nauha__shape_row, checksum, U32),
 };
 
+static const struct nauha__field placement_fields[] = {
+    FIELD(nauha__placement_row, shape, U32),    FIELD(nauha__placement_row, whole, U32),
+    FIELD(nauha__placement_row, flags, U32),    FIELD(nauha__placement_row, summand, U32),
+    FIELD(nauha__placement_row, summands, U32), FIELD(nauha__placement_row, reserved, U32),
+    DIMS(nauha__placement_row, offset),         FIELD(nauha__placement_row, checksum, U32),
+};
+
 static const struct nauha__field alias_fields[] = {
     FIELD(nauha__alias_row, module, U32),       FIELD(nauha__alias_row, slot, U32),
     FIELD(nauha__alias_row, alias_module, U32), FIELD(nauha__alias_row, alias_slot, U32),
@@ -106,6 +113,7 @@ static const struct nauha__table tables[NAUHA__TABLE_COUNT] = {
     TABLE(SLOTS, "/slots", nauha__text_row, 32, text_fields),
     TABLE(TAGS, "/tags", nauha__text_row, 32, text_fields),
     TABLE(SHAPES, "/shapes", nauha__shape_row, 32, shape_fields),
+    TABLE(PLACEMENTS, "/placements", nauha__placement_row, 32, placement_fields),
     TABLE(ALIASES, "/aliases", nauha__alias_row, 64, alias_fields),
     TABLE(LOSSES, "/losses", nauha__loss_row, 32, loss_fields),
     TABLE(END, "/end", nauha__end_row, 1, end_fields),

@@ -290,4 +290,5 @@ void nauha__message_resolve(struct nauha_message_info *info, const struct nauha_
     info->slot_name = nauha_names_slot(names, info->slot);
     info->ndim = 0;
     info->shape = info->has_tensor ? nauha_names_shape(names, shape, &info->ndim) : NULL;
+    info->placement = info->has_tensor && nauha_names_placement(names, shape, NULL) ? shape : 0;
 }

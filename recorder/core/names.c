@@ -30,8 +30,12 @@ struct entry {
     uint32_t ndim;
     enum nauha_scope scope;
     enum nauha_form form;
+    const struct entry *whole; /* shapes of shards: the shape of the whole; else NULL */
+    bool flat;                 /* shapes of shards, and the next two */
+    uint32_t summand, summands;
     const char *class_name; /* modules: in the same allocation */
-    int64_t key[];          /* the shape, or the name with its terminating zero */
+    int64_t key[];          /* the name with its terminating zero, or the shape; a shard's shape
+                               is followed by its offset and by a struct shard_key */
 };
 
 /* Block b holds FIRST_BLOCK << b entries, so that numbers find their entry by a shift. */
@@ -147,6 +151,10 @@ static const struct entry *intern(struct nauha_names *names, enum list_id which,
     entry->ndim = model->ndim;
     entry->scope = model->scope;
     entry->form = model->form;
+    entry->whole = model->whole;
+    entry->flat = model->flat;
+    entry->summand = model->summand;
+    entry->summands = model->summands;
     char *bytes = (char *)entry->key;
     memcpy(bytes, key, key_bytes);
     bytes[key_bytes] = '\0';
@@ -297,8 +305,7 @@ enum nauha_status nauha_names_add_tag(struct nauha_names *names, const char *nam
 
 static const int64_t no_dims[1];
 
-enum nauha_status nauha_names_add_shape(struct nauha_names *names, const int64_t *shape,
-                                        uint32_t ndim, uint32_t *id, struct nauha_error *err) {
+static enum nauha_status check_dims(const int64_t *shape, uint32_t ndim, struct nauha_error *err) {
     if (ndim > NAUHA_MAX_NDIM)
         return nauha_error_set(err, NAUHA_INVALID, "shape has %u dimensions, more than %u", ndim,
                                NAUHA_MAX_NDIM);
@@ -306,20 +313,131 @@ enum nauha_status nauha_names_add_shape(struct nauha_names *names, const int64_t
         if (shape[i] < 0)
             return nauha_error_set(err, NAUHA_INVALID, "shape has a negative dimension: %lld",
                                    (long long)shape[i]);
-    struct entry model = {.ndim = ndim};
-    enum nauha_status status = NAUHA_OK;
-    pthread_mutex_lock(&names->mutex);
-    const struct entry *known =
-        intern(names, SHAPES, ndim ? shape : no_dims, ndim * sizeof *shape, &model, &status);
-    pthread_mutex_unlock(&names->mutex);
-    if (!known && status == NAUHA_NOMEM)
-        return nauha_error_set(err, status, "no memory for a shape of %u dimensions", ndim);
-    if (!known)
-        return nauha_error_set(err, status, "there can be no more than %u shapes",
-                               rules[SHAPES].count_max);
-    *id = known->id;
     return NAUHA_OK;
 }
+
+static enum nauha_status add_shape(struct nauha_names *names, const void *key, size_t key_bytes,
+                                   const struct entry *model, const struct entry **known,
+                                   struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    pthread_mutex_lock(&names->mutex);
+    *known = intern(names, SHAPES, key, key_bytes, model, &status);
+    pthread_mutex_unlock(&names->mutex);
+    if (!*known && status == NAUHA_NOMEM)
+        return nauha_error_set(err, status, "no memory for a shape of %u dimensions", model->ndim);
+    if (!*known)
+        return nauha_error_set(err, status, "there can be no more than %u shapes",
+                               rules[SHAPES].count_max);
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha_names_add_shape(struct nauha_names *names, const int64_t *shape,
+                                        uint32_t ndim, uint32_t *id, struct nauha_error *err) {
+    const struct entry model = {.ndim = ndim}, *known = NULL;
+    enum nauha_status status = check_dims(shape, ndim, err);
+    if (status == NAUHA_OK)
+        status =
+            add_shape(names, ndim ? shape : no_dims, ndim * sizeof *shape, &model, &known, err);
+    if (status == NAUHA_OK)
+        *id = known->id;
+    return status;
+}
+
+/* ---- shards ---- */
+
+/* The end of a shard's key. Its size makes the keys of shards unlike those of shapes. */
+#pragma pack(push, 1)
+struct shard_key {
+    uint32_t whole, summand, summands;
+    uint8_t flat, end; /* `end` makes its size odd, and is 0 */
+};
+#pragma pack(pop)
+
+static enum nauha_status check_placement(const int64_t *shape, uint32_t ndim,
+                                         const struct nauha_placement *placement,
+                                         struct nauha_error *err) {
+    size_t count = 0;
+    const struct nauha_tensor whole = {
+        .dtype = NAUHA_DTYPE_U8, .ndim = placement->ndim, .shape = placement->shape};
+    enum nauha_status status = check_dims(shape, ndim, err);
+    if (status == NAUHA_OK)
+        status = nauha_tensor_count(&whole, &count, err);
+    if (status != NAUHA_OK)
+        return status;
+    if (count > INT64_MAX)
+        return nauha_error_set(err, NAUHA_INVALID, "the whole tensor has too many elements");
+    if (placement->summand > 0 && placement->summand >= placement->summands)
+        return nauha_error_set(err, NAUHA_INVALID, "there is no summand %u of %u",
+                               placement->summand, placement->summands);
+    const uint32_t expected = placement->flat ? 1 : placement->ndim;
+    if (ndim != expected)
+        return nauha_error_set(err, NAUHA_INVALID, "a shard of %u dimensions should have %u", ndim,
+                               expected);
+    const int64_t elements = (int64_t)count, *within = placement->shape;
+    if (placement->flat)
+        within = &elements;
+    for (uint32_t i = 0; i < ndim; i++)
+        if (placement->offset[i] < 0 || placement->offset[i] > within[i] ||
+            shape[i] > within[i] - placement->offset[i])
+            return nauha_error_set(err, NAUHA_INVALID,
+                                   "a shard of length %lld at %lld does not lie in the whole of "
+                                   "length %lld",
+                                   (long long)shape[i], (long long)placement->offset[i],
+                                   (long long)within[i]);
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha_names_add_placement(struct nauha_names *names, const int64_t *shape,
+                                            uint32_t ndim, const struct nauha_placement *placement,
+                                            uint32_t *id, struct nauha_error *err) {
+    uint32_t whole = 0;
+    const struct entry *known = NULL;
+    enum nauha_status status = check_placement(shape, ndim, placement, err);
+    /* The whole is added first, so that the number of a shard is never 0. */
+    if (status == NAUHA_OK)
+        status = nauha_names_add_shape(names, placement->shape, placement->ndim, &whole, err);
+    if (status != NAUHA_OK)
+        return status;
+    const struct entry model = {.ndim = ndim,
+                                .whole = get(names, SHAPES, whole),
+                                .flat = placement->flat,
+                                .summand = placement->summand,
+                                .summands = placement->summands > 1 ? placement->summands : 0};
+    const struct shard_key end = {whole, model.summand, model.summands, model.flat, 0};
+    char key[2 * NAUHA_MAX_NDIM * sizeof *shape + sizeof end];
+    const size_t bytes = ndim * sizeof *shape;
+    if (bytes > 0) {
+        memcpy(key, shape, bytes);
+        memcpy(key + bytes, placement->offset, bytes);
+    }
+    memcpy(key + 2 * bytes, &end, sizeof end);
+    status = add_shape(names, key, 2 * bytes + sizeof end, &model, &known, err);
+    if (status == NAUHA_OK)
+        *id = known->id;
+    return status;
+}
+
+bool nauha_names_placement(const struct nauha_names *names, uint32_t id,
+                           struct nauha_placement *placement) {
+    const struct entry *entry = get(names, SHAPES, id);
+    if (!entry || !entry->whole)
+        return false;
+    if (placement)
+        *placement = (struct nauha_placement){.ndim = entry->whole->ndim,
+                                              .shape = entry->whole->key,
+                                              .offset = entry->key + entry->ndim,
+                                              .flat = entry->flat,
+                                              .summand = entry->summand,
+                                              .summands = entry->summands};
+    return true;
+}
+
+uint32_t nauha__names_whole(const struct nauha_names *names, uint32_t id) {
+    const struct entry *entry = get(names, SHAPES, id);
+    return entry && entry->whole ? entry->whole->id : NAUHA_NONE;
+}
+
+/* ---- finding ---- */
 
 static uint32_t find_name(const struct nauha_names *names, enum list_id which, const char *name) {
     /* Finding an entry changes nothing but the mutex. */

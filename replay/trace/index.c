@@ -155,8 +155,11 @@ static enum nauha__row_fault check_tensor(const struct nauha_trace *trace,
     size_t item_size = nauha_dtype_size((enum nauha_dtype)row->dtype);
     if (item_size == 0)
         return NAUHA__ROW_FAULT_DTYPE;
-    if (row->shape >= trace->shapes.count || trace->shapes.shapes[row->shape].number == NAUHA_NONE)
+    if (row->shape >= trace->shapes.count)
         return NAUHA__ROW_FAULT_SHAPE;
+    if (trace->shapes.shapes[row->shape].number == NAUHA_NONE)
+        return trace->shapes.shapes[row->shape].local == NAUHA_NONE ? NAUHA__ROW_FAULT_SHAPE
+                                                                    : NAUHA__ROW_FAULT_PLACEMENT;
     uint64_t elements = trace->shapes.shapes[row->shape].elements;
     if (elements == 0)
         return NAUHA__ROW_FAULT_NONE;

@@ -23,6 +23,7 @@ struct nauha__index;
     X(SLOT, "names a slot that is not in /slots")                                                  \
     X(DTYPE, "has an element type that is not known")                                              \
     X(SHAPE, "names a shape that is not in /shapes")                                               \
+    X(PLACEMENT, "is a shard, whose place is not in /placements")                                  \
     X(SIZE, "has more elements than memory can hold")                                              \
     X(STREAM, "names a stream that is not in /streams_used, or of another element size")           \
     X(RANGE, "reaches beyond the chunks of its stream")

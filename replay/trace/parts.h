@@ -24,11 +24,17 @@ struct nauha__number_map {
 
 struct nauha__shape_map {
     struct {
-        uint32_t number; /* NAUHA_NONE: the row is damaged */
+        uint32_t
+            number;     /* NAUHA_NONE: the row is damaged, or the placement of a shard is unknown */
+        uint32_t local; /* of a shard: the number of its dimensions alone; else NAUHA_NONE */
         uint64_t elements;
     } * shapes;
     uint32_t count;
     size_t capacity;
+    /* The rows of /placements whose shape has not been read yet, and the number of the first. */
+    struct nauha__placement_row *waiting;
+    size_t waiting_count, waiting_capacity;
+    uint64_t waiting_first;
 };
 
 /* For how many damaged rows of a table the numbers are kept. */

@@ -257,6 +257,7 @@ static enum nauha_status take_shape(struct nauha_trace *trace, uint64_t number, 
         return no_memory(trace, err);
     uint32_t id = NAUHA_NONE;
     size_t elements = 0;
+    const bool shard = row && row->reserved == NAUHA__SHAPE_PLACED;
     if (row) {
         int64_t dims[NAUHA_MAX_NDIM];
         memcpy(dims, row->dims, sizeof dims);
@@ -270,10 +271,83 @@ static enum nauha_status take_shape(struct nauha_trace *trace, uint64_t number, 
         if (status != NAUHA_OK)
             return nauha_error_wrap(err, status, "trace \"%s\"", trace->path);
     }
-    map->shapes[number].number = id;
+    map->shapes[number].number = shard ? NAUHA_NONE : id;
+    map->shapes[number].local = shard ? id : NAUHA_NONE;
     map->shapes[number].elements = elements;
     map->count = (uint32_t)number + 1;
     return NAUHA_OK;
+}
+
+/* In place of the flags of a damaged row, which is passed over. */
+#define PLACEMENT_DAMAGED UINT32_MAX
+
+/* Rows wait until the shapes that they refer to have been read: a writer may have added them
+ * meanwhile. */
+static enum nauha_status take_placement(struct nauha_trace *trace, uint64_t number, uint64_t rows,
+                                        const void *data, struct nauha_error *err) {
+    struct nauha__shape_map *map = &trace->shapes;
+    const struct nauha__placement_row *row = data;
+    (void)rows;
+    if (row && row->flags > NAUHA__PLACEMENT_ALL)
+        return NAUHA_DAMAGED;
+    if (!NAUHA_GROW(map->waiting, map->waiting_capacity, map->waiting_count + 1))
+        return no_memory(trace, err);
+    if (map->waiting_count == 0)
+        map->waiting_first = number;
+    map->waiting[map->waiting_count++] =
+        row ? *row : (struct nauha__placement_row){.flags = PLACEMENT_DAMAGED};
+    return NAUHA_OK;
+}
+
+/* DAMAGED: the row is impossible. */
+static enum nauha_status place(struct nauha_trace *trace, const struct nauha__placement_row *row,
+                               struct nauha_error *err) {
+    const struct nauha__shape_map *map = &trace->shapes;
+    uint32_t ndim, id = NAUHA_NONE;
+    int64_t offset[NAUHA_MAX_NDIM];
+    struct nauha_placement placement = {.offset = offset,
+                                        .flat = row->flags & NAUHA__PLACEMENT_FLAT,
+                                        .summand = row->summand,
+                                        .summands = row->summands};
+    if (row->whole >= row->shape || row->shape >= map->count ||
+        map->shapes[row->whole].number == NAUHA_NONE ||
+        nauha_names_placement(trace->names, map->shapes[row->whole].number, NULL) ||
+        map->shapes[row->shape].local == NAUHA_NONE || map->shapes[row->shape].number != NAUHA_NONE)
+        return NAUHA_DAMAGED;
+    memcpy(offset, row->offset, sizeof offset);
+    const int64_t *shape = nauha_names_shape(trace->names, map->shapes[row->shape].local, &ndim);
+    placement.shape =
+        nauha_names_shape(trace->names, map->shapes[row->whole].number, &placement.ndim);
+    enum nauha_status status =
+        nauha_names_add_placement(trace->names, shape, ndim, &placement, &id, NULL);
+    map->shapes[row->shape].number = id;
+    if (status == NAUHA_OK)
+        return status;
+    return status == NAUHA_INVALID ? NAUHA_DAMAGED : no_memory(trace, err);
+}
+
+/* Gives the shapes of shards their numbers. Of a trace that is closed, no row waits any longer. */
+static enum nauha_status place_shapes(struct nauha_trace *trace, struct nauha_error *err) {
+    struct nauha__shape_map *map = &trace->shapes;
+    size_t done = 0;
+    enum nauha_status status = NAUHA_OK;
+    for (; done < map->waiting_count && status == NAUHA_OK; done++) {
+        const struct nauha__placement_row *row = &map->waiting[done];
+        if (row->flags == PLACEMENT_DAMAGED)
+            continue;
+        if (row->shape >= map->count && !trace->closed)
+            break;
+        status = place(trace, row, err);
+        if (status != NAUHA_DAMAGED)
+            continue;
+        note_damage(&trace->tables[NAUHA__TABLE_PLACEMENTS], map->waiting_first + done);
+        status = NAUHA_OK;
+    }
+    map->waiting_count -= done;
+    map->waiting_first += done;
+    if (map->waiting_count > 0)
+        memmove(map->waiting, map->waiting + done, map->waiting_count * sizeof *map->waiting);
+    return status;
 }
 
 /* ---- the others ---- */
@@ -355,21 +429,30 @@ static enum nauha_status take_end(struct nauha_trace *trace, uint64_t number, ui
     return NAUHA_OK;
 }
 
+/* Whether the trace is of a version that did not have this table. */
+static bool is_older_than(const struct nauha_trace *trace, enum nauha__table_id id) {
+    return id == NAUHA__TABLE_PLACEMENTS && trace->format_minor < 2 &&
+           H5Lexists(trace->file, nauha__table(id)->path, H5P_DEFAULT) == 0;
+}
+
 enum nauha_status nauha__trace_read_tables(struct nauha_trace *trace, struct nauha_error *err) {
     /* Kinds are read before losses, and streams before chunks, which refer to them. */
     static const struct {
         enum nauha__table_id id;
         row_fn take;
     } tables[] = {
-        {NAUHA__TABLE_KINDS, take_kind},   {NAUHA__TABLE_MODULES, take_module},
-        {NAUHA__TABLE_SLOTS, take_slot},   {NAUHA__TABLE_TAGS, take_tag},
-        {NAUHA__TABLE_SHAPES, take_shape}, {NAUHA__TABLE_STREAMS_USED, take_stream},
-        {NAUHA__TABLE_CHUNKS, take_chunk}, {NAUHA__TABLE_ALIASES, take_alias},
-        {NAUHA__TABLE_LOSSES, take_loss},
+        {NAUHA__TABLE_KINDS, take_kind},          {NAUHA__TABLE_MODULES, take_module},
+        {NAUHA__TABLE_SLOTS, take_slot},          {NAUHA__TABLE_TAGS, take_tag},
+        {NAUHA__TABLE_SHAPES, take_shape},        {NAUHA__TABLE_PLACEMENTS, take_placement},
+        {NAUHA__TABLE_STREAMS_USED, take_stream}, {NAUHA__TABLE_CHUNKS, take_chunk},
+        {NAUHA__TABLE_ALIASES, take_alias},       {NAUHA__TABLE_LOSSES, take_loss},
     };
     enum nauha_status status = NAUHA_OK;
     for (size_t i = 0; i < sizeof tables / sizeof *tables && status == NAUHA_OK; i++)
-        status = read_table(trace, tables[i].id, tables[i].take, err);
+        if (!is_older_than(trace, tables[i].id))
+            status = read_table(trace, tables[i].id, tables[i].take, err);
+    if (status == NAUHA_OK)
+        status = place_shapes(trace, err);
     const enum nauha_status sealed =
         nauha__chunks_seal(trace->chunks, status == NAUHA_OK ? err : NULL);
     return status == NAUHA_OK ? sealed : status;

@@ -127,6 +127,7 @@ static void release(struct nauha_trace *trace) {
     free(trace->slots.numbers);
     free(trace->tags.numbers);
     free(trace->shapes.shapes);
+    free(trace->shapes.waiting);
     free(trace->losses);
     if (trace->totals)
         free(trace->totals->kinds);

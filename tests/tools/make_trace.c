@@ -46,11 +46,13 @@ static void set_parameters(struct run *run, unsigned step) {
             (struct nauha_parameter){run->ids[m],
                                      run->weight,
                                      false,
+                                     0,
                                      {run->weights[m], NAUHA_DTYPE_F32, 2, weight_shape, NULL, 0}};
         run->parameters[2 * m + 1] =
             (struct nauha_parameter){run->ids[m],
                                      run->bias,
                                      true,
+                                     0,
                                      {run->biases[m], NAUHA_DTYPE_F32, 1, bias_shape, NULL, 0}};
     }
 }

@@ -9,7 +9,7 @@ static const int64_t transposed[] = {1, 4}; /* elements from one row and column 
 
 static struct nauha_parameter parameter(uint32_t module, uint32_t slot, const float *values) {
     return (struct nauha_parameter){
-        module, slot, false, {values, NAUHA_DTYPE_F32, 2, weight_shape, NULL, 0}};
+        module, slot, false, 0, {values, NAUHA_DTYPE_F32, 2, weight_shape, NULL, 0}};
 }
 
 /* Three steps, of which the second ends by itself; a strided input, events, an empty tensor. */

@@ -20,10 +20,12 @@ static void net_init(struct net *net, struct nauha_recorder *recorder) {
         {module,
          add_slot(recorder, "weight"),
          false,
+         0,
          {net->weights, NAUHA_DTYPE_F32, 2, weight_shape, NULL, 0}},
         {module,
          add_slot(recorder, "bias"),
          true,
+         0,
          {net->bias, NAUHA_DTYPE_F32, 1, bias_shape, NULL, 0}}};
     memcpy(net->parameters, parameters, sizeof parameters);
 }
@@ -362,6 +364,7 @@ static uint64_t stored_with(bool changed) {
     struct nauha_parameter parameter = {add_module(recorder, "m"),
                                         add_slot(recorder, "weight"),
                                         false,
+                                        0,
                                         {values, NAUHA_DTYPE_F32, 1, shape, NULL, 0}};
     for (int step = 0; step < 3; step++) {
         must(nauha_recorder_begin_step(recorder, &parameter, 1, &err), &err);

@@ -104,6 +104,7 @@ static void *train(void *context) {
         training->modules[0],
         training->slot,
         false,
+        0,
         {weights, NAUHA_DTYPE_F32, 1, elements_shape, NULL, 0}};
     for (int step = 0; step < ROUNDS; step++) {
         bool good = true;

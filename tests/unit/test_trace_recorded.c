@@ -55,14 +55,17 @@ static struct model *make_model(struct nauha_recorder *recorder) {
         {model->modules[0],
          slots[0],
          false,
+         0,
          {.data = model->small, .dtype = NAUHA_DTYPE_F32, .ndim = 2, .shape = small_shape}},
         {model->modules[0],
          slots[1],
          true,
+         0,
          {.data = model->bias, .dtype = NAUHA_DTYPE_F32, .ndim = 1, .shape = bias_shape}},
         {model->modules[1],
          slots[0],
          false,
+         0,
          {.data = model->big, .dtype = NAUHA_DTYPE_F32, .ndim = 2, .shape = big_shape}},
     };
     memcpy(model->parameters, parameters, sizeof parameters);

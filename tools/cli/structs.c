@@ -18,6 +18,7 @@ static const struct {
     ROW(struct nauha_parameter),
     ROW(struct nauha_option),
     ROW(struct nauha_message_info),
+    ROW(struct nauha_placement),
     ROW(struct nauha_recorder_stats),
     ROW(struct nauha_trace_info),
     ROW(struct nauha_finding),

@@ -111,8 +111,25 @@ struct nauha__text_row {
 /* /shapes */
 struct nauha__shape_row {
     uint32_t ndim;
-    uint32_t reserved;
+    uint32_t reserved; /* NAUHA__SHAPE_PLACED: a shard's, which has a row in /placements */
     int64_t dims[NAUHA_MAX_NDIM];
+    uint32_t checksum;
+};
+#define NAUHA__SHAPE_PLACED 1u
+
+enum nauha__placement_flags {
+    NAUHA__PLACEMENT_FLAT = 1u << 0,
+    NAUHA__PLACEMENT_ALL = (1u << 1) - 1
+};
+
+/* /placements: one row per shape of a shard, in the order of /shapes. */
+struct nauha__placement_row {
+    uint32_t shape;
+    uint32_t whole; /* the shape of the whole; less than `shape` */
+    uint32_t flags;
+    uint32_t summand, summands; /* 0: the whole is not a sum */
+    uint32_t reserved;
+    int64_t offset[NAUHA_MAX_NDIM];
     uint32_t checksum;
 };
 
@@ -174,6 +191,7 @@ enum nauha__table_id {
     NAUHA__TABLE_SLOTS,
     NAUHA__TABLE_TAGS,
     NAUHA__TABLE_SHAPES,
+    NAUHA__TABLE_PLACEMENTS,
     NAUHA__TABLE_ALIASES,
     NAUHA__TABLE_LOSSES,
     NAUHA__TABLE_END,

@@ -57,7 +57,8 @@ void nauha__message_fini(struct nauha_message *message);
 enum nauha_status nauha__message_retain(const struct nauha_message *message,
                                         struct nauha_message *copy, struct nauha_error *err);
 
-/* Sets the strings in info from its numbers, and ndim and shape from the number of a shape. */
+/* Sets the strings in info from its numbers, and ndim, shape and placement from the number of a
+ * shape. */
 void nauha__message_resolve(struct nauha_message_info *info, const struct nauha_names *names,
                             uint32_t shape);
 

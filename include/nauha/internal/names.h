@@ -9,4 +9,8 @@
  * thread. */
 uint64_t nauha__names_stamp(const struct nauha_names *names);
 
+/* The number of the shape of the whole to which a shard's shape belongs; NAUHA_NONE if it is not
+ * the shape of a shard. It is less than the shard's. Any thread. */
+uint32_t nauha__names_whole(const struct nauha_names *names, uint32_t id);
+
 #endif

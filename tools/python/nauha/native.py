@@ -112,7 +112,7 @@ class Tensor(Structure):
 class Parameter(Structure):
     """struct nauha_parameter"""
 
-    _fields_ = [("module", c_uint32), ("slot", c_uint32), ("bias", c_bool), ("tensor", Tensor)]
+    _fields_ = [("module", c_uint32), ("slot", c_uint32), ("bias", c_bool), ("placement", c_uint32), ("tensor", Tensor)]
 
 
 class Option(Structure):
@@ -136,7 +136,14 @@ class MessageInfo(Structure):
                 ("module", c_uint32), ("slot", c_uint32), ("kind_name", c_char_p), ("tag_name", c_char_p),
                 ("module_name", c_char_p), ("module_class", c_char_p), ("slot_name", c_char_p),
                 ("has_tensor", c_bool), ("dtype", c_int), ("ndim", c_uint32), ("shape", POINTER(c_int64)),
-                ("bytes", c_uint64), ("hash_only", c_bool)]
+                ("bytes", c_uint64), ("hash_only", c_bool), ("placement", c_uint32)]
+
+
+class Placement(Structure):
+    """struct nauha_placement"""
+
+    _fields_ = [("ndim", c_uint32), ("shape", POINTER(c_int64)), ("offset", POINTER(c_int64)), ("flat", c_bool),
+                ("summand", c_uint32), ("summands", c_uint32)]
 
 
 MESSAGE_FN = CFUNCTYPE(c_int, c_void_p, c_void_p, POINTER(NativeError))
@@ -156,6 +163,9 @@ PROTOTYPES = {
     "nauha_names_add_module": (STATUS, [c_void_p, c_char_p, c_char_p, POINTER(c_uint32), ERROR]),
     "nauha_names_add_slot": (STATUS, [c_void_p, c_char_p, POINTER(c_uint32), ERROR]),
     "nauha_names_add_tag": (STATUS, [c_void_p, c_char_p, POINTER(c_uint32), ERROR]),
+    "nauha_names_add_placement": (STATUS, [c_void_p, POINTER(c_int64), c_uint32, POINTER(Placement), POINTER(c_uint32),
+                                           ERROR]),
+    "nauha_names_placement": (c_bool, [c_void_p, c_uint32, POINTER(Placement)]),
     "nauha_names_find_kind": (c_uint32, [c_void_p, c_char_p]),
     "nauha_names_find_module": (c_uint32, [c_void_p, c_char_p]),
     "nauha_names_find_tag": (c_uint32, [c_void_p, c_char_p]),
@@ -196,6 +206,8 @@ PROTOTYPES = {
     "nauha_recorder_end_step": (STATUS, [c_void_p, POINTER(Parameter), c_size_t, ERROR]),
     "nauha_recorder_epoch_finished": (STATUS, [c_void_p, ERROR]),
     "nauha_recorder_publish": (STATUS, [c_void_p, c_uint32, c_uint32, c_uint32, c_uint32, POINTER(Tensor), ERROR]),
+    "nauha_recorder_publish_shard": (STATUS, [c_void_p, c_uint32, c_uint32, c_uint32, c_uint32, POINTER(Tensor),
+                                              c_uint32, ERROR]),
     "nauha_recorder_alias": (STATUS, [c_void_p, c_uint32, c_uint32, c_uint32, c_uint32, ERROR]),
     "nauha_recorder_global_step": (c_uint64, [c_void_p]),
     "nauha_recorder_get_stats": (None, [c_void_p, POINTER(RecorderStats)]),
@@ -297,6 +309,7 @@ mirror(library, {
     "struct nauha_option": Option,
     "struct nauha_recorder_stats": RecorderStats,
     "struct nauha_message_info": MessageInfo,
+    "struct nauha_placement": Placement,
 })
 
 
