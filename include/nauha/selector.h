@@ -56,13 +56,15 @@ NAUHA_API bool nauha_selector_accepts(struct nauha_selector *selector,
                                       uint32_t module, uint32_t tag, uint64_t global_step,
                                       uint32_t epoch, uint32_t rank);
 
-/* Whether any message of this kind, of this module, or of this global step can be selected. */
+/* Whether any message of this kind, of this module, of this global step, or of this rank can be
+ * selected. */
 NAUHA_API bool nauha_selector_accepts_kind(struct nauha_selector *selector,
                                            const struct nauha_names *names, uint32_t kind);
 NAUHA_API bool nauha_selector_accepts_module(struct nauha_selector *selector,
                                              const struct nauha_names *names, uint32_t module);
 NAUHA_API bool nauha_selector_accepts_step(const struct nauha_selector *selector,
                                            uint64_t global_step);
+NAUHA_API bool nauha_selector_accepts_rank(const struct nauha_selector *selector, uint32_t rank);
 
 #ifdef __cplusplus
 }

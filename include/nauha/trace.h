@@ -90,6 +90,18 @@ NAUHA_API enum nauha_status nauha_cursor_new(struct nauha_trace *trace,
                                              struct nauha_cursor **cursor, struct nauha_error *err);
 NAUHA_API void nauha_cursor_free(struct nauha_cursor *cursor);
 
+/* The same over the traces of the ranks of one training, which share a names object: by step,
+ * within a step by rank, and of each rank in the order of publication. Shards become one message of
+ * the whole tensor, with the stamps of the lowest rank, in the place of its shard. If not all of
+ * its shards are there, nauha_cursor_next returns DAMAGED. If selector selects one rank, its shards
+ * stay shards. A message of a whole can be read until the second step after it begins. The traces
+ * are borrowed until nauha_cursor_free. INVALID: two traces have the same rank, or different
+ * numbers of ranks. */
+NAUHA_API enum nauha_status nauha_cursor_new_ranks(struct nauha_trace *const *traces, size_t count,
+                                                   const struct nauha_selector *selector,
+                                                   struct nauha_cursor **cursor,
+                                                   struct nauha_error *err);
+
 /* The next message, borrowed until the next call; NAUHA_END after the last one, until
  * nauha_trace_refresh brings more. DAMAGED: rows of the index, which err names, are damaged; the
  * next call goes on after them. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Element-wise subtraction of two arrays; the differences are of the same type.
+/* Element-wise subtraction and addition of two arrays; the results are of the same type.
  *
  * Threads: any thread.
  */
@@ -10,7 +10,7 @@
 #include "nauha/internal/convert.h"
 
 /* Through the unsigned type of the same size, integers wrap without undefined behaviour. */
-#define SUBTRACT(type, expression)                                                                 \
+#define COMPUTE(type, expression)                                                                  \
     for (size_t i = 0; i < count; i++) {                                                           \
         type x, y, z;                                                                              \
         memcpy(&x, (const char *)a + i * sizeof x, sizeof x);                                      \
@@ -19,8 +19,8 @@
         memcpy((char *)out + i * sizeof z, &z, sizeof z);                                          \
     }
 
-static void subtract_small(enum nauha_dtype dtype, const char *a, const char *b, size_t count,
-                           char *out) {
+static void compute_small(enum nauha_dtype dtype, const char *a, const char *b, size_t count,
+                          bool add, char *out) {
     enum { BLOCK = 256 };
     float x[BLOCK], y[BLOCK];
     size_t size = nauha_dtype_size(dtype);
@@ -29,7 +29,7 @@ static void subtract_small(enum nauha_dtype dtype, const char *a, const char *b,
         nauha__small_to_float(dtype, a + done * size, now, x);
         nauha__small_to_float(dtype, b + done * size, now, y);
         for (size_t i = 0; i < now; i++)
-            x[i] -= y[i];
+            x[i] = add ? x[i] + y[i] : x[i] - y[i];
         nauha__float_to_small(dtype, x, now, out + done * size);
         done += now;
     }
@@ -39,28 +39,57 @@ void nauha__subtract(enum nauha_dtype dtype, const void *a, const void *b, size_
                      void *out) {
     switch (dtype) {
     case NAUHA_DTYPE_F32:
-        SUBTRACT(float, x - y)
+        COMPUTE(float, x - y)
         return;
     case NAUHA_DTYPE_F64:
-        SUBTRACT(double, x - y)
+        COMPUTE(double, x - y)
         return;
     case NAUHA_DTYPE_U8:
     case NAUHA_DTYPE_I8:
-        SUBTRACT(uint8_t, x - y)
+        COMPUTE(uint8_t, x - y)
         return;
     case NAUHA_DTYPE_I16:
-        SUBTRACT(uint16_t, x - y)
+        COMPUTE(uint16_t, x - y)
         return;
     case NAUHA_DTYPE_I32:
-        SUBTRACT(uint32_t, x - y)
+        COMPUTE(uint32_t, x - y)
         return;
     case NAUHA_DTYPE_I64:
-        SUBTRACT(uint64_t, x - y)
+        COMPUTE(uint64_t, x - y)
         return;
     case NAUHA_DTYPE_BOOL:
-        SUBTRACT(uint8_t, (x != 0) ^ (y != 0))
+        COMPUTE(uint8_t, (x != 0) ^ (y != 0))
         return;
     default:
-        subtract_small(dtype, a, b, count, out);
+        compute_small(dtype, a, b, count, false, out);
+    }
+}
+
+void nauha__add(enum nauha_dtype dtype, const void *a, const void *b, size_t count, void *out) {
+    switch (dtype) {
+    case NAUHA_DTYPE_F32:
+        COMPUTE(float, x + y)
+        return;
+    case NAUHA_DTYPE_F64:
+        COMPUTE(double, x + y)
+        return;
+    case NAUHA_DTYPE_U8:
+    case NAUHA_DTYPE_I8:
+        COMPUTE(uint8_t, x + y)
+        return;
+    case NAUHA_DTYPE_I16:
+        COMPUTE(uint16_t, x + y)
+        return;
+    case NAUHA_DTYPE_I32:
+        COMPUTE(uint32_t, x + y)
+        return;
+    case NAUHA_DTYPE_I64:
+        COMPUTE(uint64_t, x + y)
+        return;
+    case NAUHA_DTYPE_BOOL:
+        COMPUTE(uint8_t, (x != 0) | (y != 0))
+        return;
+    default:
+        compute_small(dtype, a, b, count, true, out);
     }
 }

@@ -427,7 +427,7 @@ bool nauha_selector_accepts(struct nauha_selector *selector, const struct nauha_
                             uint32_t kind, uint32_t module, uint32_t tag, uint64_t global_step,
                             uint32_t epoch, uint32_t rank) {
     if (!range_has(&selector->steps, global_step) || !range_has(&selector->epochs, epoch) ||
-        (selector->has_rank && rank != selector->rank))
+        !nauha_selector_accepts_rank(selector, rank))
         return false;
     follow_names(selector, names);
     return accepts_kind(selector, names, kind) && accepts_module(selector, names, module) &&
@@ -448,4 +448,8 @@ bool nauha_selector_accepts_module(struct nauha_selector *selector, const struct
 
 bool nauha_selector_accepts_step(const struct nauha_selector *selector, uint64_t global_step) {
     return range_has(&selector->steps, global_step);
+}
+
+bool nauha_selector_accepts_rank(const struct nauha_selector *selector, uint32_t rank) {
+    return !selector->has_rank || rank == selector->rank;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "replay/trace/parts.h"
+#include "replay/trace/shards.h"
 
 /* Costs measured with norms of tensors of trainings, in units of 0.06 ns, which a norm takes for a
  * byte: reading and checking a byte, decoding an entropy-coded byte, putting a byte in its place,
@@ -100,7 +101,7 @@ uint64_t nauha__cost_of(struct nauha__cost *cost, const struct nauha_message *me
     const size_t column = info->module < cost->modules ? (size_t)info->module + 1 : 0;
     struct makeup *unit = &cost->units[info->kind * ((size_t)cost->modules + 1) + column];
     if (unit->stored < 0)
-        *unit = look_at(cost, message);
+        *unit = look_at(cost, nauha__shards_stored(message));
     const float each = READ * unit->stored + CODED * unit->coded + PLACED + (float)metrics;
     return (uint64_t)(each * (float)info->bytes) + MESSAGE;
 }

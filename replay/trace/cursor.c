@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "replay/trace/merge.h"
 #include "replay/trace/parts.h"
 
 /* To find the next selected step, the cursor may ask about so many steps more than there are
@@ -13,6 +14,7 @@
 #define PROBES_FREE 65536u
 
 struct nauha_cursor {
+    struct nauha__merge *merge; /* of several traces, and nothing else is used; NULL: of one */
     struct nauha_trace *trace;
     struct nauha_selector *selector; /* NULL: everything */
     uint64_t next;
@@ -73,15 +75,36 @@ enum nauha_status nauha__cursor_select(struct nauha_cursor *cursor,
     return NAUHA_OK;
 }
 
+enum nauha_status nauha_cursor_new_ranks(struct nauha_trace *const *traces, size_t count,
+                                         const struct nauha_selector *selector,
+                                         struct nauha_cursor **cursor, struct nauha_error *err) {
+    if (count == 1)
+        return nauha_cursor_new(traces[0], selector, cursor, err);
+    struct nauha_cursor *made = calloc(1, sizeof *made);
+    if (!made)
+        return nauha_error_nomem(err);
+    enum nauha_status status = nauha__merge_new(traces, count, selector, &made->merge, err);
+    if (status == NAUHA_OK)
+        *cursor = made;
+    else
+        free(made);
+    return status;
+}
+
 void nauha_cursor_free(struct nauha_cursor *cursor) {
     if (!cursor)
         return;
+    nauha__merge_free(cursor->merge);
     nauha__message_fini(&cursor->message);
     nauha_selector_free(cursor->selector);
     free(cursor);
 }
 
 void nauha_cursor_progress(const struct nauha_cursor *cursor, uint64_t *done, uint64_t *total) {
+    if (cursor->merge) {
+        nauha__merge_progress(cursor->merge, done, total);
+        return;
+    }
     *done = cursor->next;
     *total = nauha__index_rows(cursor->trace->index);
 }
@@ -148,6 +171,8 @@ static void fill(struct nauha_cursor *cursor, const struct nauha__index_row *row
 
 enum nauha_status nauha_cursor_next(struct nauha_cursor *cursor, struct nauha_message **message,
                                     struct nauha_error *err) {
+    if (cursor->merge)
+        return nauha__merge_next(cursor->merge, message, err);
     struct nauha_trace *trace = cursor->trace;
     uint64_t rows = nauha__index_rows(trace->index);
     nauha__message_fini(&cursor->message);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The messages of several traces of one training in one order: by step, within a step by rank, and
- * of each rank in the order of publication.
+ * of each rank in the order of publication. Shards of a tensor become one message of the whole, in
+ * the place of the first; see shards.h. If only one rank can be selected, its shards stay shards.
  *
  * Threads: one at a time.
  */
@@ -28,8 +29,9 @@ enum nauha_status nauha__merge_refresh(struct nauha__merge *merge, bool *live,
                                        struct nauha_error *err);
 
 /* As nauha_cursor_next. After nauha__merge_refresh, also returns NAUHA_END if a trace that is still
- * being written has no more messages for now, because its next message may be the first in order.
- */
+ * being written has no more messages for now, because its next message may be the first in order,
+ * or hold a shard that is needed. DAMAGED also for shards that do not make up a whole. A message of
+ * a whole can be read until the second step after it begins. */
 enum nauha_status nauha__merge_next(struct nauha__merge *merge, struct nauha_message **message,
                                     struct nauha_error *err);
 /* How many rows have been passed, and how many there are, in all traces. */

@@ -30,6 +30,7 @@ struct nauha__shape_map {
         uint64_t elements;
     } * shapes;
     uint32_t count;
+    uint32_t shards; /* those of shards among them */
     size_t capacity;
     /* The rows of /placements whose shape has not been read yet, and the number of the first. */
     struct nauha__placement_row *waiting;

@@ -275,6 +275,7 @@ static enum nauha_status take_shape(struct nauha_trace *trace, uint64_t number, 
     map->shapes[number].local = shard ? id : NAUHA_NONE;
     map->shapes[number].elements = elements;
     map->count = (uint32_t)number + 1;
+    map->shards += shard;
     return NAUHA_OK;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Checked arithmetic on sizes, and the subtraction of tensors in their own element type.
+/* Checked arithmetic on sizes, and differences and sums of tensors in their own element type.
  *
  * Threads: any thread.
  */
@@ -21,5 +21,8 @@ static inline bool nauha__mul_size(size_t a, size_t b, size_t *product) {
  * Only the payload of a NaN may differ: in PyTorch it depends on the processor and the length. out
  * may be a or b. */
 void nauha__subtract(enum nauha_dtype dtype, const void *a, const void *b, size_t count, void *out);
+
+/* The same for a plus b; the sum of bools is or. */
+void nauha__add(enum nauha_dtype dtype, const void *a, const void *b, size_t count, void *out);
 
 #endif

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Ranks that hold shards of a training's parameters: what is computed from all ranks' traces is what is computed from the
+trace of one process, to the last byte."""
+import pathlib
+import subprocess
+import unittest
+
+from tests.integration.program import BUILD, folder_of, nauha
+
+METRICS = ["norm:weights,biases,weight_gradients", "mean:weight_updates", "percentiles:weights", "histogram:biases",
+           "cosine:weights", "distance:weights", "spectral_norm:weights", "ratio:weight_updates,weights"]
+CHOSEN = ["--kinds", "weights,biases,weight_updates,bias_updates,weight_gradients,bias_gradients"]
+
+
+def make_shards(layout, ranks, stem, *arguments):
+    """STEM.h5, and the traces of the ranks in their order. See tests/tools/make_shards.c."""
+    subprocess.run([str(BUILD / "tests/tools/make_shards"), layout, str(ranks), str(stem), *map(str, arguments)],
+                   check=True, timeout=600)
+    return [pathlib.Path(f"{stem}.rank{rank}.h5") for rank in range(ranks)]
+
+
+def replay(folder, traces, *options, code=0):
+    """The CSV files that a replay writes, by name, and what it says on stderr."""
+    metrics = [word for metric in METRICS for word in ("--metric", metric)]
+    done = nauha("replay", *traces, *metrics, "--sink", "csv", "-o", folder, *options, code=code)
+    return {path.name: path.read_text() for path in sorted(folder.glob("*.csv"))}, done.stderr
+
+
+class Wholes(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = folder_of(cls)
+
+    def test_metrics_are_those_of_the_whole(self):
+        for layout in ("rows", "columns", "mesh", "flat", "hybrid", "partial", "partial_rows", "replicated"):
+            for ranks in (2, 4):
+                with self.subTest(layout=layout, ranks=ranks):
+                    stem = self.folder / f"{layout}{ranks}"
+                    traces = make_shards(layout, ranks, stem)
+                    whole, _ = replay(self.folder / f"{layout}{ranks}-whole", [f"{stem}.h5"])
+                    joined, _ = replay(self.folder / f"{layout}{ranks}-joined", traces)
+                    self.assertGreater(len(whole), 8)
+                    self.assertEqual(joined, whole)
+
+    def test_threads_and_the_order_of_the_files_change_nothing(self):
+        stem = self.folder / "threads"
+        traces = make_shards("mesh", 4, stem)
+        whole, _ = replay(self.folder / "threads-whole", [f"{stem}.h5"])
+        for workers in (1, 3):
+            joined, _ = replay(self.folder / f"threads-{workers}", traces[::-1], "--jobs", workers)
+            self.assertEqual(joined, whole)
+
+    def test_one_rank_alone_shows_its_shards(self):
+        stem = self.folder / "alone"
+        traces = make_shards("rows", 2, stem)
+        alone, _ = replay(self.folder / "alone-one", traces[1:])
+        chosen, _ = replay(self.folder / "alone-chosen", traces, "--rank", "1")
+        self.assertEqual(alone, chosen)
+        whole, _ = replay(self.folder / "alone-whole", [f"{stem}.h5"])
+        self.assertNotEqual(alone, whole)
+
+
+class Missing(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = folder_of(cls)
+
+    def rows_of(self, table, step=None):
+        lines = table.splitlines()[1:]
+        return [line for line in lines if step is None or line.split(",")[0] == str(step)]
+
+    def test_a_missing_rank_leaves_out_what_it_held(self):
+        for layout in ("rows", "flat", "partial", "partial_rows"):
+            with self.subTest(layout=layout):
+                stem = self.folder / layout
+                traces = make_shards(layout, 4, stem)
+                joined, said = replay(self.folder / f"{layout}-joined", traces[:2] + traces[3:])
+                self.assertEqual(self.rows_of(joined["weights_norm2.csv"]), [])
+                self.assertIn('"weights" of module "layer" of step 0, of which 3 ranks have shards, is not whole: shards of '
+                              'it are missing', said)
+                _, said = replay(self.folder / f"{layout}-strict", traces[:3], "--strict", code=3)
+                self.assertIn("is not whole", said)
+
+    def test_a_missing_replica_is_not_missed(self):
+        stem = self.folder / "hybrid"
+        traces = make_shards("hybrid", 4, stem)
+        whole, _ = replay(self.folder / "hybrid-whole", [f"{stem}.h5"])
+        joined, said = replay(self.folder / "hybrid-joined", traces[:2])
+        self.assertEqual(joined, whole)
+        self.assertNotIn("whole", said)
+
+    def test_a_lost_message_leaves_out_one_step(self):
+        stem = self.folder / "lost"
+        traces = make_shards("columns", 2, stem, "--lose", 1)
+        whole, _ = replay(self.folder / "lost-whole", [f"{stem}.h5"])
+        joined, said = replay(self.folder / "lost-joined", traces)
+        name = "weight_gradients_norm2.csv"
+        self.assertEqual(self.rows_of(joined[name], 1), [])
+        for step in (0, 2):
+            self.assertEqual(self.rows_of(joined[name], step), self.rows_of(whole[name], step))
+        self.assertEqual(joined["weights_norm2.csv"], whole["weights_norm2.csv"])
+        self.assertIn('"weight_gradients" of module "layer" of step 1, of which 1 rank has shards, is not whole', said)
+
+
+if __name__ == "__main__":
+    unittest.main()
