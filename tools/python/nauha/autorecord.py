@@ -29,7 +29,7 @@ import weakref
 
 import torch
 
-from nauha import calls, compat, hooks, losses, native, registry
+from nauha import calls, compat, hooks, losses, native, registry, shards
 from nauha.epochs import Epochs
 from nauha.exporter import Exporter, path_of_rank, place_in_training
 from nauha.guard import Guard, say
@@ -121,7 +121,7 @@ class AutoRecorder:
             awake = self._guessed and module.training and plain in self.exporter.observer.learns_in_evaluation_mode
             if not awake and any(plain is part for root in self._roots for part in root.modules()):
                 return
-            optimized = self._is_optimized(plain)
+            optimized = self._is_optimized(module)
             if not (optimized and not self._trained or module.training and (optimized or self._is_guess(plain))):
                 return
             if self.exporter is not None and self._guessed:
@@ -136,7 +136,7 @@ class AutoRecorder:
 
     def _is_optimized(self, module):
         optimized = self._optimized()
-        return any(id(parameter) in optimized for parameter in module.parameters())
+        return any(id(parameter) in optimized for parameter in shards.optimized(module))
 
     def _is_guess(self, module):
         """Whether this may be the model of a program without an optimizer (yet): the first module with trainable
@@ -151,7 +151,7 @@ class AutoRecorder:
 
     def _untrained(self):
         """The ids of those parameters of the optimizers that are in none of the models found so far."""
-        return self._optimized() - {id(parameter) for root in self._roots for parameter in root.parameters()}
+        return self._optimized() - {id(parameter) for root in self._roots for parameter in shards.optimized(root)}
 
     def _attach(self, module, plain):
         self._roots.add(plain)
@@ -180,7 +180,7 @@ class AutoRecorder:
 
     def _know(self, optimizer):
         """Watches the steps of an optimizer if it trains a recorded model."""
-        ours = {id(parameter) for root in self._roots for parameter in root.parameters()}
+        ours = {id(parameter) for root in self._roots for parameter in shards.optimized(root)}
         if not ours.isdisjoint(parameters_of(optimizer)):
             self.exporter.observer.watch_optimizer(optimizer)
 
@@ -467,7 +467,7 @@ def _outermost_with(parameters, roots):
     contain none of the roots."""
     if not parameters:
         return []
-    found = [module for module in _all_modules() if any(id(p) in parameters for p in module.parameters()) and
+    found = [module for module in _all_modules() if any(id(p) in parameters for p in shards.optimized(module)) and
              not any(part in roots for part in module.modules())]
     parts = {id(part) for module in found for part in module.modules() if part is not module}
     return [module for module in found if id(module) not in parts]

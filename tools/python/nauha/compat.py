@@ -65,6 +65,18 @@ else:
     torch.autograd.grad = _counted(torch.autograd.grad)
 
 
+def backward_pass():
+    """The number of the backward pass that this thread is inside; since torch 2.0."""
+    return _graph_task()
+
+
+def after_backward(function):
+    """Calls function() when the backward pass that this thread is inside has ended, after what was asked for in the same way
+    before, and by what is in its list when the pass ends."""
+    queue = torch.autograd.Variable._execution_engine.queue_callback
+    queue(lambda: queue(function))
+
+
 class _Unsaved(int):
     """The key of a tensor hook of ours. PyTorch, which saves no tensor hooks, warns of each that it does not save,
     unless it finds this mark: on the hook, or, in torch 1.x, on the key."""

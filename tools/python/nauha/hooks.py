@@ -56,6 +56,15 @@ class ModuleRan(Hook):
         observer.module_ran(self.record, output)
 
 
+class ModelRan(Hook):
+    """Forward hook of a model."""
+
+    __slots__ = ()
+
+    def run(self, observer, args, output):
+        observer.model_ran(output)
+
+
 class LossRan(Hook):
     """Forward hook of a loss module, or what a loss function's wrapper calls."""
 

@@ -8,12 +8,12 @@ import weakref
 
 import torch
 
-from nauha import calls, compat, hooks, native, probes, tensors
+from nauha import calls, compat, hooks, native, probes, shards, tensors
 from nauha.graphs import Graphs
 from nauha.guard import Guard
 from nauha.native import KINDS, NONE, Stopped
 from nauha.publisher import Counter
-from nauha.registry import WRAPPERS, Registry, is_compiled, unwrapped
+from nauha.registry import Registry, is_compiled, unwrapped, wrapped
 from nauha.steps import Steps, parameters_of
 
 ACTIVATIONS = KINDS["activations"]
@@ -24,11 +24,10 @@ OF_PARAMETERS = [KINDS[kind] for kind in ("weights", "weight_updates", "weight_g
 
 
 def seen_from_outside(module):
-    """The module whose run is seen: within DataParallel and DistributedDataParallel, but outside of what
-    torch.compile made."""
-    while isinstance(module, WRAPPERS):
-        module = module.module
-    return module
+    """The module whose run is seen: within wrappers such as DistributedDataParallel, but outside of what torch.compile
+    made."""
+    inner = wrapped(module)
+    return module if inner is None else seen_from_outside(inner)
 
 
 class Observer:
@@ -57,7 +56,9 @@ class Observer:
         self.steps = Steps(step_mode, publisher.tell, self._versions)
         self._ran_since_backward = False
         self._epochs_due = 0  # that end with the open step
-        self._parameter_hooks = {}  # id(parameter) -> (its Value, which keeps it alive, handle)
+        self._parameter_hooks = {}  # id(parameter) -> (its Value, which keeps it alive, function that removes the hook)
+        self._reduced = {}  # of parameters whose gradients are known when a backward pass has ended: id -> (Value, hook)
+        self._pass = None  # the backward pass whose end is awaited for them
         self._held = []  # models that ran in the open step: its end needs them, even if the program let go
         self._runs = Counter()
         self._losses = Counter()
@@ -77,13 +78,14 @@ class Observer:
         with self.publisher.lock:
             if self.steps.first_model is None:
                 self.steps.first_model = root
+            self.registry.shards.add_model(model)
             if not any(root == known for known, _ in self.registry.roots):
                 self.registry.add_root(root(), name)
             record = self.registry.find(root())
             known = any(part() is observed for _, part in self._observed)
             self._observed.append((root, weakref.ref(observed)))
             if not known:
-                self.placed.on_module(observed, hooks.ModelEnters(self, root))
+                self.placed.on_module(observed, hooks.ModelEnters(self, root), hooks.ModelRan(self))
             if record and not known:
                 self._see(observed, record)
         if record:
@@ -140,8 +142,8 @@ class Observer:
 
     def _off(self):
         self._on_modules.remove()
-        for _, handle in self._parameter_hooks.values():
-            handle.remove()
+        for _, remove in self._parameter_hooks.values():
+            remove()
         self._parameter_hooks.clear()
 
     def _tell_blind(self, blind):
@@ -215,7 +217,7 @@ class Observer:
         """Knows those there are, and from now on any that steps, if they train the models."""
         if self.steps.mode != "auto":
             return
-        ours = {id(parameter) for model in self.models() for parameter in model.parameters()}
+        ours = {id(parameter) for model in self.models() for parameter in shards.optimized(model)}
 
         def stepped(optimizer):
             if not self.steps.knows(optimizer) and not ours.isdisjoint(parameters_of(optimizer)):
@@ -401,13 +403,23 @@ class Observer:
     def _hook_parameters(self, values):
         if len(self._parameter_hooks) > 2 * len(values) + 16:  # those of models that are gone
             for key in [key for key, (value, _) in self._parameter_hooks.items() if value.record.module() is None]:
-                del self._parameter_hooks[key]
+                self._parameter_hooks.pop(key)[1]()
+        reduced = None
         for value in values:
-            if value.tensor.requires_grad and id(value.tensor) not in self._parameter_hooks:
+            if value.parameter.requires_grad and id(value.parameter) not in self._parameter_hooks:
+                reduced = self.registry.shards.reduced() if reduced is None else reduced
                 kind = KINDS["bias_gradients" if value.bias else "weight_gradients"]
                 if self.publisher.wanted(kind, value.module, 0):
                     hook = hooks.ParameterGradient(self, value.record, value.slot, kind, Counter())
-                    self._parameter_hooks[id(value.tensor)] = value, compat.add_tensor_hook(value.tensor, hook)
+                    remove = self._hook_parameter(value, hook, id(value.parameter) in reduced)
+                    self._parameter_hooks[id(value.parameter)] = value, remove
+
+    def _hook_parameter(self, value, hook, reduced):
+        """Returns a function that removes the hook."""
+        if not reduced:
+            return compat.add_tensor_hook(value.parameter, hook).remove
+        self._reduced[id(value.parameter)] = value, hook
+        return functools.partial(self._reduced.pop, id(value.parameter))
 
     def _publish_buffers(self):
         publisher, kind = self.publisher, KINDS["buffers"]
@@ -473,6 +485,31 @@ class Observer:
             node.register_prehook(arrived)
         else:
             compat.add_tensor_hook(tensor, lambda gradient: arrived((gradient,)))
+
+    # ---- gradients that are reduced over the processes ----
+
+    def model_ran(self, output):
+        """A model has run. A backward pass through its output will leave the reduced gradients in `.grad`."""
+        if not self._reduced or compat.in_backward():
+            return
+        node = next((tensor.grad_fn for _, tensor in tensors.each_tensor(output) if tensor.grad_fn is not None), None)
+        if node is not None:
+            begins = functools.partial(self.guarded, self._pass_begins, self.publisher.serial)
+            node.register_prehook(lambda gradients: begins())
+
+    def _pass_begins(self, serial):
+        task = compat.backward_pass()
+        if task != self._pass:
+            self._pass = task
+            reduced = list(self._reduced.values())
+            before = shards.Gradients(value.parameter for value, _ in reduced)
+            compat.after_backward(functools.partial(self.guarded, self._pass_ended, serial, reduced, before))
+
+    def _pass_ended(self, serial, reduced, before):
+        if self.publisher.active and serial == self.publisher.serial:
+            for (_, hook), gradient in zip(reduced, before.added()):
+                if gradient is not None:
+                    hook(gradient)
 
     # ---- gradients and losses ----
 

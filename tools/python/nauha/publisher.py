@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 
-from nauha import native, tensors
+from nauha import native, shards, tensors
 from nauha.guard import Guard
 from nauha.native import KINDS, Status, library
 from nauha.sender import Sender
@@ -209,6 +209,7 @@ class Publisher:
     def publish(self, kind, module, slot, call, tag, tensor):
         """One message; of the step that is open, or was last. Call with the lock held."""
         if self.wanted(kind, module, tag):
+            tensor = shards.local(tensor)
             if tensor is not None and self.out.immediate and not tensor.is_cpu:
                 self.stage(tensor.device.type)
             identity = 0 if tensor is None else self._identities.of(tensor)

@@ -2,8 +2,8 @@
 """Which modules and parameters are published, and their names.
 
 Names are those of `state_dict`, without the parts that wrappers add (`module.` of DataParallel and
-DistributedDataParallel, `_orig_mod.` of torch.compile), so that traces of wrapped and of plain trainings
-can be compared.
+DistributedDataParallel, `_fsdp_wrapped_module.` of FullyShardedDataParallel, `_checkpoint_wrapped_module.` of
+checkpoint_wrapper, `_orig_mod.` of torch.compile), so that traces of wrapped and of plain trainings can be compared.
 
 Threads: one at a time, under the publisher's lock.
 """
@@ -11,23 +11,29 @@ import weakref
 
 import torch
 
-from nauha import compat, native, tensors
+from nauha import compat, native, shards, tensors
 from nauha.native import NONE, library
 from nauha.publisher import Counter
 from nauha.sender import Value
 
-WRAPPERS = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+_PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+_INSIDE = ("_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # names of what the other wrappers wrap
+
+
+def wrapped(module):
+    """What a wrapper wraps, which runs within its run; None if the module is not a wrapper."""
+    if isinstance(module, _PARALLEL):
+        return module.module
+    return next((module._modules[name] for name in _INSIDE if name in module._modules), None)
 
 
 def unwrapped(module):
-    """The model inside DataParallel, DistributedDataParallel and torch.compile."""
+    """The model inside wrappers and torch.compile."""
     while True:
-        if isinstance(module, WRAPPERS):
-            module = module.module
-        elif is_compiled(module):
-            module = module._orig_mod
-        else:
+        inner = module._orig_mod if is_compiled(module) else wrapped(module)
+        if inner is None:
             return module
+        module = inner
 
 
 def is_compiled(module):
@@ -36,7 +42,7 @@ def is_compiled(module):
 
 
 def plain_name(name):
-    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+    return ".".join(part for part in name.split(".") if part != "_orig_mod" and part not in _INSIDE)
 
 
 class Record:
@@ -66,9 +72,11 @@ class Registry:
         self._taken = {}  # module name -> Record
         self.records = {}  # id(module) -> Record
         self.roots = []  # (weak module, prefix)
+        self.shards = shards.Shards(tell)
         self._unnamed = False
         self._last = []
         self._values = []
+        self._parts = []  # those of them of which this process holds a part
         self._owners = {}  # id(parameter) -> Value
 
     # ---- modules ----
@@ -144,37 +152,46 @@ class Registry:
         current = []
         for record in self.records.values():
             module = record.module()
-            if module is not None and record.id != NONE and module._parameters:
-                current.extend(module._parameters.values())
+            if module is not None and record.id != NONE:
+                current.extend(self.shards.of(module).values())
         if len(current) != len(self._last) or any(a is not b for a, b in zip(current, self._last)) or self._incomplete:
             self._last = current
+            self.shards.look()
             self._collect()
+        for value in self._parts:
+            value.tensor = shards.local(value.parameter)
         return self._values
 
     _incomplete = False  # a lazy parameter has no value yet
 
     def _collect(self):
-        self._values, self._owners, self._incomplete = [], {}, False
+        self._values, self._parts, self._owners, self._incomplete = [], [], {}, False
         for record in list(self.records.values()):
             module = record.module()
             if module is None or record.id == NONE:
                 continue
-            for key, tensor in module._parameters.items():
-                if tensor is None:
+            for key, parameter in self.shards.of(module).items():
+                if parameter is None:
                     continue
-                if compat.is_lazy(tensor):
+                tensor = shards.local(parameter)
+                if compat.is_lazy(parameter):
                     self._incomplete = True
-                elif tensor.dtype not in tensors.DTYPES or tensor.layout is not torch.strided:
-                    self._tell(f"parameters such as \"{record.name}.{key}\" ({tensor.dtype}) cannot be recorded")
-                elif tensor.device.type != "meta":
-                    self._collect_one(record, key, tensor)
+                elif tensor.device.type == "meta":
+                    continue
+                elif tensor.dtype not in tensors.DTYPES or not tensors.has_memory(tensor):
+                    self._tell(f"parameters such as \"{record.name}.{key}\" ({type(parameter).__name__}, {tensor.dtype}) cannot "
+                               "be recorded")
+                else:
+                    self._collect_one(record, key, parameter, tensor)
 
-    def _collect_one(self, record, key, tensor):
+    def _collect_one(self, record, key, parameter, tensor):
         slot = self._slot(key)
-        value = self._owners.get(id(tensor))
+        value = self._owners.get(id(parameter))
         if value is None:
-            value = self._owners[id(tensor)] = Value(record, slot, "bias" in key, tensor)
+            value = self._owners[id(parameter)] = Value(record, slot, "bias" in key, tensor, parameter)
             self._values.append(value)
+            if tensor is not parameter:
+                self._parts.append(value)
         for other in (record.id, *record.other_ids):
             place = (value.module, value.slot, other, slot)
             if place[:2] != place[2:] and other != NONE and place not in self._aliased:

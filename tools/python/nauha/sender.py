@@ -12,16 +12,18 @@ from nauha.native import Status, library
 
 
 class Value:
-    """A parameter to be recorded: the numbers of its module and slot, and the tensor that holds it now."""
+    """A parameter to be recorded: the numbers of its module and slot, and the tensor that holds it now. That is another one
+    than what the module has, the parameter, if this process holds a part of it (see shards.py)."""
 
-    __slots__ = ("record", "module", "slot", "bias", "tensor", "form")
+    __slots__ = ("record", "module", "slot", "bias", "tensor", "parameter", "form")
 
-    def __init__(self, record, slot, bias, tensor):
+    def __init__(self, record, slot, bias, tensor, parameter=None):
         self.record = record
         self.module = record.id
         self.slot = slot
         self.bias = bias
         self.tensor = tensor
+        self.parameter = tensor if parameter is None else parameter
         self.form = None  # (type, shape, strides) in the C structure
 
 

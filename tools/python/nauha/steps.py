@@ -12,7 +12,7 @@ Threads: one at a time, under the publisher's lock.
 """
 import weakref
 
-from nauha import compat
+from nauha import compat, shards
 
 MODES = ("auto", "forward", "optimizer", "manual")
 PATIENCE = 100  # steps of one optimizer without one of another
@@ -128,7 +128,7 @@ class Steps:
             return []
         done = set().union(*map(parameters_of, self._stepped))
         ran = {id(parameter) for model in (weak() for weak in self._ran) if model is not None
-               for parameter in model.parameters()}
+               for parameter in shards.optimized(model)}
         return [optimizer for optimizer in waiting
                 if done.isdisjoint(parameters_of(optimizer)) and not ran.isdisjoint(parameters_of(optimizer))]
 

@@ -38,6 +38,12 @@ def dense(tensor):
     return tensor
 
 
+def has_memory(tensor):
+    """Whether the elements are where the tensor says: those of sparse tensors and of subclasses of Tensor that wrap others
+    are not."""
+    return tensor.layout is torch.strided and (tensor.numel() == 0 or tensor.data_ptr() != 0)
+
+
 class Views:
     """Makes native.Tensor views of CPU tensors. One thread at a time: a view lasts until the next of
     the same type, shape and strides is made."""

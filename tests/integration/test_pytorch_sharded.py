@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""nauha record on programs of tests/programs that divide one model among processes. What must be in each trace was written
+down by hand, or is what a program on one process computes that trains the same model on the same batches.
+
+Run once for each PyTorch there is; see tests/run.py.
+"""
+import sys
+import unittest
+
+import numpy as np
+import torch
+
+from tests.integration.program import NAUHA
+from tests.integration.test_pytorch_programs import PROGRAMS
+from tests.integration.test_pytorch_record import ENVIRONMENT, TORCH, Case
+
+PARAMETERS = ("weights", "biases", "weight_updates", "bias_updates", "weight_gradients", "bias_gradients")
+
+
+def key(message):
+    return message.kind, message.module, message.slot, message.step, message.call
+
+
+class Ranks(Case):
+    def recorded(self, name, *arguments, ranks=2, options=()):
+        """Records a program, which has to print the same as without; returns the traces of its ranks."""
+        command = [sys.executable, PROGRAMS / f"{name}.py", *arguments]
+        if ranks > 1:
+            command[1:1] = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+        environment = {**ENVIRONMENT, "OMP_NUM_THREADS": "1"}
+        done = self.record(*command, options=["--overwrite", *options], env=environment)
+        self.printed = [line.split() for line in done.stdout.splitlines()]
+        if ranks > 1:
+            bare = self.run_program(command, env=environment)
+            self.assertEqual(bare.returncode, 0, bare.stderr)
+            self.assertEqual(sorted(self.printed), sorted(line.split() for line in bare.stdout.splitlines()))
+        self.notices = [line for line in done.stderr.splitlines() if line.startswith("nauha: ") and "messages of" not in line]
+        return [self.trace(f"run.rank{rank}.h5") for rank in range(ranks)] if ranks > 1 else [self.trace()]
+
+    def numbers(self, name):
+        """What the program printed on lines that begin with this word."""
+        return [float(words[-1]) for words in self.printed if words[0] == name]
+
+    def steps_of(self, trace, steps, losses, micro_batches=1):
+        """Every step ends with an update; losses are those that the program printed."""
+        self.assertEqual([m.step for m in trace.of("batch_finished")], list(range(steps)))
+        found = [m for m in trace.of("loss") if m.tag == "default"]
+        self.assertEqual([(m.step, m.call, m.slot) for m in found],
+                         [(step, call, "") for step in range(steps) for call in range(micro_batches)])
+        np.testing.assert_allclose([float(m.values) for m in found], losses, rtol=1e-6)
+
+    def whole(self, plain, ranks, join, kinds):
+        """The parts that the ranks hold together are the tensors of a training on one process."""
+        for kind in kinds:
+            expected = {key(m): m for m in plain.of(kind)}
+            parts = [{key(m): m for m in trace.of(kind)} for trace in ranks]
+            for part in parts:
+                self.assertEqual(sorted(part), sorted(expected), kind)
+            for place, message in expected.items():
+                joined = join(message, [part[place].values for part in parts])
+                self.assertEqual(joined.shape, message.shape, place)
+                np.testing.assert_allclose(joined, message.values, rtol=2e-4, atol=1e-6, err_msg=str(place))
+
+    def sharded(self, how, *arguments, join):
+        plain, = self.recorded("fully_sharded", "plain", *arguments, ranks=1)
+        modules = plain.modules
+        ranks = self.recorded("fully_sharded", how, *arguments)
+        micro_batches = 1 + bool(arguments and arguments[0] in ("accumulate", "deferred"))
+        for rank, trace in enumerate(ranks):
+            self.assertEqual(trace.modules, modules)
+            self.steps_of(trace, 4, self.numbers(f"loss{rank}"), micro_batches)
+            for kind in "activations", "layer_gradients", "input_data":
+                self.assertEqual({key(m): (m.shape[0] * 2, *m.shape[1:]) for m in trace.of(kind)},
+                                 {key(m): m.shape for m in plain.of(kind)})
+        self.assertEqual(self.notices, [])
+        reduced = [kind for kind in PARAMETERS if "gradients" in kind]
+        self.whole(plain, ranks, join, set(PARAMETERS) - set(reduced if "deferred" in arguments else ()))
+        return plain, ranks
+
+
+def rows(message, parts):
+    """Of fully_shard, a part is some of the rows."""
+    return np.concatenate(parts)
+
+
+def flat(message, parts):
+    """Of FullyShardedDataParallel, a part is a range of the elements."""
+    return np.concatenate(parts).reshape(message.shape)
+
+
+@unittest.skipUnless(torch.distributed.is_available() and TORCH >= (2, 6), "skipped: fully_shard came with torch 2.6")
+class FullyShard(Ranks):
+    def test_gradients_of_each_micro_batch(self):
+        self.sharded("fully_shard", "accumulate", join=rows)
+
+    def test_gradients_that_are_reduced_once(self):
+        plain, ranks = self.sharded("fully_shard", "deferred", "mse", join=rows)
+        reduced_once(self, plain, ranks, rows)
+
+
+def reduced_once(case, plain, ranks, join):
+    for kind in "weight_gradients", "bias_gradients":
+        for i, message in enumerate(ranks[0].of(kind)):
+            parts = [trace.of(kind)[i].values for trace in ranks]
+            sums = [m for m in plain.of(kind) if (m.module, m.slot, m.step) == (message.module, message.slot, message.step)]
+            case.assertEqual((message.call, len(sums)), (0, 2))
+            np.testing.assert_allclose(join(sums[0], parts), sums[0].values + sums[1].values, rtol=2e-4, atol=1e-6)
+
+
+@unittest.skipUnless(torch.distributed.is_available() and TORCH >= (2, 1), "skipped: needs a gloo that can scatter")
+class FullyShardedDataParallel(Ranks):
+    def test_original_parameters(self):
+        self.sharded("fsdp", "accumulate", join=flat)
+
+    def test_flat_parameters(self):
+        plain, ranks = self.sharded("fsdp_flat", "deferred", "mse", join=flat)
+        reduced_once(self, plain, ranks, flat)
+
+
+@unittest.skipUnless(torch.distributed.is_available() and TORCH >= (2, 6), "skipped: needs a gloo that knows functional collectives")
+class TensorParallel(Ranks):
+    def test_columns_and_rows(self):
+        plain, = self.recorded("tensor_parallel", "plain", ranks=1)
+        ranks = self.recorded("tensor_parallel")
+        for rank, trace in enumerate(ranks):
+            self.assertEqual(trace.modules, ["", "up", "down", "scale"])
+            self.steps_of(trace, 4, self.numbers(f"loss{rank}"))
+            for kind, up in ("activations", (8, 4)), ("layer_gradients", (8, 4)):
+                shapes = {m.module: m.shape for m in trace.of(kind) if m.step == 2}
+                self.assertEqual(shapes, {"up": up, "down": (8, 3), "scale": (8, 3), "": (8, 3)})
+        self.assertEqual(self.notices, [])
+        self.whole(plain, ranks, self.join, PARAMETERS)
+
+    def join(self, message, parts):
+        if message.module == "up":
+            return np.concatenate(parts)
+        if (message.module, message.slot) == ("down", "weight"):
+            return np.concatenate(parts, axis=1)
+        self.assertEqual(parts[0].tobytes(), parts[1].tobytes())
+        return parts[0]
+
+
+if __name__ == "__main__":
+    unittest.main()
