@@ -140,5 +140,34 @@ class TensorParallel(Ranks):
         return parts[0]
 
 
+@unittest.skipUnless(torch.distributed.is_available() and TORCH >= (2, 6), "skipped: torch.distributed.pipelining came with 2.5")
+class Pipeline(Ranks):
+    def schedule(self, name):
+        first, last = self.recorded("pipelined", name)
+        self.assertEqual(self.notices, [])
+        self.assertEqual((first.modules, last.modules), (["", "0", "1"], ["", "0", "1", "2"]))
+        self.steps_of(last, 4, self.numbers("loss1"), micro_batches=4)
+        self.assertEqual([m.step for m in first.of("batch_finished")], [0, 1, 2, 3])
+        self.assertEqual(first.of("loss"), [])
+        calls = [(step, call) for step in range(4) for call in range(4)]
+        for trace, kind, module, shape in ((first, "network_output", "", (8, 8)), (last, "network_output", "", (8, 3)),
+                                           (last, "input_labels", "", (8,)), (first, "input_data", "", (8, 4)),
+                                           (last, "input_data", "", (8, 8)), (first, "activations", "1", (8, 8)),
+                                           (first, "layer_gradients", "0", (8, 8)), (last, "layer_gradients", "", (8, 3)),
+                                           (first, "weight_gradients", "0", (8, 4)), (last, "bias_gradients", "2", (3,))):
+            found = [m for m in trace.of(kind) if m.module == module]
+            self.assertEqual(sorted((m.step, m.call) for m in found), calls, (kind, module))
+            self.assertEqual({m.shape for m in found}, {shape}, (kind, module))
+        for output, received in zip(first.of("network_output"), last.of("input_data")):
+            self.assertEqual(output.values.tobytes(), received.values.tobytes())
+        self.assertEqual([m.step for m in first.of("weight_updates") if m.values.any()], [0, 1, 2, 3])
+
+    def test_gpipe(self):
+        self.schedule("gpipe")
+
+    def test_1f1b(self):
+        self.schedule("1f1b")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -111,7 +111,7 @@ class AutoRecorder:
     def _found(self, module):
         """Called when a module is about to run that may be trained. A model in evaluation mode, with gradients, is taken for
         one that is trained so, until it runs in training mode."""
-        if self._failed or compat.in_backward():
+        if self._failed or compat.in_backward() or compat.infers_shapes():
             return
         plain = registry.unwrapped(module)
         if not torch.is_grad_enabled():
@@ -317,7 +317,7 @@ class AutoRecorder:
         @functools.wraps(backward)
         def watched(tensors, *args, **kwargs):
             if not compat.in_backward():
-                recorder.guard(recorder._backward_begins, tensors)
+                recorder.guard(recorder._backward_begins, tensors, args[0] if args else kwargs.get("grad_tensors"))
             return backward(tensors, *args, **kwargs)
 
         @functools.wraps(grad)
@@ -330,7 +330,9 @@ class AutoRecorder:
 
         torch.autograd.backward, torch.autograd.grad = watched, watched_grad
 
-    def _backward_begins(self, losses):
+    def _backward_begins(self, tensors, gradients):
+        if compat.infers_shapes():
+            return
         self._epochs.trained()
         if self.exporter is None and not self._failed:
             self._find_unseen()
@@ -339,7 +341,7 @@ class AutoRecorder:
         if self.exporter is not None:
             self.exporter.observer.backward_begins()
             self._end_of_sample()
-            self._losses.backward(losses)
+            self._losses.backward(tensors, gradients)
 
     def _find_unseen(self):
         """Finds the models of the optimizers where no run of them was seen."""

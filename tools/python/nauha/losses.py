@@ -15,7 +15,7 @@ import weakref
 import torch
 from torch.nn import functional
 
-from nauha import compat, hooks
+from nauha import compat, hooks, shards
 from nauha.publisher import Counter
 from nauha.tensors import each_tensor
 
@@ -35,6 +35,7 @@ class Losses:
         self._backwards = Counter()
         self._counts = collections.deque(maxlen=4)  # (weak loss, its count: see _count)
         self._output = None  # of the latest run in the training, until a loss function or a backward pass takes it
+        self._model_outputs = shards.Outputs()
         self._labelled_since_run = False
 
     def watch(self):
@@ -73,6 +74,7 @@ class Losses:
         """Keeps what a model returned for the backward pass, unless a loss function takes it. A model that computes its loss
         itself returns it, too: the output is the first tensor that is more than a number."""
         tensors = [tensor for _, tensor in each_tensor(output) if tensor.requires_grad]
+        self._model_outputs.add(tensors)
         first = next((tensor for tensor in tensors if tensor.dim() > 0), None)
         self._output = None if first is None or self._labelled_since_run else first.detach()
 
@@ -105,25 +107,31 @@ class Losses:
         elif count:
             self._counts.append((weakref.ref(loss), count))
 
-    def backward(self, loss):
-        """Called before a backward pass of the training, which starts from this tensor, or these."""
+    def backward(self, tensors, gradients):
+        """Called before a backward pass of the training, with what it is called with."""
         exporter = self._exporter()
         publisher, capture = exporter.publisher, exporter.observer.graphs.under_way
+        loss, outputs = self._model_outputs.apart(tensors, gradients)
         if capture is not None:
             capture.losses += [tensor.detach() for _, tensor in each_tensor(loss)]
         if not publisher.active:
             return
         try:
             with publisher.lock:
-                if not publisher.step_open or not exporter.observer.latest_on:
-                    return
-                output, self._output = self._output, None
-                if output is not None:
-                    exporter.observer.labelled(output, None)
-                count = next((count for weak, count in self._counts if weak() is loss), None)
-                exporter.observer.loss(loss, self._backwards.next(publisher.serial, publisher.tag), count)
+                if publisher.step_open and exporter.observer.latest_on:
+                    self._publish(exporter, loss, outputs)
         except Exception as error:
             exporter.observer.trouble(error)
+
+    def _publish(self, exporter, loss, outputs):
+        """outputs: of the model, on which backward() was called in place of a loss. Lock held."""
+        output, self._output = self._output, None
+        for each in outputs or ([] if output is None else [output]):
+            exporter.observer.labelled(each.detach(), None)
+        if not outputs:
+            count = next((count for weak, count in self._counts if weak() is loss), None)
+            publisher = exporter.publisher
+            exporter.observer.loss(loss, self._backwards.next(publisher.serial, publisher.tag), count)
 
 
 def _count(given, target, ignores):

@@ -37,6 +37,7 @@ class Observer:
         self.trouble = self.guarded.trouble
         self.is_open = True
         self.latest_on = False  # whether the latest run of a model is recorded
+        self._latest_on_trial = False  # whether it is none of the program's own
         self.evaluation_tag = 0  # of evaluations that were found, not told; 0: they are not recorded
         self.evaluations_seen = False  # whether any has been recorded
         self.learns_in_evaluation_mode = weakref.WeakSet()  # models that are trained so
@@ -281,6 +282,10 @@ class Observer:
         if self.graphs.under_way is not None:
             self.graphs.under_way.trains |= torch.is_grad_enabled()
             return
+        self._latest_on_trial = compat.infers_shapes()
+        if self._latest_on_trial:
+            self.latest_on = False
+            return
         self._ran_since_backward = True
         learns, with_gradients = self._learns(weak_root()), torch.is_grad_enabled()
         if with_gradients or not learns:  # a generator's run for its critic is neither
@@ -435,7 +440,7 @@ class Observer:
         if publisher.tag:
             return not publisher.results_only
         root = record.root()
-        if root is None or not self._learns(root) or (publisher.step_open and not self.latest_on):
+        if root is None or self._latest_on_trial or not self._learns(root) or (publisher.step_open and not self.latest_on):
             return False
         if not publisher.step_open and torch.is_grad_enabled():
             publisher.tell("a module ran in training mode outside any step and was not recorded: call the model that "

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Tensors of which this process holds a part: DTensor, as tensor parallelism and fully_shard make them, and the flat
-parameters of FullyShardedDataParallel.
+"""Trainings of which this process does a part: DTensor, as tensor parallelism and fully_shard make them, the flat
+parameters of FullyShardedDataParallel, and the stages of a pipeline.
 
 What is recorded is the part that is in this process's memory. Nothing here communicates with other processes.
 
@@ -109,6 +109,28 @@ class Gradients:
                 yield None
             else:
                 yield gradient.detach() - before[2]
+
+
+class Outputs:
+    """Outputs of models. A pipeline's stage calls backward() on its outputs, with gradients that another process sent."""
+
+    def __init__(self):
+        self._known = weakref.WeakValueDictionary()  # id -> tensor
+
+    def add(self, outputs):
+        self._known.update((id(tensor), tensor) for tensor in outputs)
+
+    def apart(self, roots, gradients):
+        """Returns (losses, outputs) of what backward() is called on; a single loss as it is."""
+        roots, gradients = _listed(roots), _listed(gradients)
+        outputs = [root for root, gradient in zip(roots, gradients)
+                   if gradient is not None and root.numel() > 1 and self._known.get(id(root)) is root]
+        losses = [root for root in roots if all(root is not output for output in outputs)]
+        return losses[0] if len(losses) == 1 else losses, outputs
+
+
+def _listed(given):
+    return [given] if isinstance(given, torch.Tensor) else list(given or ())
 
 
 class Shards:
