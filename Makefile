@@ -61,6 +61,7 @@ UNIT_TORCH_SRC := $(wildcard tests/unit/test_*.cpp)
 TEST_PRELOAD_SRC := tests/tools/power_loss.c tests/tools/hasty_clock.c
 TEST_TOOLS_SRC := $(filter-out $(TEST_PRELOAD_SRC),$(wildcard tests/tools/*.c))
 BENCH_SRC := $(wildcard tests/bench/*.c)
+FAST_SRC := $(wildcard tools/python/fast/*.c)
 
 obj = $(patsubst %,$(B)/%.o,$(1))
 CORE_OBJ := $(call obj,$(CORE_SRC))
@@ -89,6 +90,8 @@ MPI := $(OUT)/nauha_mpi.so
 LINALG := $(OUT)/nauha_linalg.so
 RECORDER_LIB := $(OUT)/libnauha-recorder.so
 REPLAY_LIB := $(OUT)/libnauha-replay.so
+# What the Python package does for every message, for any Python 3 and any PyTorch.
+FAST := $(OUT)/nauha_fast.so
 # All of it in one library: what the Python package loads.
 LIBRARY := $(OUT)/libnauha.so
 # One HDF5 filter in each.
@@ -109,6 +112,11 @@ MPI_SRC := $(wildcard tools/mpi/*.c)
 MPI_FOUND := $(call pkg,--modversion ompi-c)
 MPI_CFLAGS := $(if $(MPI_FOUND),$(call pkg_cflags,ompi-c))
 MPI_LIBS := $(if $(MPI_FOUND),$(call pkg,--libs ompi-c))
+
+# Only nauha_fast.so needs the headers of Python. PYTHON_CFLAGS= names others.
+ifeq ($(origin PYTHON_CFLAGS),undefined)
+PYTHON_CFLAGS := $(call pkg_cflags,python3)
+endif
 
 # OpenBLAS: where there is one, the static library, so that nothing of it meets the BLAS of the
 # program we are loaded into (Debian, Ubuntu); else the shared one. The variant with threads: that
@@ -163,7 +171,8 @@ FLAGS_c := $(compile_c) $(LINK_FLAGS) $(LINK_LIBS) $(if $(PKG_LIBS),$(call pkg,-
 FLAGS_torch := $(compile_cxx) $(LINK_FLAGS) $(LINK_LIBS) $(TORCH_LIBS) $(TORCH_VERSION)
 FLAGS_linalg := $(OPENBLAS_CFLAGS) $(OPENBLAS_LIBS) $(OPENBLAS_VERSION)
 FLAGS_mpi := $(MPI_CFLAGS) $(MPI_LIBS) $(MPI_FOUND)
-$(addprefix $(B)/flags-,c torch linalg mpi): $(B)/flags-%: force
+FLAGS_fast := $(PYTHON_CFLAGS)
+$(addprefix $(B)/flags-,c torch linalg mpi fast): $(B)/flags-%: force
 	$(need)
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(subst ','\'',$(FLAGS_$*))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_$*))' >$@
@@ -177,11 +186,13 @@ need = $(if $(MISSING),$(error pkg-config finds no $(MISSING): make deps install
 WITHOUT_torch := $(if $(TORCH_FOUND),,$(TRAIN) $(MODEL) $(UNIT_TORCH_BIN))
 WITHOUT_mpi := $(if $(MPI_FOUND),,$(MPI))
 WITHOUT_linalg := $(if $(OPENBLAS_LIBS),,$(LINALG))
+WITHOUT_fast := $(if $(PYTHON_CFLAGS),,$(FAST))
 SAY_torch := nauha train and replay --model are left out: there is no libtorch (Debian: libtorch-dev)
 SAY_mpi := replay under mpirun is left out: there is no Open MPI (Debian: libopenmpi-dev)
 SAY_linalg := metrics of linear algebra are left out: there is no OpenBLAS (Debian: libopenblas-pthread-dev)
-.PHONY: without-torch without-mpi without-linalg
-without-torch without-mpi without-linalg: without-%:
+SAY_fast := recording from Python is slower for small tensors: there are no headers of Python (Debian: libpython3-dev)
+.PHONY: without-torch without-mpi without-linalg without-fast
+without-torch without-mpi without-linalg without-fast: without-%:
 	@$(if $(WITHOUT_$*),rm -f $(WITHOUT_$*); echo "  $(SAY_$*); make deps installs it" >&2,:)
 
 # Where the tests' stock HDF5 readers find filters: ours, and the distribution's for lz4.
@@ -192,11 +203,12 @@ HDF5_PLUGINS := $(abspath $(OUT)/plugins):$(firstword $(wildcard /usr/lib/*/hdf5
 .PHONY: all demo test test-fresh torture power-loss attack bench bench-replay deps install uninstall dist deb man clean help force check check-layers check-headers \
     check-format check-size
 
-all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) linalg $(if $(TORCH_FOUND),$(TRAIN) $(MODEL)) $(if $(MPI_FOUND),$(MPI)) \
+all: $(PROGRAM) $(LIBRARY) $(RECORDER_LIB) $(REPLAY_LIB) $(H5_PLUGINS) linalg fast $(if $(TORCH_FOUND),$(TRAIN) $(MODEL)) $(if $(MPI_FOUND),$(MPI)) \
     without-torch without-mpi ## build everything
 
-.PHONY: linalg torch-flags
+.PHONY: linalg fast torch-flags
 linalg: $(if $(OPENBLAS_LIBS),$(LINALG)) without-linalg # what the Python package asks for
+fast: $(if $(PYTHON_CFLAGS),$(FAST)) without-fast
 
 torch-flags: # for a program of one's own, with the same libtorch
 	@echo '$(TORCH_CXXFLAGS) $(TORCH_LIBS)'
@@ -328,7 +340,7 @@ install: all ## DESTDIR= PREFIX=/usr/local LIBDIR= ...
 	    install -m 644 $$library $$installed.$(VERSION) && \
 	    ln -sf $${library##*/}.$(VERSION) $$installed.$(SOVERSION) && \
 	    ln -sf $${library##*/}.$(SOVERSION) $$installed || exit 1; done
-	install -m 644 $(LIBRARY) $(if $(OPENBLAS_LIBS),$(LINALG)) $(if $(TORCH_FOUND),$(TRAIN) $(MODEL)) \
+	install -m 644 $(LIBRARY) $(if $(OPENBLAS_LIBS),$(LINALG)) $(if $(PYTHON_CFLAGS),$(FAST)) $(if $(TORCH_FOUND),$(TRAIN) $(MODEL)) \
 	    $(if $(MPI_FOUND),$(MPI)) $(DESTDIR)$(OWNDIR)
 	install -m 644 $(H5_PLUGINS) $(DESTDIR)$(OWNDIR)/hdf5-plugins
 	install -m 644 $(wildcard tools/python/nauha/*.py tools/python/nauha/*.pyi) tools/python/nauha/py.typed $(DESTDIR)$(OWNDIR)/python/nauha
@@ -447,6 +459,12 @@ $(call obj,$(MPI_SRC)): $(B)/flags-mpi
 $(MPI): $(call obj,$(MPI_SRC))
 	@echo "  LINK $@"
 	@$(CC) $(LINK_FLAGS) -shared $^ -o $@ $(MPI_LIBS)
+
+$(call obj,$(FAST_SRC)): OWN_CPPFLAGS += $(PYTHON_CFLAGS)
+$(call obj,$(FAST_SRC)): $(B)/flags-fast
+$(FAST): $(call obj,$(FAST_SRC))
+	@echo "  LINK $@"
+	@$(CC) $(LINK_FLAGS) -shared $^ -o $@
 
 # Programs remember a library by its soname, which in a build tree is a link to it.
 $(RECORDER_LIB): $(CORE_OBJ) $(RECORDER_OBJ)

@@ -98,7 +98,7 @@ class Build(unittest.TestCase):
     def test_what_comes_later_and_what_goes(self):
         said, _ = self.make()
         self.assertEqual(self.modules(), set())
-        for word in ("libtorch-dev", "libopenmpi-dev", "libopenblas-pthread-dev", "make deps"):
+        for word in ("libtorch-dev", "libopenmpi-dev", "libopenblas-pthread-dev", "libpython3-dev", "make deps"):
             self.assertIn(word, said)
         libtorch(self.torch)
         said, calls = self.make()
@@ -107,9 +107,10 @@ class Build(unittest.TestCase):
         self.assertNotIn("libtorch-dev", said)
         package(self.found, "ompi-c")
         package(self.found, "openblas")
+        package(self.found, "python3")
         _, calls = self.make()
-        self.assertEqual(self.modules(), {"nauha_train.so", "nauha_model.so", "nauha_mpi.so", "nauha_linalg.so"})
-        self.assertEqual(self.compiled(calls), {"tools/mpi", "analyzers/linalg"})
+        self.assertEqual(self.modules(), {"nauha_train.so", "nauha_model.so", "nauha_mpi.so", "nauha_linalg.so", "nauha_fast.so"})
+        self.assertEqual(self.compiled(calls), {"tools/mpi", "analyzers/linalg", "tools/python/fast"})
         self.assertEqual(self.make()[1], [])
         # Installing looks as well.
         self.make("install", f"DESTDIR={self.dir}/stage", "PREFIX=/usr")
@@ -117,6 +118,7 @@ class Build(unittest.TestCase):
         shutil.rmtree(self.torch)
         (self.found / "ompi-c.pc").unlink()
         (self.found / "openblas.pc").unlink()
+        (self.found / "python3.pc").unlink()
         said, _ = self.make()
         self.assertEqual(self.modules(), set())
         self.assertIn("libtorch-dev", said)

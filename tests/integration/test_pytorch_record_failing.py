@@ -179,10 +179,15 @@ class Injected(Failing):
     def test_what_the_program_raises_passes(self):
         for error in ("KeyboardInterrupt", "SystemExit"):
             done = self.record_script(f"""
-                from nauha import observer
-                def interrupted(*arguments):
-                    raise {error}
-                observer.Observer.module_ran = interrupted
+                from nauha import native, publisher
+                begin_step = publisher.Publisher.begin_step
+                def interrupted(kind):
+                    if kind == native.KINDS["activations"]:
+                        raise {error}
+                def watched(self, parameters):
+                    begin_step(self, parameters)
+                    self.wanted.tapped = interrupted
+                publisher.Publisher.begin_step = watched
                 try:
                     train(1)
                 except {error}:

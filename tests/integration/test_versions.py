@@ -204,6 +204,8 @@ class Symbols(unittest.TestCase):
             if (OUT / name).exists():
                 with self.subTest(name):
                     self.assertEqual(len([s for s in self.shown(name) if s.startswith("nauha")]), 1)
+        if (OUT / "nauha_fast.so").exists():
+            self.assertEqual([name for name in self.shown("nauha_fast.so") if "nauha" in name], ["PyInit_nauha_fast"])
         for plugin in (OUT / "plugins").glob("*.so"):
             self.assertEqual(self.shown(f"plugins/{plugin.name}"), {"H5PLget_plugin_type", "H5PLget_plugin_info"})
 

@@ -15,7 +15,7 @@ packages='
     libcmocka-dev python3 python3-numpy python3-h5py hdf5-tools
 '
 # Installed where the distribution has them: without, a few tests are skipped.
-optional_packages='chromium zsh hdf5-filter-plugin python3-torch python3-venv libopenmpi-dev openmpi-bin
+optional_packages='chromium zsh hdf5-filter-plugin python3-torch python3-venv libpython3-dev libopenmpi-dev openmpi-bin
     debhelper dpkg-dev man-db'
 # What only the checks of contributors need: sanitizer and style runs, empty machines. Where the
 # runtime of clang's sanitizers is no package of its own, it comes with clang.

@@ -435,7 +435,7 @@ class _Tagged:
 
     def __init__(self, publisher, tag, results_only):
         self._publisher = publisher
-        self._here = (tag, results_only)
+        self._here = (tag, bool(results_only))
 
     def __enter__(self):
         publisher = self._publisher

@@ -4,7 +4,7 @@ return at once if there is nothing to do, and never raise. Those of modules are 
 """
 import operator
 
-from nauha import calls, compat
+from nauha import calls, compat, fast
 
 
 class Hook:
@@ -47,8 +47,13 @@ class ModuleEnters(Hook):
             observer.module_enters(self.record, args, kwargs)
 
 
-class ModuleRan(Hook):
+def module_ran(observer, record):
     """Forward hook of a module."""
+    return fast.ModuleRan(observer.publisher, observer, record, ModuleRan(observer, record))
+
+
+class ModuleRan(Hook):
+    """The part of such a hook that takes all outputs."""
 
     __slots__ = ()
 
@@ -75,23 +80,14 @@ class LossRan(Hook):
         observer.loss_ran(args, output)
 
 
-class ParameterGradient(Hook):
+class ParameterGradient(fast.ParameterGradient):
     """Tensor hook of a parameter."""
 
-    __slots__ = ("slot", "kind", "calls", "__torch_unserializable__")
-
-    def __init__(self, observer, record, slot, kind, calls):
-        super().__init__(observer, record)
-        self.slot = slot
-        self.kind = kind
-        self.calls = calls
+    __slots__ = ("__torch_unserializable__",)
 
     def __call__(self, gradient):
         if not compat.is_traced():
-            super().__call__(None, gradient)
-
-    def run(self, observer, gradient):
-        observer.parameter_gradient(self, gradient)
+            self.arrived(gradient)
 
 
 class Placed:

@@ -8,7 +8,7 @@ import weakref
 
 import torch
 
-from nauha import calls, compat, hooks, native, probes, shards, tensors
+from nauha import calls, compat, fast, hooks, native, probes, shards, tensors
 from nauha.graphs import Graphs
 from nauha.guard import Guard
 from nauha.native import KINDS, NONE, Stopped
@@ -36,8 +36,7 @@ class Observer:
         self.guarded = Guard(publisher.trouble)  # what is raised is told, and costs what was to be recorded
         self.trouble = self.guarded.trouble
         self.is_open = True
-        self.latest_on = False  # whether the latest run of a model is recorded
-        self._latest_on_trial = False  # whether it is none of the program's own
+        self._latest_on_trial = False  # whether the latest run of a model is none of the program's own
         self.evaluation_tag = 0  # of evaluations that were found, not told; 0: they are not recorded
         self.evaluations_seen = False  # whether any has been recorded
         self.learns_in_evaluation_mode = weakref.WeakSet()  # models that are trained so
@@ -67,6 +66,15 @@ class Observer:
         self.graphs = Graphs(self)
         self.placed.add(self.graphs.watch())
         self.stop = None  # the health rule for which the training is to end
+
+    @property
+    def latest_on(self):
+        """Whether the latest run of a model is recorded."""
+        return self.publisher.latest_on
+
+    @latest_on.setter
+    def latest_on(self, on):
+        self.publisher.latest_on = bool(on)
 
     def _alias(self, *place):
         native.call(native.library.nauha_recorder_alias, self.publisher.recorder, *place)
@@ -125,7 +133,7 @@ class Observer:
 
     def _place(self, module, record):
         before = hooks.ModuleEnters(self, record) if self.publisher.wanted.inputs else None
-        self._on_modules.on_module(module, before, hooks.ModuleRan(self, record))
+        self._on_modules.on_module(module, before, hooks.module_ran(self, record))
 
     def pause(self, paused):
         """Paused, only the models' own beginnings are seen, to count steps. Lock held."""
@@ -265,7 +273,7 @@ class Observer:
         """What it raises is told, and the training goes on."""
         publisher = self.publisher
         before = publisher.tag, publisher.results_only
-        publisher.tag, publisher.results_only = probe.tag, probe.results_only
+        publisher.tag, publisher.results_only = probe.tag, bool(probe.results_only)
         try:
             with probes.untouched(self.evaluated()):
                 probe.run()
@@ -415,7 +423,7 @@ class Observer:
                 reduced = self.registry.shards.reduced() if reduced is None else reduced
                 kind = KINDS["bias_gradients" if value.bias else "weight_gradients"]
                 if self.publisher.wanted(kind, value.module, 0):
-                    hook = hooks.ParameterGradient(self, value.record, value.slot, kind, Counter())
+                    hook = hooks.ParameterGradient(self.publisher, self, Counter(), kind, value.module, value.slot)
                     remove = self._hook_parameter(value, hook, id(value.parameter) in reduced)
                     self._parameter_hooks[id(value.parameter)] = value, remove
 
@@ -474,17 +482,13 @@ class Observer:
                 if not recomputed:
                     publisher.publish(ACTIVATIONS, record.id, slot, call, tag, tensor)
                 if tensor.requires_grad and publisher.wanted(LAYER_GRADIENTS, record.id, tag):
-                    self._hook_output(tensor, record, slot, call, tag)
+                    self.hook_output(tensor, record, slot, call, tag)
 
-    def _hook_output(self, tensor, record, slot, call, tag):
-        """On the node, not on the tensor: an in-place operation after this one gives the tensor another
-        node, and torch 1.x would keep a second tensor hook at the first."""
-        serial, position = self.publisher.serial, tensor.output_nr
-        again = Counter()
-
-        def arrived(gradients):
-            self.guarded(self._layer_gradient, record, slot, call, tag, serial, again, gradients[position])
-
+    def hook_output(self, tensor, record, slot, call, tag):
+        """Publishes the gradient that arrives at an output. The hook is on the node, not on the tensor: an in-place
+        operation after this one gives the tensor another node, and torch 1.x would keep a second tensor hook at the first."""
+        arrived = fast.LayerGradient(self.publisher, self, record.calls, record.id, slot, call, tag, self.publisher.serial,
+                                     tensor.output_nr)
         node = tensor.grad_fn
         if node is not None:
             node.register_prehook(arrived)
@@ -518,28 +522,10 @@ class Observer:
 
     # ---- gradients and losses ----
 
-    def _layer_gradient(self, record, slot, call, tag, serial, again, gradient):
-        publisher = self.publisher
-        if gradient is None or not publisher.active:
-            return
-        with publisher.lock:
-            if serial != publisher.serial or not (publisher.step_open or tag):
-                publisher.tell("gradients of an earlier step's outputs were not recorded: if the model runs several "
-                               "times in one step, let the optimizer end steps (--step-by optimizer)")
-                return
-            passes = again.next(serial, tag)
-            if passes:  # another backward pass through the same graph: behind the calls there were
-                call = record.calls.count(serial, tag) * passes + call
-            publisher.publish(LAYER_GRADIENTS, record.id, slot, call, tag, gradient)
-
-    def parameter_gradient(self, hook, gradient):
-        publisher = self.publisher
-        with publisher.lock:
-            tag = publisher.tag
-            if (publisher.results_only if tag else not (publisher.step_open and self.latest_on)):
-                return
-            call = hook.calls.next(publisher.serial, tag)
-            publisher.publish(hook.kind, hook.record.id, hook.slot, call, tag, gradient)
+    def late_gradient(self):
+        """A gradient has arrived at an output after the step of the output."""
+        self.publisher.tell("gradients of an earlier step's outputs were not recorded: if the model runs several times in one "
+                            "step, let the optimizer end steps (--step-by optimizer)")
 
     def loss_ran(self, args, loss):
         """A loss function was called with args: (output, labels, ...)."""

@@ -10,7 +10,8 @@ import os
 import threading
 import weakref
 
-from nauha import native, shards, tensors
+from nauha import fast, native, shards, tensors
+from nauha.fast import Counter  # noqa: F401, which others find here
 from nauha.guard import Guard
 from nauha.native import KINDS, Status, library
 from nauha.sender import Sender
@@ -20,62 +21,24 @@ NETWORK, EVENT = 0, 0  # enum nauha_scope, enum nauha_form
 MAX_TOLD = 100  # each of them may have a number or an address in it
 
 
-class Counter:
-    """How often something happened in the open step, by tag."""
-
-    __slots__ = ("serial", "counts")
-
-    def __init__(self):
-        self.serial = 0
-        self.counts = {}
-
-    def next(self, serial, tag):
-        if serial != self.serial:
-            self.serial = serial
-            self.counts = {}
-        count = self.counts.get(tag, 0)
-        self.counts[tag] = count + 1
-        return count
-
-    def count(self, serial, tag):
-        return self.counts.get(tag, 0) if serial == self.serial else 0
-
-
-class Wanted:
-    """Which messages the recording's selection takes, so that nobody works for the others."""
+class Wanted(fast.Wanted):
+    """Which messages the recording's selection takes: called with (kind, module, tag)."""
 
     def __init__(self, names, options, rank):
-        self._names = names
-        self._rank = rank
-        self._options = options
         self._selector = _selector(options)
-        self.inputs = "inputs" in options.get("kinds", "").split(",")
+        self._names = names
+        self._options = options
         self._kinds = {}  # whether at all, by kind
-        self._answers = {}  # in the step that is open
-        self._moment = (0, 0)
-        self.tapped = lambda kind: False  # kinds that live metrics take
-
-    def at(self, step, epoch):
-        self._moment = (step, epoch)
-        self._answers.clear()
+        super().__init__(fast.address(library.nauha_selector_accepts), self._selector, names, rank,
+                         "inputs" in options.get("kinds", "").split(","))
 
     def kind(self, kind):
         """Whether messages of this kind are wanted at all."""
         answer = self._kinds.get(kind)
         if answer is None:
-            answer = self._kinds[kind] = (kind != KINDS["inputs"] or self.inputs) and (
-                self.tapped(kind) or library.nauha_selector_accepts_kind(self._selector, self._names, kind))
-        return answer
-
-    def __call__(self, kind, module, tag):
-        if not self.kind(kind):
-            return False
-        key = (kind, module, tag)
-        answer = self._answers.get(key)
-        if answer is None:
-            step, epoch = self._moment
-            answer = self._answers[key] = self.tapped(kind) or library.nauha_selector_accepts(
-                self._selector, self._names, kind, module, tag, step, epoch, self._rank)
+            answer = self._kinds[kind] = (kind != KINDS["inputs"] or self.inputs) and bool(
+                self.tapped is not None and self.tapped(kind) or
+                library.nauha_selector_accepts_kind(self._selector, self._names, kind))
         return answer
 
     def check(self):
@@ -87,8 +50,10 @@ class Wanted:
             library.nauha_selector_free(selector)
 
     def free(self):
-        library.nauha_selector_free(self._selector)
+        selector = self._selector
+        self.end()
         self._selector = None
+        library.nauha_selector_free(selector)
 
 
 def _selector(options):
@@ -100,12 +65,11 @@ def _selector(options):
     return selector
 
 
-class Publisher:
+class Publisher(fast.Recording):
     """One recording: opens the trace, stamps messages, ends it."""
 
     def __init__(self, path, options, facts, rank, world_size, notice=None, tentative=False):
         """Options are those of the command line without dashes, as text. Raises Error."""
-        self.lock = threading.RLock()
         self.rank = rank
         self._told = set()
         self._failure = None  # of the recorder, which has been told
@@ -114,17 +78,12 @@ class Publisher:
         self.recorder = _open(path, options, facts, rank, world_size, tentative)
         self.names = library.nauha_recorder_names(self.recorder)
         self.depth = library.nauha_recorder_depth(self.recorder)
-        self.wanted = Wanted(self.names, options, rank)
-        self.out = Sender(self.recorder, self.tell)
-        self._identities = tensors.Identities()
+        super().__init__(threading.RLock(), fast.reader(), Wanted(self.names, options, rank))
+        self.out = Sender(self.recorder, self.reader, self.tell)
         self._slots = {"": 0}
         self._tags = {"default": 0}
-        self.step_open = False
-        self.serial = 0  # steps begun
         self.epoch = 0
-        self.tag = 0
-        self.results_only = False
-        self.active = True  # neither paused nor closed: hooks return at once where it is false
+        self.active = True
         _close_in_children(self)
 
     # ---- telling ----
@@ -206,14 +165,13 @@ class Publisher:
 
     # ---- messages ----
 
-    def publish(self, kind, module, slot, call, tag, tensor):
-        """One message; of the step that is open, or was last. Call with the lock held."""
-        if self.wanted(kind, module, tag):
-            tensor = shards.local(tensor)
-            if tensor is not None and self.out.immediate and not tensor.is_cpu:
-                self.stage(tensor.device.type)
-            identity = 0 if tensor is None else self._identities.of(tensor)
-            self.out.publish(kind, module, slot, call, tag, tensor, identity)
+    def publish_any(self, kind, module, slot, call, tag, tensor):
+        """One message that is wanted, of any tensor. Call with the lock held."""
+        tensor = shards.local(tensor)
+        if tensor is not None and self.out.immediate and not tensor.is_cpu:
+            self.stage(tensor.device.type)
+        identity = 0 if tensor is None else self.reader.of(tensor)
+        self.out.publish(kind, module, slot, call, tag, tensor, identity)
 
     def _stage_for(self, values):
         if self.out.immediate:

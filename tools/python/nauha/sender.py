@@ -7,7 +7,7 @@ Threads: one at a time, under the publisher's lock.
 """
 import ctypes
 
-from nauha import native, tensors
+from nauha import fast, native, tensors
 from nauha.native import Status, library
 
 
@@ -27,22 +27,23 @@ class Value:
         self.form = None  # (type, shape, strides) in the C structure
 
 
-class Sender:
+class Sender(fast.Sender):
     immediate = True  # publish() takes only tensors of the CPU
 
-    def __init__(self, recorder, tell):
+    def __init__(self, recorder, reader, tell):
+        functions = library.nauha_recorder_publish, library.nauha_recorder_set_tag
+        super().__init__(*map(fast.address, functions), recorder, reader, tell)
         self._recorder = recorder
         self._tell = tell
         self._views = tensors.Views()
-        self._tag = 0
         self._values = None  # the list whose parameters the array holds
         self._array = None
         self._error = native.NativeError()
         self._error_address = ctypes.byref(self._error)
 
-    def publish(self, kind, module, slot, call, tag, tensor, identity=0):
+    def publish_any(self, kind, module, slot, call, tag, tensor, identity=0):
         """identity: see struct nauha_tensor."""
-        if tag != self._tag:
+        if tag != self.tag:
             self._set_tag(tag)
         address = held = None
         if tensor is not None:
@@ -78,9 +79,9 @@ class Sender:
             self._tell(self._error.text())
 
     def _set_tag(self, tag):
-        if tag != self._tag:
+        if tag != self.tag:
             self._check(library.nauha_recorder_set_tag(self._recorder, tag, self._error_address))
-            self._tag = tag
+            self.tag = tag
 
     def _filled(self, values):
         """The C array of the values, with their current addresses."""
@@ -90,6 +91,8 @@ class Sender:
             for row, value in zip(self._array, values):
                 row.module, row.slot, row.bias = value.module, value.slot, value.bias
                 value.form = None
+        elif self.refresh(ctypes.addressof(self._array), [value.tensor for value in values]):
+            return self._array
         for row, value in zip(self._array, values):
             tensor = value.tensor
             form = (tensor.dtype, tensor.shape, tensor.stride())

@@ -97,7 +97,7 @@ class Identities:
             return 0
         address, version = tensor.data_ptr(), tensor._version
         weak, known_version, number = self._known.get(address, (None, 0, 0))
-        if number and known_version == version and _is_view_of_all(tensor, weak()):
+        if number and known_version == version and is_view_of_all(tensor, weak()):
             return number
         if len(self._known) >= _MAX_FORMS:
             self._known.clear()
@@ -106,7 +106,7 @@ class Identities:
         return number
 
 
-def _is_view_of_all(tensor, other):
+def is_view_of_all(tensor, other):
     """Whether two tensors at the same address are one memory with the same elements; other: None if it no longer exists."""
     if tensor is other:
         return True
