@@ -140,7 +140,7 @@ struct wanted {
     struct nauha_selector *selector; /* borrowed; NULL: nothing is wanted any more */
     const struct nauha_names *names; /* borrowed */
     PyObject *tapped;                /* a function of a kind, or None */
-    unsigned long long step; /* that is open */
+    unsigned long long step;         /* that is open */
     unsigned epoch, rank;
     char inputs;
 };
