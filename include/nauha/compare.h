@@ -14,10 +14,16 @@ extern "C" {
 
 /* Two elements are within the tolerance if their values are equal (also 0 and -0, or NaN and NaN),
  * or if both are finite and |a - b| <= atol + rtol * max(|a|, |b|) or, in tensors of the same type,
- * they are at most `ulp` units in the last place apart. The relation is symmetric. */
+ * they are at most `ulp` units in the last place apart. The relation is symmetric.
+ *
+ * With `rounding`, all elements of two tensors are within the tolerance if
+ * nauha_difference_relative is at most 4 e + 256 s and no NaN or infinity differs. e is the last
+ * bit of a number near 1 of the coarser type, s that of f64 if both are f64, else of f32; integers
+ * must be equal. So much may the order of summation change: docs/diff.md derives it. */
 struct nauha_tolerance {
     double rtol, atol;
     uint64_t ulp;
+    bool rounding;
 };
 
 /* The difference of tensors a and b. Largest differences and sums are over the pairs in which both

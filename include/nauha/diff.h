@@ -25,6 +25,11 @@ struct nauha_diff;
 struct nauha_diff_side {
     struct nauha_trace *trace;
     struct nauha_names *names; /* on which this trace was opened, and no other one */
+    /* NULL, or the traces of the ranks of a training, of which `trace` is the lowest, opened on the
+     * same names. The shards that they hold are compared as whole tensors; of all other messages
+     * those of `trace` are compared. */
+    struct nauha_trace *const *ranks;
+    size_t rank_count;
 };
 
 struct nauha_diff_options {
@@ -48,14 +53,15 @@ NAUHA_API enum nauha_status nauha_diff_new(const struct nauha_diff_side *a,
 NAUHA_API void nauha_diff_free(struct nauha_diff *diff);
 
 enum nauha_pair_sort {
-    NAUHA_PAIR_EQUAL,  /* equal, or within the tolerance; or two events */
-    NAUHA_PAIR_VALUES, /* elements differ */
-    NAUHA_PAIR_HASH,   /* hashes differ; at least one message was recorded without elements */
-    NAUHA_PAIR_DTYPE,  /* element types differ */
-    NAUHA_PAIR_SHAPE,  /* shapes differ, or only one has a tensor */
-    NAUHA_PAIR_ONLY_A, /* b has no such message */
-    NAUHA_PAIR_ONLY_B, /* a has no such message */
-    NAUHA_PAIR_DAMAGED /* cannot be compared */
+    NAUHA_PAIR_EQUAL,   /* equal, or within the tolerance; or two events */
+    NAUHA_PAIR_VALUES,  /* elements differ */
+    NAUHA_PAIR_HASH,    /* hashes differ; at least one message was recorded without elements */
+    NAUHA_PAIR_DTYPE,   /* element types differ */
+    NAUHA_PAIR_SHAPE,   /* shapes differ, or only one has a tensor */
+    NAUHA_PAIR_ONLY_A,  /* b has no such message */
+    NAUHA_PAIR_ONLY_B,  /* a has no such message */
+    NAUHA_PAIR_DAMAGED, /* cannot be compared */
+    NAUHA_PAIR_SHARDS   /* parts of tensors that lie in different places, which are not compared */
 };
 
 /* Two corresponding messages, or a message without a corresponding one. */

@@ -72,6 +72,10 @@ NAUHA_API bool nauha_trace_fact(const struct nauha_trace *trace, size_t position
 NAUHA_API void nauha_trace_kind_totals(const struct nauha_trace *trace, uint32_t kind,
                                        uint64_t *messages, uint64_t *bytes);
 
+/* How many messages of a kind are shards of tensors that several ranks hold together. Reads the
+ * index as nauha_trace_get_info does. */
+NAUHA_API uint64_t nauha_trace_kind_shards(const struct nauha_trace *trace, uint32_t kind);
+
 /* The bytes that the elements of a kind take in the file; for NAUHA_NONE, those in streams that
  * several kinds share. Weight and bias updates take none: they are differences of stored values. */
 NAUHA_API uint64_t nauha_trace_kind_stored(const struct nauha_trace *trace, uint32_t kind);

@@ -239,6 +239,51 @@ void nauha__compare_piece(const struct nauha_tensor *a, const struct nauha_tenso
     }
 }
 
+/* ---- rounding ---- */
+
+double nauha__last_bit(enum nauha_dtype dtype) {
+    switch (dtype) {
+    case NAUHA_DTYPE_F64:
+        return 0x1p-52;
+    case NAUHA_DTYPE_F32:
+        return 0x1p-23;
+    case NAUHA_DTYPE_F16:
+        return 0x1p-10;
+    case NAUHA_DTYPE_BF16:
+        return 0x1p-7;
+    case NAUHA_DTYPE_F8_E4M3FN:
+    case NAUHA_DTYPE_F8_E4M3FNUZ:
+        return 0x1p-3;
+    case NAUHA_DTYPE_F8_E5M2:
+    case NAUHA_DTYPE_F8_E5M2FNUZ:
+        return 0x1p-2;
+    default:
+        return 0;
+    }
+}
+
+/* Sums are accumulated in f32 at least, and rounded to their own type. */
+#define SUMMATION 256.0
+#define RESULT 4.0
+
+static double rounding_of(enum nauha_dtype a, enum nauha_dtype b) {
+    const double of_a = nauha__last_bit(a), of_b = nauha__last_bit(b);
+    const bool wide = a == NAUHA_DTYPE_F64 && b == NAUHA_DTYPE_F64;
+    if (of_a == 0 && of_b == 0)
+        return 0;
+    return RESULT * fmax(of_a, of_b) +
+           SUMMATION * nauha__last_bit(wide ? NAUHA_DTYPE_F64 : NAUHA_DTYPE_F32);
+}
+
+void nauha__compare_rounding(const struct nauha_tolerance *tolerance, enum nauha_dtype a,
+                             enum nauha_dtype b, struct nauha_difference *difference) {
+    if (!tolerance || !tolerance->rounding || difference->differing == 0 ||
+        difference->not_finite > 0 || nauha_difference_relative(difference) > rounding_of(a, b))
+        return;
+    difference->differing = 0;
+    difference->first = difference->count;
+}
+
 enum nauha_status nauha_compare(const struct nauha_tensor *a, const struct nauha_tensor *b,
                                 const struct nauha_tolerance *tolerance,
                                 struct nauha_difference *difference, struct nauha_error *err) {
@@ -255,6 +300,7 @@ enum nauha_status nauha_compare(const struct nauha_tensor *a, const struct nauha
     if (count > 0 &&
         (a->dtype != b->dtype || memcmp(a->data, b->data, count * nauha_dtype_size(a->dtype)) != 0))
         nauha__compare_piece(a, b, tolerance, 0, count, difference);
+    nauha__compare_rounding(tolerance, a->dtype, b->dtype, difference);
     return NAUHA_OK;
 }
 

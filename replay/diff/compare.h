@@ -20,6 +20,13 @@ void nauha__compare_piece(const struct nauha_tensor *a, const struct nauha_tenso
                           const struct nauha_tolerance *tolerance, uint64_t first, size_t count,
                           struct nauha_difference *difference);
 
+/* The value of the last bit of a number near 1 of this type; 0 for integers. */
+double nauha__last_bit(enum nauha_dtype dtype);
+
+/* Takes all elements as within the tolerance if the difference is one of rounding. */
+void nauha__compare_rounding(const struct nauha_tolerance *tolerance, enum nauha_dtype a,
+                             enum nauha_dtype b, struct nauha_difference *difference);
+
 /* Compares the elements of two messages, which have the same number of them, as nauha_compare does.
  * first_a and first_b receive the first elements that differ, as text; they are unchanged if none
  * do. Fails as nauha_message_tensor does. */

@@ -101,6 +101,8 @@ enum nauha_status nauha__compare_messages(struct nauha_message *a, struct nauha_
              : nauha_error_set(err, NAUHA_NOMEM, "no memory to compare two traces");
     if (status == NAUHA_OK && !equal)
         status = compare_values(&operands, tolerance, difference, first_a, first_b, err);
+    if (status == NAUHA_OK)
+        nauha__compare_rounding(tolerance, a->info.dtype, b->info.dtype, difference);
     free(operands.a.memory);
     free(operands.b.memory);
     return status;

@@ -12,6 +12,7 @@
 #include "nauha/internal/message.h"
 #include "replay/diff/compare.h"
 #include "replay/diff/names.h"
+#include "replay/trace/shards.h"
 
 #define NOBODY UINT32_MAX
 
@@ -21,6 +22,7 @@ struct walk {
     struct nauha_selector *selector; /* NULL: everything */
     struct nauha_message *next; /* borrowed from the cursor; NULL: not read yet, or at the end */
     bool ended;
+    uint32_t rank; /* the lowest */
 };
 
 /* What two messages must have in common to be partners; numbers are those of a's names. */
@@ -88,12 +90,22 @@ static enum nauha_status check_selector(const struct nauha_diff *diff,
     return status;
 }
 
+/* renamed: the selector may have other names than the side. */
 static enum nauha_status start(struct walk *walk, const struct nauha_diff_side *side,
-                               const struct nauha_selector *selector, struct nauha_error *err) {
+                               const struct nauha_selector *selector, bool renamed,
+                               struct nauha_error *err) {
     walk->side = *side;
     if (selector && !(walk->selector = nauha_selector_copy(selector)))
         return no_memory(err);
-    return nauha_cursor_new(side->trace, NULL, &walk->cursor, err);
+    /* Shards that are missing in messages that are not selected are no damage. */
+    if (renamed || !selector || nauha_selector_check(selector, side->names, NULL) != NAUHA_OK)
+        selector = NULL;
+    struct nauha_trace_info info;
+    nauha_trace_get_head(side->trace, &info);
+    walk->rank = info.rank;
+    return side->ranks
+               ? nauha_cursor_new_ranks(side->ranks, side->rank_count, selector, &walk->cursor, err)
+               : nauha_cursor_new(side->trace, NULL, &walk->cursor, err);
 }
 
 enum nauha_status nauha_diff_new(const struct nauha_diff_side *a, const struct nauha_diff_side *b,
@@ -106,9 +118,9 @@ enum nauha_status nauha_diff_new(const struct nauha_diff_side *a, const struct n
     enum nauha_status status = nauha__renames_new(a->names, b->names, options->maps,
                                                   options->map_count, &diff->renames, err);
     if (status == NAUHA_OK)
-        status = start(&diff->a, a, options->selector, err);
+        status = start(&diff->a, a, options->selector, false, err);
     if (status == NAUHA_OK)
-        status = start(&diff->b, b, options->selector, err);
+        status = start(&diff->b, b, options->selector, options->map_count > 0, err);
     if (status == NAUHA_OK && options->selector)
         status = check_selector(diff, options->selector, err);
     if (status != NAUHA_OK) {
@@ -195,6 +207,9 @@ static enum nauha_status fetch(struct nauha_diff *diff, struct walk *walk,
         }
         if (status != NAUHA_OK)
             return status;
+        if (walk->side.ranks && message->info.rank != walk->rank &&
+            !nauha__shards_is_whole(message))
+            continue;
         if (is_chosen(diff, walk, nauha_message_info(message)))
             walk->next = message;
     }
@@ -272,6 +287,20 @@ static bool same_shape(const struct nauha_message_info *a, const struct nauha_me
            (a->ndim == 0 || memcmp(a->shape, b->shape, a->ndim * sizeof *a->shape) == 0);
 }
 
+/* Whether two messages are the same part of a tensor, or both are whole. */
+static bool same_place(const struct nauha_diff *diff, const struct nauha_message_info *a,
+                       const struct nauha_message_info *b) {
+    struct nauha_placement of_a, of_b;
+    const bool shard = nauha_names_placement(diff->a.side.names, a->placement, &of_a);
+    if (shard != nauha_names_placement(diff->b.side.names, b->placement, &of_b) || !shard)
+        return a->placement == 0 && b->placement == 0;
+    const size_t numbers = of_a.flat ? 1 : of_a.ndim;
+    return of_a.flat == of_b.flat && of_a.summand == of_b.summand &&
+           of_a.summands == of_b.summands && of_a.ndim == of_b.ndim &&
+           memcmp(of_a.shape, of_b.shape, of_a.ndim * sizeof *of_a.shape) == 0 &&
+           memcmp(of_a.offset, of_b.offset, numbers * sizeof *of_a.offset) == 0 && same_shape(a, b);
+}
+
 /* Errors such as NOMEM end the walk; a damaged message is a finding. */
 static enum nauha_status take_failure(struct nauha_pair *pair, enum nauha_status status,
                                       const struct nauha_error *reason, struct nauha_error *err) {
@@ -324,6 +353,10 @@ static enum nauha_status compare(struct nauha_diff *diff, struct nauha_message *
     pair->sort = NAUHA_PAIR_EQUAL;
     if (!a->info.has_tensor && !b->info.has_tensor)
         return NAUHA_OK;
+    if (!same_place(diff, &a->info, &b->info)) {
+        pair->sort = NAUHA_PAIR_SHARDS;
+        return NAUHA_OK;
+    }
     if (a->info.has_tensor != b->info.has_tensor || !same_shape(&a->info, &b->info)) {
         pair->sort = NAUHA_PAIR_SHAPE;
         return NAUHA_OK;

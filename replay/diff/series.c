@@ -176,7 +176,8 @@ static enum nauha_status end_step(struct nauha_diff_series *series, struct nauha
 enum nauha_status nauha_diff_series_take(struct nauha_diff_series *series,
                                          const struct nauha_pair *pair, struct nauha_error *err) {
     if (!pair->a || !pair->b || pair->sort == NAUHA_PAIR_DAMAGED ||
-        pair->a->kind >= series->kind_count || series->kinds[pair->a->kind].position == NO_SERIES)
+        pair->sort == NAUHA_PAIR_SHARDS || pair->a->kind >= series->kind_count ||
+        series->kinds[pair->a->kind].position == NO_SERIES)
         return NAUHA_OK;
     enum nauha_status status = NAUHA_OK;
     if (pair->a->global_step != series->step) {

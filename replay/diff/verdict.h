@@ -7,6 +7,7 @@
 #define NAUHA_REPLAY_DIFF_VERDICT_H
 
 #include "nauha/diff.h"
+#include "replay/diff/compare.h"
 
 /* The order in which a step's values follow from each other. */
 enum nauha__stage {
@@ -59,9 +60,6 @@ unsigned nauha__reading_place(const struct nauha_message_info *info);
 
 /* Writes into reading->text what `first` means. */
 void nauha__reading_explain(struct nauha_reading *reading);
-
-/* The value of the last bit of a number near 1 of this type; 0 for integers. */
-double nauha__last_bit(enum nauha_dtype dtype);
 
 /* Whether the elements of two types are equal up to the precision of the coarser type. */
 bool nauha__reading_same_values(const struct nauha_pair *pair);

@@ -57,7 +57,7 @@ struct nauha__trace_loss {
 };
 
 struct nauha__kind_totals {
-    uint64_t messages, bytes;
+    uint64_t messages, bytes, shards;
 };
 
 /* Totals from one pass over the index, which is made when they are first asked for. */

@@ -219,8 +219,12 @@ static enum nauha_status visit_whole(void *context, const struct nauha_message_i
     return status;
 }
 
+bool nauha__shards_is_whole(const struct nauha_message *message) {
+    return message->source && message->source->visit == visit_whole;
+}
+
 const struct nauha_message *nauha__shards_stored(const struct nauha_message *message) {
-    if (!message->source || message->source->visit != visit_whole)
+    if (!nauha__shards_is_whole(message))
         return message;
     const struct nauha__shards *shards = message->source->context;
     const struct whole *whole = &shards->wholes[message->row];

@@ -33,6 +33,9 @@ enum nauha_status nauha__shards_add(struct nauha__shards *shards,
 enum nauha_status nauha__shards_next(struct nauha__shards *shards, struct nauha_message **message,
                                      struct nauha_error *err);
 
+/* Whether a message is a whole that was put together. */
+bool nauha__shards_is_whole(const struct nauha_message *message);
+
 /* The message itself or, for a whole, one of the stored messages that it consists of. */
 const struct nauha_message *nauha__shards_stored(const struct nauha_message *message);
 

@@ -286,6 +286,8 @@ static void count_row(const struct nauha_trace *trace, const struct nauha__index
     totals->bytes += bytes;
     totals->kinds[row->kind].messages++;
     totals->kinds[row->kind].bytes += bytes;
+    totals->kinds[row->kind].shards +=
+        (row->flags & NAUHA__ROW_DATA) && trace->shapes.shapes[row->shape].local != NAUHA_NONE;
 }
 
 enum nauha_status nauha__trace_reset_totals(struct nauha_trace *trace, struct nauha_error *err) {
@@ -375,6 +377,14 @@ void nauha_trace_kind_totals(const struct nauha_trace *trace, uint32_t kind, uin
         *messages += totals->kinds[i].messages;
         *bytes += totals->kinds[i].bytes;
     }
+}
+
+uint64_t nauha_trace_kind_shards(const struct nauha_trace *trace, uint32_t kind) {
+    const struct nauha__trace_totals *totals = count_rows(trace);
+    uint64_t shards = 0;
+    for (uint32_t i = 0; i < trace->kinds.count && kind != NAUHA_NONE; i++)
+        shards += trace->kinds.numbers[i] == kind ? totals->kinds[i].shards : 0;
+    return shards;
 }
 
 uint64_t nauha_trace_kind_stored(const struct nauha_trace *trace, uint32_t kind) {

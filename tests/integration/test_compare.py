@@ -13,7 +13,8 @@ from nauha import native  # noqa: E402
 
 
 class Tolerance(ctypes.Structure):
-    _fields_ = [("rtol", ctypes.c_double), ("atol", ctypes.c_double), ("ulp", ctypes.c_uint64)]
+    _fields_ = [("rtol", ctypes.c_double), ("atol", ctypes.c_double), ("ulp", ctypes.c_uint64),
+                ("rounding", ctypes.c_bool)]
 
 
 class Difference(ctypes.Structure):

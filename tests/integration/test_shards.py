@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Ranks that hold shards of a training's parameters: what is computed from all ranks' traces is what is computed from the
 trace of one process, to the last byte."""
+import json
 import pathlib
 import subprocess
 import unittest
 
-from tests.integration.program import BUILD, folder_of, nauha
+from tests.integration.program import BUILD, folder_of, make_trace, nauha
 
 METRICS = ["norm:weights,biases,weight_gradients", "mean:weight_updates", "percentiles:weights", "histogram:biases",
            "cosine:weights", "distance:weights", "spectral_norm:weights", "ratio:weight_updates,weights"]
@@ -100,6 +101,75 @@ class Missing(unittest.TestCase):
             self.assertEqual(self.rows_of(joined[name], step), self.rows_of(whole[name], step))
         self.assertEqual(joined["weights_norm2.csv"], whole["weights_norm2.csv"])
         self.assertIn('"weight_gradients" of module "layer" of step 1, of which 1 rank has shards, is not whole', said)
+
+
+class Diff(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = folder_of(cls)
+
+    def compare(self, *arguments, code=0):
+        return json.loads(nauha("diff", *arguments, "--json", code=code).stdout)
+
+    def test_whole_tensors_are_compared_with_a_single_process(self):
+        for layout in ("rows", "columns", "mesh", "flat", "hybrid", "partial"):
+            with self.subTest(layout=layout):
+                stem = self.folder / layout
+                traces = make_shards(layout, 4, stem)
+                for arguments in ([f"{stem}.h5", *traces], [*traces[::-1], f"{stem}.h5"]):
+                    found = self.compare(*arguments)
+                    self.assertEqual((found["compared"], found["within_tolerance"]), (18, 0))
+                    self.assertEqual({track["kind"] for track in found["kinds"]},
+                                     {"weights", "biases", "weight_gradients", "bias_gradients"})
+                chosen = self.compare(f"{stem}.h5", *traces, "--kinds", "weight_updates,loss")
+                self.assertEqual((chosen["compared"], chosen["damaged"]), (9, 0))
+
+    def test_trainings_with_other_shards(self):
+        rows, columns = (make_shards(layout, ranks, self.folder / f"other_{layout}")
+                         for layout, ranks in (("rows", 2), ("columns", 4)))
+        found = self.compare(*rows, *columns)
+        self.assertEqual((found["compared"], found["differing"]), (18, 0))
+        self.assertEqual(nauha("diff", *rows, *columns).stdout.splitlines()[0],
+                         f"a  {rows[0]}: 2 of 2 ranks together, of which this one has 3 steps, 37 messages")
+
+    def test_rounding_is_no_difference(self):
+        stem = self.folder / "rounding"
+        traces = make_shards("rows", 2, stem, "--noise", "1e-6")
+        found = self.compare(f"{stem}.h5", *traces)
+        self.assertEqual((found["differing"], found["within_tolerance"]), (0, 18))
+        self.assertEqual(self.compare(f"{stem}.h5", *traces, "--ulp", 0, code=1)["differing"], 18)
+        self.assertEqual(self.compare(f"{stem}.h5", *traces, "--rounding")["differing"], 0)
+        # 256 and 4 times the last bit of f32
+        for noise, code in ((3.09e-5, 0), (3.11e-5, 1)):
+            traces = make_shards("rows", 2, stem, "--noise", noise)
+            self.compare(f"{stem}.h5", *traces, "--kinds", "weights", code=code)
+
+    def test_what_is_missing_is_not_equal(self):
+        stem = self.folder / "missing"
+        traces = make_shards("rows", 3, stem)
+        done = nauha("diff", f"{stem}.h5", *traces[:2], code=1)
+        self.assertIn("18 could not be compared", done.stdout)
+        self.assertIn("is not whole", done.stdout)
+        # only what was chosen
+        traces = make_shards("rows", 3, stem, "--lose", 2)
+        self.assertEqual(self.compare(f"{stem}.h5", *traces, code=1)["damaged"], 3)
+        self.assertEqual(self.compare(f"{stem}.h5", *traces, "--kinds", "weights")["damaged"], 0)
+        self.assertEqual(self.compare(f"{stem}.h5", *traces, "--steps", "2:")["damaged"], 0)
+
+    def test_shards_are_no_replicas(self):
+        traces = make_shards("rows", 2, self.folder / "ranks")
+        done = nauha("diff", *traces, code=2)
+        self.assertIn("18 are different shards of a tensor, which were not compared", done.stdout)
+        self.assertIn("nothing was compared: each rank holds other shards of the same tensors", done.stderr)
+        # rank 2 has the same rows as rank 0, rank 1 others
+        traces = make_shards("hybrid", 4, self.folder / "replicas")
+        found = self.compare(*traces)
+        self.assertEqual([(pair["compared"], pair["shards"]) for pair in found], [(0, 18), (18, 0), (0, 18)])
+
+    def test_ranks_without_shards_are_not_a_side(self):
+        paths = [make_trace(self.folder / f"plain.rank{rank}.h5", "--rank", rank) for rank in range(2)]
+        done = nauha("diff", make_trace(self.folder / "single.h5"), *paths, code=2)
+        self.assertIn("these 3 traces are not the ranks of one training", done.stderr)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@
  * Usage: make_shards LAYOUT RANKS STEM [--KEY VALUE]...
  * LAYOUT: rows, columns, mesh (both), flat (ranges of the flattened elements), hybrid (rows, each
  * held by two ranks), partial (summands), partial_rows (summands in rows), replicated.
- * KEY is one of nauha_recorder_config_set. With --lose R, rank R loses the second step.
+ * KEY is one of nauha_recorder_config_set. With --lose R, rank R has no gradients in the second
+ * step. With --noise X, the ranks' elements differ by X times their value from those of the single
+ * process.
  */
 #include <math.h>
 #include <stdio.h>
@@ -30,6 +32,7 @@ static const struct {
 struct layout {
     const char *name;
     int ranks, rank; /* rank -1: all in one process */
+    double noise;
 };
 
 static bool is(const struct layout *layout, const char *name) {
@@ -106,6 +109,8 @@ static size_t fill(const struct layout *layout, unsigned what, unsigned step, co
         out[i] = value(layout, what, step, at, placement->summand);
         for (uint32_t s = 1; layout->rank < 0 && layout->name[0] == 'p' && s < summands; s++)
             out[i] += value(layout, what, step, at, s);
+        if (layout->rank >= 0)
+            out[i] = (float)(out[i] * (1 + (at % 2 ? layout->noise : -layout->noise)));
     }
     return count;
 }
@@ -185,7 +190,7 @@ static void record(struct layout layout, const char *path, int lose, char **opti
         exit(3);
     process->layout = layout;
     for (int i = 0; i + 1 < count; i += 2)
-        if (strcmp(options[i], "--lose") != 0)
+        if (strcmp(options[i], "--lose") != 0 && strcmp(options[i], "--noise") != 0)
             check(nauha_recorder_config_set(config, options[i] + 2, options[i + 1], &process->err),
                   &process->err);
     if (layout.rank >= 0)
@@ -207,11 +212,15 @@ int main(int argc, char **argv) {
     const int ranks = atoi(argv[2]);
     int lose = -2;
     char path[4096];
-    for (int i = 4; i + 1 < argc; i += 2)
+    double noise = 0;
+    for (int i = 4; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--lose") == 0)
             lose = atoi(argv[i + 1]);
+        if (strcmp(argv[i], "--noise") == 0)
+            noise = strtod(argv[i + 1], NULL);
+    }
     for (int rank = -1; rank < ranks; rank++) {
-        struct layout layout = {argv[1], ranks, rank};
+        struct layout layout = {argv[1], ranks, rank, noise};
         if (rank < 0)
             snprintf(path, sizeof path, "%s.h5", argv[3]);
         else

@@ -167,12 +167,34 @@ static void test_elements_as_text(void **state) {
     assert_text(NAUHA_DTYPE_BOOL, &(uint8_t){1}, "1");
 }
 
+/* The relative difference that is still one of rounding, of tensors of one element: 4 of the last
+ * bits of the coarser type, and 256 of those of f32, or of f64. */
+static void test_rounding(void **state) {
+    (void)state;
+    const struct nauha_tolerance rounding = {.rounding = true};
+    const double f64 = 260 * 0x1p-52, f32 = 260 * 0x1p-23;
+#define BEYOND(type, x, y) (int)compare_as(NAUHA_DTYPE_##type, x, y, 2, &rounding).differing
+    assert_int_equal(BEYOND(F64, ((double[]){0, 1}), ((double[]){0, 1 - f64 * 0.99})), 0);
+    assert_int_equal(BEYOND(F64, ((double[]){0, 1}), ((double[]){0, 1 - f64 * 1.01})), 1);
+    assert_int_equal(BEYOND(F32, ((float[]){0, 1}), ((float[]){0, (float)(1 - f32 * 0.99)})), 0);
+    assert_int_equal(BEYOND(F32, ((float[]){0, 1}), ((float[]){0, (float)(1 - f32 * 1.01)})), 1);
+    /* 1, and 1 - 0.03125 and 1 - 0.03515625: 8 and 9 steps below it */
+    assert_int_equal(BEYOND(BF16, ((uint16_t[]){0, 0x3f80}), ((uint16_t[]){0, 0x3f78})), 0);
+    assert_int_equal(BEYOND(BF16, ((uint16_t[]){0, 0x3f80}), ((uint16_t[]){0, 0x3f77})), 1);
+    assert_int_equal(BEYOND(I32, ((int32_t[]){0, 1000000}), ((int32_t[]){0, 1000001})), 1);
+    assert_int_equal(BEYOND(F32, ((float[]){NAN, 1}), ((float[]){NAN, 1 - 0x1p-20f})), 0);
+    assert_int_equal(BEYOND(F32, ((float[]){NAN, 1}), ((float[]){0, 1})), 1);
+    assert_int_equal(BEYOND(F32, ((float[]){0, 0}), ((float[]){-0.0f, 0})), 0);
+#undef BEYOND
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_equal_bits_are_equal),
     cmocka_unit_test(test_numbers),
     cmocka_unit_test(test_what_both_have),
     cmocka_unit_test(test_special_values),
     cmocka_unit_test(test_tolerances),
+    cmocka_unit_test(test_rounding),
     cmocka_unit_test(test_integers),
     cmocka_unit_test(test_two_types),
     cmocka_unit_test(test_other_sizes_are_refused),

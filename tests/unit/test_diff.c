@@ -57,8 +57,8 @@ struct opened_pair {
 static enum nauha_status open_pair(struct opened_pair *pair,
                                    const struct nauha_diff_options *options,
                                    struct nauha_error *err) {
-    pair->a.names = nauha_names_new();
-    pair->b.names = nauha_names_new();
+    pair->a = (struct nauha_diff_side){.names = nauha_names_new()};
+    pair->b = (struct nauha_diff_side){.names = nauha_names_new()};
     pair->diff = NULL;
     must(nauha_trace_open(paths[0], pair->a.names, &pair->a.trace, err), err);
     must(nauha_trace_open(paths[1], pair->b.names, &pair->b.trace, err), err);

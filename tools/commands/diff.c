@@ -11,6 +11,7 @@
 #include "tools/commands/crash.h"
 #include "tools/commands/diff_result.h"
 #include "tools/commands/opened.h"
+#include "tools/commands/runs.h"
 #include "tools/cli/path.h"
 #include "tools/cli/terminal.h"
 
@@ -23,6 +24,9 @@ static const struct nauha_option diff_table[] = {
     {"atol", 0, "X", NULL, "treat elements as equal if they differ by at most X"},
     {"ulp", 0, "N", NULL,
      "treat elements as equal if they differ by at most N units in the last place"},
+    {"rounding", 0, NULL, NULL,
+     "treat tensors as equal if they differ by no more than another order of summation causes in "
+     "their type; the default where shards are compared"},
     {"map", 0, "OLD=NEW", NULL,
      "compare the module OLD of the first trace, and the modules in it, with NEW of the second; "
      "each name may contain one *. May be repeated"},
@@ -37,12 +41,17 @@ OPTION_GROUP(diff_options, "Comparing", diff_table);
 
 struct comparison {
     const struct invocation *invocation;
-    struct nauha_diff_side *sides; /* one for each argument */
+    struct nauha_trace **traces; /* one for each argument */
+    size_t trace_count;
+    size_t *runs; /* the side of each argument */
+    size_t runs_found;
+    struct nauha_diff_side *sides; /* a trace each, or all ranks of a training with shards */
     size_t count;
     struct nauha_selector *selector;
     struct nauha_tolerance tolerance;
     bool tolerant;
     bool ranks;
+    bool any_compared;
     const char **maps;
     size_t map_count;
     uint64_t rows;
@@ -77,11 +86,15 @@ static int take_options(struct comparison *comparison) {
     if (code != EXIT_FINE)
         return code;
     comparison->tolerant = nauha__has(invocation, "rtol") || nauha__has(invocation, "atol") ||
-                           nauha__has(invocation, "ulp");
+                           nauha__has(invocation, "ulp") || nauha__has(invocation, "rounding");
+    comparison->tolerance.rounding = nauha__has(invocation, "rounding");
     comparison->selector = nauha_selector_new();
     comparison->maps = calloc(invocation->given_count + 1, sizeof *comparison->maps);
     comparison->sides = calloc(invocation->argument_count, sizeof *comparison->sides);
-    if (!comparison->selector || !comparison->maps || !comparison->sides)
+    comparison->traces = calloc(invocation->argument_count, sizeof(struct nauha_trace *));
+    comparison->runs = calloc(invocation->argument_count, sizeof *comparison->runs);
+    if (!comparison->selector || !comparison->maps || !comparison->sides || !comparison->traces ||
+        !comparison->runs)
         return nauha__fail_nomem();
     for (size_t i = 0; i < invocation->given_count; i++)
         if (strcmp(invocation->given[i].option->name, "map") == 0)
@@ -93,23 +106,131 @@ static int take_options(struct comparison *comparison) {
 
 /* ---- traces ---- */
 
-static int open_traces(struct comparison *comparison) {
+static void note_run(void *context, size_t run, const char *name) {
+    struct comparison *comparison = context;
+    (void)name;
+    comparison->runs[comparison->runs_found++] = run;
+    if (run >= comparison->count)
+        comparison->count = run + 1;
+}
+
+/* Numbers the sides. Three traces or more may be those of two trainings; else each is a side. */
+static int sort_sides(struct comparison *comparison) {
     const struct invocation *invocation = comparison->invocation;
     struct nauha_error err = NAUHA_ERROR_INIT;
+    if (invocation->argument_count > 2 &&
+        nauha_sort_runs(invocation->arguments, invocation->argument_count, note_run, comparison,
+                        &err) != NAUHA_OK) {
+        nauha__fail(&err);
+        return EXIT_FAILED; /* the file caused the error, not the command line */
+    }
+    if (comparison->count == 2)
+        return EXIT_FINE;
+    comparison->count = invocation->argument_count;
+    for (size_t i = 0; i < comparison->count; i++)
+        comparison->runs[i] = i;
+    return EXIT_FINE;
+}
+
+static int trace_by_rank(const void *left, const void *right) {
+    struct nauha_trace_info a, b;
+    nauha_trace_get_head(*(struct nauha_trace *const *)left, &a);
+    nauha_trace_get_head(*(struct nauha_trace *const *)right, &b);
+    return (a.rank > b.rank) - (a.rank < b.rank);
+}
+
+/* Opens the traces of a side on one names object. */
+static enum nauha_status open_side(struct comparison *comparison, size_t which,
+                                   struct nauha_error *err) {
+    const struct invocation *invocation = comparison->invocation;
+    struct nauha_diff_side *side = &comparison->sides[which];
+    struct nauha_trace **first = &comparison->traces[comparison->trace_count];
+    size_t count = 0;
+    side->names = nauha_names_new();
+    if (!side->names)
+        return nauha_error_nomem(err);
     for (size_t i = 0; i < invocation->argument_count; i++) {
-        struct nauha_diff_side *side = &comparison->sides[comparison->count++];
+        if (comparison->runs[i] != which)
+            continue;
         nauha__crash_watch(invocation->arguments[i]);
-        side->names = nauha_names_new();
-        if (!side->names)
-            nauha_error_nomem(&err);
-        if (!side->names || nauha_trace_open(invocation->arguments[i], side->names, &side->trace,
-                                             &err) != NAUHA_OK) {
+        enum nauha_status status =
+            nauha_trace_open(invocation->arguments[i], side->names, &first[count], err);
+        if (status != NAUHA_OK)
+            return status;
+        nauha__note_newer_format(first[count], invocation);
+        comparison->trace_count++;
+        count++;
+    }
+    qsort(first, count, sizeof *first, trace_by_rank);
+    side->trace = first[0];
+    side->ranks = count > 1 ? first : NULL;
+    side->rank_count = count > 1 ? count : 0;
+    return NAUHA_OK;
+}
+
+static int open_traces(struct comparison *comparison) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    const int code = sort_sides(comparison);
+    if (code != EXIT_FINE)
+        return code;
+    for (size_t i = 0; i < comparison->count; i++)
+        if (open_side(comparison, i, &err) != NAUHA_OK) {
             nauha__fail(&err);
             return EXIT_FAILED; /* the file caused the error, not the command line */
         }
-        nauha__note_newer_format(side->trace, invocation);
-    }
     return EXIT_FINE;
+}
+
+/* ---- shards ---- */
+
+static uint64_t count_shards(const struct nauha_diff_side *side, uint32_t kind) {
+    uint64_t shards = 0;
+    for (size_t i = 0; i < side->rank_count; i++)
+        shards += nauha_trace_kind_shards(side->ranks[i], kind);
+    return shards;
+}
+
+/* Updates are differences of rounded values, so that rounding is large in them. */
+static bool is_update(uint32_t kind) {
+    return kind == NAUHA_KIND_WEIGHT_UPDATES || kind == NAUHA_KIND_BIAS_UPDATES;
+}
+
+/* The kinds of which a side has shards, with commas. */
+static bool list_sharded(const struct nauha_diff_side *side, char *text, size_t bytes) {
+    for (uint32_t kind = 0; kind < nauha_names_kinds(side->names); kind++) {
+        const size_t used = strlen(text);
+        if (!is_update(kind) && count_shards(side, kind) > 0)
+            snprintf(text + used, bytes - used, "%s%s", used ? "," : "",
+                     nauha_names_kind(side->names, kind));
+    }
+    return text[0] != '\0';
+}
+
+/* Where a side is several ranks, chooses the kinds that are shards, and a tolerance. */
+static int prepare_shards(struct comparison *comparison) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    char kinds[4096] = ""; /* of the last such side */
+    bool any = false;
+    for (size_t i = 0; i < comparison->count; i++) {
+        const struct nauha_diff_side *side = &comparison->sides[i];
+        if (!side->ranks)
+            continue;
+        any = true;
+        kinds[0] = '\0';
+        if (!list_sharded(side, kinds, sizeof kinds))
+            return nauha__usage(comparison->invocation->command,
+                                "diff compares two trainings, or the ranks of one; these %zu "
+                                "traces are not the ranks of one training",
+                                comparison->trace_count);
+    }
+    if (!any)
+        return EXIT_FINE;
+    if (!comparison->tolerant)
+        comparison->tolerant = comparison->tolerance.rounding = true;
+    return nauha__has(comparison->invocation, "kinds") ||
+                   nauha_selector_set(comparison->selector, "kinds", kinds, &err) == NAUHA_OK
+               ? EXIT_FINE
+               : nauha__fail(&err);
 }
 
 /* Whether the traces are of different ranks of one distributed training. Traces of two trainings to
@@ -118,7 +239,7 @@ static bool are_ranks(const struct comparison *comparison) {
     struct nauha_trace_info a, b;
     for (size_t i = 0; i < comparison->count; i++) {
         nauha_trace_get_head(comparison->sides[i].trace, &a);
-        if (a.world_size < 2)
+        if (a.world_size < 2 || comparison->sides[i].ranks)
             return false;
         for (size_t j = 0; j < i; j++) {
             nauha_trace_get_head(comparison->sides[j].trace, &b);
@@ -202,6 +323,13 @@ static void tell(struct comparison *comparison, struct diff_result *result) {
             "nauha: the tolerance has no effect on hashes, which are only equal or different\n");
 }
 
+/* The ranks of a training of which no two hold the same shards. */
+static int only_shards(const struct comparison *comparison) {
+    return nauha__usage(comparison->invocation->command,
+                        "nothing was compared: each rank holds other shards of the same tensors; "
+                        "name the traces of all ranks and those of another training");
+}
+
 /* Two traces of which nothing was compared are not reported as equal. */
 static int nothing_compared(const struct comparison *comparison, const struct diff_result *result) {
     const struct invocation *invocation = comparison->invocation;
@@ -221,6 +349,8 @@ static int code_of(const struct comparison *comparison, const struct diff_result
         return EXIT_FINDING;
     if (result->damaged)
         return EXIT_FAILED;
+    if (!result->compared && result->shards)
+        return comparison->count > 2 ? EXIT_FINE : only_shards(comparison);
     return result->compared ? EXIT_FINE : nothing_compared(comparison, result);
 }
 
@@ -240,6 +370,7 @@ static enum nauha_status compare(struct comparison *comparison, struct diff_resu
                                        &series, err);
     if (status == NAUHA_OK)
         status = walk(comparison, result, diff, series, err);
+    comparison->any_compared = comparison->any_compared || result->compared > 0;
     if (status == NAUHA_OK) {
         if (!nauha_diff_suggest(diff, result->map, sizeof result->map, &result->map_modules))
             result->map[0] = '\0';
@@ -300,7 +431,7 @@ static int compare_all(struct comparison *comparison) {
             return of_pair;
         code = of_pair > code ? of_pair : code;
     }
-    return code;
+    return code == EXIT_FINE && !comparison->any_compared ? only_shards(comparison) : code;
 }
 
 /* An object for two traces; for the ranks of a training, an array of objects. */
@@ -319,6 +450,8 @@ static int run_diff(const struct invocation *invocation) {
         code = open_traces(&comparison);
     if (code == EXIT_FINE)
         code = prepare_ranks(&comparison);
+    if (code == EXIT_FINE)
+        code = prepare_shards(&comparison);
     if (code == EXIT_FINE && nauha__has(invocation, "json"))
         comparison.json = cJSON_CreateArray();
     if (code == EXIT_FINE)
@@ -326,10 +459,12 @@ static int run_diff(const struct invocation *invocation) {
     if (comparison.json)
         print_json(&comparison);
     cJSON_Delete(comparison.json);
-    for (size_t i = 0; i < comparison.count; i++) {
-        nauha_trace_close(comparison.sides[i].trace);
+    for (size_t i = 0; i < comparison.trace_count; i++)
+        nauha_trace_close(comparison.traces[i]);
+    for (size_t i = 0; comparison.sides && i < invocation->argument_count; i++)
         nauha_names_free(comparison.sides[i].names);
-    }
+    free(comparison.traces);
+    free(comparison.runs);
     free(comparison.sides);
     free(comparison.maps);
     nauha_selector_free(comparison.selector);
@@ -348,11 +483,14 @@ const struct command nauha__command_diff = {
         "module, slot and call. Traces recorded with --hash can be compared with each other and "
         "with traces of tensors. The traces of the ranks of one training are compared with the "
         "first of them, by weights, biases and updates unless --kinds is given, to find where "
-        "replicas drift apart. The exit code is 1 if the traces differ.",
+        "replicas drift apart. If the ranks of a training hold shards, its traces are one of the "
+        "two trainings: the whole tensors are compared with those of the other one. The exit code "
+        "is 1 if the traces differ.",
     .examples = "nauha diff a.h5 b.h5\n"
                 "nauha diff a.h5 b.h5 --rtol 1e-5 --atol 1e-8 -o growth\n"
                 "nauha diff plain.h5 parallel.h5 --map =module\n"
-                "nauha diff run.rank*.h5",
+                "nauha diff run.rank*.h5\n"
+                "nauha diff single.h5 sharded.rank*.h5",
     .min_arguments = 2,
     .max_arguments = SIZE_MAX,
     .groups = {&nauha__diff_options, &nauha__select_options},

@@ -154,6 +154,7 @@ struct cJSON *diff_json(struct diff_result *result) {
     nauha__json_add_whole(root, "compared", result->compared);
     nauha__json_add_whole(root, "differing", result->differing);
     nauha__json_add_whole(root, "within_tolerance", result->within);
+    nauha__json_add_whole(root, "shards", result->shards);
     nauha__json_add_whole(root, "damaged", result->damaged);
     cJSON_AddItemToObject(root, "first", first_json(nauha_reading_first(result->reading)));
     cJSON_AddStringToObject(root, "meaning", nauha_reading_text(result->reading));

@@ -98,6 +98,10 @@ enum nauha_status diff_result_take(struct diff_result *result, const struct nauh
             snprintf(result->damage, sizeof result->damage, "%s", pair->damage.message);
         return NAUHA_OK;
     }
+    if (pair->sort == NAUHA_PAIR_SHARDS) {
+        result->shards++;
+        return NAUHA_OK;
+    }
     if (pair->a->has_tensor || pair->b->has_tensor) {
         result->compared++;
         result->differing += pair->sort != NAUHA_PAIR_EQUAL;

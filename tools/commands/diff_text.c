@@ -24,11 +24,15 @@ static void heading(const char *text) {
 
 /* ---- the two traces ---- */
 
-static void print_side(char letter, const struct nauha_trace_info *info) {
+static void print_side(char letter, const struct nauha_trace_info *info,
+                       const struct nauha_diff_side *side) {
     char messages[32];
     printf("%s%c%s  %s: ", nauha__colour(stdout, COLOUR_DIM), letter,
            nauha__colour(stdout, COLOUR_PLAIN), info->path);
-    if (info->world_size > 1)
+    if (side->ranks)
+        printf("%zu of %u ranks together, of which this one has ", side->rank_count,
+               info->world_size);
+    else if (info->world_size > 1)
         printf("rank %u of %u, ", info->rank, info->world_size);
     printf("%" PRIu64 " steps, %s messages%s\n", info->steps,
            nauha__count_text(info->messages, messages), info->closed ? "" : ", cut off");
@@ -45,6 +49,8 @@ static void print_verdict(const struct diff_result *result) {
                nauha__colour(stdout, COLOUR_BAD), first->a.global_step,
                nauha__colour(stdout, COLOUR_PLAIN), differing, compared,
                result->tolerance ? " beyond the tolerance" : "");
+    else if (result->compared == 0 && result->shards)
+        printf("\nNothing was compared\n");
     else if (result->compared == 0)
         printf("\nThe traces have no tensor in common\n");
     else
@@ -58,6 +64,9 @@ static void print_verdict(const struct diff_result *result) {
         printf("  the bits of %s differ within the tolerance\n",
                nauha__count_text(result->within, within));
     }
+    if (result->shards)
+        printf("  %" PRIu64 " are different shards of a tensor, which were not compared\n",
+               result->shards);
     if (result->damaged)
         printf("  %" PRIu64 " could not be compared: %s\n", result->damaged, result->damage);
 }
@@ -314,8 +323,8 @@ static void print_alone(char letter, const struct only_side *side,
 }
 
 void diff_print_text(struct diff_result *result, size_t rows) {
-    print_side('a', &result->info_a);
-    print_side('b', &result->info_b);
+    print_side('a', &result->info_a, &result->a);
+    print_side('b', &result->info_b, &result->b);
     print_verdict(result);
     if (nauha_reading_first(result->reading)) {
         print_first(result);
