@@ -4,9 +4,14 @@ trace of one process, to the last byte."""
 import json
 import pathlib
 import subprocess
+import sys
 import unittest
+import warnings
 
-from tests.integration.program import BUILD, folder_of, make_trace, nauha
+from tests.integration.program import BUILD, ROOT, folder_of, make_trace, nauha
+
+sys.path.insert(0, str(ROOT / "tools/python"))
+import nauha as reading  # noqa: E402
 
 METRICS = ["norm:weights,biases,weight_gradients", "mean:weight_updates", "percentiles:weights", "histogram:biases",
            "cosine:weights", "distance:weights", "spectral_norm:weights", "ratio:weight_updates,weights"]
@@ -101,6 +106,67 @@ class Missing(unittest.TestCase):
             self.assertEqual(self.rows_of(joined[name], step), self.rows_of(whole[name], step))
         self.assertEqual(joined["weights_norm2.csv"], whole["weights_norm2.csv"])
         self.assertIn('"weight_gradients" of module "layer" of step 1, of which 1 rank has shards, is not whole', said)
+
+
+class Python(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = folder_of(cls)
+
+    def stamps(self, message):
+        return (message.global_step, message.kind, message.module, message.slot, message.dtype, message.shape)
+
+    def test_several_ranks_opened_together(self):
+        stem = self.folder / "open"
+        for layout in ("mesh", "flat", "partial"):
+            traces = make_shards(layout, 4, stem)
+            with reading.open(f"{stem}.h5") as whole, reading.open(traces[::-1]) as ranks:
+                self.assertEqual(ranks.path, str(traces[0]))
+                self.assertIn("with 3 other ranks", repr(ranks))
+                kinds = ["weights", "biases", "weight_updates", "weight_gradients"]
+                self.assertEqual(len(list(ranks.messages(kinds=kinds))), len(list(whole.messages(kinds=kinds))))
+                for one, other in zip(whole.messages(kinds=kinds), ranks.messages(kinds=kinds)):
+                    self.assertEqual(self.stamps(one), self.stamps(other))
+                    self.assertEqual((other.rank, other.placement), (0, None))
+                    self.assertTrue((one.tensor == other.tensor).all())
+                    self.assertEqual(one.hash, other.hash)
+                tensor = ranks.tensor("weights", "layer", step=1)
+                self.assertTrue((tensor == whole.tensor("weights", "layer", step=1)).all())
+                with self.assertRaisesRegex(reading.Error, "there are 4 messages .*step 1 rank 0, step 1 rank 1"):
+                    ranks.tensor("loss", step=1)
+                self.assertEqual(ranks.tensor("loss", step=1, rank=2), whole.tensor("loss", step=1))
+                self.assertEqual(ranks.series("norm:weights")["value"].tolist(),
+                                 whole.series("norm:weights")["value"].tolist())
+
+    def test_placements(self):
+        traces = make_shards("mesh", 4, self.folder / "placements")
+        with reading.open(traces[3]) as trace:
+            message = next(trace.messages(kinds="weights", modules="layer"))
+            self.assertEqual((message.shape, message.placement), ((2, 33, 7), ((5, 67, 7), (3, 34, 0), False, 0, 0)))
+            self.assertIsNone(next(trace.messages(kinds="loss")).placement)
+        traces = make_shards("flat", 4, self.folder / "placements")
+        with reading.open(traces) as ranks:
+            message = next(ranks.messages(kinds="biases", rank=3))
+            self.assertEqual((message.shape, message.placement), ((0,), ((5,), (5,), True, 0, 0)))
+
+    def test_missing_shards_are_a_warning(self):
+        traces = make_shards("rows", 2, self.folder / "missing", "--lose", 1)
+        with reading.open(traces) as ranks, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            steps = [message.global_step for message in ranks.messages(kinds="bias_gradients")]
+        self.assertEqual(steps, [0, 2])
+        self.assertEqual(len(caught), 1)
+        self.assertIn("is not whole: shards of it are missing", str(caught[0].message))
+
+    def test_traces_that_do_not_belong_together(self):
+        stem = self.folder / "strangers"
+        traces = make_shards("rows", 2, stem)
+        with reading.open([traces[0], f"{stem}.h5"]) as both, self.assertRaisesRegex(reading.Error, "both have rank 0"):
+            both.messages()
+        with self.assertRaisesRegex(reading.Error, "at least one trace"):
+            reading.open([])
+        with self.assertRaises(FileNotFoundError):
+            reading.open([traces[0], stem])
 
 
 class Diff(unittest.TestCase):

@@ -13,6 +13,7 @@ _HOME = {
     "open": "trace",
     "Trace": "trace",
     "Message": "trace",
+    "Placement": "trace",
     "Series": "trace",
     "to_float": "trace",
     "replay": "metrics",

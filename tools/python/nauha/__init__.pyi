@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from os import PathLike
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,13 @@ class Stopped(SystemExit):
 
 # ---- reading ----
 
+class Placement(NamedTuple):
+    shape: tuple[int, ...]
+    offset: tuple[int, ...]
+    flat: bool
+    summand: int
+    summands: int
+
 class Message:
     seq: int
     time_ns: int
@@ -47,6 +54,7 @@ class Message:
     shape: tuple[int, ...]
     nbytes: int
     hash_only: bool
+    placement: Placement | None
     @property
     def tensor(self) -> _Array: ...
     @property
@@ -58,7 +66,7 @@ class Series(dict[str, _Array]):
 
 class Trace:
     path: str
-    def __init__(self, path: _Path) -> None: ...
+    def __init__(self, path: _Path | Iterable[_Path]) -> None: ...
     def close(self) -> None: ...
     def __enter__(self) -> Trace: ...
     def __exit__(self, *exception: object) -> None: ...
@@ -75,10 +83,10 @@ class Trace:
                  rank: int | None = None) -> Iterator[Message]: ...
     def __iter__(self) -> Iterator[Message]: ...
     def tensor(self, kind: str, module: str | None = None, step: int | None = None, slot: str | None = None,
-               call: int = 0, tag: str = "default") -> _Array: ...
+               call: int = 0, tag: str = "default", rank: int | None = None) -> _Array: ...
     def series(self, spec: str | Subscriber, **selection: Any) -> Series: ...
 
-def open(path: _Path) -> Trace: ...
+def open(path: _Path | Iterable[_Path]) -> Trace: ...
 def to_float(values: Message | _Array, dtype: str | None = None) -> _Array: ...
 
 # ---- metrics ----

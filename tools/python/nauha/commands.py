@@ -73,7 +73,8 @@ def check(traces, **options):
 def diff(a, b, *more, **options):
     """Returns where two trainings part: the JSON of `nauha diff --json` as a dict. "differ" says whether they differ,
     "first" where, "meaning" what the cause may be, "kinds" and "modules" how the difference grows. For three or more
-    ranks of one training, it returns a list of such dicts. options: those of `nauha diff`: rtol=1e-5,
+    ranks of one training, it returns a list of such dicts. diff(single, *ranks) compares the whole tensors of a sharded
+    training. options: those of `nauha diff`: rtol=1e-5,
     map=["features=layers"], common=True, ... Raises Error."""
     return json.loads(_run("diff", [a, b, *more], {**options, "json": True}))
 

@@ -11,6 +11,7 @@ import ctypes
 import html
 import os
 import types
+import typing
 import warnings
 import weakref
 from ctypes import POINTER, c_bool, c_char_p, c_double, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
@@ -43,7 +44,8 @@ native.declare(library, {
                                   POINTER(c_uint64)]),
     "nauha_names_tags": (c_uint32, [c_void_p]),
     "nauha_names_tag": (c_char_p, [c_void_p, c_uint32]),
-    "nauha_cursor_new": (STATUS, [c_void_p, c_void_p, POINTER(c_void_p), ERROR]),
+    "nauha_cursor_new_ranks": (STATUS, [POINTER(c_void_p), c_size_t, c_void_p, POINTER(c_void_p), ERROR]),
+    "nauha_trace_get_head": (None, [c_void_p, POINTER(_Info)]),
     "nauha_cursor_free": (None, [c_void_p]),
     "nauha_cursor_next": (STATUS, [c_void_p, POINTER(c_void_p), ERROR]),
     "nauha_message_info": (POINTER(native.MessageInfo), [c_void_p]),
@@ -99,13 +101,25 @@ def to_float(values, dtype=None):
 
 # The stamps of a message and the properties of its tensor: attributes that are read from the C structure.
 STAMPS = ("seq", "time_ns", "global_step", "train_step", "epoch", "rank", "call", "kind", "tag", "slot", "module",
-           "module_class", "dtype", "shape", "nbytes", "hash_only")
+           "module_class", "dtype", "shape", "nbytes", "hash_only", "placement")
+
+
+class Placement(typing.NamedTuple):
+    """Where a shard lies in the whole tensor: the box that begins at `offset` or, if `flat`, a range of its flattened
+    elements. If summands is not 0, the whole is the sum of so many tensors, and this is a shard of that number `summand`."""
+
+    shape: tuple  # of the whole
+    offset: tuple
+    flat: bool
+    summand: int
+    summands: int
 
 
 class Message:
     """One message. Attributes: seq, time_ns, global_step, train_step, epoch, rank and call (numbers); kind, tag, slot,
     module and module_class (texts; module and module_class are None for messages of the network); dtype ("f32"), shape
-    and nbytes (None, () and 0 for events); hash_only; tensor; hash."""
+    and nbytes (None, () and 0 for events); hash_only; placement (None if the tensor is whole, a Placement if it is a
+    shard); tensor; hash."""
 
     __slots__ = ("info", "_handle", "_names", "_source", "_tensor", "__weakref__")
 
@@ -139,6 +153,15 @@ class Message:
         native.call(library.nauha_message_hash, self._handle, halves)
         return halves[1] << 64 | halves[0]
 
+    def _placement(self):
+        placement = native.Placement()
+        if not self.info.placement or self._names is None or \
+                not library.nauha_names_placement(self._names, self.info.placement, ctypes.byref(placement)):
+            return None
+        return Placement(tuple(placement.shape[:placement.ndim]),
+                         tuple(placement.offset[:1 if placement.flat else placement.ndim]),
+                         placement.flat, placement.summand, placement.summands)
+
     def passed(self):
         """Called when the next message comes: the tensor and the hash can no longer be read."""
         self._handle = self._source = None
@@ -160,6 +183,8 @@ class Message:
             return tuple(info.shape[:info.ndim]) if info.has_tensor else ()
         if name == "nbytes":
             return info.bytes
+        if name == "placement":
+            return self._placement()
         raise AttributeError(name)
 
     def __repr__(self):
@@ -172,26 +197,43 @@ class Message:
 
 
 class Trace:
-    """A trace. Close it with close(), or use it in a `with` statement. Raises Error if the trace is damaged or has an
-    unsupported version; for a missing file the error is also a FileNotFoundError, for one that you may not read also a
-    PermissionError."""
+    """A trace, or the traces of the ranks of one training. Close it with close(), or use it in a `with` statement. Raises
+    Error if the trace is damaged or has an unsupported version; for a missing file the error is also a FileNotFoundError,
+    for one that you may not read also a PermissionError.
+
+    Messages of several ranks come step by step, within a step rank by rank. The shards that ranks hold of a tensor are one
+    message of the whole. Everything else but `modules` is that of the lowest rank."""
 
     def __init__(self, path):
-        self.path = os.fspath(path)
+        paths = [path] if isinstance(path, (str, bytes, os.PathLike)) else list(path)
         self._names = native.Names()
-        self._handle = c_void_p()
+        self._handle = None
+        self._handles = []  # by rank; the first is _handle
         self._cursors = weakref.WeakSet()
+        opened = []  # (rank, path, handle)
         try:
-            native.call(library.nauha_trace_open, os.fsencode(path), self._names, ctypes.byref(self._handle))
+            for one in paths:
+                handle, head = c_void_p(), _Info()
+                native.call(library.nauha_trace_open, os.fsencode(one), self._names, ctypes.byref(handle))
+                library.nauha_trace_get_head(handle, ctypes.byref(head))
+                opened.append((head.rank, os.fspath(one), handle))
+            if not opened:
+                raise Error("open() needs at least one trace")
         except Error:
-            self._handle = None
+            for _, _, handle in opened:
+                library.nauha_trace_close(handle)
             raise
+        opened.sort(key=lambda row: row[0])
+        self.path, self._handle = opened[0][1:]
+        self._paths = [one for _, one, _ in opened]
+        self._handles = (c_void_p * len(opened))(*(handle for _, _, handle in opened))
 
     def close(self):
         if self._handle is not None:
             for cursor in self._cursors:
                 cursor.close()
-            library.nauha_trace_close(self._handle)
+            for handle in self._handles:
+                library.nauha_trace_close(handle)
             self._handle = None
 
     def __enter__(self):
@@ -209,6 +251,7 @@ class Trace:
         info = self.info
         state = "" if info.complete else ", incomplete" if info.closed else ", not closed by its writer"
         rank = f", rank {info.rank} of {info.world_size}" if info.world_size > 1 else ""
+        rank += f", with {len(self._handles) - 1} other ranks" if len(self._handles) > 1 else ""
         return f"{self.path!r}: {info.steps:,} steps, {info.messages:,} messages, {len(self.modules)} modules{rank}{state}"
 
     def _repr_html_(self):
@@ -292,9 +335,10 @@ class Trace:
     def __iter__(self):
         return self.messages()
 
-    def tensor(self, kind, module=None, step=None, slot=None, call=0, tag="default"):
-        """The tensor of the message with these stamps, as an array. module: None for kinds of the network. Raises Error
-        if there is no such message, or if there are several (of different slots or steps)."""
+    def tensor(self, kind, module=None, step=None, slot=None, call=0, tag="default", rank=None):
+        """The tensor of the message with these stamps, as an array. module: None for kinds of the network. rank: None for
+        any; a tensor that was put together of shards has the lowest rank. Raises Error if there is no such message, or if
+        there are several (of different slots, steps or ranks)."""
         selection = {"kinds": kind, "tag": tag}
         if module is not None:
             selection["modules"] = _pattern(module)
@@ -303,8 +347,10 @@ class Trace:
         found = None
         places = []
         for message in self.messages(**selection):
-            if message.module == module and message.call == call and (slot is None or message.slot == slot):
-                places.append(f"step {message.global_step}" + (f" slot {message.slot!r}" if message.slot else ""))
+            if message.module == module and message.call == call and (slot is None or message.slot == slot) and \
+                    (rank is None or message.rank == rank):
+                places.append(f"step {message.global_step}" + (f" slot {message.slot!r}" if message.slot else "") +
+                              (f" rank {message.rank}" if len(self._handles) > 1 else ""))
                 if found is None:
                     found = message.tensor
         what = f'"{kind}"' + ("" if module is None else f' of module "{module}"')
@@ -321,7 +367,7 @@ class Trace:
         nauha.Subscriber."""
         from nauha.metrics import replay
         self._open()
-        tables = replay(self.path, [spec], **selection)
+        tables = replay(self._paths, [spec], **selection)
         if len(tables) != 1:
             raise Error(f"\"{spec}\" gives several series ({', '.join(tables)}): use nauha.replay")
         return next(iter(tables.values()))
@@ -395,7 +441,9 @@ class _Messages:
         self._current = lambda: None  # a weak reference to the current message
         selector = make_selector(selection)
         try:
-            native.call(library.nauha_cursor_new, trace._open(), selector, ctypes.byref(self._cursor))
+            trace._open()
+            native.call(library.nauha_cursor_new_ranks, trace._handles, len(trace._handles), selector,
+                        ctypes.byref(self._cursor))
         finally:
             library.nauha_selector_free(selector)
         trace._cursors.add(self)
@@ -437,5 +485,6 @@ class _Messages:
 
 
 def open(path):
-    """Opens a trace for reading. It may be complete, still being written, or cut off because its writer died."""
+    """Opens a trace for reading, or the traces of the ranks of one training, together: path is one path, or a list. A trace
+    may be complete, still being written, or cut off because its writer died."""
     return Trace(path)
