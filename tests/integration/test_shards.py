@@ -108,6 +108,73 @@ class Missing(unittest.TestCase):
         self.assertIn('"weight_gradients" of module "layer" of step 1, of which 1 rank has shards, is not whole', said)
 
 
+class Commands(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = folder_of(cls)
+        cls.traces = make_shards("mesh", 4, cls.folder / "run")
+        cls.whole = cls.folder / "run.h5"
+
+    def listed(self, *arguments):
+        return [json.loads(line) for line in nauha("ls", "--json", *arguments).stdout.splitlines()]
+
+    def test_ls_of_several_ranks(self):
+        shown = ("step", "kind", "module", "slot", "dtype", "shape", "bytes")
+        rows = [[{name: row[name] for name in shown} for row in self.listed(*paths, "--kinds", "weights,bias_gradients")]
+                for paths in ([self.whole], self.traces)]
+        self.assertEqual(rows[0], rows[1])
+        self.assertEqual([row["rank"] for row in self.listed(*self.traces, "--kinds", "loss")], [0, 1, 2, 3] * 3)
+        self.assertTrue(all("placement" not in row for row in self.listed(*self.traces)))
+        self.assertIn("rank", nauha("ls", *self.traces).stdout.splitlines()[0].split())
+
+    def test_ls_of_one_rank_says_what_its_shards_are(self):
+        row = self.listed(self.traces[3], "--kinds", "weights", "--modules", "layer", "--limit", 1)[0]
+        self.assertEqual(row["shape"], [2, 33, 7])
+        self.assertEqual(row["placement"], {"shape": [5, 67, 7], "offset": [3, 34, 0], "flat": False, "summand": 0,
+                                            "summands": 0})
+        self.assertIn("[5,67,7] at [3,34,0]", nauha("ls", self.traces[3]).stdout)
+        self.assertNotIn("shard", nauha("ls", self.whole).stdout)
+        flat = make_shards("flat", 4, self.folder / "flat")
+        self.assertIn("[5,67,7] from element 1174", nauha("ls", flat[2]).stdout)
+        partial = make_shards("partial", 2, self.folder / "partial")
+        self.assertIn("[5] at [0], summand 2 of 2", nauha("ls", partial[1]).stdout)
+
+    def test_cat(self):
+        chosen = ["--kinds", "weights", "--modules", "layer", "--steps", 1]
+        for name, paths in (("whole", [self.whole]), ("joined", self.traces)):
+            nauha("cat", *paths, *chosen, "--npy", self.folder / f"{name}.npy")
+        self.assertEqual((self.folder / "joined.npy").read_bytes(), (self.folder / "whole.npy").read_bytes())
+        whole, joined, alone = (nauha("cat", *paths, *chosen, "--limit", 5).stdout.splitlines()
+                                for paths in ([self.whole], self.traces, self.traces[:1]))
+        self.assertEqual(joined[1:], whole[1:])
+        self.assertIn("rank 0, f32 [5,67,7]", joined[0])
+        self.assertIn("f32 [3,34,7], shard of [5,67,7] at [0,0,0]", alone[0])
+
+    def test_info(self):
+        kinds = json.loads(nauha("info", "--json", self.traces[0]).stdout)["kinds"]
+        self.assertEqual((kinds["weights"]["shards"], kinds["weight_updates"]["shards"]), (6, 6))
+        self.assertNotIn("shards", kinds["loss"])
+        self.assertIn("shards", nauha("info", self.traces[0]).stdout)
+        self.assertNotIn("shards", nauha("info", self.whole).stdout)
+
+    def test_check_and_report(self):
+        words = ["--rule", "tensor_variance:weights,bias_gradients:min=0.6", "--json"]
+        found, expected = (json.loads(nauha("check", *paths, *words, code=1).stdout)["findings"]
+                           for paths in (self.traces, [self.whole]))
+        self.assertGreater(len(found), 2)
+        self.assertEqual(found, expected)
+        for name, paths in (("whole", [self.whole]), ("joined", self.traces)):
+            nauha("report", *paths, "-o", self.folder / f"{name}.html")
+            self.assertRegex((self.folder / f"{name}.html").read_text(), r"Parameters</dt><dd>2\s389<")
+
+    def test_following_ranks(self):
+        metrics = ["--metric", "norm:weights", "--sink", "csv"]
+        nauha("replay", self.whole, *metrics, "-o", self.folder / "followed-whole")
+        nauha("replay", *self.traces, *metrics, "--follow", "-o", self.folder / "followed")
+        name = "weights_norm2.csv"
+        self.assertEqual((self.folder / "followed" / name).read_text(), (self.folder / "followed-whole" / name).read_text())
+
+
 class Python(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

@@ -26,6 +26,7 @@ static const struct nauha_option cat_table[] = {
 OPTION_GROUP(cat_options, "Output", cat_table);
 
 struct printing {
+    const struct opened *opened;
     uint64_t limit;
     struct nauha_error err; /* the first tensor that could not be read */
 };
@@ -138,8 +139,8 @@ static enum nauha_status print_tensor(struct nauha_message *message, uint64_t li
     return status;
 }
 
-static void print_stamps(const struct nauha_message_info *info) {
-    char shape[512];
+static void print_stamps(const struct opened *opened, const struct nauha_message_info *info) {
+    char shape[512], shard[1200];
     const char *dim = nauha__colour(stdout, COLOUR_DIM),
                *plain = nauha__colour(stdout, COLOUR_PLAIN);
     printf("%s# seq %" PRIu64 ", step %" PRIu64 ", epoch %u,%s %s%s%s", dim, info->seq,
@@ -154,16 +155,20 @@ static void print_stamps(const struct nauha_message_info *info) {
         printf(", %s", info->slot_name);
     if (info->call)
         printf(", call %u", info->call);
+    if (opened->trace_count > 1)
+        printf(", rank %u", info->rank);
     if (info->has_tensor)
         printf("%s, %s %s%s", dim, nauha_dtype_name(info->dtype),
                nauha__shape_text(info, shape, sizeof shape), plain);
+    if (*nauha__shard_text(opened->names, info, shard, sizeof shard))
+        printf(", shard of %s", shard);
     printf("\n");
 }
 
 static bool print_message(void *context, struct nauha_message *message) {
     struct printing *printing = context;
     const struct nauha_message_info *info = nauha_message_info(message);
-    print_stamps(info);
+    print_stamps(printing->opened, info);
     if (!info->has_tensor)
         return !ferror(stdout);
     if (info->hash_only) {
@@ -307,6 +312,7 @@ static int run_cat(const struct invocation *invocation) {
     if (code != EXIT_FINE)
         return code;
     struct opened opened;
+    printing.opened = &opened;
     const char *path = nauha__get(invocation, "npy", NULL);
     code = nauha__opened_init(&opened, invocation);
     if (code == EXIT_FINE && path)
@@ -322,13 +328,15 @@ static int run_cat(const struct invocation *invocation) {
 const struct command nauha__command_cat = {
     .name = "cat",
     .summary = "print or export recorded tensors",
-    .arguments = "TRACE",
+    .arguments = "TRACE...",
     .description = "Prints tensors as text. With --npy, writes one tensor to a file for NumPy; "
-                   "the options have to choose exactly one message.",
+                   "the options have to choose exactly one message. Of the traces of the ranks of "
+                   "one training, shards of a tensor are put together.",
     .examples = "nauha cat run.h5 --kinds biases --modules features.0 --steps 3\n"
-                "nauha cat run.h5 --kinds loss --steps 3 --npy loss.npy",
+                "nauha cat run.h5 --kinds loss --steps 3 --npy loss.npy\n"
+                "nauha cat run.rank*.h5 --kinds weights --modules features.0 --steps 3",
     .min_arguments = 1,
-    .max_arguments = 1,
+    .max_arguments = SIZE_MAX,
     .groups = {&nauha__cat_options, &nauha__select_options},
     .run = run_cat,
 };

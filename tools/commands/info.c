@@ -65,10 +65,12 @@ static void print_facts(const struct opened *opened, const struct nauha_trace_in
 }
 
 static void print_kinds(const struct opened *opened) {
-    static const struct column columns[] = {
-        {"kind", TABLE_CUT, 0}, {"messages", TABLE_RIGHT, 0}, {"bytes", TABLE_RIGHT, 0}};
+    static const struct column columns[] = {{"kind", TABLE_CUT, 0},
+                                            {"messages", TABLE_RIGHT, 0},
+                                            {"bytes", TABLE_RIGHT, 0},
+                                            {"shards", TABLE_RIGHT | TABLE_OPTIONAL, 0}};
     char a[32], b[32];
-    struct table *table = nauha__table_new(stdout, columns, 3, 0);
+    struct table *table = nauha__table_new(stdout, columns, 4, 0);
     for (uint32_t kind = 0; kind < nauha_names_kinds(opened->names); kind++) {
         uint64_t messages, bytes;
         nauha_trace_kind_totals(opened->trace, kind, &messages, &bytes);
@@ -77,6 +79,8 @@ static void print_kinds(const struct opened *opened) {
         nauha__table_cell(table, COLOUR_NAME, "%s", nauha_names_kind(opened->names, kind));
         nauha__table_cell(table, COLOUR_PLAIN, "%s", nauha__count_text(messages, a));
         nauha__table_cell(table, COLOUR_PLAIN, "%s", bytes ? nauha__size_text(bytes, b) : "-");
+        const uint64_t shards = nauha_trace_kind_shards(opened->trace, kind);
+        nauha__table_cell(table, COLOUR_PLAIN, "%s", shards ? nauha__count_text(shards, a) : "");
     }
     printf("\n");
     nauha__table_end(table);
@@ -164,9 +168,13 @@ static void print_json(const struct opened *opened, const struct nauha_trace_inf
     for (uint32_t kind = 0; kind < nauha_names_kinds(opened->names); kind++) {
         uint64_t messages, bytes;
         nauha_trace_kind_totals(opened->trace, kind, &messages, &bytes);
-        if (messages)
-            cJSON_AddItemToObject(kinds, nauha_names_kind(opened->names, kind),
-                                  totals_json(messages, bytes));
+        if (!messages)
+            continue;
+        cJSON *totals = totals_json(messages, bytes);
+        const uint64_t shards = nauha_trace_kind_shards(opened->trace, kind);
+        if (shards)
+            nauha__json_add_whole(totals, "shards", shards);
+        cJSON_AddItemToObject(kinds, nauha_names_kind(opened->names, kind), totals);
     }
     cJSON *modules = cJSON_AddArrayToObject(root, "modules");
     for (uint32_t module = 0; module < nauha_names_modules(opened->names); module++) {

@@ -15,6 +15,7 @@ static const struct nauha_option ls_table[] = {
 OPTION_GROUP(ls_options, "Output", ls_table);
 
 struct listing {
+    const struct opened *opened;
     struct table *table; /* of text */
     bool json;
     uint64_t left;
@@ -26,16 +27,27 @@ static const char *module_text(const struct nauha_message_info *info) {
 }
 
 static const struct column columns[] = {
-    {"seq", TABLE_RIGHT, 0}, {"step", TABLE_RIGHT, 0},  {"epoch", TABLE_RIGHT, 3},
-    {"kind", TABLE_CUT, 0},  {"tag", TABLE_CUT, 4},     {"module", TABLE_CUT, 0},
-    {"slot", TABLE_CUT, 2},  {"call", TABLE_RIGHT, 5},  {"dtype", 0, 1},
-    {"shape", 0, 0},         {"bytes", TABLE_RIGHT, 1}, {"hash", TABLE_OPTIONAL, 6},
+    {"seq", TABLE_RIGHT, 0},
+    {"step", TABLE_RIGHT, 0},
+    {"epoch", TABLE_RIGHT, 3},
+    {"kind", TABLE_CUT, 0},
+    {"tag", TABLE_CUT, 4},
+    {"module", TABLE_CUT, 0},
+    {"slot", TABLE_CUT, 2},
+    {"call", TABLE_RIGHT, 5},
+    {"dtype", 0, 1},
+    {"shape", 0, 0},
+    {"bytes", TABLE_RIGHT, 1},
+    {"hash", TABLE_OPTIONAL, 6},
+    {"rank", TABLE_RIGHT | TABLE_OPTIONAL, 7},
+    {"shard of", TABLE_OPTIONAL, 8},
 };
 #define COLUMNS (sizeof columns / sizeof *columns)
 
-static void add_line(struct table *table, struct nauha_message *message) {
+static void add_line(const struct listing *listing, struct nauha_message *message) {
     const struct nauha_message_info *info = nauha_message_info(message);
-    char shape[512], hash[40];
+    struct table *table = listing->table;
+    char shape[512], hash[40], shard[1200];
     nauha__table_cell(table, COLOUR_PLAIN, "%" PRIu64, info->seq);
     nauha__table_cell(table, COLOUR_PLAIN, "%" PRIu64, info->global_step);
     nauha__table_cell(table, COLOUR_DIM, "%u", info->epoch);
@@ -50,9 +62,33 @@ static void add_line(struct table *table, struct nauha_message *message) {
     nauha__table_cell(table, COLOUR_PLAIN, "%" PRIu64, info->bytes);
     nauha__table_cell(table, COLOUR_DIM, "%s",
                       info->hash_only ? nauha__hash_text(message, hash) : "");
+    if (listing->opened->trace_count > 1)
+        nauha__table_cell(table, COLOUR_DIM, "%u", info->rank);
+    else
+        nauha__table_cell(table, COLOUR_DIM, "%s", "");
+    nauha__table_cell(table, COLOUR_DIM, "%s",
+                      nauha__shard_text(listing->opened->names, info, shard, sizeof shard));
 }
 
-static void print_json(struct nauha_message *message) {
+static void add_numbers(cJSON *object, const char *name, const int64_t *numbers, uint32_t count) {
+    cJSON *list = cJSON_AddArrayToObject(object, name);
+    for (uint32_t i = 0; i < count; i++)
+        cJSON_AddItemToArray(list, nauha__json_signed(numbers[i]));
+}
+
+static void add_placement(cJSON *object, const struct nauha_names *names, uint32_t number) {
+    struct nauha_placement placement;
+    if (!nauha_names_placement(names, number, &placement))
+        return;
+    cJSON *shard = cJSON_AddObjectToObject(object, "placement");
+    add_numbers(shard, "shape", placement.shape, placement.ndim);
+    add_numbers(shard, "offset", placement.offset, placement.flat ? 1 : placement.ndim);
+    cJSON_AddBoolToObject(shard, "flat", placement.flat);
+    nauha__json_add_whole(shard, "summand", placement.summand);
+    nauha__json_add_whole(shard, "summands", placement.summands);
+}
+
+static void print_json(const struct nauha_names *names, struct nauha_message *message) {
     const struct nauha_message_info *info = nauha_message_info(message);
     char hash[40];
     cJSON *object = cJSON_CreateObject();
@@ -73,9 +109,8 @@ static void print_json(struct nauha_message *message) {
     nauha__json_add_whole(object, "call", info->call);
     if (info->has_tensor) {
         cJSON_AddStringToObject(object, "dtype", nauha_dtype_name(info->dtype));
-        cJSON *shape = cJSON_AddArrayToObject(object, "shape");
-        for (uint32_t i = 0; i < info->ndim; i++)
-            cJSON_AddItemToArray(shape, nauha__json_signed(info->shape[i]));
+        add_numbers(object, "shape", info->shape, info->ndim);
+        add_placement(object, names, info->placement);
     }
     nauha__json_add_whole(object, "bytes", info->bytes);
     if (info->hash_only)
@@ -91,9 +126,9 @@ static bool list_message(void *context, struct nauha_message *message) {
     if (listing->left-- == 0)
         return false;
     if (listing->json)
-        print_json(message);
+        print_json(listing->opened->names, message);
     else
-        add_line(listing->table, message);
+        add_line(listing, message);
     return !ferror(stdout);
 }
 
@@ -104,6 +139,7 @@ static int run_ls(const struct invocation *invocation) {
     if (code != EXIT_FINE)
         return code;
     struct opened opened;
+    listing.opened = &opened;
     code = nauha__opened_init(&opened, invocation);
     if (code == EXIT_FINE) {
         if (!listing.json)
@@ -119,12 +155,14 @@ static int run_ls(const struct invocation *invocation) {
 const struct command nauha__command_ls = {
     .name = "ls",
     .summary = "list the messages of a trace",
-    .arguments = "TRACE",
+    .arguments = "TRACE...",
     .description = "Lists messages, one per line, in the order of replay. Updates, which a trace "
-                   "stores as differences, are included.",
-    .examples = "nauha ls run.h5 --steps 3 --modules 'features.*'",
+                   "stores as differences, are included. The traces of the ranks of one training "
+                   "are listed together; shards that they hold of a tensor are then one message.",
+    .examples = "nauha ls run.h5 --steps 3 --modules 'features.*'\n"
+                "nauha ls run.rank*.h5 --kinds weights",
     .min_arguments = 1,
-    .max_arguments = 1,
+    .max_arguments = SIZE_MAX,
     .groups = {&nauha__ls_options, &nauha__select_options},
     .run = run_ls,
 };

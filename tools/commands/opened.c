@@ -171,7 +171,8 @@ int nauha__walk(const struct opened *opened,
                 bool (*each)(void *context, struct nauha_message *message), void *context) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     struct nauha_cursor *cursor = NULL;
-    if (nauha_cursor_new(opened->trace, opened->selector, &cursor, &err) != NAUHA_OK)
+    if (nauha_cursor_new_ranks(opened->traces, opened->trace_count, opened->selector, &cursor,
+                               &err) != NAUHA_OK)
         return nauha__fail(&err);
     int code = EXIT_FINE;
     for (;;) {
@@ -192,16 +193,42 @@ int nauha__walk(const struct opened *opened,
     return code;
 }
 
-const char *nauha__shape_text(const struct nauha_message_info *info, char *text, size_t bytes) {
-    size_t used = 0;
-    snprintf(text, bytes, info->has_tensor ? "[" : "-");
-    for (uint32_t i = 0; info->has_tensor && i <= info->ndim; i++) {
-        used = strlen(text);
-        if (i == info->ndim)
-            snprintf(text + used, bytes - used, "]");
+/* Appends numbers in brackets. */
+static void add_numbers(const int64_t *numbers, uint32_t count, char *text, size_t bytes) {
+    for (uint32_t i = 0; i <= count; i++) {
+        const size_t used = strlen(text);
+        if (i == count)
+            snprintf(text + used, bytes - used, count ? "]" : "[]");
         else
-            snprintf(text + used, bytes - used, "%s%" PRId64, i ? "," : "", info->shape[i]);
+            snprintf(text + used, bytes - used, "%c%" PRId64, i ? ',' : '[', numbers[i]);
     }
+}
+
+const char *nauha__shape_text(const struct nauha_message_info *info, char *text, size_t bytes) {
+    snprintf(text, bytes, "%s", info->has_tensor ? "" : "-");
+    if (info->has_tensor)
+        add_numbers(info->shape, info->ndim, text, bytes);
+    return text;
+}
+
+const char *nauha__shard_text(const struct nauha_names *names,
+                              const struct nauha_message_info *info, char *text, size_t bytes) {
+    struct nauha_placement placement;
+    text[0] = '\0';
+    if (!nauha_names_placement(names, info->placement, &placement))
+        return text;
+    add_numbers(placement.shape, placement.ndim, text, bytes);
+    size_t used = strlen(text);
+    if (placement.flat)
+        snprintf(text + used, bytes - used, " from element %" PRId64, placement.offset[0]);
+    else
+        snprintf(text + used, bytes - used, " at ");
+    if (!placement.flat)
+        add_numbers(placement.offset, placement.ndim, text, bytes);
+    used = strlen(text);
+    if (placement.summands)
+        snprintf(text + used, bytes - used, ", summand %u of %u", placement.summand + 1,
+                 placement.summands);
     return text;
 }
 

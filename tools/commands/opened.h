@@ -44,7 +44,8 @@ bool nauha__has_chosen(const struct nauha_trace *trace, const struct nauha_selec
 int nauha__nothing_chosen(const struct invocation *invocation, const struct nauha_trace *trace,
                           const struct nauha_names *names);
 
-/* Calls `each` for every selected message; it returns false to end the walk. Returns an exit code.
+/* Calls `each` for every selected message of the traces, which are those of the ranks of one
+ * training if there are several; it returns false to end the walk. Returns an exit code.
  * Damaged messages are reported once on standard error and skipped; the code is then EXIT_FAILED.
  */
 int nauha__walk(const struct opened *opened,
@@ -52,6 +53,11 @@ int nauha__walk(const struct opened *opened,
 
 /* Writes a shape, "[4, 3]", into text; returns text. */
 const char *nauha__shape_text(const struct nauha_message_info *info, char *text, size_t bytes);
+
+/* Writes of which whole a message is a shard, "[8,3] at [4,0]", into text; "" if it is whole.
+ * Returns text. */
+const char *nauha__shard_text(const struct nauha_names *names,
+                              const struct nauha_message_info *info, char *text, size_t bytes);
 
 /* How a recording ended: "complete", "cut off: ...". */
 const char *nauha__state_text(const struct nauha_trace_info *info);

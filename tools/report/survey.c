@@ -199,11 +199,13 @@ static enum nauha_status take(struct survey *survey, const struct nauha_message_
     return take_tensor(survey, info, err);
 }
 
-static enum nauha_status walk(struct survey *survey, struct nauha_trace *trace,
-                              const struct nauha_selector *selector, struct nauha_error *err) {
+enum nauha_status survey_init(struct survey *survey, const struct opened *opened,
+                              struct nauha_error *err) {
     struct nauha_cursor *cursor = NULL;
     struct nauha_message *message;
-    enum nauha_status status = nauha_cursor_new(trace, selector, &cursor, err);
+    *survey = (struct survey){0};
+    enum nauha_status status =
+        nauha_cursor_new_ranks(opened->traces, opened->trace_count, opened->selector, &cursor, err);
     while (status == NAUHA_OK) {
         status = nauha_cursor_next(cursor, &message, err);
         if (status == NAUHA_OK)
@@ -213,15 +215,6 @@ static enum nauha_status walk(struct survey *survey, struct nauha_trace *trace,
     }
     nauha_cursor_free(cursor);
     return status == NAUHA_END ? NAUHA_OK : status;
-}
-
-enum nauha_status survey_init(struct survey *survey, const struct opened *opened,
-                              struct nauha_error *err) {
-    *survey = (struct survey){0};
-    enum nauha_status status = NAUHA_OK;
-    for (size_t i = 0; i < opened->trace_count && status == NAUHA_OK; i++)
-        status = walk(survey, opened->traces[i], opened->selector, err);
-    return status;
 }
 
 void survey_fini(struct survey *survey) {
