@@ -3,6 +3,7 @@
 #include "recorder/config.h"
 
 #include <cjson/cJSON.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "nauha/nearest.h"
 
 #define BUFFER_MIN (1u << 20)
+#define FIRST_STEP_MAX (INT64_C(1) << 53) /* exact in JSON */
 
 /* ---- one setter per option ---- */
 
@@ -138,6 +140,43 @@ static enum nauha_status set_overwrite(struct nauha_recorder_config *config, con
     return parse_switch(value, &config->overwrite, err);
 }
 
+/* A number from which the recording counts. */
+static enum nauha_status parse_first(const char *value, int64_t most, int64_t *first,
+                                     struct nauha_error *err) {
+    enum nauha_status status = nauha__parse_i64(value, first, NULL);
+    if (status == NAUHA_OK && *first >= 0 && *first <= most)
+        return NAUHA_OK;
+    return nauha_error_set(err, NAUHA_INVALID, "\"%s\" is not a number from 0 to %" PRId64, value,
+                           most);
+}
+
+static enum nauha_status set_first_step(struct nauha_recorder_config *config, const char *value,
+                                        struct nauha_error *err) {
+    int64_t first;
+    enum nauha_status status = parse_first(value, FIRST_STEP_MAX, &first, err);
+    if (status == NAUHA_OK)
+        config->first_step = (uint64_t)first;
+    return status;
+}
+
+static enum nauha_status set_first_epoch(struct nauha_recorder_config *config, const char *value,
+                                         struct nauha_error *err) {
+    int64_t first;
+    enum nauha_status status = parse_first(value, INT32_MAX, &first, err);
+    if (status == NAUHA_OK)
+        config->first_epoch = (uint32_t)first;
+    return status;
+}
+
+static enum nauha_status set_first_batch(struct nauha_recorder_config *config, const char *value,
+                                         struct nauha_error *err) {
+    int64_t first;
+    enum nauha_status status = parse_first(value, INT32_MAX, &first, err);
+    if (status == NAUHA_OK)
+        config->first_batch = (uint32_t)first;
+    return status;
+}
+
 /* Row by row with the setters below. */
 static const struct nauha_option options[] = {
     {"depth", 0, "N", "all", "record modules down to this level of nesting"},
@@ -162,10 +201,16 @@ static const struct nauha_option options[] = {
     {"overwrite", 0, NULL, NULL,
      "replace an existing file of any type; without this option only a trace is replaced, and "
      "renamed to TRACE.old"},
+    {"first-step", 0, "N", "0",
+     "number of the first step, for a training that goes on from a checkpoint"},
+    {"first-epoch", 0, "N", "0", "number of the epoch in which it begins"},
+    {"first-batch", 0, "N", "0",
+     "number of its first step within this epoch, if it begins in the middle of one"},
 };
-static const set_fn setters[] = {set_depth, set_codec,     set_buffer,  set_on_full,
-                                 set_flush, set_precision, set_samples, set_hash,
-                                 set_limit, set_overwrite};
+static const set_fn setters[] = {set_depth,      set_codec,     set_buffer,     set_on_full,
+                                 set_flush,      set_precision, set_samples,    set_hash,
+                                 set_limit,      set_overwrite, set_first_step, set_first_epoch,
+                                 set_first_batch};
 #define OPTIONS (sizeof options / sizeof options[0])
 _Static_assert(OPTIONS == sizeof setters / sizeof setters[0], "a setter for every option");
 
@@ -175,7 +220,7 @@ const struct nauha_option *nauha_recorder_options(size_t *count) {
 }
 
 static enum nauha_status unknown_key(const char *key, struct nauha_error *err) {
-    char known[512] = "";
+    char known[640] = "";
     struct nauha_nearest nearest = {.typed = key};
     size_t selector_count;
     const struct nauha_option *selector = nauha_selector_options(&selector_count);

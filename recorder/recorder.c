@@ -60,6 +60,14 @@ static void free_recorder(struct nauha_recorder *recorder) {
     free(recorder);
 }
 
+/* Where the training begins: at its very beginning, or where an earlier one was interrupted. */
+static void begin_at(struct nauha_recorder *recorder, const struct nauha_recorder_config *config) {
+    recorder->global_step = config->first_step;
+    recorder->epoch = config->first_epoch;
+    recorder->train_step = config->first_batch;
+    recorder->epoch_begun = config->first_batch > 0;
+}
+
 static enum nauha_status start_writer(struct nauha_recorder *recorder, const char *path,
                                       struct nauha_error *err) {
     enum nauha_status status = nauha__naming_init(&recorder->naming, path, recorder->config, err);
@@ -89,6 +97,7 @@ enum nauha_status nauha_recorder_open(const char *path, const struct nauha_recor
         free_recorder(recorder);
         return status;
     }
+    begin_at(recorder, recorder->config);
     *out = recorder;
     return NAUHA_OK;
 }

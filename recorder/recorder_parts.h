@@ -46,7 +46,7 @@ struct nauha_recorder {
     bool paused;
     bool step_open;
     bool any_step;    /* a step has begun at all */
-    bool epoch_begun; /* a step of this epoch has begun */
+    bool epoch_begun; /* a step of this epoch has begun, here or before the interruption */
     bool epoch_over;  /* the next step begins a new epoch */
     bool held_paused; /* `held` was made while paused: nothing refers to it */
     bool after_end;   /* `held` comes from an explicit end_step */

@@ -237,7 +237,7 @@ static void swap_held(struct nauha_recorder *recorder) {
 static enum nauha_status take_values(struct nauha_recorder *recorder,
                                      const struct nauha_parameter *parameters, size_t count,
                                      bool explicit_end, struct nauha_error *err) {
-    uint64_t next = recorder->any_step ? recorder->global_step + 1 : 0;
+    uint64_t next = recorder->global_step + (recorder->any_step ? 1 : 0);
     uint32_t next_epoch = recorder->epoch + (recorder->epoch_over ? 1 : 0);
     enum nauha_status status = NAUHA_OK;
     /* Items keep the memory of earlier copies for the next ones. */
@@ -350,7 +350,7 @@ enum nauha_status nauha_recorder_epoch_finished(struct nauha_recorder *recorder,
     if (recorder->step_open) {
         status = nauha_error_set(err, NAUHA_STATE,
                                  "an epoch cannot finish during a step: end the step first");
-    } else if (recorder->epoch_begun) {
+    } else if (recorder->epoch_begun && recorder->any_step) {
         emit_event(recorder, NAUHA_KIND_EPOCH_FINISHED);
         recorder->epoch_begun = false;
         recorder->epoch_over = true;

@@ -213,6 +213,18 @@ class Loops(Case):
         stamps = [(m.step, m.train_step, m.epoch) for m in self.trace().of("batch_started")]
         self.assertEqual(stamps, [(0, 0, 0), (1, 1, 0), (2, 0, 1), (3, 1, 1)])
 
+    def test_counting_goes_on(self):
+        """Where a training goes on, steps are selected, and probes run, by the numbers that an uninterrupted one has."""
+        model = nn.Linear(3, 2)
+        exporter = self.export(model, first_step=13, first_epoch=2, first_batch=3, steps=slice(14, None, 2))
+        exporter.probe("testing", torch.randn(1, 3), every=4)
+        for _ in range(2):
+            train(model, batches(2, 3, 2))
+            exporter.epoch_finished()
+        trace = self.trace()
+        self.assertEqual([(m.step, m.train_step, m.epoch) for m in trace.of("batch_started")], [(14, 4, 2), (16, 1, 3)])
+        self.assertEqual([m.step for m in trace.messages if m.tag == "testing" and m.kind == "activations"], [16])
+
     def test_steps_by_hand_and_pause(self):
         model = nn.Linear(3, 2)
         exporter = self.export(model, step="manual")

@@ -51,7 +51,7 @@ static void test_every_fallback_is_a_value(void **state) {
     (void)state;
     size_t count;
     const struct nauha_option *rows = nauha_recorder_options(&count);
-    assert_int_equal(count, 10);
+    assert_int_equal(count, 13);
     for (size_t i = 0; i < count; i++)
         taken(rows[i].name, rows[i].fallback);
 }
@@ -99,6 +99,9 @@ static void test_wrong_values(void **state) {
     refused("limit", "-1", NAUHA_INVALID, "option \"limit\"");
     refused("precision", "int8", NAUHA_INVALID, "none of full, bf16, fp16");
     refused("samples", "0", NAUHA_INVALID, "1 or more, or all");
+    refused("first-step", "-1", NAUHA_INVALID, "not a number from 0 to 9007199254740992");
+    refused("first-epoch", "2147483648", NAUHA_INVALID, "not a number from 0 to 2147483647");
+    refused("first-batch", "x", NAUHA_INVALID, "option \"first-batch\"");
     refused("steps", "5:3", NAUHA_INVALID, "is empty");
 }
 

@@ -109,6 +109,57 @@ static void test_steps_and_epochs(void **state) {
     forget(&got);
 }
 
+/* A training that was interrupted in the middle of its third epoch: the epoch began before. */
+static void test_counting_goes_on(void **state) {
+    (void)state;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_recorder *recorder = recorded_open((const char *const[]){
+        "first-step", "17", "first-epoch", "2", "first-batch", "5", "steps", "17:20", NULL});
+    struct net net;
+    net_init(&net, recorder);
+    assert_int_equal(nauha_recorder_global_step(recorder), 17);
+    must(nauha_recorder_epoch_finished(recorder, &err), &err); /* without a step: no effect */
+    for (int step = 0; step < 4; step++) {
+        begin(recorder, &net, (float)step);
+        end(recorder, &net, (float)step + 1);
+        if (step == 1)
+            must(nauha_recorder_epoch_finished(recorder, &err), &err);
+    }
+    close_recorder(recorder);
+
+    static const struct {
+        uint64_t step;
+        uint32_t train_step, epoch;
+        const char *kind;
+        float value;
+    } expected[] = {
+        {17, 5, 2, "batch_started", 0},  {17, 5, 2, "weights", 0},
+        {17, 5, 2, "biases", 0},         {17, 5, 2, "weight_updates", 1},
+        {17, 5, 2, "bias_updates", -1},  {17, 5, 2, "batch_finished", 0},
+        {18, 6, 2, "batch_started", 0},  {18, 6, 2, "weights", 1},
+        {18, 6, 2, "biases", -1},        {18, 6, 2, "weight_updates", 1},
+        {18, 6, 2, "bias_updates", -1},  {18, 6, 2, "batch_finished", 0},
+        {18, 6, 2, "epoch_finished", 0}, {19, 0, 3, "epoch_started", 0},
+        {19, 0, 3, "batch_started", 0},  {19, 0, 3, "weights", 2},
+        {19, 0, 3, "biases", -2},        {19, 0, 3, "weight_updates", 1},
+        {19, 0, 3, "bias_updates", -1},  {19, 0, 3, "batch_finished", 0},
+    };
+    struct recorded got = read_back();
+    assert_int_equal(got.count, sizeof expected / sizeof *expected);
+    for (size_t i = 0; i < got.count; i++) {
+        const struct recorded_message *message = &got.messages[i];
+        assert_string_equal(message->info.kind_name, expected[i].kind);
+        assert_int_equal(message->info.global_step, expected[i].step);
+        assert_int_equal(message->info.train_step, expected[i].train_step);
+        assert_int_equal(message->info.epoch, expected[i].epoch);
+        if (message->info.has_tensor)
+            assert_float_equal(first_float(message), expected[i].value, 0);
+    }
+    assert_int_equal(got.info.first_step, 17);
+    assert_int_equal(got.info.steps, 3);
+    forget(&got);
+}
+
 static void test_messages_after_a_step_carry_its_stamps(void **state) {
     (void)state;
     struct nauha_error err = NAUHA_ERROR_INIT;
@@ -565,6 +616,7 @@ static void test_tap_alone_and_its_failure(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, recorded_setup, recorded_teardown)
 static const struct CMUnitTest tests[] = {
     TEST(test_steps_and_epochs),
+    TEST(test_counting_goes_on),
     TEST(test_messages_after_a_step_carry_its_stamps),
     TEST(test_every_type_and_codec),
     TEST(test_strided_tensors),

@@ -139,6 +139,7 @@ static int add_rules(const struct invocation *invocation, cJSON *settings) {
 
 static void end_after(cJSON *settings, cJSON *options, uint64_t steps) {
     char selection[32];
+    cJSON_DeleteItemFromObjectCaseSensitive(options, "first-step"); /* the first ones are meant */
     snprintf(selection, sizeof selection, ":%" PRIu64, steps);
     cJSON_AddStringToObject(options, "steps", selection);
     cJSON_AddNumberToObject(settings, "estimate", (double)steps);

@@ -262,7 +262,7 @@ class Observer:
 
     def _due_probes(self):
         publisher = self.publisher
-        due = [probe for probe in self._probes if publisher.active and probe.is_due(publisher.serial - 1)
+        due = [probe for probe in self._probes if publisher.active and probe.is_due(publisher.first_step + publisher.serial - 1)
                and probe.is_wanted(publisher, self.registry.records.values())]
         if due and not probes.has_values(self.models()):
             publisher.tell("probes begin after the model's lazy modules have run once")

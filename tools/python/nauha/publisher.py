@@ -82,7 +82,8 @@ class Publisher(fast.Recording):
         self.out = Sender(self.recorder, self.reader, self.tell)
         self._slots = {"": 0}
         self._tags = {"default": 0}
-        self.epoch = 0
+        self.first_step = int(options.get("first-step", 0))
+        self.epoch = int(options.get("first-epoch", 0))
         self.active = True
         _close_in_children(self)
 
@@ -125,7 +126,7 @@ class Publisher(fast.Recording):
 
     def begin_step(self, parameters):
         """Begins the next step, which ends an open one. parameters: see Sender."""
-        self.wanted.at(self.serial, self.epoch)
+        self.wanted.at(self.first_step + self.serial, self.epoch)
         if self.serial == 0:
             self._check_selection()
         self._stage_for(parameters)
