@@ -333,7 +333,7 @@ man: $(PROGRAM) ## regenerate docs/man from the command tables
 # from its own place (../lib/nauha), so that all of it may be moved.
 install: all ## DESTDIR= PREFIX=/usr/local LIBDIR= ...
 	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR)/nauha $(MANDIR)/man1 $(DOCDIR)/docs/examples \
-	    $(DOCDIR)/docs/images $(OWNDIR)/hdf5-plugins $(OWNDIR)/plugins $(OWNDIR)/python/nauha/hook)
+	    $(DOCDIR)/docs/images $(OWNDIR)/hdf5-plugins $(OWNDIR)/plugins $(OWNDIR)/python/nauha/hook $(OWNDIR)/python/nauha/trainers)
 	install -m 755 $(PROGRAM) $(DESTDIR)$(BINDIR)/nauha
 	for library in $(RECORDER_LIB) $(REPLAY_LIB); do \
 	    installed=$(DESTDIR)$(LIBDIR)/$${library##*/}; \
@@ -344,7 +344,8 @@ install: all ## DESTDIR= PREFIX=/usr/local LIBDIR= ...
 	    $(if $(MPI_FOUND),$(MPI)) $(DESTDIR)$(OWNDIR)
 	install -m 644 $(H5_PLUGINS) $(DESTDIR)$(OWNDIR)/hdf5-plugins
 	install -m 644 $(wildcard tools/python/nauha/*.py tools/python/nauha/*.pyi) tools/python/nauha/py.typed $(DESTDIR)$(OWNDIR)/python/nauha
-	install -m 644 $(wildcard tools/python/nauha/hook/*.py) $(DESTDIR)$(OWNDIR)/python/nauha/hook
+	for part in hook trainers; do \
+	    install -m 644 tools/python/nauha/$$part/*.py $(DESTDIR)$(OWNDIR)/python/nauha/$$part || exit 1; done
 	install -m 644 $(wildcard include/nauha/*.h include/nauha/*.hpp) $(DESTDIR)$(INCLUDEDIR)/nauha
 	install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(MANDIR)/man1
 	install -d $(DESTDIR)$(DATADIR)/bash-completion/completions $(DESTDIR)$(DATADIR)/zsh/site-functions

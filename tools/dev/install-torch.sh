@@ -17,10 +17,10 @@ give_up() {
 
 # What a few tests compare with or record; they are skipped without. Another list is another mark.
 install_optional() {
-    if [ -e "$directory/optional-3" ]; then return; fi
+    if [ -e "$directory/optional-4" ]; then return; fi
     "$directory/bin/pip" install -q --disable-pip-version-check --retries 1 --timeout 20 \
-        scipy powerlaw==2.0.0 weightwatcher==0.7.7 tensorboard transformers lightning accelerate >>"$directory/log" 2>&1 || true
-    touch "$directory/optional-3"
+        scipy powerlaw==2.0.0 weightwatcher==0.7.7 tensorboard transformers lightning accelerate peft >>"$directory/log" 2>&1 || true
+    touch "$directory/optional-4"
 }
 
 if [ -e "$directory/torch-$version" ]; then

@@ -31,14 +31,19 @@ import torch
 
 from nauha import calls, compat, hooks, losses, native, registry, shards
 from nauha.epochs import Epochs
-from nauha.exporter import Exporter, path_of_rank, place_in_training
+from nauha.exporter import Exporter, option_texts, path_of_rank, place_in_training
 from nauha.guard import Guard, say
 from nauha.steps import parameters_of
+from nauha.trainers import running
+
+
+recorder = None  # of this process, if it runs under `nauha record`
 
 
 def install(settings, status):
     """Starts to watch this process. settings: "output", "options", "step", "command", "quiet", and for an estimate
     "estimate", the number of steps after which the program ends. status: see status.py."""
+    global recorder
     recorder = AutoRecorder(settings, status)
     recorder.guard(recorder.install)
 
@@ -200,16 +205,21 @@ class AutoRecorder:
             self._path = self._claim(pathlib.Path(settings["output"]), rank, world_size)
             self._end_with_the_process()
             self._close_at_sigterm()
-        facts = {"model": type(model).__name__, "command": settings["command"], "step": self._step_fact()}
+        training = running.of(model, self._say)
+        facts = {"model": type(model).__name__, "command": settings["command"], "step": self._step_fact(), **training.facts}
+        options = option_texts(settings["options"])
+        if training.position and not settings.get("estimate") and not any(name.startswith("first-") for name in options):
+            options.update(training.position.options())
         self.exporter = Exporter(self._path, step=settings["step"], facts=facts, rank=rank, world_size=world_size,
-                                 notice=self._say, tentative=True, **settings["options"])
+                                 notice=self._say, tentative=True, **options)
         self.exporter.observer.before_run = self._run_begins
         self.exporter.observer.before_close = self._epochs.close
         rules, stop_on = settings.get("rules", []), settings.get("stop_on", [])
         if rules or stop_on:
             self.exporter.subscribe(rules=rules, stop_on=stop_on)
-        if settings.get("evaluation"):
-            self.exporter.observer.evaluation_tag = self.exporter.publisher.tag_number(settings["evaluation"])
+        evaluation = settings.get("evaluation", training.evaluation)
+        if evaluation:
+            self.exporter.observer.evaluation_tag = self.exporter.publisher.tag_number(evaluation)
 
     def _step_fact(self):
         """What ends a step, as far as is known before the first one."""

@@ -140,6 +140,13 @@ class Epochs:
                 loader.fresh = 0
             self._active.clear()
 
+    def begin(self):
+        """Called when another training begins, whose loader may have been started already."""
+        with self._lock:
+            self._trained = False
+            for loader in self._known:
+                loader.trains = False
+
     def trained(self):
         """Called at a backward pass."""
         self._trained = True

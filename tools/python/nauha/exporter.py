@@ -71,6 +71,23 @@ def _check_kinds(kinds):
             raise native.UnknownName(f'there is no kind "{kind}": did you mean "{meant[0]}"?')
 
 
+def check_options(options):
+    """Raises Error if these options of a recording do not exist, or have wrong values."""
+    config = native.library.nauha_recorder_config_new()
+    try:
+        for key, value in option_texts(options).items():
+            native.call(native.library.nauha_recorder_config_set, config, key.encode(), native.encoded(value))
+    finally:
+        native.library.nauha_recorder_config_free(config)
+
+
+def option_texts(options):
+    """Options of a recording, given as keyword arguments, as texts."""
+    texts = {key.replace("_", "-"): native.option_text(value) for key, value in options.items()}
+    _check_kinds(texts.get("kinds", ""))
+    return texts
+
+
 class Exporter:
     """Records the trainings of one process to one trace.
 
@@ -106,8 +123,7 @@ class Exporter:
         if path is not None and by_place:
             path = path_of_rank(path, rank, world_size)
         facts = {"framework": f"torch {torch.__version__}", **(facts or {})}
-        options = {key.replace("_", "-"): native.option_text(value) for key, value in options.items()}
-        _check_kinds(options.get("kinds", ""))
+        options = option_texts(options)
         self.publisher = Publisher(path, options, facts, rank, world_size, notice, tentative)
         if staging == "always":
             self.publisher.stage("cpu")
