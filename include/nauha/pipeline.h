@@ -162,7 +162,8 @@ NAUHA_API enum nauha_status nauha_pipeline_follow(struct nauha_pipeline *pipelin
                                                   struct nauha_error *err);
 
 /* Checks that traces can be replayed together. Call it before nauha_pipeline_start. INVALID: two of
- * them have the same rank, or different numbers of ranks; err names both. */
+ * them have the same rank and were not given to nauha_trace_join, or have different numbers of
+ * ranks; err names both. */
 NAUHA_API enum nauha_status nauha_pipeline_check_ranks(struct nauha_trace *const *traces,
                                                        size_t count, struct nauha_error *err);
 

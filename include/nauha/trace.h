@@ -34,6 +34,14 @@ NAUHA_API void nauha_trace_close(struct nauha_trace *trace);
 NAUHA_API enum nauha_status nauha_trace_refresh(struct nauha_trace *trace, bool *live,
                                                 struct nauha_error *err);
 
+/* Says that traces are those of one training that was interrupted and resumed, each rank with any
+ * number of traces in the order in which they were created. A step that was repeated is that of the
+ * latest trace that has it: cursors that read an earlier one end before the first step of a later
+ * one. Also lets nauha_pipeline_check_ranks accept several traces of a rank. INVALID: a later trace
+ * begins with step 0, as if the training had begun anew; err names it. */
+NAUHA_API enum nauha_status nauha_trace_join(struct nauha_trace *const *traces, size_t count,
+                                             struct nauha_error *err);
+
 struct nauha_trace_info {
     const char *path;
     uint32_t format_major, format_minor;

@@ -53,6 +53,7 @@ static enum nauha_status open_traces(struct nauha__worker *worker, uint32_t work
         if (!same_file(trace, worker->traces[i]) ||
             nauha__index_rows(trace->index) != nauha__index_rows(worker->traces[i]->index))
             return nauha_error_set(err, NAUHA_IO, "trace \"%s\" has changed", trace->path);
+        nauha__trace_join_as(worker->traces[i], trace);
         nauha__chunks_limit_cache(worker->traces[i]->chunks,
                                   CACHES_BYTES / (workers + 1) / work->trace_count);
     }

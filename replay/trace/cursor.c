@@ -183,6 +183,10 @@ enum nauha_status nauha_cursor_next(struct nauha_cursor *cursor, struct nauha_me
         enum nauha__row_fault fault = nauha__index_get(trace->index, cursor->next, &row);
         if (fault != NAUHA__ROW_FAULT_NONE)
             return fail(cursor, fault, err);
+        if (nauha__trace_is_replaced(trace, row->global_step)) { /* as are all that follow */
+            cursor->next = rows;
+            break;
+        }
         if (cursor->selector) {
             uint32_t module =
                 row->module == NAUHA_NONE ? NAUHA_NONE : trace->modules.numbers[row->module];

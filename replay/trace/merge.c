@@ -47,7 +47,7 @@ enum nauha_status nauha_pipeline_check_ranks(struct nauha_trace *const *traces, 
         nauha_trace_get_head(traces[i], &a);
         for (size_t j = 0; j < i; j++) {
             nauha_trace_get_head(traces[j], &b);
-            if (a.rank == b.rank)
+            if (a.rank == b.rank && !(traces[i]->joined && traces[j]->joined))
                 return nauha_error_set(
                     err, NAUHA_INVALID,
                     "\"%s\" and \"%s\" both have rank %" PRIu32

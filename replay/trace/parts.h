@@ -95,6 +95,10 @@ struct nauha_trace {
     uint64_t end_messages_lost, end_bytes_lost; /* and could not write */
     char failure[sizeof((struct nauha__end_row *)0)->failure + 1];
 
+    bool joined;   /* with traces of the same rank, see nauha_trace_join */
+    bool replaced; /* by later ones, from replaced_from on */
+    uint64_t replaced_from;
+
     struct nauha__index *index;
     struct nauha__chunks *chunks;
     struct nauha__trace_totals *totals;
@@ -140,6 +144,16 @@ enum nauha_status nauha__trace_read_end(struct nauha_trace *trace, struct nauha_
 enum nauha_status nauha__cursor_select(struct nauha_cursor *cursor,
                                        const struct nauha_selector *selector,
                                        struct nauha_error *err);
+
+/* ---- join.c ---- */
+
+/* Whether a later trace of the same training has the messages of this step. */
+static inline bool nauha__trace_is_replaced(const struct nauha_trace *trace, uint64_t step) {
+    return trace->replaced && step >= trace->replaced_from;
+}
+
+/* Joins another handle on the same file as this trace is. */
+void nauha__trace_join_as(struct nauha_trace *trace, const struct nauha_trace *joined);
 
 /* ---- the index against the tables ---- */
 

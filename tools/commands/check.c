@@ -17,6 +17,7 @@
 static const struct nauha_option check_table[] = {
     {"rule", 0, "SPEC", NULL,
      "check this rule, NAME[:KIND,...][:key=value...], instead of all rules; may be repeated"},
+    RESUME_OPTION,
     {"json", 0, NULL, NULL, "print a JSON object"},
 };
 OPTION_GROUP(check_options, "Rules", check_table);

@@ -148,6 +148,9 @@ int nauha__opened_paths(struct opened *opened, const struct invocation *invocati
         opened->trace_count++;
     }
     opened->trace = opened->traces[0];
+    if (nauha__has(invocation, "resume") &&
+        nauha_trace_join(opened->traces, count, &err) != NAUHA_OK)
+        return nauha__fail(&err);
     if (nauha_selector_check(opened->selector, opened->names, &err) != NAUHA_OK)
         return nauha__fail(&err);
     return EXIT_FINE;

@@ -9,6 +9,15 @@
 #include "nauha/trace.h"
 #include "tools/cli/command.h"
 
+/* A row of the option tables of the commands that join the traces of a resumed training. */
+#define RESUME_OPTION                                                                              \
+    {                                                                                              \
+        "resume", 0, NULL, NULL,                                                                   \
+            "the traces are those of one training that was interrupted and resumed; a step that "  \
+            "was "                                                                                 \
+            "repeated is taken from the latest trace that has it"                                  \
+    }
+
 struct opened {
     struct nauha_names *names;
     struct nauha_trace *trace;   /* the first one */

@@ -20,6 +20,7 @@ static const struct nauha_option replay_table[] = {
     {"jobs", 'j', "N", NULL, "use N threads (default: one per processor)"},
     {"follow", 0, NULL, NULL,
      "replay a trace while it is being written, until the recording ends or you press Ctrl-C"},
+    RESUME_OPTION,
     {"tensor-limit", 0, "SIZE", NULL,
      "largest tensor for metrics that need all its elements in memory; 0 is no limit (default "
      "64M). Other metrics take tensors of any size"},
@@ -275,7 +276,9 @@ const struct command nauha__command_replay = {
         "of the ranks of one training are replayed together: step by step, and within a step rank "
         "by rank. Traces of different trainings, or all traces of a directory, are replayed one "
         "training after the other; the last column of the CSV is then the name of the run, and "
-        "pictures have a line for each run. Under mpirun or srun, the processes divide the "
+        "pictures have a line for each run. With --resume, they are one training that was "
+        "interrupted and resumed, and steps that it repeated are those of the later trace. Under "
+        "mpirun or srun, the processes divide the "
         "modules among themselves, and the first process writes the same output as a single one. "
         "With --follow, replay reads a recording that is still being written; the results are "
         "those of a replay after its end. With --model, replay puts the recorded parameters of "
@@ -292,6 +295,7 @@ const struct command nauha__command_replay = {
         "nauha replay run.h5 --model alexnetmini --metric test_accuracy:every=100\n"
         "nauha replay run.h5 --model net.pt --data testset --metric hessian_eig:k=5:every=500\n"
         "nauha replay run.rank*.h5 --metric norm:weight_gradients -o series\n"
+        "nauha replay a.h5 b.h5 --resume --metric loss\n"
         "nauha replay sweep --metric loss -o compared",
     .min_arguments = 1,
     .max_arguments = SIZE_MAX,

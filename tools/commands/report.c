@@ -21,6 +21,7 @@ static const struct nauha_option report_table[] = {
     {"metric", 'm', "SPEC", NULL,
      "show this metric, too; it replaces a default series of the same topic; may be repeated"},
     {"rule", 0, "SPEC", NULL, "check this health rule instead of all rules; may be repeated"},
+    RESUME_OPTION,
     {"title", 0, "TEXT", NULL, "heading of the page (default: the name of the trace)"},
     {"jobs", 'j', "N", NULL, "use N threads (default: one per processor)"},
 };

@@ -306,7 +306,8 @@ int nauha__runs_init(struct runs *runs, const struct invocation *invocation) {
     *runs = (struct runs){0};
     int code = list_paths(runs, invocation);
     struct candidate *list = calloc(runs->path_count + 1, sizeof *list);
-    const bool together = runs->path_count == 1 || nauha__has(invocation, "follow");
+    const bool together = runs->path_count == 1 || nauha__has(invocation, "follow") ||
+                          nauha__has(invocation, "resume");
     if (!list)
         code = nauha__fail_nomem();
     for (size_t i = 0; i < runs->path_count && code == EXIT_FINE && !together; i++) {

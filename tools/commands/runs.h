@@ -22,9 +22,10 @@ struct runs {
 };
 
 /* Opens all traces and sorts them into runs. They are one training if no two have the same rank and
- * all have the same number of ranks, or if they are followed. Otherwise the ranks of a training are
- * recognised by names that differ only in "rank0" or, without such names, by having been opened
- * together. Prints errors and returns an exit code. Release with nauha__runs_fini in any case. */
+ * all have the same number of ranks, if they are followed, or with --resume. Otherwise the ranks of
+ * a training are recognised by names that differ only in "rank0" or, without such names, by having
+ * been opened together. Prints errors and returns an exit code. Release with nauha__runs_fini in
+ * any case. */
 int nauha__runs_init(struct runs *runs, const struct invocation *invocation);
 void nauha__runs_fini(struct runs *runs);
 

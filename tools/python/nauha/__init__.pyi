@@ -125,7 +125,7 @@ def callback(function: Callable[[Any], object], kinds: _Names, tag: str = "defau
              synchronized: bool | None = None) -> Subscriber: ...
 def replay(traces: _Path | Iterable[_Path], metrics: str | Subscriber | Iterable[str | Subscriber],
            output: _Path | None = None, sinks: _Names | None = None, strict: bool = False,
-           progress: Callable[[int, int], object] | None = None, jobs: int | None = None,
+           progress: Callable[[int, int], object] | None = None, jobs: int | None = None, resume: bool = False,
            **selection: Any) -> dict[str, Series]: ...
 
 # ---- commands ----

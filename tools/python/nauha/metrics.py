@@ -337,15 +337,16 @@ def analyzer_of_spec(spec):
     return _Analyzer(name, make, None, synchronized, parameters, summary)
 
 
-def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None, jobs=None, **selection):
+def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None, jobs=None, resume=False, **selection):
     """Feeds traces through metrics, as `nauha replay` does.
 
     traces: one path or several, of the ranks of one training or of several trainings; a directory stands for the traces
     in it. metrics: one SPEC or Subscriber, or several. output: a directory for the files that `sinks` write (the names
     are in `nauha help replay`; ["csv", "gnuplot"] by default). progress(done, total) is called about twenty times a
     second. jobs: the number of threads that compute metrics of the library, by default one for each processor;
-    Subscribers are called in the calling thread, and the result does not depend on the number. selection: the keyword
-    arguments of Trace.messages().
+    Subscribers are called in the calling thread, and the result does not depend on the number. resume: the traces are of
+    one training that was interrupted and resumed; steps that it repeated are those of the later trace. selection: the
+    keyword arguments of Trace.messages().
 
     Returns {name: Series} with everything that the metrics published. Several trainings are replayed one after another,
     and each Series has a column `run` with their names; metrics of the library start again for each training, and
@@ -362,13 +363,13 @@ def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None
         raise Error(f"jobs is {jobs!r}: it must be an integer of 1 or more")
     if not paths or not metrics:
         raise Error("replay() needs at least one trace and one metric")
-    runs, pipelines = sort_runs(paths), []
+    runs, pipelines = sort_runs(paths, resume), []
     selector = make_selector(selection)
     try:
         for name, ranks in runs:
             pipeline = Pipeline(native.Names(), name if len(runs) > 1 else None, pipelines[-1] if pipelines else None)
             pipelines.append(pipeline)
-            pipeline.open(ranks)
+            pipeline.open(ranks, resume)
             if len(pipelines) > 1:
                 pipelines[-2].finish_into(pipeline)
                 pipelines[-2].close()

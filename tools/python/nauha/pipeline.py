@@ -132,6 +132,7 @@ native.declare(library, {
     "nauha_pipeline_start": (STATUS, [c_void_p, ERROR]),
     "nauha_pipeline_replay_ranks": (STATUS, [c_void_p, POINTER(c_void_p), c_size_t, c_void_p, PROGRESS_FN, c_void_p,
                                              ERROR]),
+    "nauha_trace_join": (STATUS, [POINTER(c_void_p), c_size_t, ERROR]),
     "nauha_pipeline_finish": (STATUS, [c_void_p, ERROR]),
     "nauha_pipeline_remarks": (None, [c_void_p, LINE_FN, c_void_p]),
     "nauha_pipeline_report": (None, [c_void_p, LINE_FN, c_void_p]),
@@ -144,9 +145,9 @@ native.declare(library, {
 })
 
 
-def sort_runs(paths):
+def sort_runs(paths, resume=False):
     """Sorts traces by training, as `nauha replay` does: [(name of the training, its paths)]. A directory stands for the
-    traces in it. Raises Error."""
+    traces in it. resume: all are of one training. Raises Error."""
     traces = []
     for path in map(os.fsencode, paths):
         if not os.path.isdir(path):
@@ -156,6 +157,8 @@ def sort_runs(paths):
         if not inside:
             raise Error(f'directory "{os.fsdecode(path)}" contains no traces (*.h5)', native.Status.UNKNOWN)
         traces += [os.path.join(path, name) for name in inside]
+    if resume:
+        return [("", traces)]
     found = []
     native.call(library.nauha_sort_runs, (c_char_p * len(traces))(*traces), len(traces),
                 RUN_FN(lambda context, run, name: found.append((run, name.decode("utf-8", "replace")))), None)
@@ -298,12 +301,15 @@ class Pipeline:
     def wants(self, kind):
         return library.nauha_bus_wants(library.nauha_pipeline_bus(self.handle), kind)
 
-    def open(self, paths):
-        """Opens the traces of the ranks of one training, and passes the facts of the first to the sinks."""
+    def open(self, paths, resume=False):
+        """Opens the traces of the ranks of one training, and passes the facts of the first to the sinks. resume: each rank
+        may have several, because it was interrupted and resumed."""
         for path in paths:
             handle = c_void_p()
             native.call(library.nauha_trace_open, os.fsencode(path), self._names, ctypes.byref(handle))
             self._traces.append(handle.value)
+        if resume:
+            native.call(library.nauha_trace_join, (c_void_p * len(self._traces))(*self._traces), len(self._traces))
         native.call(library.nauha_pipeline_describe_trace, self.handle, self._traces[0])
 
     def close(self):
