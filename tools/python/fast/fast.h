@@ -158,7 +158,7 @@ struct recording {
     PyObject_HEAD PyObject *lock, *out, *wanted, *reader;
     unsigned long long serial;
     unsigned tag;
-    char active, step_open, latest_on, results_only;
+    char active, step_open, latest_on, results_only, transformed;
 };
 
 extern PyTypeObject *nauha__wanted_type, *nauha__sender_type, *nauha__recording_type;

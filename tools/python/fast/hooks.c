@@ -169,7 +169,7 @@ static bool trains(const struct module_ran *self, PyObject *training) {
 static enum run decide(struct module_ran *self) {
     const struct recording *recording = (struct recording *)self->recording;
     const struct reader *reader = (struct reader *)recording->reader;
-    if (!is_named(self) || nauha__in_backward(reader) != 0)
+    if (!is_named(self) || recording->transformed || nauha__in_backward(reader) != 0)
         return RAN_OTHERWISE;
     if (recording->tag)
         return recording->results_only ? RAN_UNRECORDED : RAN_RECORDED;

@@ -266,6 +266,7 @@ static PyMemberDef recording_members[] = {MEMBER(lock, T_OBJECT_EX, 0),
                                           MEMBER(step_open, T_BOOL, 0),
                                           MEMBER(latest_on, T_BOOL, 0),
                                           MEMBER(results_only, T_BOOL, 0),
+                                          MEMBER(transformed, T_BOOL, 0),
                                           {NULL, 0, 0, 0, NULL}};
 static PyMethodDef recording_methods[] = {{"publish", recording_publish, METH_VARARGS, NULL},
                                           {NULL, NULL, 0, NULL}};

@@ -29,7 +29,7 @@ import weakref
 
 import torch
 
-from nauha import calls, compat, hooks, losses, native, registry, shards
+from nauha import calls, compat, hooks, losses, native, registry, shards, transforms
 from nauha.epochs import Epochs
 from nauha.exporter import Exporter, option_texts, path_of_rank, place_in_training
 from nauha.guard import Guard, say
@@ -69,6 +69,7 @@ class AutoRecorder:
         self._kept_out = False  # what wraps PyTorch's functions is not compiled
 
     def install(self):
+        transforms.watch()
         self._watch_models()
         self._watch_optimizers()
         self._losses.watch()
@@ -336,6 +337,8 @@ class AutoRecorder:
                 recorder.guard(recorder._epochs.trained)
                 if not recorder._trained:
                     recorder.guard(recorder._settle)
+                if transforms.active():
+                    recorder.guard(recorder._grad_of_function, *args[:2])
             return grad(*args, **kwargs)
 
         torch.autograd.backward, torch.autograd.grad = watched, watched_grad
@@ -352,6 +355,11 @@ class AutoRecorder:
             self.exporter.observer.backward_begins()
             self._end_of_sample()
             self._losses.backward(tensors, gradients)
+
+    def _grad_of_function(self, losses, inputs):
+        """torch.func.grad takes gradients: of a loss, if the inputs are a model's parameters."""
+        if self.exporter is not None and self.exporter.observer.registry.has_any(inputs):
+            self._backward_begins(losses, None)
 
     def _find_unseen(self):
         """Finds the models of the optimizers where no run of them was seen."""

@@ -21,6 +21,14 @@ is_dynamo = getattr(getattr(torch, "compiler", None), "is_dynamo_compiling", com
 compiler = getattr(_frames, "get_eval_frame_callback", lambda: None)
 
 
+transforms_off = getattr(torch._C, "_DisableFuncTorch", contextlib.nullcontext)  # a scope without those of torch.func
+
+
+def has_graph(tensor):
+    """Whether a backward pass may reach the tensor. Within torch.func.grad, requires_grad is that of outside."""
+    return tensor.requires_grad or tensor.grad_fn is not None
+
+
 def is_traced():
     """Whether torch.compile, torch.export or torch.jit.trace is tracing the code that runs. A hook that returns at
     once in that case adds nothing to the graph."""

@@ -116,6 +116,7 @@ class Recording:
         self.step_open = False
         self.latest_on = False  # whether the latest run of a model is recorded
         self.results_only = False
+        self.transformed = False  # the latest run of a model is within a transform of torch.func
 
     def publish(self, kind, module, slot, call, tag, tensor):
         """One message if it is wanted; of the step that is open, or was last. tensor: None for events."""

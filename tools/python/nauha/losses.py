@@ -84,7 +84,7 @@ class Losses:
         if not exporter.publisher.active or compat.in_backward() or not isinstance(output, torch.Tensor):
             return None
         evaluates = exporter.observer.evaluates()
-        if not (output.requires_grad or exporter.publisher.tag or evaluates):
+        if not (compat.has_graph(output) or exporter.publisher.tag or evaluates):
             return None
         try:
             with exporter.publisher.lock:

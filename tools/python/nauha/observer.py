@@ -8,7 +8,7 @@ import weakref
 
 import torch
 
-from nauha import calls, compat, fast, hooks, native, probes, shards, tensors
+from nauha import calls, compat, fast, hooks, native, probes, shards, tensors, transforms
 from nauha.graphs import Graphs
 from nauha.guard import Guard
 from nauha.native import KINDS, NONE, Stopped
@@ -28,6 +28,11 @@ def seen_from_outside(module):
     made."""
     inner = wrapped(module)
     return module if inner is None else seen_from_outside(inner)
+
+
+def _is_lent(parameter):
+    """Whether functional_call has put it in the place of a parameter."""
+    return type(parameter) is torch.Tensor
 
 
 class Observer:
@@ -58,6 +63,8 @@ class Observer:
         self._epochs_due = 0  # that end with the open step
         self._parameter_hooks = {}  # id(parameter) -> (its Value, which keeps it alive, function that removes the hook)
         self._reduced = {}  # of parameters whose gradients are known when a backward pass has ended: id -> (Value, hook)
+        self._gradient_calls = {}  # (module, slot) -> Counter of the gradients of a parameter
+        self._lent = {}  # (module, slot) -> address of a parameter that functional_call had put there as the step began
         self._pass = None  # the backward pass whose end is awaited for them
         self._held = []  # models that ran in the open step: its end needs them, even if the program let go
         self._runs = Counter()
@@ -65,6 +72,7 @@ class Observer:
         self._watch_scalers()
         self.graphs = Graphs(self)
         self.placed.add(self.graphs.watch())
+        transforms.watch()
         self.stop = None  # the health rule for which the training is to end
 
     @property
@@ -295,6 +303,7 @@ class Observer:
             self.latest_on = False
             return
         self._ran_since_backward = True
+        publisher.transformed = transforms.active()
         learns, with_gradients = self._learns(weak_root()), torch.is_grad_enabled()
         if with_gradients or not learns:  # a generator's run for its critic is neither
             self.before_run(learns and with_gradients and not publisher.tag)
@@ -313,6 +322,8 @@ class Observer:
                     self._stop_if_told()
                     self._begin_step(weak_root)
                     due = self._due_probes()
+                if transforms.active() and publisher.active:
+                    self._hook_parameters(self.registry.values())
                 if all(weak_root() is not held for held in self._held):
                     self._held.append(weak_root())
         for probe in due:
@@ -382,17 +393,29 @@ class Observer:
         values = self._parameters()
         if len(values) != len(before):  # a model is gone: it has an end to its step, and no part in the next
             publisher.end_step(before)
+        self._lent = {(value.module, value.slot): value.tensor.data_ptr() for value in values if _is_lent(value.parameter)}
         publisher.begin_step(values)
         self._publish_buffers()
         self._hook_parameters(values)
 
     def end_step(self):
         if self.is_open and self.publisher.step_open:
-            self.publisher.end_step(self._parameters() if self.publisher.active else [])
+            self.publisher.end_step(self._still_known(self._parameters()) if self.publisher.active else [])
             self._held = []
             while self._epochs_due:
                 self._epochs_due -= 1
                 self.publisher.epoch_finished()
+
+    def _still_known(self, values):
+        """Without the model's own parameters where the step began with others, which the program has somewhere now."""
+        if not self._lent:
+            return values
+        known = [value for value in values if _is_lent(value.parameter) or
+                 self._lent.get((value.module, value.slot), value.tensor.data_ptr()) == value.tensor.data_ptr()]
+        if len(known) < len(values):
+            self.publisher.tell("the last update of parameters that the program gives to torch.func.functional_call is not "
+                                "recorded, because the model did not run with them any more")
+        return known
 
     def epoch_finished(self):
         """An epoch ends, with the open step. A step that an optimizer has yet to end belongs to the epoch that it began in."""
@@ -415,7 +438,9 @@ class Observer:
 
     def _hook_parameters(self, values):
         if len(self._parameter_hooks) > 2 * len(values) + 16:  # those of models that are gone
-            for key in [key for key, (value, _) in self._parameter_hooks.items() if value.record.module() is None]:
+            current = {id(value.parameter) for value in values}
+            for key in [key for key, (value, _) in self._parameter_hooks.items() if value.record.module() is None or
+                        (_is_lent(value.parameter) and key not in current)]:
                 self._parameter_hooks.pop(key)[1]()
         reduced = None
         for value in values:
@@ -423,7 +448,8 @@ class Observer:
                 reduced = self.registry.shards.reduced() if reduced is None else reduced
                 kind = KINDS["bias_gradients" if value.bias else "weight_gradients"]
                 if self.publisher.wanted(kind, value.module, 0):
-                    hook = hooks.ParameterGradient(self.publisher, self, Counter(), kind, value.module, value.slot)
+                    counter = self._gradient_calls.setdefault((value.module, value.slot), Counter())
+                    hook = hooks.ParameterGradient(self.publisher, self, counter, kind, value.module, value.slot)
                     remove = self._hook_parameter(value, hook, id(value.parameter) in reduced)
                     self._parameter_hooks[id(value.parameter)] = value, remove
 
@@ -481,7 +507,8 @@ class Observer:
                 slot = publisher.slot(path)
                 if not recomputed:
                     publisher.publish(ACTIVATIONS, record.id, slot, call, tag, tensor)
-                if tensor.requires_grad and publisher.wanted(LAYER_GRADIENTS, record.id, tag):
+                tensor = tensor if tensor.requires_grad else transforms.reached(tensor)
+                if compat.has_graph(tensor) and publisher.wanted(LAYER_GRADIENTS, record.id, tag):
                     self.hook_output(tensor, record, slot, call, tag)
 
     def hook_output(self, tensor, record, slot, call, tag):

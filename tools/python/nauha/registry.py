@@ -11,7 +11,7 @@ import weakref
 
 import torch
 
-from nauha import compat, native, shards, tensors
+from nauha import compat, native, shards, tensors, transforms
 from nauha.native import NONE, library
 from nauha.publisher import Counter
 from nauha.sender import Value
@@ -182,7 +182,11 @@ class Registry:
                     self._tell(f"parameters such as \"{record.name}.{key}\" ({type(parameter).__name__}, {tensor.dtype}) cannot "
                                "be recorded")
                 else:
-                    self._collect_one(record, key, parameter, tensor)
+                    self._collect_one(record, key, transforms.reached(parameter), tensor)
+
+    def has_any(self, parameters):
+        """Whether any of them was a parameter of a model when values() was called."""
+        return any(id(parameter) in self._owners for parameter in parameters)
 
     def _collect_one(self, record, key, parameter, tensor):
         slot = self._slot(key)

@@ -15,7 +15,7 @@ import weakref
 
 import torch
 
-from nauha import compat, tensors
+from nauha import compat, transforms
 
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
@@ -24,7 +24,7 @@ def local(tensor):
     """The part of a tensor that this process holds; of others, the tensor itself. A tensor that a collective is still
     writing is waited for, as the training would wait for it."""
     if tensor is None or type(tensor) in _PLAIN:
-        return tensor
+        return transforms.plain(tensor) if tensor is not None and transforms.active() else tensor
     if isinstance(tensor, FlatPart):
         return tensor.local()
     inner = getattr(tensor, "_local_tensor", None)  # of a DTensor; to_local() is differentiable, and would add to the graph
@@ -34,8 +34,11 @@ def local(tensor):
 
 
 def optimized(model):
-    """The parameters of a model as optimizers know them, also while others take their places."""
+    """The parameters of a model, and those that optimizers know while others take their places."""
     yield from model.parameters()
+    yield from transforms.own_parameters(model)
+    if transforms.active():
+        yield from map(transforms.plain, model.parameters())
     for module in model.modules():
         yield from (part.sharded_param for part in _sharded(module))
         yield from _flat(module)._params or () if _flat(module) is not None else ()

@@ -17,7 +17,7 @@ import threading
 
 import torch
 
-from nauha import tensors
+from nauha import compat, tensors
 from nauha.guard import Guard
 from nauha.sender import Value
 
@@ -39,7 +39,7 @@ class HostDevice:
     @staticmethod
     def copy(source, host):
         """Copies source into host. Returns an event to wait for, or None if the copy is complete."""
-        with torch.no_grad():
+        with torch.no_grad(), compat.transforms_off():
             host.copy_(source.detach())
 
 
@@ -54,7 +54,7 @@ class CudaDevice:
     def copy(self, source, host):
         if not source.is_cuda:
             return HostDevice.copy(source, host)
-        with torch.no_grad(), torch.cuda.device(source.device):
+        with torch.no_grad(), compat.transforms_off(), torch.cuda.device(source.device):
             snapshot = source.detach().clone(memory_format=torch.contiguous_format)
             side = self._side(source.device)
             side.wait_stream(torch.cuda.current_stream())
