@@ -130,7 +130,8 @@ NAUHA_API void nauha_recorder_pause(struct nauha_recorder *recorder, bool paused
 NAUHA_API enum nauha_status nauha_recorder_set_tag(struct nauha_recorder *recorder, uint32_t tag,
                                                    struct nauha_error *err);
 
-/* The value of a parameter; `bias` says whether its kind is biases or weights. */
+/* The value of a parameter; `bias` says whether its kind is biases or weights. Fields that a
+ * program does not know are 0: begin with {0}. */
 struct nauha_parameter {
     uint32_t module;
     uint32_t slot;

@@ -75,12 +75,12 @@ static enum nauha_status take_value(struct copy *copy, struct nauha_error *err) 
         !NAUHA_GROW(values->shapes, values->shape_capacity, values->count + 1))
         return nauha_error_nomem(err);
     struct nauha_parameter *parameter = &values->list[values->count];
+    *parameter = (struct nauha_parameter){.bias = info->kind == NAUHA_KIND_BIASES};
     enum nauha_status status = nauha_message_take(copy->parameter, &parameter->tensor, err);
     if (status != NAUHA_OK)
         return status;
     memcpy(values->shapes[values->count++], parameter->tensor.shape,
            parameter->tensor.ndim * sizeof *parameter->tensor.shape);
-    parameter->bias = info->kind == NAUHA_KIND_BIASES;
     return name(copy->recorder, info, &parameter->module, &parameter->slot, err);
 }
 
