@@ -389,8 +389,9 @@ class Observer:
             publisher.begin_step([])
             return
         before = self._parameters()
+        held = [weakref.ref(model) for model in self._held]
         self._held = []
-        values = self._parameters()
+        values = before if all(weak() is not None for weak in held) else self._parameters()
         if len(values) != len(before):  # a model is gone: it has an end to its step, and no part in the next
             publisher.end_step(before)
         self._lent = {(value.module, value.slot): value.tensor.data_ptr() for value in values if _is_lent(value.parameter)}
@@ -444,7 +445,7 @@ class Observer:
                 self._parameter_hooks.pop(key)[1]()
         reduced = None
         for value in values:
-            if value.parameter.requires_grad and id(value.parameter) not in self._parameter_hooks:
+            if id(value.parameter) not in self._parameter_hooks and value.parameter.requires_grad:
                 reduced = self.registry.shards.reduced() if reduced is None else reduced
                 kind = KINDS["bias_gradients" if value.bias else "weight_gradients"]
                 if self.publisher.wanted(kind, value.module, 0):
