@@ -21,7 +21,9 @@ is_dynamo = getattr(getattr(torch, "compiler", None), "is_dynamo_compiling", com
 compiler = getattr(_frames, "get_eval_frame_callback", lambda: None)
 
 
-transforms_off = getattr(torch._C, "_DisableFuncTorch", contextlib.nullcontext)  # a scope without those of torch.func
+# A scope without the transforms of torch.func; before torch 2.0, there were none.
+transforms_off = getattr(torch._C, "_DisableFuncTorch", None)
+transforms_off = transforms_off if hasattr(transforms_off, "__enter__") else contextlib.nullcontext
 
 
 def has_graph(tensor):
