@@ -348,7 +348,7 @@ class RingOfMemory(unittest.TestCase):
         def __init__(self):
             self.calls = []
 
-        def publish(self, kind, module, slot, call, tag, tensor, identity=0):
+        def publish(self, kind, module, slot, call, tag, tensor, identity=0, placement=0):
             self.calls.append(("publish", kind, None if tensor is None else tensor.clone()))
 
         def begin_step(self, values):

@@ -4,6 +4,7 @@ down by hand, or is what a program on one process computes that trains the same 
 
 Run once for each PyTorch there is; see tests/run.py.
 """
+import csv
 import sys
 import unittest
 
@@ -61,21 +62,36 @@ class Ranks(Case):
                 self.assertEqual(joined.shape, message.shape, place)
                 np.testing.assert_allclose(joined, message.values, rtol=2e-4, atol=1e-6, err_msg=str(place))
 
-    def sharded(self, how, *arguments, join):
+    def joined(self, plain, ranks):
+        """Replayed together, the ranks give the norms of the whole tensors."""
+        metrics = [word for kind in PARAMETERS for word in ("--metric", f"norm:{kind}")]
+        done = self.run_program([NAUHA, "replay", *[f"run.rank{rank}.h5" for rank in range(ranks)], *metrics])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found = {(row["metric"], row["module"], row["slot"], int(row["global_step"]), int(row["call"])): float(row["value"])
+                 for row in csv.DictReader(done.stdout.splitlines())}
+        expected = {(f"{m.kind}_norm2", *key(m)[1:]): np.linalg.norm(m.values.ravel().astype(float))
+                    for kind in PARAMETERS for m in plain.of(kind)}
+        self.assertEqual(sorted(found), sorted(expected))
+        for place, norm in expected.items():
+            self.assertAlmostEqual(found[place], norm, delta=1e-6 + 2e-4 * norm, msg=place)
+
+    def sharded(self, how, *arguments, join, ranks=2):
         plain, = self.recorded("fully_sharded", "plain", *arguments, ranks=1)
         modules = plain.modules
-        ranks = self.recorded("fully_sharded", how, *arguments)
+        traces = self.recorded("fully_sharded", how, *arguments, ranks=ranks)
         micro_batches = 1 + bool(arguments and arguments[0] in ("accumulate", "deferred"))
-        for rank, trace in enumerate(ranks):
+        for rank, trace in enumerate(traces):
             self.assertEqual(trace.modules, modules)
             self.steps_of(trace, 4, self.numbers(f"loss{rank}"), micro_batches)
             for kind in "activations", "layer_gradients", "input_data":
-                self.assertEqual({key(m): (m.shape[0] * 2, *m.shape[1:]) for m in trace.of(kind)},
+                self.assertEqual({key(m): (m.shape[0] * ranks, *m.shape[1:]) for m in trace.of(kind)},
                                  {key(m): m.shape for m in plain.of(kind)})
         self.assertEqual(self.notices, [])
         reduced = [kind for kind in PARAMETERS if "gradients" in kind]
-        self.whole(plain, ranks, join, set(PARAMETERS) - set(reduced if "deferred" in arguments else ()))
-        return plain, ranks
+        self.whole(plain, traces, join, set(PARAMETERS) - set(reduced if "deferred" in arguments else ()))
+        if "deferred" not in arguments:
+            self.joined(plain, ranks)
+        return plain, traces
 
 
 def rows(message, parts):
@@ -90,6 +106,9 @@ def flat(message, parts):
 
 @unittest.skipUnless(torch.distributed.is_available() and TORCH >= (2, 6), "skipped: fully_shard came with torch 2.6")
 class FullyShard(Ranks):
+    def test_ranks_without_elements(self):
+        self.sharded("fully_shard", join=rows, ranks=4)
+
     def test_gradients_of_each_micro_batch(self):
         self.sharded("fully_shard", "accumulate", join=rows)
 
@@ -130,6 +149,10 @@ class TensorParallel(Ranks):
                 self.assertEqual(shapes, {"up": up, "down": (8, 3), "scale": (8, 3), "": (8, 3)})
         self.assertEqual(self.notices, [])
         self.whole(plain, ranks, self.join, PARAMETERS)
+        placed = [ranks[1].shapes[row["shape"]]["dims"][:2].tolist() + row["offset"][:2].tolist()
+                  for row in ranks[1].file["placements"][...]]
+        self.assertIn([4, 4, 4, 0], placed)  # up.weight: the lower half
+        self.assertIn([3, 4, 0, 4], placed)  # down.weight: the right half
 
     def join(self, message, parts):
         if message.module == "up":

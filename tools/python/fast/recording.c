@@ -109,15 +109,17 @@ static int send(struct sender *self, uint32_t kind, uint32_t module, uint32_t sl
 
 static PyObject *sender_publish(PyObject *object, PyObject *args) {
     struct sender *self = (struct sender *)object;
-    unsigned kind, module, slot, call, tag;
+    unsigned kind, module, slot, call, tag, placement = 0;
     unsigned long long identity = 0;
     PyObject *tensor;
     struct nauha__seen seen;
-    if (!PyArg_ParseTuple(args, "IIIIIO|K", &kind, &module, &slot, &call, &tag, &tensor, &identity))
+    if (!PyArg_ParseTuple(args, "IIIIIO|KI", &kind, &module, &slot, &call, &tag, &tensor, &identity,
+                          &placement))
         return NULL;
-    if (tensor != Py_None && !nauha__read((struct reader *)self->reader, tensor, &seen))
-        return PyObject_CallMethod(object, "publish_any", "IIIIIOK", kind, module, slot, call, tag,
-                                   tensor, identity);
+    if (placement != 0 ||
+        (tensor != Py_None && !nauha__read((struct reader *)self->reader, tensor, &seen)))
+        return PyObject_CallMethod(object, "publish_any", "IIIIIOKI", kind, module, slot, call, tag,
+                                   tensor, identity, placement);
     seen.tensor.identity = identity;
     if (send(self, kind, module, slot, call, tag, tensor == Py_None ? NULL : &seen.tensor) < 0)
         return NULL;

@@ -154,6 +154,13 @@ def in_optimizer_step():
     return False
 
 
+def global_offset(tensor):
+    """Where in the whole the part of a DTensor begins that this process holds; None if this process holds none."""
+    module = sys.modules.get("torch.distributed.tensor._utils") or sys.modules["torch.distributed._tensor._utils"]
+    offset = module.compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)[1]
+    return tuple(offset) if len(offset) == tensor.dim() else None
+
+
 def infers_shapes():
     """Whether a stage of torch.distributed.pipelining has called us only to find out what shapes its module gives."""
     stage = sys.modules.get("torch.distributed.pipelining.stage")

@@ -93,7 +93,7 @@ class Sender:
         self.tag = 0  # that the recorder has
 
     def publish(self, *message):
-        """(kind, module, slot, call, tag, tensor or None, identity=0); see struct nauha_tensor."""
+        """(kind, module, slot, call, tag, tensor or None, identity=0, placement=0); see Sender.publish_any()."""
         self.publish_any(*message)
 
     def refresh(self, parameters, tensors):

@@ -54,7 +54,7 @@ class Observer:
         self.loss_function = None  # what set_loss() returned
         self._probes = []
         self._observed = []  # (weak model, weak module whose run is seen)
-        self.registry = Registry(publisher.names, publisher.slot, publisher.tell, self._alias)
+        self.registry = Registry(publisher.names, publisher.slot, publisher.tell, self._alias, publisher.placements)
         self.placed = hooks.Placed()
         self._modules = []  # (weak module, record): those whose runs are seen
         self._on_modules = hooks.Placed()  # their hooks, which are off while paused
@@ -450,7 +450,8 @@ class Observer:
                 kind = KINDS["bias_gradients" if value.bias else "weight_gradients"]
                 if self.publisher.wanted(kind, value.module, 0):
                     counter = self._gradient_calls.setdefault((value.module, value.slot), Counter())
-                    hook = hooks.ParameterGradient(self.publisher, self, counter, kind, value.module, value.slot)
+                    place = self.publisher, self, counter, kind, value.module, value.slot
+                    hook = hooks.ShardGradient(*place, value.placement) if value.placement else hooks.ParameterGradient(*place)
                     remove = self._hook_parameter(value, hook, id(value.parameter) in reduced)
                     self._parameter_hooks[id(value.parameter)] = value, remove
 

@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 
-from nauha import fast, native, shards, tensors
+from nauha import fast, native, shards, tensors, transforms
 from nauha.fast import Counter  # noqa: F401, which others find here
 from nauha.guard import Guard
 from nauha.native import KINDS, Status, library
@@ -80,6 +80,7 @@ class Publisher(fast.Recording):
         self.depth = library.nauha_recorder_depth(self.recorder)
         super().__init__(threading.RLock(), fast.reader(), Wanted(self.names, options, rank))
         self.out = Sender(self.recorder, self.reader, self.tell)
+        self.placements = shards.Placements(self.names, self.tell)
         self._slots = {"": 0}
         self._tags = {"default": 0}
         self.first_step = int(options.get("first-step", 0))
@@ -166,13 +167,20 @@ class Publisher(fast.Recording):
 
     # ---- messages ----
 
-    def publish_any(self, kind, module, slot, call, tag, tensor):
-        """One message that is wanted, of any tensor. Call with the lock held."""
-        tensor = shards.local(tensor)
+    def publish_any(self, kind, module, slot, call, tag, tensor, placement=0):
+        """One message that is wanted, of any tensor. Call with the lock held. placement: the number of that of a shard; a
+        DTensor has its own."""
+        if tensor is not None and (type(tensor) not in shards.PLAIN or transforms.active()):
+            placement, tensor = self.placements.of(tensor), shards.local(tensor)
         if tensor is not None and self.out.immediate and not tensor.is_cpu:
             self.stage(tensor.device.type)
         identity = 0 if tensor is None else self.reader.of(tensor)
-        self.out.publish(kind, module, slot, call, tag, tensor, identity)
+        self.out.publish(kind, module, slot, call, tag, tensor, identity, placement)
+
+    def publish_shard(self, kind, module, slot, call, tag, tensor, placement):
+        """The same if it is wanted."""
+        if self.wanted(kind, module, tag):
+            self.publish_any(kind, module, slot, call, tag, tensor, placement)
 
     def _stage_for(self, values):
         if self.out.immediate:

@@ -62,12 +62,14 @@ class Record:
 
 
 class Registry:
-    def __init__(self, names, slot, tell, alias):
-        """slot(text) returns the number of a slot; alias(module, slot, other module, other slot) records a shared parameter."""
+    def __init__(self, names, slot, tell, alias, placements):
+        """slot(text) returns the number of a slot; alias(module, slot, other module, other slot) records a shared parameter.
+        placements: see shards.Placements."""
         self._names = names
         self._slot = slot
         self._tell = tell
         self._alias = alias
+        self._placements = placements
         self._aliased = set()
         self._taken = {}  # module name -> Record
         self.records = {}  # id(module) -> Record
@@ -192,7 +194,8 @@ class Registry:
         slot = self._slot(key)
         value = self._owners.get(id(parameter))
         if value is None:
-            value = self._owners[id(parameter)] = Value(record, slot, "bias" in key, tensor, parameter)
+            place = 0 if tensor is parameter else self._placements.of(parameter)
+            value = self._owners[id(parameter)] = Value(record, slot, "bias" in key, tensor, parameter, place)
             self._values.append(value)
             if tensor is not parameter:
                 self._parts.append(value)

@@ -15,15 +15,16 @@ class Value:
     """A parameter to be recorded: the numbers of its module and slot, and the tensor that holds it now. That is another one
     than what the module has, the parameter, if this process holds a part of it (see shards.py)."""
 
-    __slots__ = ("record", "module", "slot", "bias", "tensor", "parameter", "form")
+    __slots__ = ("record", "module", "slot", "bias", "tensor", "parameter", "placement", "form")
 
-    def __init__(self, record, slot, bias, tensor, parameter=None):
+    def __init__(self, record, slot, bias, tensor, parameter=None, placement=0):
         self.record = record
         self.module = record.id
         self.slot = slot
         self.bias = bias
         self.tensor = tensor
         self.parameter = tensor if parameter is None else parameter
+        self.placement = placement  # the number of that of a shard; 0: the tensor is whole
         self.form = None  # (type, shape, strides) in the C structure
 
 
@@ -41,15 +42,20 @@ class Sender(fast.Sender):
         self._error = native.NativeError()
         self._error_address = ctypes.byref(self._error)
 
-    def publish_any(self, kind, module, slot, call, tag, tensor, identity=0):
-        """identity: see struct nauha_tensor."""
+    def publish_any(self, kind, module, slot, call, tag, tensor, identity=0, placement=0):
+        """identity: see struct nauha_tensor. placement: see nauha_recorder_publish_shard."""
         if tag != self.tag:
             self._set_tag(tag)
         address = held = None
         if tensor is not None:
             view, address, held = self._views.view(tensor)
             view.identity = identity
-        if library.nauha_recorder_publish(self._recorder, kind, module, slot, call, address, self._error_address):
+        if placement:
+            failed = library.nauha_recorder_publish_shard(self._recorder, kind, module, slot, call, address, placement,
+                                                          self._error_address)
+        else:
+            failed = library.nauha_recorder_publish(self._recorder, kind, module, slot, call, address, self._error_address)
+        if failed:
             self._tell(self._error.text())
         del held  # the tensor must stay alive until here
 
@@ -89,7 +95,7 @@ class Sender(fast.Sender):
             self._array = (native.Parameter * len(values))()
             self._values = values
             for row, value in zip(self._array, values):
-                row.module, row.slot, row.bias = value.module, value.slot, value.bias
+                row.module, row.slot, row.bias, row.placement = value.module, value.slot, value.bias, value.placement
                 value.form = None
         elif self.refresh(ctypes.addressof(self._array), [value.tensor for value in values]):
             return self._array

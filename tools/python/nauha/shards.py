@@ -15,15 +15,16 @@ import weakref
 
 import torch
 
-from nauha import compat, transforms
+from nauha import compat, native, transforms
+from nauha.native import c_int64
 
-_PLAIN = (torch.Tensor, torch.nn.Parameter)
+PLAIN = (torch.Tensor, torch.nn.Parameter)  # types of tensors that are whole
 
 
 def local(tensor):
     """The part of a tensor that this process holds; of others, the tensor itself. A tensor that a collective is still
     writing is waited for, as the training would wait for it."""
-    if tensor is None or type(tensor) in _PLAIN:
+    if tensor is None or type(tensor) in PLAIN:
         return transforms.plain(tensor) if tensor is not None and transforms.active() else tensor
     if isinstance(tensor, FlatPart):
         return tensor.local()
@@ -76,6 +77,8 @@ class FlatPart:
         begin = place.offset_in_shard if place.in_shard else 0
         self._range = slice(begin, begin + (place.numel_in_shard if place.in_shard else 0))
         self.requires_grad = handle.flat_param.requires_grad
+        self.whole = tuple(handle.flat_param._shapes[number])
+        self.first = place.intra_param_start_idx if place.in_shard else 0
 
     def local(self):
         return self._handle().flat_param._local_shard[self._range]
@@ -88,6 +91,57 @@ class FlatPart:
         if gradient is None or gradient.shape != flat._local_shard.shape:  # not yet reduced over the processes (no_sync)
             return None
         return gradient[self._range]
+
+
+class Placements:
+    """The numbers of the placements of shards: where in the whole tensor a shard lies. tell(text) tells a person something."""
+
+    def __init__(self, names, tell):
+        self._names = names
+        self._tell = tell
+        self._numbers = {}  # (local shape, shape of the whole, offset, whether flat, summand, summands) -> number
+        self._of_dtensors = {}  # (shape, mesh, placements) -> number
+
+    def of(self, tensor):
+        """0: the tensor is whole."""
+        if isinstance(tensor, FlatPart):
+            return self._number(tuple(tensor.local().shape), tensor.whole, (tensor.first,), True, 0, 0)
+        if not hasattr(tensor, "_local_tensor"):
+            return 0
+        key = tensor.shape, tensor.device_mesh, tensor.placements
+        number = self._of_dtensors.get(key)
+        if number is None:
+            number = self._of_dtensors[key] = self._of_dtensor(tensor)
+        return number
+
+    def _of_dtensor(self, tensor):
+        mesh, summand, summands = tensor.device_mesh, 0, 1
+        for size, position, placement in zip(mesh.shape, mesh.get_coordinate() or (), tensor.placements):
+            if placement.is_partial():
+                if placement.reduce_op != "sum":
+                    return 0
+                summand, summands = summand * size + position, summands * size
+        offset = compat.global_offset(tensor)
+        local_shape = tuple(tensor._local_tensor.shape)
+        return self._number(local_shape, tuple(tensor.shape), offset, False, summand, summands) if offset is not None else 0
+
+    def _number(self, shape, whole, offset, flat, summand, summands):
+        key = shape, whole, offset, flat, summand, summands
+        number = self._numbers.get(key)
+        if number is None:
+            placement = native.Placement(len(whole), _numbers(whole), _numbers(offset), flat, summand, summands)
+            try:
+                number = native.number(native.library.nauha_names_add_placement, self._names, _numbers(shape), len(shape),
+                                       native.byref(placement))
+            except native.Error as error:
+                self._tell(f"shards of tensors are recorded as tensors of their own: {error}")
+                number = 0
+            self._numbers[key] = number
+        return number
+
+
+def _numbers(values):
+    return (c_int64 * max(len(values), 1))(*values)
 
 
 class Gradients:

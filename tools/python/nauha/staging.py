@@ -127,7 +127,7 @@ class Stager:
 
     # ---- the training's side ----
 
-    def publish(self, kind, module, slot, call, tag, tensor, identity=0):
+    def publish(self, kind, module, slot, call, tag, tensor, identity=0, placement=0):
         if tensor is None:
             self._later(self._sender.publish, kind, module, slot, call, tag, None)
             return
@@ -136,7 +136,7 @@ class Stager:
         if count > self._ring.capacity:  # does not fit into the ring: wait until it is published
             host = torch.empty(tensor.shape, dtype=tensor.dtype)
             HostDevice.copy(tensor, host)
-            self._later(self._sender.publish, kind, module, slot, call, tag, host, identity)
+            self._later(self._sender.publish, kind, module, slot, call, tag, host, identity, placement)
             self.drain()
             return
         piece = self._ring.take(count)
@@ -146,7 +146,7 @@ class Stager:
         except Exception:
             self._later(self._ring.give_back)  # after the pieces before it
             raise
-        self._calls.put((done, self._sender.publish, (kind, module, slot, call, tag, host, identity), self._ring.give_back))
+        self._calls.put((done, self._sender.publish, (kind, module, slot, call, tag, host, identity, placement), self._ring.give_back))
 
     def begin_step(self, values):
         self._with_parameters(self._sender.begin_step, values)
@@ -205,7 +205,8 @@ class Stager:
     def _mirror(self, value):
         count = value.tensor.numel() * value.tensor.element_size()
         memory = self._device.host_memory(max(count, 1))[:count]
-        return Value(value.record, value.slot, value.bias, memory.view(value.tensor.dtype).view(value.tensor.shape))
+        host = memory.view(value.tensor.dtype).view(value.tensor.shape)
+        return Value(value.record, value.slot, value.bias, host, placement=value.placement)
 
     # ---- the worker's side ----
 
