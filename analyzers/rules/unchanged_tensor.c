@@ -216,7 +216,7 @@ NAUHA_ANALYZER(unchanged_tensor) = {
     .summary = "a tensor stays the same over several steps",
     .formula = "|x - y| <= atol + rtol |y| for all elements, in `steps` steps in a row; y is the "
                "tensor when it last changed (SageMaker Debugger: UnchangedTensor)",
-    .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_PER_MODULE,
+    .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_TRAINED,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .default_kinds = kinds,

@@ -162,7 +162,10 @@ enum nauha_analyzer_flags {
     NAUHA_ANALYZER_RULE = 1u << 2,
     /* The result for a kind never depends on messages of another kind either, so that threads may
      * also divide the kinds of a module among them. Not to be combined with SYNCHRONIZED. */
-    NAUHA_ANALYZER_PER_KIND = 1u << 3
+    NAUHA_ANALYZER_PER_KIND = 1u << 3,
+    /* A rule that expects parameters to change: its findings about parameters that the training
+     * froze on purpose are left out. They are those of the fact "frozen" (docs/messages.md). */
+    NAUHA_ANALYZER_TRAINED = 1u << 4
 };
 
 struct nauha_analyzer {

@@ -2,7 +2,10 @@
 /* Findings of rules; see findings.h. */
 #include "replay/pipeline/findings.h"
 
+#include <cjson/cJSON.h>
+#include <fnmatch.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,6 +114,43 @@ enum nauha_status nauha__findings_add(struct nauha__findings *findings,
     return NAUHA_OK;
 }
 
+/* ---- frozen parameters ---- */
+
+enum nauha_status nauha__findings_set_frozen(struct nauha__findings *findings, const char *json,
+                                             struct nauha_error *err) {
+    cJSON *list = cJSON_Parse(json);
+    const cJSON *entry = NULL;
+    enum nauha_status status = NAUHA_OK;
+    cJSON_ArrayForEach(entry, list) {
+        if (!cJSON_IsString(entry))
+            continue;
+        char *copy =
+            NAUHA_GROW(findings->frozen, findings->frozen_capacity, findings->frozen_count + 1)
+                ? strdup(entry->valuestring)
+                : NULL;
+        if (!copy) {
+            status = nauha_error_nomem(err);
+            break;
+        }
+        findings->frozen[findings->frozen_count++] = copy;
+    }
+    cJSON_Delete(list);
+    return status;
+}
+
+bool nauha__findings_is_frozen(const struct nauha__findings *findings,
+                               const struct nauha_message_info *stamps) {
+    char name[NAUHA_MODULE_NAME_MAX + NAUHA_NAME_MAX + 2];
+    if (findings->frozen_count == 0 || stamps->module == NAUHA_NONE)
+        return false;
+    snprintf(name, sizeof name, "%s%s%s", stamps->module_name, stamps->module_name[0] ? "." : "",
+             stamps->slot_name);
+    for (size_t i = 0; i < findings->frozen_count; i++)
+        if (fnmatch(findings->frozen[i], name, 0) == 0)
+            return true;
+    return false;
+}
+
 bool nauha__findings_get(const struct nauha__findings *findings, size_t position,
                          struct nauha_finding *finding) {
     if (position >= findings->count)
@@ -123,5 +163,8 @@ void nauha__findings_fini(struct nauha__findings *findings) {
     for (size_t i = 0; i < findings->count; i++)
         found_fini(&findings->list[i]);
     free(findings->list);
+    for (size_t i = 0; i < findings->frozen_count; i++)
+        free(findings->frozen[i]);
+    free(findings->frozen);
     *findings = (struct nauha__findings){0};
 }

@@ -17,7 +17,17 @@ struct nauha__findings {
     size_t latest;       /* the one that was seen last: the next one often follows it */
     nauha_finding_fn fn; /* called for each new one; NULL: none */
     void *context;
+    char **frozen; /* patterns of the parameters that are not trained on purpose */
+    size_t frozen_count, frozen_capacity;
 };
+
+/* Takes the patterns of frozen parameters, "features.*.weight", from a JSON array of texts; another
+ * text has no effect. NOMEM. */
+enum nauha_status nauha__findings_set_frozen(struct nauha__findings *findings, const char *json,
+                                             struct nauha_error *err);
+/* Whether a message is one of a parameter that is frozen. */
+bool nauha__findings_is_frozen(const struct nauha__findings *findings,
+                               const struct nauha_message_info *stamps);
 
 /* Adds a finding, or counts it once more. rule and spec are borrowed until nauha__findings_fini;
  * measure and meaning are copied. The numbers in stamps are those of names. NOMEM. */

@@ -185,6 +185,9 @@ static enum nauha_status host_finding(const struct nauha_host *host,
         return nauha_error_set(
             err, NAUHA_STATE,
             "only an analyzer with the flag NAUHA_ANALYZER_RULE can report findings");
+    if ((spec->analyzer->flags & NAUHA_ANALYZER_TRAINED) &&
+        nauha__findings_is_frozen(&metric->all->findings, stamps))
+        return NAUHA_OK;
     return nauha__findings_add(&metric->all->findings, nauha_bus_names(metric->bus),
                                spec->analyzer->name, spec->text, stamps, value, threshold, measure,
                                meaning, err);

@@ -23,8 +23,8 @@ void nauha__training_fini(struct nauha__training *run) {
     free(run->name);
 }
 
-static enum nauha_status add_fact(struct nauha__training *run, const char *key, const char *value,
-                                  struct nauha_error *err) {
+static enum nauha_status keep_fact(struct nauha__training *run, const char *key, const char *value,
+                                   struct nauha_error *err) {
     struct nauha__training_fact fact = {strdup(key), strdup(value)};
     if (!fact.key || !fact.value ||
         !NAUHA_GROW(run->facts, run->fact_capacity, run->fact_count + 1)) {
@@ -36,11 +36,19 @@ static enum nauha_status add_fact(struct nauha__training *run, const char *key, 
     return NAUHA_OK;
 }
 
+static enum nauha_status add_fact(struct nauha_pipeline *pipeline, const char *key,
+                                  const char *value, struct nauha_error *err) {
+    enum nauha_status status = keep_fact(&pipeline->run, key, value, err);
+    if (status == NAUHA_OK && strcmp(key, "frozen") == 0)
+        status = nauha__findings_set_frozen(&pipeline->metrics.findings, value, err);
+    return status;
+}
+
 enum nauha_status nauha_pipeline_describe(struct nauha_pipeline *pipeline, const char *key,
                                           const char *value, struct nauha_error *err) {
     enum nauha_status status =
         nauha__pipeline_check(pipeline, NAUHA__BUILDING, "describe the training", err);
-    return status == NAUHA_OK ? add_fact(&pipeline->run, key, value, err) : status;
+    return status == NAUHA_OK ? add_fact(pipeline, key, value, err) : status;
 }
 
 static enum nauha_status add_date(struct nauha__training *run, int64_t created_ns,
@@ -50,7 +58,7 @@ static enum nauha_status add_date(struct nauha__training *run, int64_t created_n
     char text[64];
     if (!gmtime_r(&seconds, &date) || !strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &date))
         return NAUHA_OK;
-    return add_fact(run, "recorded", text, err);
+    return keep_fact(run, "recorded", text, err);
 }
 
 enum nauha_status nauha_pipeline_describe_trace(struct nauha_pipeline *pipeline,
@@ -64,7 +72,7 @@ enum nauha_status nauha_pipeline_describe_trace(struct nauha_pipeline *pipeline,
     if (status == NAUHA_OK)
         status = add_date(run, info.created_ns, err);
     for (size_t i = 0; status == NAUHA_OK && nauha_trace_fact(trace, i, &key, &value); i++)
-        status = add_fact(run, key, value, err);
+        status = add_fact(pipeline, key, value, err);
     if (status != NAUHA_OK)
         return status;
     run->ranks = info.world_size;

@@ -198,6 +198,52 @@ class Callbacks(Programs):
         self.assertEqual(third, 'step "never" is unknown; steps: auto, forward, optimizer, manual')
 
 
+class Frozen(Programs):
+    """Parameters that are frozen on purpose are no findings; those that were forgotten are."""
+
+    SCRIPT = """
+        model = torch.nn.Sequential(*(torch.nn.Linear(4, 4) for _ in range(4)))
+        for part in model[0], model[1], model[2].bias, model[3].bias:
+            part.requires_grad_(False)
+        trained = [model[2].weight, model[3].bias] if sys.argv[1:] else [*model[2].parameters(), model[3].weight]
+        optimizer = torch.optim.SGD(trained, lr=0.1)
+        train(6)
+    """
+
+    def still(self):
+        """The parameters that findings say do not change."""
+        found = json.loads(self.run_program([NAUHA, "check", self.path, "--json"]).stdout)["findings"]
+        return {f"{finding['module']}.{finding['slot']}" for finding in found if finding["value"] == 0 and
+                finding["rule"] == "weight_update_ratio" or finding["rule"] == "unchanged_tensor"}
+
+    def test_frozen_and_forgotten(self):
+        """3.weight has gradients and no optimizer."""
+        self.record(sys.executable, self.script(self.SCRIPT), "forget")
+        self.assertEqual(json.loads(facts(self.trace())["frozen"]), ["0.weight", "1.weight", "0.bias", "1.bias", "2.bias"])
+        self.assertEqual(self.still(), {"3.weight"})
+
+    def test_during_the_training(self):
+        self.record(sys.executable, self.script(self.SCRIPT), options=["--stop-on", "unchanged_tensor,weight_update_ratio"])
+        self.assertEqual(len(self.trace().of("batch_finished")), 6)
+        self.assertEqual(self.still(), set())
+
+    def test_patterns(self):
+        done = self.run_program([sys.executable, "-c", """if True:
+            import torch
+            from nauha import frozen
+            layer = lambda: torch.nn.ModuleDict({"a": torch.nn.Linear(1, 1, bias=False), "b": torch.nn.Linear(1, 1, bias=False)})
+            model = torch.nn.ModuleDict({"layers": torch.nn.ModuleList(layer() for _ in range(12)), "head": torch.nn.Linear(1, 1)})
+            print(frozen.facts(model, set()))
+            model["layers"].requires_grad_(False)
+            model["layers"][7]["b"].requires_grad_(True)
+            optimized = {id(model["layers"][3]["b"].weight)}
+            print(frozen.facts(model, optimized)["frozen"])"""], env=WITH_PACKAGE)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        none, patterns = done.stdout.splitlines()
+        self.assertEqual(none, "{}")
+        self.assertEqual(json.loads(patterns), ["layers.*.a.weight", *(f"layers.{i}.b.weight" for i in range(12) if i not in (3, 7))])
+
+
 class WithoutTrainers(Programs):
     def test_nothing_is_imported(self):
         done = self.run_program([sys.executable, "-c", """if True:

@@ -250,6 +250,8 @@ static int run(struct check *check, const struct invocation *invocation) {
     enum nauha_status status =
         nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err);
     if (status == NAUHA_OK)
+        status = nauha_pipeline_describe_trace(check->pipeline, opened->trace, &err);
+    if (status == NAUHA_OK)
         status = nauha_plugins_add_to(invocation->plugins, check->pipeline, &err);
     if (status == NAUHA_OK)
         status = add_rules(check, invocation, &err);

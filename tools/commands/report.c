@@ -74,6 +74,8 @@ static int prepare(struct report *report) {
     enum nauha_status status =
         nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err);
     if (status == NAUHA_OK)
+        status = nauha_pipeline_describe_trace(report->pipeline, opened->trace, &err);
+    if (status == NAUHA_OK)
         status = survey_init(&report->survey, opened, &err);
     if (status == NAUHA_OK)
         status = nauha_plugins_add_to(report->invocation->plugins, report->pipeline, &err);

@@ -29,7 +29,7 @@ import weakref
 
 import torch
 
-from nauha import calls, compat, hooks, losses, native, registry, shards, transforms
+from nauha import calls, compat, frozen, hooks, losses, native, registry, shards, transforms
 from nauha.epochs import Epochs
 from nauha.exporter import Exporter, option_texts, path_of_rank, place_in_training
 from nauha.guard import Guard, say
@@ -208,6 +208,8 @@ class AutoRecorder:
             self._close_at_sigterm()
         training = running.of(model, self._say)
         facts = {"model": type(model).__name__, "command": settings["command"], "step": self._step_fact(), **training.facts}
+        if not self._untrained():  # there is one model, and its names are those of the trace
+            facts.update(frozen.facts(model, self._optimized()))
         options = option_texts(settings["options"])
         if training.position and not settings.get("estimate") and not any(name.startswith("first-") for name in options):
             options.update(training.position.options())
