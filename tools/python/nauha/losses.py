@@ -32,6 +32,10 @@ class Losses:
         self._guard = guard
         self.trouble = guard.trouble  # for hooks
         self._exporter = exporter
+        self.begin()
+
+    def begin(self):
+        """A training begins."""
         self._backwards = Counter()
         self._counts = collections.deque(maxlen=4)  # (weak loss, its count: see _count)
         self._output = None  # of the latest run in the training, until a loss function or a backward pass takes it

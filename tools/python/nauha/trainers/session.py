@@ -41,13 +41,14 @@ class _Session(AutoRecorder):
     def begin(self, settings, model):
         """Records the next model that is trained, which is this one or a part of it; None: it is not known."""
         self.end()
-        epochs, former, kept_out = self._epochs, self._former, self._kept_out
+        epochs, losses, former, kept_out = self._epochs, self._losses, self._former, self._kept_out
         optimizers = [optimizer for optimizer in self._optimizers if _trains(optimizer, model) or
                       model is None and optimizer not in former]
         AutoRecorder.__init__(self, settings, self.status)
-        self._epochs, self._former, self._kept_out = epochs, former, kept_out
+        self._epochs, self._losses, self._former, self._kept_out = epochs, losses, former, kept_out
         self._optimizers.update(optimizers)
         epochs.begin()
+        losses.begin()
         self.guard(self._watch_models)
 
     def end(self):
