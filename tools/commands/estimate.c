@@ -39,6 +39,7 @@ struct copy {
     struct nauha_cursor *parameters, *others;
     struct nauha_message *parameter; /* the next message; NULL: there is none */
     struct nauha_recorder *recorder;
+    const struct nauha_names *names; /* of the trace */
     struct values values;
 };
 
@@ -115,9 +116,8 @@ static enum nauha_status publish(struct copy *copy, struct nauha_message *messag
     enum nauha_status status = name(copy->recorder, info, &module, &slot, err);
     if (status == NAUHA_OK)
         status = nauha_names_add_kind(nauha_recorder_names(copy->recorder), info->kind_name,
-                                      info->module == NAUHA_NONE ? NAUHA_SCOPE_NETWORK
-                                                                 : NAUHA_SCOPE_MODULE,
-                                      NAUHA_FORM_TENSOR, &kind, err);
+                                      nauha_names_kind_scope(copy->names, info->kind),
+                                      nauha_names_kind_form(copy->names, info->kind), &kind, err);
     if (status == NAUHA_OK)
         status = nauha_message_tensor(message, &tensor, err);
     if (status == NAUHA_OK)
@@ -187,7 +187,7 @@ static enum nauha_status configure(const struct sample *sample, const char *key,
 /* Measures what the elements of the sample take with one more option. */
 static enum nauha_status measure(const struct sample *sample, const char *key, const char *value,
                                  uint64_t *stored, struct nauha_error *err) {
-    struct copy copy = {0};
+    struct copy copy = {.names = sample->names};
     struct nauha_recorder_stats stats = {0};
     struct nauha_recorder_config *config = nauha_recorder_config_new();
     enum nauha_status status =
