@@ -55,7 +55,7 @@ class Arrays:
         library = native.library
         self.held = [np.ascontiguousarray(array).reshape(np.shape(array)) for array, _ in given.values()]
         return (native.Parameter * len(given))(*(
-            native.Parameter(number(library.nauha_names_add_module, self.names, module.encode(), b"Linear"), 0, False,
+            native.Parameter(number(library.nauha_names_add_module, self.names, module.encode(), b"Linear"), 0, False, 0,
                              self._tensor(array, dtype))
             for array, (module, (_, dtype)) in zip(self.held, given.items()))), len(given)
 

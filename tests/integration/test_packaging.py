@@ -77,8 +77,11 @@ class Dist(InFolder):
         # As if it had been built there: everything older than what came of it.
         for path in tree.rglob("*"):
             os.utime(path, (1, 1))
-        shutil.copytree(ROOT / "build", tree / "build", ignore=shutil.ignore_patterns(
-            "venv", "debian", "python", "tests", "fuzz", "demo*", "smdebug", "asan", "tsan", "werror*", "uninstall"))
+        elsewhere = shutil.ignore_patterns("tests", "fuzz")
+        ignored = shutil.ignore_patterns("venv", "debian", "python", "tests", "fuzz", "demo*", "smdebug", "asan", "tsan", "werror*",
+                                         "uninstall")
+        shutil.copytree(ROOT / "build", tree / "build", ignore=lambda folder, names: (
+            ignored if pathlib.Path(folder) == ROOT / "build" else elsewhere)(folder, names))
         nowhere = {"GIT_DIR": "/nonexistent"}
         made = run("make", "install", f"DESTDIR={self.dir}/there", "PREFIX=/usr", cwd=tree, env=nowhere)
         self.assertNotIn("  CC ", made.stdout)

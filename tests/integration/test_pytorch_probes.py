@@ -253,7 +253,7 @@ class RecordedEvaluationTest(Case):
         tagged = [m for m in trace.messages if m.tag == "testing"]
         self.assertEqual([(m.kind, m.step, m.call) for m in tagged],
                          [(kind, step, call) for step in (2, 5) for call in (0, 1)
-                          for kind in ("network_output", "input_labels", "loss")])
+                          for kind in ("network_output", "input_labels", "samples_in_loss", "loss")])
         losses = [float(line.split()[0]) for line in done.stdout.splitlines()]
         self.assertEqual([float(m.values) for m in tagged if m.kind == "loss"], losses)
         right = [int(line.split()[1]) for line in done.stdout.splitlines()]
