@@ -204,8 +204,8 @@ class Shards:
 
     def look(self):
         """Looks for what was sharded since."""
-        for model in filter(None, (weak() for weak in self._models)):
-            for module in model.modules():
+        for model in (weak() for weak in self._models):
+            for module in model.modules() if model is not None else ():  # a compiled model has no truth value
                 try:
                     self._look_at(module)
                 except (AttributeError, TypeError) as error:  # of a version that keeps it elsewhere
