@@ -336,11 +336,7 @@ class AutoRecorder:
         @functools.wraps(grad)
         def watched_grad(*args, **kwargs):
             if not compat.in_backward():
-                recorder.guard(recorder._epochs.trained)
-                if not recorder._trained:
-                    recorder.guard(recorder._settle)
-                if transforms.active():
-                    recorder.guard(recorder._grad_of_function, *args[:2])
+                recorder.guard(recorder._grad_begins, *args[:2])
             return grad(*args, **kwargs)
 
         torch.autograd.backward, torch.autograd.grad = watched, watched_grad
@@ -358,9 +354,13 @@ class AutoRecorder:
             self._end_of_sample()
             self._losses.backward(tensors, gradients)
 
-    def _grad_of_function(self, losses, inputs):
-        """torch.func.grad takes gradients: of a loss, if the inputs are a model's parameters."""
-        if self.exporter is not None and self.exporter.observer.registry.has_any(inputs):
+    def _grad_begins(self, losses=None, inputs=None):
+        """Called before autograd.grad(losses, inputs). That of torch.func.grad is of a loss if the inputs are a model's
+        parameters."""
+        self._epochs.trained()
+        if not self._trained:
+            self._settle()
+        if transforms.active() and self.exporter is not None and self.exporter.observer.registry.has_any(inputs):
             self._backward_begins(losses, None)
 
     def _find_unseen(self):
