@@ -53,7 +53,7 @@ def training():
 
 def targets():
     '''name -> (holder, attribute) of our functions; not the guard, nor what is called before it or runs the program's modules.'''
-    from nauha import native
+    from nauha import fast, native
     recorder = next(thing for thing in gc.get_objects() if type(thing).__name__ == "AutoRecorder")
     found = {}
     holders = [type(recorder.status)]
@@ -69,7 +69,8 @@ def targets():
             if own and plain and (inspect.isfunction(thing) or isinstance(thing, staticmethod)):
                 found[f"{holder.__name__}.{attribute}"] = holder, attribute
     for attribute in native.PROTOTYPES:
-        found[attribute] = native.library, attribute
+        if fast.module is None or attribute not in ("nauha_recorder_publish", "nauha_recorder_set_tag", "nauha_selector_accepts"):
+            found[attribute] = native.library, attribute  # of those, the C code of fast.py has the addresses
     return found
 
 def in_child(name, change, report):
@@ -151,16 +152,24 @@ class Injected(Failing):
         script = self.script(INJECTION, training=False)
         bare = self.run_program([sys.executable, script]).stdout.strip()
         self.assertEqual(len(bare), 64)
-        done = self.record(sys.executable, script, options=["--evaluation", "testing"], timeout=3000)
-        results = dict(line.split(" ", 1) for line in done.stdout.splitlines())
-        self.assertEqual({name: result for name, result in results.items() if result != bare}, {})
-        for name in ("AutoRecorder._found", "AutoRecorder._made", "Observer._stepped", "Losses._labelled",
-                     "Losses._computed", "AutoRecorder._backward_begins", "AutoRecorder._settle",
+        results = self.check_injected(script, bare)
+        for name in ("AutoRecorder._found", "AutoRecorder._made", "AutoRecorder._grad_begins", "Observer._stepped",
+                     "Losses._labelled", "Losses._computed", "AutoRecorder._backward_begins", "AutoRecorder._settle",
                      "AutoRecorder._end", "Epochs.gave", "Epochs.ends", "Observer.model_enters", "Observer.module_ran",
-                     "Observer.parameter_gradient", "Observer._layer_gradient", "Publisher.begin_step", "Sender.publish",
-                     "Status.tell", "Status.claim", "nauha.calls.watch", "nauha_recorder_open", "nauha_recorder_publish",
+                     "Publisher.begin_step", "Status.tell", "Status.claim", "nauha.calls.watch", "nauha_recorder_open",
                      "nauha_recorder_end_step", "nauha_recorder_close"):
             self.assertIn(name, results)
+        # What runs in C elsewhere.
+        names = ["Publisher.publish_any", "Sender.publish_any", "LayerGradient._arrived", "ParameterGradient._publish", "Counter.next",
+                 "nauha_recorder_publish", "nauha_recorder_set_tag", "nauha_selector_accepts"]
+        results = self.check_injected(script, bare, *names, env={**os.environ, "NAUHA_FAST": "no"})
+        self.assertEqual(set(results), {"counted", *names})
+
+    def check_injected(self, script, bare, *names, **more):
+        done = self.record(sys.executable, script, *names, options=["--evaluation", "testing", "--overwrite"], timeout=3000, **more)
+        results = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+        self.assertEqual({name: result for name, result in results.items() if result != bare}, {})
+        return results
 
     def test_what_was_recorded_before_a_failure_is_there(self):
         done = self.record_script("""

@@ -218,5 +218,5 @@ def reader():
 
 
 def address(function):
-    """Of a function of the library."""
-    return ctypes.cast(function, ctypes.c_void_p).value
+    """Of a function of the library, for the C code; None where there is none."""
+    return None if module is None else ctypes.cast(function, ctypes.c_void_p).value
