@@ -77,11 +77,11 @@ class Ranks(Case):
 
     def sharded(self, how, *arguments, join, ranks=2, bare=True):
         plain, = self.recorded("fully_sharded", "plain", *arguments, ranks=1)
-        modules = plain.modules
+        modules, classes = plain.modules, plain.classes
         traces = self.recorded("fully_sharded", how, *arguments, ranks=ranks, bare=bare)
         micro_batches = 1 + bool(arguments and arguments[0] in ("accumulate", "deferred"))
         for rank, trace in enumerate(traces):
-            self.assertEqual(trace.modules, modules)
+            self.assertEqual((trace.modules, trace.classes), (modules, classes))
             self.steps_of(trace, 4, self.numbers(f"loss{rank}"), micro_batches)
             for kind in "activations", "layer_gradients", "input_data":
                 self.assertEqual({key(m): (m.shape[0] * ranks, *m.shape[1:]) for m in trace.of(kind)},

@@ -192,7 +192,7 @@ class AutoRecorder:
 
     def _name(self, model):
         """The name of one of several models: the attribute of the module that contains it, or else its class."""
-        name = kind = _path_in_holder(model) or type(model).__name__
+        name = kind = _path_in_holder(model) or registry.class_name(model)
         number = 2
         while name in self._names:
             name, number = f"{kind}_{number}", number + 1
@@ -207,7 +207,7 @@ class AutoRecorder:
             self._end_with_the_process()
             self._close_at_sigterm()
         training = running.of(model, self._say)
-        facts = {"model": type(model).__name__, "command": settings["command"], "step": self._step_fact(), **training.facts}
+        facts = {"model": registry.class_name(model), "command": settings["command"], "step": self._step_fact(), **training.facts}
         if not self._untrained():  # there is one model, and its names are those of the trace
             facts.update(frozen.facts(model, self._optimized()))
         options = option_texts(settings["options"])

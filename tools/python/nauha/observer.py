@@ -13,7 +13,7 @@ from nauha.graphs import Graphs
 from nauha.guard import Guard
 from nauha.native import KINDS, NONE, Stopped
 from nauha.publisher import Counter
-from nauha.registry import Registry, is_compiled, unwrapped, wrapped
+from nauha.registry import Registry, class_name, is_compiled, unwrapped, wrapped
 from nauha.steps import Steps, parameters_of
 
 ACTIVATIONS = KINDS["activations"]
@@ -112,7 +112,7 @@ class Observer:
         """A module and `depth` levels of what is in it; negative: all."""
         blind = []
         with self.publisher.lock:
-            self._walk(module, name or type(unwrapped(module)).__name__, depth, False, blind, set())
+            self._walk(module, name or class_name(unwrapped(module)), depth, False, blind, set())
             if self.publisher.step_open and self.publisher.active:  # in the middle of a step
                 self.guarded(lambda: self._hook_parameters(self._parameters()))
         self._tell_blind(blind)

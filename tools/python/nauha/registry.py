@@ -41,6 +41,13 @@ def is_compiled(module):
     return "_orig_mod" in module._modules and type(module).__name__ == "OptimizedModule"
 
 
+def class_name(module):
+    """The name of a module's class, without the one that fully_shard puts before it: FSDPLinear is a Linear."""
+    kind = type(module)
+    made = any(base.__name__ == "FSDPModule" for base in kind.__bases__) and len(kind.__bases__) == 2
+    return kind.__bases__[1].__name__ if made else kind.__name__
+
+
 def plain_name(name):
     return ".".join(part for part in name.split(".") if part != "_orig_mod" and part not in _INSIDE)
 
@@ -55,7 +62,7 @@ class Record:
         self.id = NONE
         self.other_ids = []
         self.name = None
-        self.class_name = type(module).__name__
+        self.class_name = class_name(module)
         self.root = self.module  # the model it is part of
         self.calls = Counter()
         self.recomputed = Counter()
