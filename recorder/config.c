@@ -141,40 +141,29 @@ static enum nauha_status set_overwrite(struct nauha_recorder_config *config, con
 }
 
 /* A number from which the recording counts. */
-static enum nauha_status parse_first(const char *value, int64_t most, int64_t *first,
+static enum nauha_status parse_first(const char *value, int64_t most, uint64_t *first,
                                      struct nauha_error *err) {
-    enum nauha_status status = nauha__parse_i64(value, first, NULL);
-    if (status == NAUHA_OK && *first >= 0 && *first <= most)
-        return NAUHA_OK;
-    return nauha_error_set(err, NAUHA_INVALID, "\"%s\" is not a number from 0 to %" PRId64, value,
-                           most);
+    int64_t number;
+    if (nauha__parse_i64(value, &number, NULL) != NAUHA_OK || number < 0 || number > most)
+        return nauha_error_set(err, NAUHA_INVALID, "\"%s\" is not a number from 0 to %" PRId64,
+                               value, most);
+    *first = (uint64_t)number;
+    return NAUHA_OK;
 }
 
 static enum nauha_status set_first_step(struct nauha_recorder_config *config, const char *value,
                                         struct nauha_error *err) {
-    int64_t first;
-    enum nauha_status status = parse_first(value, FIRST_STEP_MAX, &first, err);
-    if (status == NAUHA_OK)
-        config->first_step = (uint64_t)first;
-    return status;
+    return parse_first(value, FIRST_STEP_MAX, &config->first_step, err);
 }
 
 static enum nauha_status set_first_epoch(struct nauha_recorder_config *config, const char *value,
                                          struct nauha_error *err) {
-    int64_t first;
-    enum nauha_status status = parse_first(value, INT32_MAX, &first, err);
-    if (status == NAUHA_OK)
-        config->first_epoch = (uint32_t)first;
-    return status;
+    return parse_first(value, INT32_MAX, &config->first_epoch, err);
 }
 
 static enum nauha_status set_first_batch(struct nauha_recorder_config *config, const char *value,
                                          struct nauha_error *err) {
-    int64_t first;
-    enum nauha_status status = parse_first(value, INT32_MAX, &first, err);
-    if (status == NAUHA_OK)
-        config->first_batch = (uint32_t)first;
-    return status;
+    return parse_first(value, INT32_MAX, &config->first_batch, err);
 }
 
 /* Row by row with the setters below. */

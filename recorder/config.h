@@ -32,7 +32,7 @@ struct nauha_recorder_config {
     bool overwrite;       /* an older file at the path is not kept */
     bool tentative;       /* only nauha_recorder_settle gives the file its name */
     uint64_t first_step;  /* of the recording; first_batch counts within first_epoch */
-    uint32_t first_epoch, first_batch;
+    uint64_t first_epoch, first_batch;
     uint32_t rank, world_size;
     struct nauha__fact *facts;
     size_t fact_count, fact_capacity;

@@ -63,8 +63,8 @@ static void free_recorder(struct nauha_recorder *recorder) {
 /* Where the training begins: at its very beginning, or where an earlier one was interrupted. */
 static void begin_at(struct nauha_recorder *recorder, const struct nauha_recorder_config *config) {
     recorder->global_step = config->first_step;
-    recorder->epoch = config->first_epoch;
-    recorder->train_step = config->first_batch;
+    recorder->epoch = (uint32_t)config->first_epoch;
+    recorder->train_step = (uint32_t)config->first_batch;
     recorder->epoch_begun = config->first_batch > 0;
 }
 

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The losses of a step or of an evaluation as one number, as trainers log it. */
-#include <math.h>
-#include <stdlib.h>
-
 #include "analyzers/support/loss.h"
 
 /* The step that is open, or the evaluation in it, of one rank. */
@@ -12,15 +9,13 @@ struct open_step {
 };
 
 struct step_loss {
-    const struct nauha_host *host;
-    uint32_t topic;
-    struct key_table counts;
+    struct loss_metric metric;
     struct key_table steps; /* struct open_step */
 };
 
 static void destroy(void *self) {
     struct step_loss *loss = self;
-    key_table_fini(&loss->counts, NULL);
+    key_table_fini(&loss->metric.counts, NULL);
     key_table_fini(&loss->steps, NULL);
     free(loss);
 }
@@ -29,36 +24,23 @@ static enum nauha_status create(const struct nauha_host *host,
                                 const struct nauha_analyzer_config *config, void **self,
                                 struct nauha_error *err) {
     (void)config;
-    static const struct nauha_plot plot = {.title = "Loss of each step",
-                                           .xlabel = "step",
-                                           .ylabel = "loss",
-                                           .y_low = (double)NAN,
-                                           .y_high = (double)NAN};
-    struct step_loss *loss = calloc(1, sizeof *loss);
-    if (!loss)
-        return NAUHA_HOST_NOMEM(host, err);
-    loss->host = host;
-    loss->steps.state_bytes = sizeof(struct open_step);
-    enum nauha_status status = host->register_topic(host, "step_loss", NAUHA_SCOPE_NETWORK,
-                                                    NAUHA_FORM_SCALAR, &plot, &loss->topic, err);
+    struct loss_metric *metric = NULL;
+    enum nauha_status status = loss_metric_create(host, "step_loss", NULL, "Loss of each step",
+                                                  sizeof(struct step_loss), &metric, err);
     if (status == NAUHA_OK)
-        status = counts_init(host, &loss->counts, err);
-    if (status != NAUHA_OK) {
-        free(loss);
-        return status;
-    }
-    *self = loss;
-    return NAUHA_OK;
+        ((struct step_loss *)metric)->steps.state_bytes = sizeof(struct open_step);
+    *self = metric;
+    return status;
 }
 
 /* The training has the tag 0: its losses are added up, those of an evaluation averaged. */
 static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
     struct step_loss *loss = self;
-    const struct nauha_host *host = loss->host;
+    const struct nauha_host *host = loss->metric.host;
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
     struct mean_loss mean = {0};
-    enum nauha_status status = mean_loss_of(host, &loss->counts, message, &mean, err);
+    enum nauha_status status = mean_loss_of(host, &loss->metric.counts, message, &mean, err);
     if (status != NAUHA_OK || !mean.present)
         return status;
     struct open_step *step = key_table_get(&loss->steps, (struct key){.rank = info->rank});
@@ -77,8 +59,8 @@ static enum nauha_status close_steps(struct step_loss *loss, struct nauha_error 
     for (size_t i = 0; i < loss->steps.count && status == NAUHA_OK; i++) {
         struct open_step *step = loss->steps.rows[i].state;
         if (step->count > 0)
-            status = loss->host->publish_scalar(loss->host, loss->topic, &step->stamps,
-                                                step->sum / step->count, err);
+            status = loss->metric.host->publish_scalar(loss->metric.host, loss->metric.topic,
+                                                       &step->stamps, step->sum / step->count, err);
         step->sum = step->count = 0;
     }
     return status;

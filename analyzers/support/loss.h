@@ -6,6 +6,9 @@
 #ifndef NAUHA_ANALYZERS_SUPPORT_LOSS_H
 #define NAUHA_ANALYZERS_SUPPORT_LOSS_H
 
+#include <math.h>
+#include <stdlib.h>
+
 #include "analyzers/support/keys.h"
 #include "nauha/analyzer.h"
 
@@ -34,6 +37,41 @@ static inline enum nauha_status counts_init(const struct nauha_host *host, struc
     static const char *const kinds[] = {"samples_in_loss"};
     counts->state_bytes = sizeof(struct loss_count);
     return host->subscribe(host, kinds, 1, NULL, false, err);
+}
+
+/* What the metrics of the loss begin with. */
+struct loss_metric {
+    const struct nauha_host *host;
+    uint32_t topic;
+    struct key_table counts;
+};
+
+/* The `create` of such a metric, which publishes this topic. series: its name in files; NULL: that
+ * of the topic. */
+static inline enum nauha_status loss_metric_create(const struct nauha_host *host, const char *topic,
+                                                   const char *series, const char *title,
+                                                   size_t size, struct loss_metric **metric,
+                                                   struct nauha_error *err) {
+    const struct nauha_plot plot = {.series = series,
+                                    .title = title,
+                                    .xlabel = "step",
+                                    .ylabel = "loss",
+                                    .y_low = (double)NAN,
+                                    .y_high = (double)NAN};
+    struct loss_metric *made = calloc(1, size);
+    if (!made)
+        return NAUHA_HOST_NOMEM(host, err);
+    made->host = host;
+    enum nauha_status status = host->register_topic(host, topic, NAUHA_SCOPE_NETWORK,
+                                                    NAUHA_FORM_SCALAR, &plot, &made->topic, err);
+    if (status == NAUHA_OK)
+        status = counts_init(host, &made->counts, err);
+    if (status != NAUHA_OK) {
+        free(made);
+        return status;
+    }
+    *metric = made;
+    return NAUHA_OK;
 }
 
 /* A loss as the mean of its samples or tokens. */

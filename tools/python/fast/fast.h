@@ -22,6 +22,14 @@
 #include "nauha/recorder.h"
 #include "nauha/selector.h"
 
+/* ---- references ---- */
+
+/* Sets a field that is NULL to refer to the object. */
+static inline void nauha__hold(PyObject **field, PyObject *object) {
+    Py_INCREF(object);
+    *field = object;
+}
+
 /* ---- garbage collection ---- */
 
 #define NAUHA_VISIT(field) Py_VISIT(self->field);

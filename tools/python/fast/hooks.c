@@ -54,12 +54,9 @@ static int layer_gradient_init(PyObject *object, PyObject *args, PyObject *keywo
                           nauha__counter_type, &calls, &self->module, &self->slot, &self->call,
                           &self->tag, &self->serial, &self->position))
         return -1;
-    Py_INCREF(recording);
-    self->recording = recording;
-    Py_INCREF(observer);
-    self->observer = observer;
-    Py_INCREF(calls);
-    self->calls = calls;
+    nauha__hold(&self->recording, recording);
+    nauha__hold(&self->observer, observer);
+    nauha__hold(&self->calls, calls);
     return 0;
 }
 
@@ -124,14 +121,10 @@ static int module_ran_init(PyObject *object, PyObject *args, PyObject *keywords)
     if (self->recording || !PyArg_ParseTuple(args, "O!OOO", nauha__recording_type, &recording,
                                              &observer, &record, &hook))
         return -1;
-    Py_INCREF(recording);
-    self->recording = recording;
-    Py_INCREF(observer);
-    self->observer = observer;
-    Py_INCREF(record);
-    self->record = record;
-    Py_INCREF(hook);
-    self->hook = hook;
+    nauha__hold(&self->recording, recording);
+    nauha__hold(&self->observer, observer);
+    nauha__hold(&self->record, record);
+    nauha__hold(&self->hook, hook);
     self->module = NAUHA_NONE;
     return 0;
 }
@@ -270,24 +263,21 @@ static PyType_Spec module_ran_spec = {"nauha_fast.ModuleRan", sizeof(struct modu
 
 struct parameter_gradient {
     PyObject_HEAD PyObject *recording, *observer, *calls;
-    unsigned kind, module, slot;
+    unsigned kind, module, slot, placement;
 };
 
-/* ParameterGradient(recording, observer, calls, kind, module, slot) */
+/* ParameterGradient(recording, observer, calls, kind, module, slot, placement) */
 static int parameter_gradient_init(PyObject *object, PyObject *args, PyObject *keywords) {
     struct parameter_gradient *self = (struct parameter_gradient *)object;
     PyObject *recording, *observer, *calls;
     (void)keywords;
-    if (self->recording ||
-        !PyArg_ParseTuple(args, "O!OO!III", nauha__recording_type, &recording, &observer,
-                          nauha__counter_type, &calls, &self->kind, &self->module, &self->slot))
+    if (self->recording || !PyArg_ParseTuple(args, "O!OO!IIII", nauha__recording_type, &recording,
+                                             &observer, nauha__counter_type, &calls, &self->kind,
+                                             &self->module, &self->slot, &self->placement))
         return -1;
-    Py_INCREF(recording);
-    self->recording = recording;
-    Py_INCREF(observer);
-    self->observer = observer;
-    Py_INCREF(calls);
-    self->calls = calls;
+    nauha__hold(&self->recording, recording);
+    nauha__hold(&self->observer, observer);
+    nauha__hold(&self->calls, calls);
     return 0;
 }
 
@@ -300,6 +290,13 @@ static int publish_parameter(struct parameter_gradient *self, PyObject *gradient
     if (nauha__counter_next((struct counter *)self->calls, recording->serial, recording->tag,
                             &call) < 0)
         return -1;
+    if (self->placement != 0) {
+        PyObject *done = PyObject_CallMethod((PyObject *)recording, "publish_shard", "IIIIIOI",
+                                             self->kind, self->module, self->slot, call,
+                                             recording->tag, gradient, self->placement);
+        Py_XDECREF(done);
+        return done ? 0 : -1;
+    }
     return nauha__publish(recording, self->kind, self->module, self->slot, call, recording->tag,
                           gradient);
 }

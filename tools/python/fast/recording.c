@@ -155,10 +155,8 @@ static int sender_init(PyObject *object, PyObject *args, PyObject *keywords) {
     self->publish = (__typeof__(self->publish))(uintptr_t)publish;
     self->set_tag = (__typeof__(self->set_tag))(uintptr_t)set_tag;
     self->recorder = (struct nauha_recorder *)(uintptr_t)recorder;
-    Py_INCREF(reader);
-    self->reader = reader;
-    Py_INCREF(tell);
-    self->tell = tell;
+    nauha__hold(&self->reader, reader);
+    nauha__hold(&self->tell, tell);
     return 0;
 }
 
@@ -242,14 +240,10 @@ static int recording_init(PyObject *object, PyObject *args, PyObject *keywords) 
     if (self->lock || !PyArg_ParseTuple(args, "OO!O!", &lock, nauha__reader_type, &reader,
                                         nauha__wanted_type, &wanted))
         return -1;
-    Py_INCREF(lock);
-    self->lock = lock;
-    Py_INCREF(reader);
-    self->reader = reader;
-    Py_INCREF(wanted);
-    self->wanted = wanted;
-    Py_INCREF(Py_None);
-    self->out = Py_None;
+    nauha__hold(&self->lock, lock);
+    nauha__hold(&self->reader, reader);
+    nauha__hold(&self->wanted, wanted);
+    nauha__hold(&self->out, Py_None);
     return 0;
 }
 

@@ -141,8 +141,7 @@ class AutoRecorder:
             calls.search(None)
 
     def _is_optimized(self, module):
-        optimized = self._optimized()
-        return any(id(parameter) in optimized for parameter in shards.optimized(module))
+        return not self._optimized().isdisjoint(shards.ids_of([module]))
 
     def _is_guess(self, module):
         """Whether this may be the model of a program without an optimizer (yet): the first module with trainable
@@ -157,7 +156,7 @@ class AutoRecorder:
 
     def _untrained(self):
         """The ids of those parameters of the optimizers that are in none of the models found so far."""
-        return self._optimized() - {id(parameter) for root in self._roots for parameter in shards.optimized(root)}
+        return self._optimized() - shards.ids_of(self._roots)
 
     def _attach(self, module, plain):
         self._roots.add(plain)
@@ -186,7 +185,7 @@ class AutoRecorder:
 
     def _know(self, optimizer):
         """Watches the steps of an optimizer if it trains a recorded model."""
-        ours = {id(parameter) for root in self._roots for parameter in shards.optimized(root)}
+        ours = shards.ids_of(self._roots)
         if not ours.isdisjoint(parameters_of(optimizer)):
             self.exporter.observer.watch_optimizer(optimizer)
 
@@ -489,7 +488,7 @@ def _outermost_with(parameters, roots):
     contain none of the roots."""
     if not parameters:
         return []
-    found = [module for module in _all_modules() if any(id(p) in parameters for p in shards.optimized(module)) and
+    found = [module for module in _all_modules() if not parameters.isdisjoint(shards.ids_of([module])) and
              not any(part in roots for part in module.modules())]
     parts = {id(part) for module in found for part in module.modules() if part is not module}
     return [module for module in found if id(module) not in parts]

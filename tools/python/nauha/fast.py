@@ -103,7 +103,7 @@ class Sender:
 
 
 class Recording:
-    """What hooks have to know of a recording. A subclass has publish_any(), which takes any tensor."""
+    """What hooks have to know of a recording. A subclass has publish_any(), which takes any tensor, and publish_shard()."""
 
     def __init__(self, lock, reader, wanted):
         self.lock = lock
@@ -164,15 +164,16 @@ class LayerGradient:
 
 
 class ParameterGradient:
-    """The gradient of a parameter: arrived(gradient).
+    """The gradient of a parameter: arrived(gradient). placement: its number in a shard, unless the gradient is a DTensor,
+    which has its own; 0: the gradient is whole.
 
     Threads: any."""
 
-    __slots__ = ("recording", "observer", "calls", "kind", "module", "slot")
+    __slots__ = ("recording", "observer", "calls", "kind", "module", "slot", "placement")
 
-    def __init__(self, recording, observer, calls, kind, module, slot):
+    def __init__(self, recording, observer, calls, kind, module, slot, placement):
         self.recording, self.observer, self.calls = recording, observer, calls
-        self.kind, self.module, self.slot = kind, module, slot
+        self.kind, self.module, self.slot, self.placement = kind, module, slot, placement
 
     def arrived(self, gradient):
         if self.recording.active:
@@ -185,7 +186,7 @@ class ParameterGradient:
             if (recording.results_only if tag else not (recording.step_open and recording.latest_on)):
                 return
             call = self.calls.next(recording.serial, tag)
-            recording.publish(self.kind, self.module, self.slot, call, tag, gradient)
+            recording.publish_shard(self.kind, self.module, self.slot, call, tag, gradient, self.placement)
 
 
 _NAMES = ("Counter", "Reader", "Wanted", "Sender", "Recording", "ModuleRan", "LayerGradient", "ParameterGradient")

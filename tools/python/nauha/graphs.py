@@ -12,6 +12,7 @@ import torch
 
 from nauha.native import KINDS, NONE
 from nauha.publisher import Counter
+from nauha.tensors import each_tensor
 
 
 class Capture:
@@ -23,6 +24,10 @@ class Capture:
         self.losses = []
         self.optimizers = []  # weak
         self.gradients = []  # Values: the parameters whose gradients it makes
+
+    def add_losses(self, loss):
+        """loss: a tensor, or a structure of tensors."""
+        self.losses += [tensor.detach() for _, tensor in each_tensor(loss)]
 
 
 class Graphs:

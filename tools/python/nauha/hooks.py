@@ -90,28 +90,6 @@ class ParameterGradient(fast.ParameterGradient):
             self.arrived(gradient)
 
 
-class ShardGradient:
-    """The same of a shard. placement: the number of that of the gradient, unless this is a DTensor."""
-
-    def __init__(self, publisher, observer, calls, kind, module, slot, placement):
-        self._publisher, self._observer, self._calls = publisher, observer, calls
-        self._place = kind, module, slot
-        self._placement = placement
-
-    def __call__(self, gradient):
-        if self._publisher.active and not compat.is_traced():
-            self._observer.guarded(self._publish, gradient)
-
-    def _publish(self, gradient):
-        publisher = self._publisher
-        with publisher.lock:
-            tag = publisher.tag
-            if (publisher.results_only if tag else not (publisher.step_open and publisher.latest_on)):
-                return
-            call = self._calls.next(publisher.serial, tag)
-            publisher.publish_shard(*self._place, call, tag, gradient, self._placement)
-
-
 class Placed:
     """The hooks that were placed, to be taken off again."""
 

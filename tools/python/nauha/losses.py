@@ -117,7 +117,7 @@ class Losses:
         publisher, capture = exporter.publisher, exporter.observer.graphs.under_way
         loss, outputs = self._model_outputs.apart(tensors, gradients)
         if capture is not None:
-            capture.losses += [tensor.detach() for _, tensor in each_tensor(loss)]
+            capture.add_losses(loss)
         if not publisher.active:
             return
         try:

@@ -234,7 +234,7 @@ class Observer:
         """Knows those there are, and from now on any that steps, if they train the models."""
         if self.steps.mode != "auto":
             return
-        ours = {id(parameter) for model in self.models() for parameter in shards.optimized(model)}
+        ours = shards.ids_of(self.models())
 
         def stepped(optimizer):
             if not self.steps.knows(optimizer) and not ours.isdisjoint(parameters_of(optimizer)):
@@ -322,7 +322,7 @@ class Observer:
                     self._stop_if_told()
                     self._begin_step(weak_root)
                     due = self._due_probes()
-                if transforms.active() and publisher.active:
+                if publisher.transformed and publisher.active:
                     self._hook_parameters(self.registry.values())
                 if all(weak_root() is not held for held in self._held):
                     self._held.append(weak_root())
@@ -450,8 +450,7 @@ class Observer:
                 kind = KINDS["bias_gradients" if value.bias else "weight_gradients"]
                 if self.publisher.wanted(kind, value.module, 0):
                     counter = self._gradient_calls.setdefault((value.module, value.slot), Counter())
-                    place = self.publisher, self, counter, kind, value.module, value.slot
-                    hook = hooks.ShardGradient(*place, value.placement) if value.placement else hooks.ParameterGradient(*place)
+                    hook = hooks.ParameterGradient(self.publisher, self, counter, kind, value.module, value.slot, value.placement)
                     remove = self._hook_parameter(value, hook, id(value.parameter) in reduced)
                     self._parameter_hooks[id(value.parameter)] = value, remove
 
@@ -562,7 +561,7 @@ class Observer:
         with self.publisher.lock:
             if not self.publisher.active:
                 if self.graphs.under_way is not None:
-                    self.graphs.under_way.losses += [tensor.detach() for _, tensor in tensors.each_tensor(loss)]
+                    self.graphs.under_way.add_losses(loss)
                 return
             call = self.labelled(given[0] if given else None, given[1] if len(given) > 1 else None)
             if call is not None:

@@ -45,6 +45,11 @@ def optimized(model):
         yield from _flat(module)._params or () if _flat(module) is not None else ()
 
 
+def ids_of(models):
+    """The ids of these parameters of all of the models."""
+    return {id(parameter) for model in models for parameter in optimized(model)}
+
+
 def _sharded(module):
     """What fully_shard knows of each parameter that it shards together with this module."""
     if not hasattr(type(module), "_get_fsdp_state"):

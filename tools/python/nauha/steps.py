@@ -127,8 +127,7 @@ class Steps:
         if not waiting:
             return []
         done = set().union(*map(parameters_of, self._stepped))
-        ran = {id(parameter) for model in (weak() for weak in self._ran) if model is not None
-               for parameter in shards.optimized(model)}
+        ran = shards.ids_of(model for model in (weak() for weak in self._ran) if model is not None)
         return [optimizer for optimizer in waiting
                 if done.isdisjoint(parameters_of(optimizer)) and not ran.isdisjoint(parameters_of(optimizer))]
 

@@ -8,7 +8,7 @@ Threads: the thread that trains.
 import sys
 import weakref
 
-from nauha import autorecord, calls, compat, native
+from nauha import autorecord, calls, compat, native, shards
 from nauha.autorecord import AutoRecorder
 from nauha.exporter import check_options
 from nauha.steps import MODES, parameters_of
@@ -69,7 +69,7 @@ class _Session(AutoRecorder):
 
 
 def _trains(optimizer, model):
-    return model is not None and not parameters_of(optimizer).isdisjoint(map(id, model.parameters()))
+    return model is not None and not parameters_of(optimizer).isdisjoint(shards.ids_of([model]))
 
 
 _session = None
