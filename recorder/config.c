@@ -13,6 +13,7 @@
 #include "nauha/internal/arithmetic.h"
 #include "nauha/internal/parse.h"
 #include "nauha/nearest.h"
+#include "recorder/keeping.h"
 
 #define BUFFER_MIN (1u << 20)
 #define FIRST_STEP_MAX (INT64_C(1) << 53) /* exact in JSON */
@@ -130,11 +131,6 @@ static enum nauha_status parse_switch(const char *value, bool *on, struct nauha_
     return NAUHA_OK;
 }
 
-static enum nauha_status set_hash(struct nauha_recorder_config *config, const char *value,
-                                  struct nauha_error *err) {
-    return parse_switch(value, &config->hash, err);
-}
-
 static enum nauha_status set_overwrite(struct nauha_recorder_config *config, const char *value,
                                        struct nauha_error *err) {
     return parse_switch(value, &config->overwrite, err);
@@ -183,8 +179,6 @@ static const struct nauha_option options[] = {
     {"samples", 0, "K", "all",
      "record only the first K samples of each batch, in inputs, outputs, activations and their "
      "gradients"},
-    {"hash", 0, NULL, NULL,
-     "record a hash of each tensor instead of its elements; nauha diff compares hashes"},
     {"limit", 0, "SIZE", "0",
      "stop recording before the trace becomes larger than this; 0 is no limit"},
     {"overwrite", 0, NULL, NULL,
@@ -196,10 +190,9 @@ static const struct nauha_option options[] = {
     {"first-batch", 0, "N", "0",
      "number of its first step within this epoch, if it begins in the middle of one"},
 };
-static const set_fn setters[] = {set_depth,      set_codec,     set_buffer,     set_on_full,
-                                 set_flush,      set_precision, set_samples,    set_hash,
-                                 set_limit,      set_overwrite, set_first_step, set_first_epoch,
-                                 set_first_batch};
+static const set_fn setters[] = {set_depth,     set_codec,      set_buffer,      set_on_full,
+                                 set_flush,     set_precision,  set_samples,     set_limit,
+                                 set_overwrite, set_first_step, set_first_epoch, set_first_batch};
 #define OPTIONS (sizeof options / sizeof options[0])
 _Static_assert(OPTIONS == sizeof setters / sizeof setters[0], "a setter for every option");
 
@@ -208,19 +201,34 @@ const struct nauha_option *nauha_recorder_options(size_t *count) {
     return options;
 }
 
+/* The options of other objects of a configuration. */
+static const struct nauha_option *(*const tables[])(size_t *count) = {
+    nauha_selector_options, nauha_keeping_options, nauha_recorder_options};
+enum { TABLES = sizeof tables / sizeof *tables };
+
 static enum nauha_status unknown_key(const char *key, struct nauha_error *err) {
-    char known[640] = "";
+    char known[800] = "";
     struct nauha_nearest nearest = {.typed = key};
-    size_t selector_count;
-    const struct nauha_option *selector = nauha_selector_options(&selector_count);
-    for (size_t i = 0; i < selector_count + OPTIONS; i++) {
-        const char *name = i < selector_count ? selector[i].name : options[i - selector_count].name;
-        size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", name);
-        nauha_nearest_try(&nearest, name);
+    for (size_t table = 0; table < TABLES; table++) {
+        size_t count;
+        const struct nauha_option *rows = tables[table](&count);
+        for (size_t i = 0; i < count; i++) {
+            size_t used = strlen(known);
+            snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", rows[i].name);
+            nauha_nearest_try(&nearest, rows[i].name);
+        }
     }
     return nauha_error_set(err, NAUHA_UNKNOWN, "there is no recording option \"%s\"%s; options: %s",
                            key, nauha_did_you_mean(&nearest), known);
+}
+
+static bool has_row(const struct nauha_option *(*table)(size_t *count), const char *name) {
+    size_t count;
+    const struct nauha_option *rows = table(&count);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return true;
+    return false;
 }
 
 /* Whether a comma-separated list has this word. */
@@ -242,17 +250,12 @@ enum nauha_status nauha_recorder_config_set(struct nauha_recorder_config *config
         enum nauha_status status = setters[i](config, value, err);
         return status == NAUHA_OK ? status : nauha_error_wrap(err, status, "option \"%s\"", key);
     }
-    size_t count;
-    const struct nauha_option *selector = nauha_selector_options(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(selector[i].name, key) != 0)
-            continue;
-        enum nauha_status status = nauha_selector_set(config->selector, key, value, err);
-        if (status == NAUHA_OK && strcmp(key, "kinds") == 0)
-            config->inputs = lists(value, "inputs");
-        return status;
-    }
-    return unknown_key(key, err);
+    if (!has_row(nauha_selector_options, key) && !has_row(nauha_keeping_options, key))
+        return unknown_key(key, err);
+    enum nauha_status status = nauha_keeping_set(config->keeping, key, value, err);
+    if (status == NAUHA_OK && strcmp(key, "kinds") == 0)
+        config->inputs = lists(value, "inputs");
+    return status;
 }
 
 /* ---- the object ---- */
@@ -262,8 +265,8 @@ struct nauha_recorder_config *nauha_recorder_config_new(void) {
     if (!config)
         return NULL;
     config->world_size = 1;
-    config->selector = nauha_selector_new();
-    bool good = config->selector != NULL;
+    config->keeping = nauha_keeping_new();
+    bool good = config->keeping != NULL;
     for (size_t i = 0; good && i < OPTIONS; i++)
         good = !options[i].value || setters[i](config, options[i].fallback, NULL) == NAUHA_OK;
     if (good)
@@ -275,7 +278,7 @@ struct nauha_recorder_config *nauha_recorder_config_new(void) {
 void nauha_recorder_config_free(struct nauha_recorder_config *config) {
     if (!config)
         return;
-    nauha_selector_free(config->selector);
+    nauha_keeping_free(config->keeping);
     for (size_t i = 0; i < config->fact_count; i++) {
         free(config->facts[i].key);
         free(config->facts[i].value);
@@ -334,12 +337,12 @@ struct nauha_recorder_config *nauha__config_copy(const struct nauha_recorder_con
     struct nauha_recorder_config *copy = nauha_recorder_config_new();
     if (!copy || !config)
         return copy;
-    nauha_selector_free(copy->selector);
+    nauha_keeping_free(copy->keeping);
     *copy = *config;
     copy->facts = NULL;
     copy->fact_count = copy->fact_capacity = 0;
-    copy->selector = nauha_selector_copy(config->selector);
-    bool good = copy->selector != NULL;
+    copy->keeping = nauha_keeping_copy(config->keeping);
+    bool good = copy->keeping != NULL;
     for (size_t i = 0; good && i < config->fact_count; i++)
         good = nauha_recorder_config_describe(copy, config->facts[i].key, config->facts[i].value,
                                               NULL) == NAUHA_OK;
@@ -360,7 +363,7 @@ static bool add_reductions(cJSON *object, const struct nauha_recorder_config *co
     snprintf(samples, sizeof samples, "%u", config->samples);
     if (config->samples && !cJSON_AddStringToObject(object, "samples", samples))
         return false;
-    return !config->hash || cJSON_AddStringToObject(object, "tensors", "not recorded, hash only");
+    return nauha__keeping_add_facts(config->keeping, object);
 }
 
 char *nauha__config_facts_json(const struct nauha_recorder_config *config) {

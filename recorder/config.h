@@ -8,7 +8,7 @@
 
 #include "nauha/internal/codec.h"
 #include "nauha/recorder.h"
-#include "nauha/selector.h"
+#include "nauha/keeping.h"
 
 struct nauha__fact {
     char *key;
@@ -16,7 +16,7 @@ struct nauha__fact {
 };
 
 struct nauha_recorder_config {
-    struct nauha_selector *selector;
+    struct nauha_keeping *keeping;
     bool inputs; /* the kind "inputs" was named; otherwise front ends leave it out */
     int depth;   /* negative: no limit */
     struct nauha__codec_config codec;
@@ -28,7 +28,6 @@ struct nauha_recorder_config {
     uint64_t limit_bytes; /* 0: none */
     unsigned precision;   /* significand bits kept after the point; 0: all */
     uint32_t samples;     /* of a batch; 0: all */
-    bool hash;            /* hashes in place of tensors */
     bool overwrite;       /* an older file at the path is not kept */
     bool tentative;       /* only nauha_recorder_settle gives the file its name */
     uint64_t first_step;  /* of the recording; first_batch counts within first_epoch */

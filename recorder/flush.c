@@ -304,6 +304,13 @@ static uint64_t row_bytes(const struct nauha__writer *writer, const struct nauha
     return bytes;
 }
 
+/* The bytes that a row refers to in its stream. */
+static uint64_t stream_bytes(const struct nauha__writer *writer,
+                             const struct nauha__index_row *row) {
+    return row->flags & NAUHA__ROW_FINGERPRINT ? sizeof(struct nauha__fingerprint_words)
+                                               : row_bytes(writer, row);
+}
+
 /* Whether elements up to the end of a range of `bytes` are in the file. */
 static bool is_written(const struct nauha__writer *writer, uint16_t stream, uint64_t offset,
                        uint64_t bytes) {
@@ -332,7 +339,7 @@ static void drop_rows(struct nauha__writer *writer, uint64_t fit) {
     size_t kept = 0;
     for (size_t i = 0; i < rows->count; i++) {
         const struct nauha__index_row *row = &rows->list[i];
-        uint64_t bytes = row_bytes(writer, row);
+        uint64_t bytes = stream_bytes(writer, row);
         bool whole = row->stream == NAUHA__NO_STREAM ||
                      (is_written(writer, row->stream, row->offset, bytes) &&
                       (!(row->flags & NAUHA__ROW_DERIVED) ||

@@ -15,6 +15,7 @@
 
 #include "nauha/internal/arithmetic.h"
 #include "nauha/internal/clock.h"
+#include "nauha/internal/fingerprint.h"
 #include "nauha/internal/gather.h"
 #include "recorder/reduce.h"
 
@@ -55,6 +56,7 @@ static void free_recorder(struct nauha_recorder *recorder) {
         munmap(recorder->alive, recorder->page_bytes);
     nauha_recorder_config_free(recorder->config);
     nauha_names_free(recorder->names);
+    nauha__hasher_free(recorder->hasher);
     free(recorder->scratch);
     nauha__naming_fini(&recorder->naming);
     free(recorder);
@@ -85,9 +87,10 @@ enum nauha_status nauha_recorder_open(const char *path, const struct nauha_recor
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for a recorder");
     recorder->config = nauha__config_copy(config);
     recorder->names = nauha_names_new();
+    recorder->hasher = nauha__hasher_new();
     recorder->started_ns = nauha__now_ns();
     enum nauha_status status = NAUHA_OK;
-    if (!recorder->config || !recorder->names || !make_alive(recorder))
+    if (!recorder->config || !recorder->names || !recorder->hasher || !make_alive(recorder))
         status = nauha_error_set(err, NAUHA_NOMEM, "no memory for a recorder");
     else if (path)
         status = start_writer(recorder, path, err);
@@ -198,11 +201,18 @@ enum nauha_status nauha_recorder_tap(struct nauha_recorder *recorder, nauha_mess
     return NAUHA_OK;
 }
 
-bool nauha__stores(struct nauha_recorder *recorder, uint32_t kind, uint32_t module, uint32_t tag,
-                   uint64_t step, uint32_t epoch) {
-    return recorder->path &&
-           nauha_selector_accepts(recorder->config->selector, recorder->names, kind, module, tag,
-                                  step, epoch, recorder->config->rank);
+static enum nauha_grade of_size(enum nauha_grade grade, size_t bytes) {
+    const bool small = bytes <= sizeof(struct nauha__fingerprint_words);
+    return grade == NAUHA_GRADE_FINGERPRINT && small ? NAUHA_GRADE_ELEMENTS : grade;
+}
+
+enum nauha_grade nauha__grade(struct nauha_recorder *recorder, uint32_t kind, uint32_t module,
+                              uint32_t tag, uint64_t step, uint32_t epoch, size_t bytes) {
+    if (!recorder->path)
+        return NAUHA_GRADE_NOTHING;
+    return of_size(nauha_keeping_grade(recorder->config->keeping, recorder->names, kind, module,
+                                       tag, step, epoch, recorder->config->rank),
+                   bytes);
 }
 
 static bool is_tapped(const struct nauha_recorder *recorder) {
@@ -216,8 +226,9 @@ bool nauha_recorder_wants(struct nauha_recorder *recorder, uint32_t kind, uint32
         return false;
     lock(recorder);
     bool wanted = !recorder->paused &&
-                  (is_tapped(recorder) || nauha__stores(recorder, kind, module, recorder->tag,
-                                                        recorder->global_step, recorder->epoch));
+                  (is_tapped(recorder) ||
+                   nauha__grade(recorder, kind, module, recorder->tag, recorder->global_step,
+                                recorder->epoch, 0) != NAUHA_GRADE_NOTHING);
     unlock(recorder);
     return wanted;
 }
@@ -387,78 +398,119 @@ static enum nauha_status cut(struct nauha_recorder *recorder, struct nauha__outg
                  : nauha_names_add_shape(names, tensor->shape, tensor->ndim, &out->shape, NULL);
 }
 
-/* The hash of what would be stored. */
-static enum nauha_status hash(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
-                              uint64_t hash[2]) {
-    struct nauha_tensor tensor = *out->tensor;
-    unsigned bits = nauha__reduce_bits(out->kind, recorder->config->precision, tensor.dtype);
-    size_t count = out->bytes / nauha_dtype_size(tensor.dtype);
-    if (count > 0 && (tensor.strides || bits)) {
-        void *contiguous = nauha__scratch(recorder, out->bytes);
-        if (!contiguous)
-            return NAUHA_NOMEM;
-        nauha__gather(&tensor, 0, count, contiguous);
-        if (bits)
-            nauha__round(tensor.dtype, bits, contiguous, count);
-        tensor.data = contiguous;
-        tensor.strides = NULL;
-    }
-    return nauha_tensor_hash(&tensor, hash, NULL);
+/* The elements as they would be stored: contiguous, and rounded. */
+static enum nauha_status as_stored(struct nauha_recorder *recorder,
+                                   const struct nauha__outgoing *out, struct nauha_tensor *tensor) {
+    *tensor = *out->tensor;
+    unsigned bits = nauha__reduce_bits(out->kind, recorder->config->precision, tensor->dtype);
+    size_t count = out->bytes / nauha_dtype_size(tensor->dtype);
+    if (count == 0 || (!tensor->strides && !bits))
+        return NAUHA_OK;
+    void *contiguous = nauha__scratch(recorder, out->bytes);
+    if (!contiguous)
+        return NAUHA_NOMEM;
+    nauha__gather(tensor, 0, count, contiguous);
+    if (bits)
+        nauha__round(tensor->dtype, bits, contiguous, count);
+    tensor->data = contiguous;
+    tensor->strides = NULL;
+    return NAUHA_OK;
+}
+
+static enum nauha_status put_hash(struct nauha_recorder *recorder,
+                                  const struct nauha__outgoing *out, struct nauha__index_row *row) {
+    struct nauha_tensor tensor;
+    uint64_t hash[2];
+    enum nauha_status status = as_stored(recorder, out, &tensor);
+    if (status == NAUHA_OK)
+        status = nauha_tensor_hash(&tensor, hash, NULL);
+    if (status != NAUHA_OK)
+        return status;
+    row->offset = hash[0];
+    row->base = hash[1];
+    row->flags = NAUHA__ROW_DATA | NAUHA__ROW_HASH;
+    return NAUHA_OK;
+}
+
+static enum nauha_status put_fingerprint(struct nauha_recorder *recorder,
+                                         const struct nauha__outgoing *out,
+                                         struct nauha__index_row *row) {
+    struct nauha_tensor tensor;
+    struct nauha_fingerprint fingerprint;
+    struct nauha__fingerprint_words words;
+    struct nauha__place place;
+    enum nauha_status status = as_stored(recorder, out, &tensor);
+    if (status != NAUHA_OK)
+        return status;
+    nauha__fingerprint(&tensor, out->bytes / nauha_dtype_size(tensor.dtype), recorder->hasher,
+                       &fingerprint);
+    nauha__fingerprint_pack(&fingerprint, &words);
+    const int64_t count = NAUHA__FINGERPRINT_WORDS;
+    const struct nauha_tensor packed = {
+        .data = &words, .dtype = NAUHA_DTYPE_I64, .ndim = 1, .shape = &count};
+    status = nauha__buffer_put(&recorder->writer.buffer, out->kind, &packed, sizeof words, 0,
+                               !recorder->config->drop, &place, NULL);
+    row->stream = place.stream;
+    row->offset = place.offset;
+    row->flags = NAUHA__ROW_DATA | NAUHA__ROW_FINGERPRINT;
+    return status;
+}
+
+static enum nauha_status put_elements(struct nauha_recorder *recorder,
+                                      const struct nauha__outgoing *out,
+                                      struct nauha__index_row *row) {
+    struct nauha__place place = out->place;
+    enum nauha_status status = out->placed ? NAUHA_OK : put(recorder, out, &place);
+    row->stream = place.stream;
+    row->offset = place.offset;
+    row->base = out->base.offset;
+    row->flags = (uint8_t)(NAUHA__ROW_DATA | (out->derived ? NAUHA__ROW_DERIVED : 0u));
+    return status;
+}
+
+/* Keeps the tensor in the way that its grade says, and completes its row. */
+static enum nauha_status keep(struct nauha_recorder *recorder, struct nauha__outgoing *out,
+                              enum nauha_grade grade, struct nauha__index_row *row) {
+    struct nauha_tensor tensor;
+    struct nauha__reduced room;
+    enum nauha_status status = out->placed ? NAUHA_OK : cut(recorder, out, &tensor, &room);
+    if (status != NAUHA_OK)
+        return status;
+    row->shape = out->shape;
+    row->dtype = (uint8_t)out->tensor->dtype;
+    grade = of_size(grade, out->bytes);
+    return grade == NAUHA_GRADE_HASH          ? put_hash(recorder, out, row)
+           : grade == NAUHA_GRADE_FINGERPRINT ? put_fingerprint(recorder, out, row)
+                                              : put_elements(recorder, out, row);
 }
 
 static void store(struct nauha_recorder *recorder, const struct nauha__outgoing *whole,
-                  uint64_t time_ns) {
+                  enum nauha_grade grade, uint64_t time_ns) {
     struct nauha__outgoing kept = *whole, *out = &kept;
-    struct nauha_tensor tensor;
-    struct nauha__reduced room;
     struct nauha__writer *writer = &recorder->writer;
-    uint64_t seq = recorder->stored_seq++;
-    if (atomic_load_explicit(&writer->failed, memory_order_relaxed)) {
-        lose(recorder, out, NAUHA_OK);
-        return;
-    }
-    struct nauha__place place = out->place;
-    uint64_t hashed[2];
-    const bool hashes = recorder->config->hash && out->tensor;
-    enum nauha_status status = nauha__writer_reserve_row(writer);
-    if (out->lost)
-        status = NAUHA_LIMIT;
-    else if (status == NAUHA_OK && !out->placed && out->tensor) {
-        status = cut(recorder, out, &tensor, &room);
-        if (status == NAUHA_OK && !hashes)
-            status = put(recorder, out, &place);
-    }
-    if (status == NAUHA_OK && hashes)
-        status = hash(recorder, out, hashed);
-    if (status != NAUHA_OK) {
-        lose(recorder, out, status);
-        return;
-    }
-    bool data = out->tensor != NULL;
     struct nauha__index_row row = {
-        .seq = seq,
+        .seq = recorder->stored_seq++,
         .time_ns = time_ns,
         .global_step = recorder->global_step,
-        .offset = place.offset,
-        .base = out->base.offset,
         .train_step = recorder->train_step,
         .epoch = recorder->epoch,
         .module = out->module,
         .slot = out->slot,
         .call = out->call,
-        .shape = data ? out->shape : 0,
         .kind = (uint16_t)out->kind,
         .tag = (uint16_t)out->tag,
-        .stream = data ? place.stream : NAUHA__NO_STREAM,
-        .dtype = data ? (uint8_t)out->tensor->dtype : 0,
-        .flags =
-            (uint8_t)((data ? NAUHA__ROW_DATA : 0u) | (out->derived ? NAUHA__ROW_DERIVED : 0u)),
+        .stream = NAUHA__NO_STREAM,
     };
-    if (hashes) {
-        row.offset = hashed[0];
-        row.base = hashed[1];
-        row.stream = NAUHA__NO_STREAM;
-        row.flags = NAUHA__ROW_DATA | NAUHA__ROW_HASH;
+    if (atomic_load_explicit(&writer->failed, memory_order_relaxed)) {
+        lose(recorder, out, NAUHA_OK);
+        return;
+    }
+    enum nauha_status status = out->lost ? NAUHA_LIMIT : nauha__writer_reserve_row(writer);
+    if (status == NAUHA_OK && out->tensor)
+        status = keep(recorder, out, grade, &row);
+    if (status != NAUHA_OK) {
+        lose(recorder, out, status);
+        return;
     }
     nauha__writer_add_row(writer, &row);
     recorder->messages++;
@@ -467,9 +519,10 @@ static void store(struct nauha_recorder *recorder, const struct nauha__outgoing 
 
 void nauha__emit(struct nauha_recorder *recorder, const struct nauha__outgoing *out) {
     uint64_t time_ns = nauha__now_ns() - recorder->started_ns;
-    if (nauha__stores(recorder, out->kind, out->module, out->tag, recorder->global_step,
-                      recorder->epoch))
-        store(recorder, out, time_ns);
+    const enum nauha_grade grade = nauha__grade(recorder, out->kind, out->module, out->tag,
+                                                recorder->global_step, recorder->epoch, out->bytes);
+    if (grade != NAUHA_GRADE_NOTHING)
+        store(recorder, out, grade, time_ns);
     if (is_tapped(recorder) && tap(recorder, out, time_ns) != NAUHA_OK)
         recorder->tap_failed = true;
 }

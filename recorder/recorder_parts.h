@@ -18,10 +18,11 @@ struct nauha__held {
     enum nauha_dtype dtype;
     uint32_t shape;
     size_t bytes;
-    bool stored; /* its elements lie at `place`; where hashes are recorded, in `copy` */
+    bool stored; /* its elements lie at `place` */
     struct nauha__place place;
     uint64_t hash[2]; /* of the elements; after an explicit end_step only */
-    void *copy;       /* the elements, for the tap and for hashes; NULL without either */
+    bool copied;      /* its elements lie in `copy`: for the tap, hashes and fingerprints */
+    void *copy;       /* memory of `bytes` bytes, or NULL */
 };
 
 struct nauha__held_list {
@@ -61,7 +62,8 @@ struct nauha_recorder {
     struct nauha__held_list held;       /* of the open step, or after the last one */
     struct nauha__held_list newly_held; /* being made */
     struct nauha__repeats repeats;
-    void *scratch; /* for the tap's differences and gathered tensors */
+    struct nauha__hasher *hasher; /* of fingerprints */
+    void *scratch;                /* for the tap's differences and gathered tensors */
     size_t scratch_bytes;
 };
 
@@ -90,9 +92,10 @@ void nauha__settle(struct nauha_recorder *recorder);
 enum nauha_status nauha__outcome(struct nauha_recorder *recorder, enum nauha_status status,
                                  struct nauha_error *err);
 
-/* Whether the selection stores such a message in this step; publish lock held. */
-bool nauha__stores(struct nauha_recorder *recorder, uint32_t kind, uint32_t module, uint32_t tag,
-                   uint64_t step, uint32_t epoch);
+/* What is kept of such a message of `bytes` bytes; publish lock held. Tensors that are no larger
+ * than a fingerprint are kept in full in place of it. */
+enum nauha_grade nauha__grade(struct nauha_recorder *recorder, uint32_t kind, uint32_t module,
+                              uint32_t tag, uint64_t step, uint32_t epoch, size_t bytes);
 
 /* Scratch memory of at least `bytes` bytes, which the next call reuses; NULL when out of memory. */
 void *nauha__scratch(struct nauha_recorder *recorder, size_t bytes);

@@ -50,13 +50,22 @@ static struct nauha__held *find_same(const struct nauha__held_list *held,
 
 /* ---- copying ---- */
 
-/* Whether the rows of a step refer to the value that this parameter has in the forward pass of the
- * step. */
-static bool step_needs(struct nauha_recorder *recorder, const struct nauha__held *held,
-                       uint64_t step, uint32_t epoch) {
-    return !recorder->paused &&
-           (nauha__stores(recorder, value_kind(held->bias), held->module, 0, step, epoch) ||
-            nauha__stores(recorder, update_kind(held->bias), held->module, 0, step, epoch));
+/* How a parameter's value has to be kept so that messages can be made of it. */
+struct need {
+    bool elements; /* in the trace */
+    bool copy;     /* in memory, for a hash or a fingerprint */
+};
+
+static void add_need(struct nauha_recorder *recorder, const struct nauha__held *held, uint32_t kind,
+                     uint64_t step, uint32_t epoch, struct need *need) {
+    if (recorder->paused)
+        return;
+    const enum nauha_grade grade =
+        nauha__grade(recorder, kind, held->module, 0, step, epoch, held->bytes);
+    if (grade == NAUHA_GRADE_ELEMENTS)
+        need->elements = true;
+    else if (grade != NAUHA_GRADE_NOTHING)
+        need->copy = true;
 }
 
 /* The contiguous elements: the memory of the tensor itself, or a copy of them in scratch. */
@@ -116,21 +125,22 @@ static enum nauha_status put_value(struct nauha_recorder *recorder, struct nauha
 }
 
 /* Copies a parameter's elements into its stream, if a row will refer to them, and into memory, if
- * the tap or hashes need them. */
+ * the tap, a hash or a fingerprint needs them. */
 static enum nauha_status copy_value(struct nauha_recorder *recorder,
                                     const struct nauha_parameter *parameter,
-                                    struct nauha__held *held, bool store, struct nauha_error *err) {
+                                    struct nauha__held *held, struct need need,
+                                    struct nauha_error *err) {
     const struct nauha_tensor *tensor = &parameter->tensor;
-    const bool hashes = recorder->config->hash && recorder->path;
-    if (hashes)
-        held->stored = held->stored || store;
-    else if (store && !held->stored && !atomic_load(&recorder->writer.failed))
+    if (need.elements && !held->stored && !atomic_load(&recorder->writer.failed))
         held->stored = put_value(recorder, held, tensor) == NAUHA_OK;
     const bool tapped = recorder->tap && !recorder->tap_failed;
-    if (held->bytes == 0 || (!tapped && !(hashes && held->stored)))
+    held->copied = held->bytes > 0 && (tapped || need.copy);
+    if (!held->copied)
         return NAUHA_OK;
-    if (!held->copy && !(held->copy = malloc(held->bytes)))
-        return nauha_error_set(err, NAUHA_NOMEM, "no memory for a live copy of a parameter");
+    if (!held->copy && !(held->copy = malloc(held->bytes))) {
+        held->copied = false;
+        return nauha_error_set(err, NAUHA_NOMEM, "no memory for a copy of a parameter");
+    }
     if (tensor->strides)
         nauha__gather(tensor, 0, held->bytes / nauha_dtype_size(held->dtype), held->copy);
     else
@@ -159,9 +169,18 @@ static struct nauha_tensor tensor_of(const struct nauha_recorder *recorder,
     return tensor;
 }
 
+/* Whether the elements that a message needs are missing. */
+static bool is_lost(struct nauha_recorder *recorder, uint32_t kind,
+                    const struct nauha__held *held) {
+    const enum nauha_grade grade = nauha__grade(
+        recorder, kind, held->module, 0, recorder->global_step, recorder->epoch, held->bytes);
+    return held->bytes > 0 && !(grade == NAUHA_GRADE_ELEMENTS ? held->stored : held->copied);
+}
+
 static void emit_value(struct nauha_recorder *recorder, const struct nauha__held *held) {
-    struct nauha_tensor tensor = tensor_of(recorder, held, held->copy);
-    struct nauha__outgoing out = {.kind = value_kind(held->bias),
+    struct nauha_tensor tensor = tensor_of(recorder, held, held->copied ? held->copy : NULL);
+    const uint32_t kind = value_kind(held->bias);
+    struct nauha__outgoing out = {.kind = kind,
                                   .module = held->module,
                                   .slot = held->slot,
                                   .tensor = &tensor,
@@ -169,15 +188,16 @@ static void emit_value(struct nauha_recorder *recorder, const struct nauha__held
                                   .bytes = held->bytes,
                                   .place = held->place,
                                   .placed = true,
-                                  .lost = !held->stored && held->bytes > 0};
+                                  .lost = is_lost(recorder, kind, held)};
     nauha__emit(recorder, &out);
 }
 
 static enum nauha_status emit_update(struct nauha_recorder *recorder,
                                      const struct nauha__held *before,
                                      const struct nauha__held *after, struct nauha_error *err) {
+    const uint32_t kind = update_kind(before->bias);
     void *difference = NULL;
-    if (before->copy && after->copy && before->bytes) {
+    if (before->copied && after->copied) {
         difference = nauha__scratch(recorder, before->bytes);
         if (!difference)
             return nauha_error_set(err, NAUHA_NOMEM, "no memory for an update");
@@ -185,7 +205,7 @@ static enum nauha_status emit_update(struct nauha_recorder *recorder,
                         before->bytes / nauha_dtype_size(before->dtype), difference);
     }
     struct nauha_tensor tensor = tensor_of(recorder, before, difference);
-    struct nauha__outgoing out = {.kind = update_kind(before->bias),
+    struct nauha__outgoing out = {.kind = kind,
                                   .module = before->module,
                                   .slot = before->slot,
                                   .tensor = &tensor,
@@ -195,7 +215,8 @@ static enum nauha_status emit_update(struct nauha_recorder *recorder,
                                   .place = after->place,
                                   .base = before->place,
                                   .placed = true,
-                                  .lost = (!before->stored || !after->stored) && before->bytes > 0};
+                                  .lost = is_lost(recorder, kind, before) ||
+                                          is_lost(recorder, kind, after)};
     nauha__emit(recorder, &out);
     return NAUHA_OK;
 }
@@ -253,13 +274,14 @@ static enum nauha_status take_values(struct nauha_recorder *recorder,
             return status;
         recorder->newly_held.count = i + 1;
         const struct nauha__held *before = find_same(&recorder->held, held, i);
-        bool store = false;
+        struct need need = {false, false};
         if (recorder->step_open && before)
-            store =
-                !recorder->paused && nauha__stores(recorder, update_kind(held->bias), held->module,
-                                                   0, recorder->global_step, recorder->epoch);
-        if (!explicit_end)
-            store = store || step_needs(recorder, held, next, next_epoch);
+            add_need(recorder, held, update_kind(held->bias), recorder->global_step,
+                     recorder->epoch, &need);
+        if (!explicit_end) {
+            add_need(recorder, held, value_kind(held->bias), next, next_epoch, &need);
+            add_need(recorder, held, update_kind(held->bias), next, next_epoch, &need);
+        }
         bool compare = (explicit_end || recorder->after_end) && recorder->path && held->bytes;
         if (compare) {
             const void *elements = in_one_piece(recorder, &parameters[i].tensor, held->bytes);
@@ -275,7 +297,7 @@ static enum nauha_status take_values(struct nauha_recorder *recorder,
             held->stored = true;
             held->place = before->place;
         }
-        status = copy_value(recorder, &parameters[i], held, store, err);
+        status = copy_value(recorder, &parameters[i], held, need, err);
     }
     return status;
 }

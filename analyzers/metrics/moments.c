@@ -69,31 +69,42 @@ static struct moments moments_of(const struct moment_sums *sums, double n) {
     };
 }
 
+/* The moments of the elements times 2^-exponent. */
+static enum nauha_status compute_scaled(const struct nauha_host *host,
+                                        struct nauha_message *message,
+                                        const struct nauha_stats *stats, int exponent,
+                                        struct moments *moments, struct nauha_error *err) {
+    struct scaled scaled = {.stats = *stats};
+    enum nauha_status status = scaled_again(host, message, exponent, &scaled, err);
+    struct moment_sums sums = {.factor = scaled_factor(exponent), .mean = scaled.stats.mean};
+    if (status == NAUHA_OK)
+        status = for_each_block(host, message, add_block, &sums, err);
+    if (status == NAUHA_OK)
+        *moments = moments_of(&sums, (double)scaled.stats.count);
+    return status;
+}
+
 /* If fourth powers of float64 over- or underflow, the moments are computed again of scaled
  * elements. */
 static enum nauha_status compute_moments(const struct nauha_host *host,
                                          struct nauha_message *message, struct moments *moments,
                                          struct nauha_error *err) {
-    struct scaled scaled;
-    struct moment_sums sums;
+    const struct nauha_stats *stats = NULL;
+    enum nauha_status status = host->stats_of(message, NAUHA_STATISTICS_MOMENTS, &stats, err);
+    if (status != NAUHA_OK)
+        return status;
+    const double n = (double)stats->count;
+    *moments = (struct moments){.mean = stats->mean,
+                                .second = stats->deviations / n,
+                                .third = stats->third / n,
+                                .fourth = stats->fourth / n};
+    const struct nauha_stats found = *stats;
     int exponent = 0;
-    enum nauha_status status = scaled_stats(host, message, NAUHA_STATISTICS_SUM, &scaled, err);
-    for (bool more = status == NAUHA_OK; more;) {
-        sums = (struct moment_sums){.factor = scaled_factor(scaled.exponent),
-                                    .mean = scaled.stats.mean};
-        status = for_each_block(host, message, add_block, &sums, err);
-        more = status == NAUHA_OK && scaled.exponent == 0 &&
-               scaled_is_lost(block_sum_total(&sums.powers[3]));
-        if (more)
-            status = scaled_exponent(host, message, &exponent, err);
-        more = more && exponent != 0;
-        if (more)
-            status = scaled_again(host, message, exponent, &scaled, err);
-        more = more && status == NAUHA_OK;
-    }
-    if (status == NAUHA_OK)
-        *moments = moments_of(&sums, (double)scaled.stats.count);
-    return status;
+    if (scaled_is_lost(found.fourth))
+        status = scaled_exponent(host, message, &exponent, err);
+    return status == NAUHA_OK && exponent != 0
+               ? compute_scaled(host, message, &found, exponent, moments, err)
+               : status;
 }
 
 /* NaN for a tensor that is constant except for the last digits, with the bound that scipy.stats
@@ -137,13 +148,13 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
         .name = #ID,                                                                               \
         .summary = SUMMARY,                                                                        \
         .formula = FORMULA,                                                                        \
-        .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,                              \
+        .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND | NAUHA_ANALYZER_STATISTICS,  \
         .min_kinds = 1,                                                                            \
         .max_kinds = KINDS_MAX,                                                                    \
         .create = ID##_create,                                                                     \
         .compute = compute,                                                                        \
         .destroy = free,                                                                           \
-        .cost = 10,                                                                                \
+        .cost = 2,                                                                                 \
     };
 
 MOMENT(skewness, moments->third / (moments->second * sqrt(moments->second)), "Skewness", "skewness",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How many elements are NaN or infinite, and where the first of them is. */
-#include "analyzers/support/blocks.h"
+#include <math.h>
 #include "analyzers/support/kinds.h"
 
 #define DIMS_MAX 8u
@@ -72,21 +72,6 @@ static enum nauha_status create(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
-/* ---- the first ---- */
-
-struct search {
-    bool found;
-    uint64_t at;
-};
-
-static void find_first(void *context, const double *x, size_t n, uint64_t first) {
-    struct search *search = context;
-    for (size_t i = 0; i < n && !search->found; i++) {
-        if (!isfinite(x[i]))
-            *search = (struct search){.found = true, .at = first + i};
-    }
-}
-
 static enum nauha_status publish_first(struct nonfinite *nonfinite,
                                        const struct nauha_message_info *info, uint64_t at,
                                        struct nauha_error *err) {
@@ -111,10 +96,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
     const struct nauha_stats *stats = NULL;
-    struct search search = {.found = false};
     enum nauha_status status = host->stats_of(message, NAUHA_STATISTICS_RANGE, &stats, err);
-    if (status == NAUHA_OK && stats->nans + stats->infs > 0)
-        status = for_each_block(host, message, find_first, &search, err);
     if (status != NAUHA_OK)
         return status;
     const size_t i = kind_topics_find(&nonfinite->nans, info);
@@ -123,8 +105,8 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     if (status == NAUHA_OK)
         status = host->publish_scalar(host, nonfinite->infs.rows[i].topic, info,
                                       (double)stats->infs, err);
-    if (status == NAUHA_OK && search.found)
-        status = publish_first(nonfinite, info, search.at, err);
+    if (status == NAUHA_OK && stats->first_nonfinite != UINT64_MAX)
+        status = publish_first(nonfinite, info, stats->first_nonfinite, err);
     return status;
 }
 
@@ -140,7 +122,7 @@ NAUHA_ANALYZER(nonfinite) = {
     .summary = "number of NaN and of infinite elements, and where the first of them is",
     .formula = "count(isnan(x)), count(|x| == inf), and if there is such an element, the row-major "
                "index of the first one, counted from 0 (numpy.unravel_index converts it)",
-    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
+    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND | NAUHA_ANALYZER_STATISTICS,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .parameters = parameters,

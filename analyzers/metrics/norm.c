@@ -140,7 +140,7 @@ NAUHA_ANALYZER(norm) = {
     .name = "norm",
     .summary = "p-norm of all elements",
     .formula = "sum(|x|^p)^(1/p); for p = 0, count(x != 0); for p = inf, max(|x|)",
-    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
+    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND | NAUHA_ANALYZER_STATISTICS,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .parameters = parameters,

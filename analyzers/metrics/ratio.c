@@ -61,7 +61,7 @@ NAUHA_ANALYZER(ratio) = {
     .summary = "ratio of the L2 norms of tensors of two kinds",
     .formula = "sqrt(sum(x1^2)) / sqrt(sum(x2^2)) for two tensors x1 and x2 of the same module, "
                "slot, call and step",
-    .flags = NAUHA_ANALYZER_SYNCHRONIZED | NAUHA_ANALYZER_PER_MODULE,
+    .flags = NAUHA_ANALYZER_SYNCHRONIZED | NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_STATISTICS,
     .min_kinds = 2,
     .max_kinds = 2,
     .create = create,

@@ -78,7 +78,7 @@ static double unless_nan(const struct nauha_stats *stats, double value) {
         .name = #ID,                                                                               \
         .summary = SUMMARY,                                                                        \
         .formula = FORMULA,                                                                        \
-        .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,                              \
+        .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND | NAUHA_ANALYZER_STATISTICS,  \
         .min_kinds = 1,                                                                            \
         .max_kinds = KINDS_MAX,                                                                    \
         .create = ID##_create,                                                                     \

@@ -82,7 +82,7 @@ NAUHA_ANALYZER(zeros) = {
     .name = "zeros",
     .summary = "fraction of elements that are 0, or of magnitude at most eps",
     .formula = "count(|x| <= eps) / n; NaN for an empty tensor",
-    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND,
+    .flags = NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_PER_KIND | NAUHA_ANALYZER_STATISTICS,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .parameters = parameters,

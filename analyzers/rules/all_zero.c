@@ -56,7 +56,7 @@ NAUHA_ANALYZER(all_zero) = {
     .name = "all_zero",
     .summary = "a tensor consists of zeros",
     .formula = "100 count(x == 0) / n >= threshold (SageMaker Debugger: AllZero)",
-    .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_PER_MODULE,
+    .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_STATISTICS,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .default_kinds = kinds,

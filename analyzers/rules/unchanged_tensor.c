@@ -124,6 +124,27 @@ static enum nauha_status look_at(const struct unchanged_tensor *unchanged,
     return unchanged->rule.host->for_each_piece(message, look_at_piece, look, err);
 }
 
+/* The same of a tensor without elements: only the hash tells whether it is the same. */
+static enum nauha_status look_at_fingerprint(const struct unchanged_tensor *unchanged,
+                                             struct nauha_message *message, uint64_t count,
+                                             struct look *look, struct nauha_error *err) {
+    const struct nauha_host *host = unchanged->rule.host;
+    const struct nauha_stats *stats = NULL;
+    uint64_t hash[2];
+    enum nauha_status status = host->stats_of(message, NAUHA_STATISTICS_RANGE, &stats, err);
+    if (status == NAUHA_OK)
+        status = host->hash(message, hash, err);
+    if (status == NAUHA_OK)
+        *look = (struct look){.unchanged = unchanged,
+                              .now = {.count = count,
+                                      .hash = hash[0],
+                                      .dtype = host->info(message)->dtype,
+                                      .known = true},
+                              .nan = stats->nans > 0,
+                              .close = true};
+    return status;
+}
+
 /* ---- messages ---- */
 
 static bool sample_is_close(const struct unchanged_tensor *unchanged, const struct anchor *anchor,
@@ -176,15 +197,20 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     if (count == 0)
         return NAUHA_OK;
     const bool compares = anchor->copy && anchor->count == count && anchor->dtype == info->dtype;
+    const bool elements = info->kept == NAUHA_KEPT_ELEMENTS;
     struct look look;
     enum nauha_status status =
-        look_at(unchanged, message, count, compares ? anchor->copy : NULL, NULL, &look, err);
+        elements
+            ? look_at(unchanged, message, count, compares ? anchor->copy : NULL, NULL, &look, err)
+            : look_at_fingerprint(unchanged, message, count, &look, err);
     if (status != NAUHA_OK)
         return status;
     if (look.nan || !look.close || !sample_is_close(unchanged, anchor, &look.now))
         drop_anchor(anchor, &look.now, NULL);
-    else if (compares || anchor->hash == look.now.hash)
+    else if ((compares && elements) || anchor->hash == look.now.hash)
         anchor->steps++;
+    else if (!elements)
+        drop_anchor(anchor, &look.now, NULL);
     else
         status = keep_copy(unchanged, message, anchor, err);
     if (look.nan)
@@ -214,9 +240,12 @@ NAUHA_ANALYZER(unchanged_tensor) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "unchanged_tensor",
     .summary = "a tensor stays the same over several steps",
-    .formula = "|x - y| <= atol + rtol |y| for all elements, in `steps` steps in a row; y is the "
-               "tensor when it last changed (SageMaker Debugger: UnchangedTensor)",
-    .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_TRAINED,
+    .formula =
+        "|x - y| <= atol + rtol |y| for all elements, in `steps` steps in a row; y is the "
+        "tensor when it last changed (SageMaker Debugger: UnchangedTensor). Of fingerprints, "
+        "the hashes are compared",
+    .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_TRAINED |
+             NAUHA_ANALYZER_STATISTICS,
     .min_kinds = 1,
     .max_kinds = KINDS_MAX,
     .default_kinds = kinds,

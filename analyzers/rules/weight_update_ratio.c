@@ -81,8 +81,8 @@ NAUHA_ANALYZER(weight_update_ratio) = {
     .summary = "steps are too large or too small for the weights they change",
     .formula = "|u| / (|w| + epsilon) > large or < small, with |x| = sqrt(sum(x^2)) (SageMaker "
                "Debugger: WeightUpdateRatio)",
-    .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_SYNCHRONIZED | NAUHA_ANALYZER_PER_MODULE |
-             NAUHA_ANALYZER_TRAINED,
+    .flags = NAUHA_ANALYZER_RULE | NAUHA_ANALYZER_STATISTICS | NAUHA_ANALYZER_SYNCHRONIZED |
+             NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_TRAINED,
     .default_kinds = kinds,
     .parameters = parameters,
     .parameter_count = sizeof parameters / sizeof *parameters,

@@ -104,6 +104,10 @@ struct nauha_host {
      * instances that run in worker threads or other processes (see NAUHA_ANALYZER_PER_MODULE) are
      * not printed. */
     void (*remark)(const struct nauha_host *host, const char *text);
+
+    /* As nauha_message_hash. */
+    enum nauha_status (*hash)(struct nauha_message *message, uint64_t hash[2],
+                              struct nauha_error *err);
 };
 
 /* What an analyzer returns when it is out of memory. */
@@ -165,7 +169,10 @@ enum nauha_analyzer_flags {
     NAUHA_ANALYZER_PER_KIND = 1u << 3,
     /* A rule that expects parameters to change: its findings about parameters that the training
      * froze on purpose are left out. They are those of the fact "frozen" (docs/messages.md). */
-    NAUHA_ANALYZER_TRAINED = 1u << 4
+    NAUHA_ANALYZER_TRAINED = 1u << 4,
+    /* It asks for statistics and hashes alone, so that it gives the same results where a trace has
+     * fingerprints in place of elements. */
+    NAUHA_ANALYZER_STATISTICS = 1u << 5
 };
 
 struct nauha_analyzer {

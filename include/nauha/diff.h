@@ -53,13 +53,14 @@ NAUHA_API enum nauha_status nauha_diff_new(const struct nauha_diff_side *a,
 NAUHA_API void nauha_diff_free(struct nauha_diff *diff);
 
 enum nauha_pair_sort {
-    NAUHA_PAIR_EQUAL,   /* equal, or within the tolerance; or two events */
-    NAUHA_PAIR_VALUES,  /* elements differ */
-    NAUHA_PAIR_HASH,    /* hashes differ; at least one message was recorded without elements */
-    NAUHA_PAIR_DTYPE,   /* element types differ */
-    NAUHA_PAIR_SHAPE,   /* shapes differ, or only one has a tensor */
-    NAUHA_PAIR_ONLY_A,  /* b has no such message */
-    NAUHA_PAIR_ONLY_B,  /* a has no such message */
+    NAUHA_PAIR_EQUAL,  /* equal, or within the tolerance; or two events */
+    NAUHA_PAIR_VALUES, /* elements differ */
+    NAUHA_PAIR_HASH,   /* hashes differ; at least one message was recorded without elements. If both
+                          have at least a fingerprint, `apart` is known */
+    NAUHA_PAIR_DTYPE,  /* element types differ */
+    NAUHA_PAIR_SHAPE,  /* shapes differ, or only one has a tensor */
+    NAUHA_PAIR_ONLY_A, /* b has no such message */
+    NAUHA_PAIR_ONLY_B, /* a has no such message */
     NAUHA_PAIR_DAMAGED, /* cannot be compared */
     NAUHA_PAIR_SHARDS   /* parts of tensors that lie in different places, which are not compared */
 };
@@ -69,6 +70,9 @@ struct nauha_pair {
     enum nauha_pair_sort sort;
     const struct nauha_message_info *a, *b; /* NULL: no such message. The strings live as long as
                                                the names of the traces */
+    /* If fingerprints were compared and the hashes differ, also where this is within the tolerance:
+     * nauha_fingerprint_difference. Else NaN. */
+    double apart;
     bool compared; /* elements were compared, and `difference` is set; also for DTYPE */
     struct nauha_difference difference;
     char first_a[40], first_b[40]; /* the first differing elements, if there are any */

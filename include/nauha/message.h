@@ -14,6 +14,14 @@ extern "C" {
 
 struct nauha_message;
 
+/* What a trace holds of a tensor. */
+enum nauha_kept {
+    NAUHA_KEPT_ELEMENTS,    /* the elements; so it is in live messages, too */
+    NAUHA_KEPT_HASH,        /* only their hash */
+    NAUHA_KEPT_FINGERPRINT, /* their fingerprint, see nauha/fingerprint.h */
+    NAUHA_KEPT_COUNT
+};
+
 /* Everything about a message except its elements. kind, tag, module and slot are numbers of the
  * names object that the source uses. Strings are never NULL and live as long as that object. */
 struct nauha_message_info {
@@ -38,7 +46,7 @@ struct nauha_message_info {
     uint32_t ndim;
     const int64_t *shape;
     uint64_t bytes;
-    bool hash_only; /* the trace holds a hash of the elements instead of the elements */
+    uint8_t kept; /* an enum nauha_kept */
     /* 0: the tensor is whole. Else it is a shard, and this is the number of its placement, see
      * nauha_names_placement. */
     uint32_t placement;
@@ -48,8 +56,9 @@ struct nauha_message_info {
 NAUHA_API const struct nauha_message_info *nauha_message_info(const struct nauha_message *message);
 
 /* The tensor, contiguous, borrowed until the message ends. A recorded one is read from the trace on
- * first use. INVALID: an event. UNAVAILABLE: only a hash was recorded. LIMIT: a recorded tensor is
- * larger than the limit of the bus (nauha_bus_set_tensor_limit). DAMAGED, IO, FORMAT, NOMEM. */
+ * first use. INVALID: an event. UNAVAILABLE: only a hash or a fingerprint was recorded. LIMIT: a
+ * recorded tensor is larger than the limit of the bus (nauha_bus_set_tensor_limit). DAMAGED, IO,
+ * FORMAT, NOMEM. */
 NAUHA_API enum nauha_status nauha_message_tensor(struct nauha_message *message,
                                                  struct nauha_tensor *tensor,
                                                  struct nauha_error *err);
@@ -77,7 +86,8 @@ typedef enum nauha_status (*nauha_piece_fn)(void *context, const struct nauha_te
  * from visit to visit. But all except the last are multiples of NAUHA_PIECE_ELEMENTS, so that a
  * result which is computed in blocks of a divisor of it does not depend on them. Without elements,
  * fn is not called. fn may read other messages, but not this one. INVALID: an event. UNAVAILABLE:
- * only a hash was recorded. DAMAGED, IO, FORMAT, NOMEM, possibly after some calls of fn. */
+ * only a hash or a fingerprint was recorded. DAMAGED, IO, FORMAT, NOMEM, possibly after some calls
+ * of fn. */
 NAUHA_API enum nauha_status nauha_message_for_each_piece(struct nauha_message *message,
                                                          nauha_piece_fn fn, void *context,
                                                          struct nauha_error *err);
@@ -89,8 +99,8 @@ NAUHA_API enum nauha_status nauha_message_read(struct nauha_message *message, ui
                                                uint64_t count, void *out, struct nauha_error *err);
 
 /* The XXH3 hash (https://xxhash.com) with 128 bits and seed 0 of the contiguous elements: its lower
- * half, then its upper half. If the trace holds only the hash, that one is returned; else it is
- * computed, piece by piece, and fails as nauha_message_for_each_piece. */
+ * half, then its upper half. If the trace holds the hash or the fingerprint, that hash is returned;
+ * else it is computed, piece by piece, and fails as nauha_message_for_each_piece. */
 NAUHA_API enum nauha_status nauha_message_hash(struct nauha_message *message, uint64_t hash[2],
                                                struct nauha_error *err);
 

@@ -48,6 +48,11 @@ NAUHA_API enum nauha_status nauha_selector_check(const struct nauha_selector *se
                                                  const struct nauha_names *names,
                                                  struct nauha_error *err);
 
+/* The same, for kinds and the tag alone. */
+NAUHA_API enum nauha_status nauha_selector_check_kinds(const struct nauha_selector *selector,
+                                                       const struct nauha_names *names,
+                                                       struct nauha_error *err);
+
 /* Whether a message is selected; module is NAUHA_NONE for messages of the network. The call is
  * fast: the selector matches the patterns once per module, and remembers the results for the names
  * object of the last call. */

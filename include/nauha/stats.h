@@ -28,17 +28,20 @@ struct nauha_stats {
     double min;        /* min, max and abs_max ignore NaN elements; NaN if there are no others */
     double max;
     double abs_max;
+    double third, fourth;     /* sums of (x - mean)^3 and (x - mean)^4, by Pébay's update (2008) */
+    uint64_t first_nonfinite; /* position of the first NaN or infinity; UINT64_MAX: there is none */
 };
 
 /* The fields above in groups that are computed together; count is always computed. */
 enum nauha_statistics {
     NAUHA_STATISTICS_ZEROS = 1u << 0,
-    NAUHA_STATISTICS_RANGE = 1u << 1, /* min, max, abs_max, nans, infs */
+    NAUHA_STATISTICS_RANGE = 1u << 1, /* min, max, abs_max, nans, infs, first_nonfinite */
     NAUHA_STATISTICS_SUM = 1u << 2,   /* sum, mean */
     NAUHA_STATISTICS_SUM_ABS = 1u << 3,
     NAUHA_STATISTICS_SUM_SQUARES = 1u << 4,
     NAUHA_STATISTICS_DEVIATIONS = 1u << 5,
-    NAUHA_STATISTICS_ALL = (1u << 6) - 1
+    NAUHA_STATISTICS_MOMENTS = 1u << 6, /* third, fourth */
+    NAUHA_STATISTICS_ALL = (1u << 7) - 1
 };
 
 /* Computes all statistics of a contiguous tensor. */

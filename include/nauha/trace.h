@@ -84,6 +84,11 @@ NAUHA_API void nauha_trace_kind_totals(const struct nauha_trace *trace, uint32_t
  * index as nauha_trace_get_info does. */
 NAUHA_API uint64_t nauha_trace_kind_shards(const struct nauha_trace *trace, uint32_t kind);
 
+/* How many tensors of a kind are kept in each way, an enum nauha_kept. Reads the index as
+ * nauha_trace_get_info does. */
+NAUHA_API void nauha_trace_kind_kept(const struct nauha_trace *trace, uint32_t kind,
+                                     uint64_t kept[NAUHA_KEPT_COUNT]);
+
 /* The bytes that the elements of a kind take in the file; for NAUHA_NONE, those in streams that
  * several kinds share. Weight and bias updates take none: they are differences of stored values. */
 NAUHA_API uint64_t nauha_trace_kind_stored(const struct nauha_trace *trace, uint32_t kind);

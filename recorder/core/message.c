@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "nauha/internal/arithmetic.h"
-#include "nauha/internal/hash.h"
+#include "nauha/internal/fingerprint.h"
 
 const struct nauha_message_info *nauha_message_info(const struct nauha_message *message) {
     return &message->info;
@@ -36,11 +36,13 @@ static enum nauha_status check_readable(const struct nauha_message *message,
     if (!info->has_tensor)
         return nauha_error_set(err, NAUHA_INVALID, "message \"%s\" is an event and has no tensor",
                                text_or_empty(info->kind_name));
-    if (info->hash_only)
-        return wrap_reading(info,
-                            nauha_error_set(err, NAUHA_UNAVAILABLE,
-                                            "only the hash of the tensor was recorded (--hash)"),
-                            err);
+    if (info->kept != NAUHA_KEPT_ELEMENTS)
+        return wrap_reading(
+            info,
+            nauha_error_set(err, NAUHA_UNAVAILABLE, "only the %s of the tensor was recorded%s",
+                            info->kept == NAUHA_KEPT_HASH ? "hash" : "fingerprint",
+                            info->kept == NAUHA_KEPT_HASH ? "" : "; --full keeps it in full"),
+            err);
     if (!message->data && info->bytes > 0 && !message->source)
         return nauha_error_set(err, NAUHA_STATE, "message \"%s\" has lost its elements",
                                text_or_empty(info->kind_name));
@@ -206,12 +208,8 @@ static enum nauha_status hash_piece(void *context, const struct nauha_tensor *pi
     return NAUHA_OK;
 }
 
-enum nauha_status nauha_message_hash(struct nauha_message *message, uint64_t hash[2],
-                                     struct nauha_error *err) {
-    if (message->info.hash_only) {
-        memcpy(hash, message->hash, sizeof message->hash);
-        return NAUHA_OK;
-    }
+static enum nauha_status compute_hash(struct nauha_message *message, uint64_t hash[2],
+                                      struct nauha_error *err) {
     struct nauha__hasher *hasher = nauha__hasher_new();
     if (!hasher)
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for a hash");
@@ -222,9 +220,81 @@ enum nauha_status nauha_message_hash(struct nauha_message *message, uint64_t has
     return status;
 }
 
+enum nauha_status nauha_message_hash(struct nauha_message *message, uint64_t hash[2],
+                                     struct nauha_error *err) {
+    const struct nauha_fingerprint *print = NULL;
+    if (message->info.kept == NAUHA_KEPT_ELEMENTS)
+        return compute_hash(message, hash, err);
+    enum nauha_status status = NAUHA_OK;
+    if (message->info.kept == NAUHA_KEPT_FINGERPRINT)
+        status = nauha__message_kept_fingerprint(message, &print, err);
+    if (status == NAUHA_OK)
+        memcpy(hash, print ? print->hash : message->hash, sizeof message->hash);
+    return status;
+}
+
+/* ---- fingerprints ---- */
+
+enum nauha_status nauha__message_kept_fingerprint(struct nauha_message *message,
+                                                  const struct nauha_fingerprint **fingerprint,
+                                                  struct nauha_error *err) {
+    enum nauha_status status = NAUHA_OK;
+    if (!message->print) {
+        struct nauha_fingerprint *print = malloc(sizeof *print);
+        if (!print)
+            return nauha_error_nomem(err);
+        status = take_outcome(message,
+                              message->source->fingerprint(message->source->context, &message->info,
+                                                           message->row, print, err),
+                              err);
+        if (status == NAUHA_OK)
+            message->print = print;
+        else
+            free(print);
+    }
+    *fingerprint = message->print;
+    return status;
+}
+
+static enum nauha_status fingerprint_piece(void *context, const struct nauha_tensor *piece,
+                                           uint64_t first, struct nauha_error *err) {
+    (void)err;
+    nauha__fingerprinting_add(context, piece, first);
+    return NAUHA_OK;
+}
+
+static enum nauha_status compute_fingerprint(struct nauha_message *message,
+                                             struct nauha_fingerprint *fingerprint,
+                                             struct nauha_error *err) {
+    struct nauha__fingerprinting making;
+    enum nauha_status status = check_readable(message, err);
+    struct nauha__hasher *hasher = status == NAUHA_OK ? nauha__hasher_new() : NULL;
+    if (!hasher)
+        return status == NAUHA_OK ? nauha_error_nomem(err) : status;
+    nauha__fingerprinting_begin(
+        &making, message->info.bytes / nauha_dtype_size(message->info.dtype), hasher, fingerprint);
+    status = nauha_message_for_each_piece(message, fingerprint_piece, &making, err);
+    nauha__fingerprinting_end(&making);
+    nauha__hasher_free(hasher);
+    return status;
+}
+
+enum nauha_status nauha_message_fingerprint(struct nauha_message *message,
+                                            struct nauha_fingerprint *fingerprint,
+                                            struct nauha_error *err) {
+    const struct nauha_fingerprint *kept = NULL;
+    if (message->info.kept != NAUHA_KEPT_FINGERPRINT)
+        return compute_fingerprint(message, fingerprint, err);
+    enum nauha_status status = nauha__message_kept_fingerprint(message, &kept, err);
+    if (status == NAUHA_OK)
+        *fingerprint = *kept;
+    return status;
+}
+
 void nauha__message_fini(struct nauha_message *message) {
     free(message->owned);
     free(message->stats);
+    free(message->print);
     memset(message, 0, sizeof *message);
 }
 
@@ -256,6 +326,7 @@ enum nauha_status nauha__message_retain(const struct nauha_message *message,
     *copy = *message;
     copy->owned = NULL;
     copy->stats = NULL;
+    copy->print = NULL;
     copy->known = 0;
     if (message->source) {
         copy->data = NULL;

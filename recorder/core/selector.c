@@ -340,8 +340,9 @@ static enum nauha_status check_patterns(const struct words *patterns,
     return NAUHA_OK;
 }
 
-enum nauha_status nauha_selector_check(const struct nauha_selector *selector,
-                                       const struct nauha_names *names, struct nauha_error *err) {
+enum nauha_status nauha_selector_check_kinds(const struct nauha_selector *selector,
+                                             const struct nauha_names *names,
+                                             struct nauha_error *err) {
     const char *kind = selector->kinds.text;
     for (size_t i = 0; i < selector->kinds.count; i++, kind = words_next(kind))
         if (nauha_names_find_kind(names, kind) == NAUHA_NONE)
@@ -350,7 +351,14 @@ enum nauha_status nauha_selector_check(const struct nauha_selector *selector,
     if (selector->tag.count > 0 && nauha_names_find_tag(names, selector->tag.text) == NAUHA_NONE)
         return unknown(err, "tag \"%s\" is unknown%s; there are %s", selector->tag.text, names,
                        nauha_names_tags(names), UINT32_MAX, nauha_names_tag);
-    enum nauha_status status = check_patterns(&selector->modules, names, err);
+    return NAUHA_OK;
+}
+
+enum nauha_status nauha_selector_check(const struct nauha_selector *selector,
+                                       const struct nauha_names *names, struct nauha_error *err) {
+    enum nauha_status status = nauha_selector_check_kinds(selector, names, err);
+    if (status == NAUHA_OK)
+        status = check_patterns(&selector->modules, names, err);
     return status == NAUHA_OK ? check_patterns(&selector->exclude, names, err) : status;
 }
 

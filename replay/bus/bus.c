@@ -349,6 +349,7 @@ enum nauha_status nauha_bus_publish_tensor(struct nauha_bus *bus,
     struct nauha_message_info *info = &message.info;
     info->seq = bus->published++;
     info->has_tensor = true;
+    info->kept = NAUHA_KEPT_ELEMENTS;
     info->dtype = tensor->dtype;
     nauha__message_resolve(info, bus->names, NAUHA_NONE);
     info->ndim = tensor->ndim;
@@ -379,6 +380,7 @@ static enum nauha_status publish_own(struct nauha_bus *bus, uint32_t kind, enum 
     if (nauha_names_kind_scope(bus->names, kind) == NAUHA_SCOPE_NETWORK)
         info->module = NAUHA_NONE;
     info->has_tensor = true;
+    info->kept = NAUHA_KEPT_ELEMENTS;
     info->dtype = NAUHA_DTYPE_F64;
     nauha__message_resolve(info, bus->names, NAUHA_NONE);
     info->ndim = ndim;

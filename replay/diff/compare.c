@@ -275,6 +275,11 @@ static double rounding_of(enum nauha_dtype a, enum nauha_dtype b) {
            SUMMATION * nauha__last_bit(wide ? NAUHA_DTYPE_F64 : NAUHA_DTYPE_F32);
 }
 
+double nauha__fingerprint_tolerance(const struct nauha_tolerance *tolerance,
+                                    enum nauha_dtype dtype) {
+    return tolerance->rounding ? fmax(tolerance->rtol, rounding_of(dtype, dtype)) : tolerance->rtol;
+}
+
 void nauha__compare_rounding(const struct nauha_tolerance *tolerance, enum nauha_dtype a,
                              enum nauha_dtype b, struct nauha_difference *difference) {
     if (!tolerance || !tolerance->rounding || difference->differing == 0 ||

@@ -23,6 +23,9 @@ void nauha__compare_piece(const struct nauha_tensor *a, const struct nauha_tenso
 /* The value of the last bit of a number near 1 of this type; 0 for integers. */
 double nauha__last_bit(enum nauha_dtype dtype);
 
+/* The difference of fingerprints that a tolerance allows: that of its relative part. */
+double nauha__fingerprint_tolerance(const struct nauha_tolerance *tolerance,
+                                    enum nauha_dtype dtype);
 /* Takes all elements as within the tolerance if the difference is one of rounding. */
 void nauha__compare_rounding(const struct nauha_tolerance *tolerance, enum nauha_dtype a,
                              enum nauha_dtype b, struct nauha_difference *difference);

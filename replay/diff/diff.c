@@ -5,6 +5,7 @@
  */
 #include "nauha/diff.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -311,6 +312,25 @@ static enum nauha_status take_failure(struct nauha_pair *pair, enum nauha_status
     return NAUHA_OK;
 }
 
+/* By how much tensors with different hashes differ, as far as their fingerprints show it. */
+static enum nauha_status compare_fingerprints(struct nauha_diff *diff, struct nauha_message *a,
+                                              struct nauha_message *b, struct nauha_error *reason) {
+    struct nauha_pair *pair = &diff->pair;
+    struct nauha_fingerprint of_a, of_b;
+    if (a->info.kept == NAUHA_KEPT_HASH || b->info.kept == NAUHA_KEPT_HASH)
+        return NAUHA_OK;
+    enum nauha_status status = nauha_message_fingerprint(a, &of_a, reason);
+    if (status == NAUHA_OK)
+        status = nauha_message_fingerprint(b, &of_b, reason);
+    if (status != NAUHA_OK)
+        return status;
+    pair->apart = nauha_fingerprint_difference(&of_a, &of_b, a->info.dtype);
+    if (diff->tolerance &&
+        pair->apart <= nauha__fingerprint_tolerance(diff->tolerance, a->info.dtype))
+        pair->sort = NAUHA_PAIR_EQUAL;
+    return NAUHA_OK;
+}
+
 static enum nauha_status compare_hashes(struct nauha_diff *diff, struct nauha_message *a,
                                         struct nauha_message *b, struct nauha_error *err) {
     struct nauha_pair *pair = &diff->pair;
@@ -323,11 +343,11 @@ static enum nauha_status compare_hashes(struct nauha_diff *diff, struct nauha_me
     enum nauha_status status = nauha_message_hash(a, of_a, &reason);
     if (status == NAUHA_OK)
         status = nauha_message_hash(b, of_b, &reason);
-    if (status != NAUHA_OK)
-        return take_failure(pair, status, &reason, err);
-    if (memcmp(of_a, of_b, sizeof of_a) != 0)
+    if (status == NAUHA_OK && memcmp(of_a, of_b, sizeof of_a) != 0) {
         pair->sort = NAUHA_PAIR_HASH;
-    return NAUHA_OK;
+        status = compare_fingerprints(diff, a, b, &reason);
+    }
+    return status == NAUHA_OK ? status : take_failure(pair, status, &reason, err);
 }
 
 static enum nauha_status compare_elements(struct nauha_diff *diff, struct nauha_message *a,
@@ -351,6 +371,7 @@ static enum nauha_status compare(struct nauha_diff *diff, struct nauha_message *
                                  struct nauha_message *b, struct nauha_error *err) {
     struct nauha_pair *pair = &diff->pair;
     pair->sort = NAUHA_PAIR_EQUAL;
+    pair->apart = (double)NAN;
     if (!a->info.has_tensor && !b->info.has_tensor)
         return NAUHA_OK;
     if (!same_place(diff, &a->info, &b->info)) {
@@ -361,8 +382,9 @@ static enum nauha_status compare(struct nauha_diff *diff, struct nauha_message *
         pair->sort = NAUHA_PAIR_SHAPE;
         return NAUHA_OK;
     }
-    return a->info.hash_only || b->info.hash_only ? compare_hashes(diff, a, b, err)
-                                                  : compare_elements(diff, a, b, err);
+    return a->info.kept == NAUHA_KEPT_ELEMENTS && b->info.kept == NAUHA_KEPT_ELEMENTS
+               ? compare_elements(diff, a, b, err)
+               : compare_hashes(diff, a, b, err);
 }
 
 /* ---- the walk ---- */
@@ -404,7 +426,8 @@ static enum nauha_status next_of_a(struct nauha_diff *diff, const struct nauha_p
     struct nauha_message *message = diff->a.next;
     diff->a.next = NULL; /* borrowed from its cursor until the next call */
     struct waiting *partner = find_partner(diff, &message->info);
-    diff->pair = (struct nauha_pair){.sort = NAUHA_PAIR_ONLY_A, .a = &message->info};
+    diff->pair =
+        (struct nauha_pair){.sort = NAUHA_PAIR_ONLY_A, .apart = (double)NAN, .a = &message->info};
     if (partner) {
         partner->done = true;
         diff->pair.b = &partner->message.info;
@@ -421,6 +444,7 @@ static const struct nauha_pair *next_left(struct nauha_diff *diff) {
     if (diff->left == diff->count)
         return NULL;
     diff->pair = (struct nauha_pair){.sort = NAUHA_PAIR_ONLY_B,
+                                     .apart = (double)NAN,
                                      .b = &diff->waiting[diff->left++].message.info};
     return &diff->pair;
 }

@@ -149,7 +149,7 @@ static enum nauha_status put(struct nauha_diff_series *series, size_t position,
                              struct nauha_error *err) {
     struct nauha_message message = {.info = *stamps, .data = &value};
     message.info.has_tensor = true;
-    message.info.hash_only = false;
+    message.info.kept = NAUHA_KEPT_ELEMENTS;
     message.info.dtype = NAUHA_DTYPE_F64;
     message.info.ndim = 0;
     message.info.bytes = sizeof value;
@@ -186,8 +186,8 @@ enum nauha_status nauha_diff_series_take(struct nauha_diff_series *series,
     }
     struct of_kind *kind = &series->kinds[pair->a->kind];
     const double value = pair->compared ? nauha_difference_relative(&pair->difference)
-                         : pair->sort == NAUHA_PAIR_EQUAL ? 0
-                                                          : NAN;
+                         : pair->sort == NAUHA_PAIR_EQUAL && isnan(pair->apart) ? 0
+                                                                                : pair->apart;
     if (!kind->any) {
         kind->stamps = *pair->a;
         kind->stamps.tag_name = "default";

@@ -96,7 +96,7 @@ static struct makeup look_at(struct nauha__cost *cost, const struct nauha_messag
 uint64_t nauha__cost_of(struct nauha__cost *cost, const struct nauha_message *message,
                         uint32_t metrics) {
     const struct nauha_message_info *info = &message->info;
-    if (info->bytes == 0 || info->hash_only)
+    if (info->bytes == 0 || info->kept != NAUHA_KEPT_ELEMENTS)
         return MESSAGE;
     const size_t column = info->module < cost->modules ? (size_t)info->module + 1 : 0;
     struct makeup *unit = &cost->units[info->kind * ((size_t)cost->modules + 1) + column];

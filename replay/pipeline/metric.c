@@ -230,6 +230,7 @@ static const struct nauha_host host_template = {
     .stats_of = nauha_message_stats_of,
     .service = host_service,
     .remark = host_remark,
+    .hash = nauha_message_hash,
 };
 
 /* ---- the metric as a subscriber ---- */

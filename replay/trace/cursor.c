@@ -159,7 +159,7 @@ static void fill(struct nauha_cursor *cursor, const struct nauha__index_row *row
         .has_tensor = has_tensor,
         .dtype = has_tensor ? (enum nauha_dtype)row->dtype : (enum nauha_dtype)0,
         .bytes = nauha__trace_row_bytes(trace, row),
-        .hash_only = (row->flags & NAUHA__ROW_HASH) != 0,
+        .kept = (uint8_t)nauha__row_kept(row),
     };
     nauha__message_resolve(&message->info, trace->names,
                            has_tensor ? trace->shapes.shapes[row->shape].number : NAUHA_NONE);

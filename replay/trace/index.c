@@ -167,6 +167,8 @@ static enum nauha__row_fault check_tensor(const struct nauha_trace *trace,
         return NAUHA__ROW_FAULT_SIZE;
     if (row->flags & NAUHA__ROW_HASH)
         return row->stream == NAUHA__NO_STREAM ? NAUHA__ROW_FAULT_NONE : NAUHA__ROW_FAULT_STREAM;
+    if (row->flags & NAUHA__ROW_FINGERPRINT)
+        item_size = 8, elements = NAUHA__FINGERPRINT_WORDS;
     if (nauha__chunks_item_size(trace->chunks, row->stream) != item_size)
         return NAUHA__ROW_FAULT_STREAM;
     if (!nauha__chunks_reach(trace->chunks, row->stream, row->offset, elements))
@@ -181,8 +183,9 @@ static enum nauha__row_fault check(const struct nauha_trace *trace,
                                    const struct nauha__index_row *row) {
     if (!nauha__row_intact(nauha__table(NAUHA__TABLE_INDEX), row))
         return NAUHA__ROW_FAULT_CHECKSUM;
-    if (row->flags > NAUHA__ROW_DATA && row->flags != (NAUHA__ROW_DATA | NAUHA__ROW_DERIVED) &&
-        row->flags != (NAUHA__ROW_DATA | NAUHA__ROW_HASH))
+    const unsigned more = row->flags & ~(unsigned)NAUHA__ROW_DATA;
+    if (more && (more == row->flags || (more != NAUHA__ROW_DERIVED && more != NAUHA__ROW_HASH &&
+                                        more != NAUHA__ROW_FINGERPRINT)))
         return NAUHA__ROW_FAULT_FLAGS;
     if (!known(&trace->kinds, row->kind))
         return NAUHA__ROW_FAULT_KIND;
@@ -271,6 +274,14 @@ uint64_t nauha__index_find_step(struct nauha__index *index, uint64_t first, uint
 uint64_t nauha__trace_row_elements(const struct nauha_trace *trace,
                                    const struct nauha__index_row *row) {
     return row->flags & NAUHA__ROW_DATA ? trace->shapes.shapes[row->shape].elements : 0;
+}
+
+uint64_t nauha__trace_row_items(const struct nauha_trace *trace,
+                                const struct nauha__index_row *row) {
+    if (row->flags & NAUHA__ROW_HASH)
+        return 0;
+    return row->flags & NAUHA__ROW_FINGERPRINT ? NAUHA__FINGERPRINT_WORDS
+                                               : nauha__trace_row_elements(trace, row);
 }
 
 uint64_t nauha__trace_row_bytes(const struct nauha_trace *trace,

@@ -58,6 +58,7 @@ struct nauha__trace_loss {
 
 struct nauha__kind_totals {
     uint64_t messages, bytes, shards;
+    uint64_t kept[NAUHA_KEPT_COUNT]; /* tensors */
 };
 
 /* Totals from one pass over the index, which is made when they are first asked for. */
@@ -161,6 +162,16 @@ void nauha__trace_join_as(struct nauha_trace *trace, const struct nauha_trace *j
  * fault. */
 uint64_t nauha__trace_row_elements(const struct nauha_trace *trace,
                                    const struct nauha__index_row *row);
+static inline enum nauha_kept nauha__row_kept(const struct nauha__index_row *row) {
+    return row->flags & NAUHA__ROW_HASH          ? NAUHA_KEPT_HASH
+           : row->flags & NAUHA__ROW_FINGERPRINT ? NAUHA_KEPT_FINGERPRINT
+                                                 : NAUHA_KEPT_ELEMENTS;
+}
+/* The number of items that a row has in its stream: its elements, those of its fingerprint, or
+ * none.
+ */
+uint64_t nauha__trace_row_items(const struct nauha_trace *trace,
+                                const struct nauha__index_row *row);
 /* Bytes of a row's elements, 0 for an event. */
 uint64_t nauha__trace_row_bytes(const struct nauha_trace *trace,
                                 const struct nauha__index_row *row);

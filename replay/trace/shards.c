@@ -276,7 +276,8 @@ enum nauha_status nauha__shards_add(struct nauha__shards *shards,
 /* ---- which shards belong together ---- */
 
 static bool is_shard(const struct item *item) {
-    return !item->done && item->message.info.placement != 0 && !item->message.info.hash_only;
+    return !item->done && item->message.info.placement != 0 &&
+           item->message.info.kept == NAUHA_KEPT_ELEMENTS;
 }
 
 static bool same_tensor(const struct nauha_message_info *a, const struct nauha_message_info *b) {

@@ -28,8 +28,8 @@ enum nauha_status nauha__shards_add(struct nauha__shards *shards,
 
 /* The next message, borrowed until the next call; NAUHA_END after the last one. DAMAGED: shards,
  * which err names, do not make up a whole tensor: some are missing, or they do not fit together;
- * the next call goes on after them. Shards of which only hashes were recorded are returned as they
- * are. NOMEM. */
+ * the next call goes on after them. Shards of which only hashes or fingerprints were recorded are
+ * returned as they are. NOMEM. */
 enum nauha_status nauha__shards_next(struct nauha__shards *shards, struct nauha_message **message,
                                      struct nauha_error *err);
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "nauha/internal/fingerprint.h"
 #include "replay/trace/file_driver.h"
 #include "replay/trace/parts.h"
 
@@ -138,7 +139,7 @@ static void release(struct nauha_trace *trace) {
 
 /* ---- elements on demand ---- */
 
-/* The range of the elements of a row. */
+/* The range of the elements of a row, or of its fingerprint. */
 static enum nauha_status find_range(struct nauha_trace *trace,
                                     const struct nauha_message_info *info, uint64_t number,
                                     struct nauha__range *range, struct nauha_error *err) {
@@ -155,11 +156,12 @@ static enum nauha_status find_range(struct nauha_trace *trace,
                                number, trace->path);
     *range = (struct nauha__range){
         .stream = row->stream,
-        .dtype = (enum nauha_dtype)row->dtype,
+        .dtype =
+            row->flags & NAUHA__ROW_FINGERPRINT ? NAUHA_DTYPE_I64 : (enum nauha_dtype)row->dtype,
         .derived = (row->flags & NAUHA__ROW_DERIVED) != 0,
         .offset = row->offset,
         .base = row->base,
-        .count = nauha__trace_row_elements(trace, row),
+        .count = nauha__trace_row_items(trace, row),
     };
     return NAUHA_OK;
 }
@@ -191,6 +193,20 @@ static enum nauha_status read_part(void *context, const struct nauha_message_inf
     enum nauha_status status = find_range(trace, info, number, &range, err);
     return status == NAUHA_OK ? nauha__chunks_read(trace->chunks, &range, first, count, out, err)
                               : status;
+}
+
+static enum nauha_status read_fingerprint(void *context, const struct nauha_message_info *info,
+                                          uint64_t number, struct nauha_fingerprint *fingerprint,
+                                          struct nauha_error *err) {
+    struct nauha_trace *trace = context;
+    struct nauha__range range;
+    struct nauha__fingerprint_words words;
+    enum nauha_status status = find_range(trace, info, number, &range, err);
+    if (status == NAUHA_OK)
+        status = nauha__chunks_read(trace->chunks, &range, 0, range.count, &words, err);
+    if (status == NAUHA_OK)
+        nauha__fingerprint_unpack(&words, info->bytes / nauha_dtype_size(info->dtype), fingerprint);
+    return status;
 }
 
 /* ---- opening ---- */
@@ -234,8 +250,11 @@ enum nauha_status nauha_trace_open(const char *path, struct nauha_names *names,
     opened->fd = -1;
     opened->file = opened->driver = H5I_INVALID_HID;
     opened->names = names;
-    opened->source =
-        (struct nauha__source){.load = load, .visit = visit, .read = read_part, .context = opened};
+    opened->source = (struct nauha__source){.load = load,
+                                            .visit = visit,
+                                            .read = read_part,
+                                            .fingerprint = read_fingerprint,
+                                            .context = opened};
     enum nauha_status status = open_plain(opened, err);
     struct nauha__h5_quiet quiet;
     nauha__h5_quiet_begin(&quiet);
@@ -286,6 +305,8 @@ static void count_row(const struct nauha_trace *trace, const struct nauha__index
     totals->bytes += bytes;
     totals->kinds[row->kind].messages++;
     totals->kinds[row->kind].bytes += bytes;
+    if (row->flags & NAUHA__ROW_DATA)
+        totals->kinds[row->kind].kept[nauha__row_kept(row)]++;
     totals->kinds[row->kind].shards +=
         (row->flags & NAUHA__ROW_DATA) && trace->shapes.shapes[row->shape].local != NAUHA_NONE;
 }
@@ -385,6 +406,15 @@ uint64_t nauha_trace_kind_shards(const struct nauha_trace *trace, uint32_t kind)
     for (uint32_t i = 0; i < trace->kinds.count && kind != NAUHA_NONE; i++)
         shards += trace->kinds.numbers[i] == kind ? totals->kinds[i].shards : 0;
     return shards;
+}
+
+void nauha_trace_kind_kept(const struct nauha_trace *trace, uint32_t kind,
+                           uint64_t kept[NAUHA_KEPT_COUNT]) {
+    const struct nauha__trace_totals *totals = count_rows(trace);
+    memset(kept, 0, NAUHA_KEPT_COUNT * sizeof *kept);
+    for (uint32_t i = 0; i < trace->kinds.count && kind != NAUHA_NONE; i++)
+        for (size_t how = 0; how < NAUHA_KEPT_COUNT; how++)
+            kept[how] += trace->kinds.numbers[i] == kind ? totals->kinds[i].kept[how] : 0;
 }
 
 uint64_t nauha_trace_kind_stored(const struct nauha_trace *trace, uint32_t kind) {

@@ -216,8 +216,8 @@ static bool check_range(struct check *check, uint64_t number, uint16_t stream, u
 
 static void check_elements(struct check *check, uint64_t number,
                            const struct nauha__index_row *row) {
-    uint64_t count = nauha__trace_row_elements(check->trace, row);
-    if (count == 0 || (row->flags & NAUHA__ROW_HASH))
+    uint64_t count = nauha__trace_row_items(check->trace, row);
+    if (count == 0)
         return;
     bool whole = check_range(check, number, row->stream, row->offset, count);
     if (row->flags & NAUHA__ROW_DERIVED)

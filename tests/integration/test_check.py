@@ -66,11 +66,11 @@ class Check(unittest.TestCase):
     @unittest.skipUnless(has_training(), "skipped: this build has no libtorch")
     def test_hashes_are_nothing_to_check(self):
         path = self.path.with_name("hashes.h5")
-        nauha("train", "-q", "--hash", "--max-steps", 3, "--test-every", 0, "-o", path)
+        nauha("train", "-q", "--keep", "hashes", "--max-steps", 3, "--test-every", 0, "-o", path)
         done = nauha("check", path, code=2)
         self.assertEqual(done.stdout, "")
         self.assertIn(f'nauha: no rule was checked: "{path}" has no messages for any rule\n', done.stderr)
-        self.assertIn("not checked: vanishing_gradient (only hashes were recorded), exploding_tensor (only", done.stderr)
+        self.assertIn("not checked: vanishing_gradient (weight_gradients: only hashes were recorded), exploding_tensor (", done.stderr)
 
     def test_nothing_to_check_is_no_success(self):
         done = nauha("check", self.path, "--kinds", "input_labels", code=2)

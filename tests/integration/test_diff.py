@@ -31,7 +31,7 @@ class DiffTest(unittest.TestCase):
         nauha("diff", a, b, "--common")
 
     def test_hashes(self):
-        a, b = self.trace("a.h5"), self.trace("b.h5", "--hash", "yes")
+        a, b = self.trace("a.h5"), self.trace("b.h5", "--keep", "hashes")
         done = nauha("diff", a, b, "--atol", 1)
         self.assertIn("equal (by their hashes", done.stdout)
         self.assertIn("tolerance has no effect", done.stderr)

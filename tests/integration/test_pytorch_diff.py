@@ -199,7 +199,7 @@ class DiffTest(unittest.TestCase):
                 torch.rand(1)
         found = self.diff(self.train(make_model(dropout=0.5)), self.train(make_model(dropout=0.5), before_step=draw))
         self.assert_first(found, "activations", 2, "4", ["drew different random numbers", "so its settings are"])
-        found = self.diff(*(self.train(make_model(dropout=0.5), before_step=before, hash=True) for before in (None, draw)))
+        found = self.diff(*(self.train(make_model(dropout=0.5), before_step=before, keep="hashes") for before in (None, draw)))
         self.assert_first(found, "activations", 2, "4", ["its output differs", "another seed", "or other settings"])
 
     def test_another_probability_of_dropout(self):
@@ -317,7 +317,7 @@ class DiffTest(unittest.TestCase):
         def slower(step, model, optimizer):
             if step == 3:
                 optimizer.param_groups[0]["lr"] = 0.05
-        a, b = self.train(hash=True), self.train(before_step=slower, hash=True)
+        a, b = self.train(keep="hashes"), self.train(before_step=slower, keep="hashes")
         self.assertEqual(self.diff(a, self.train(), code=0)["compared"], self.diff(self.train(), a, code=0)["compared"])
         for other in (b, self.train(before_step=slower)):
             found = self.diff(a, other)

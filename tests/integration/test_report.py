@@ -223,7 +223,7 @@ class ReportTest(unittest.TestCase):
     # ---- traces of every sort ----
 
     def test_traces_with_little_in_them(self):
-        for name, arguments in {"weights": ("--kinds", "weights"), "hashes": ("--hash", "yes"), "nothing": ("--steps", "0"),
+        for name, arguments in {"weights": ("--kinds", "weights"), "hashes": ("--keep", "hashes"), "nothing": ("--steps", "0"),
                                 "one step": ("--steps", "1"), "many": ("--modules", "100", "--steps", "4")}.items():
             with self.subTest(name):
                 path = make_trace(self.place / "some.h5", *arguments)

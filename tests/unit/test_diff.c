@@ -224,10 +224,10 @@ static void test_selection_is_by_the_names_of_a(void **state) {
 static void test_hashes(void **state) {
     (void)state;
     const struct sent a[] = {{"x", 0, 1}, {"y", 0, 2}}, b[] = {{"x", 0, 1}, {"y", 0, 3}};
-    record(0, a, 2, 1, (const char *[]){"hash", "yes", NULL});
+    record(0, a, 2, 1, (const char *[]){"keep", "hashes", NULL});
     record(1, b, 2, 1, NULL);
     assert_string_equal(walk(&plain), "0:x.0= 0:y.0h");
-    record(1, b, 2, 1, (const char *[]){"hash", "yes", NULL});
+    record(1, b, 2, 1, (const char *[]){"keep", "hashes", NULL});
     assert_string_equal(walk(&plain), "0:x.0= 0:y.0h");
 }
 

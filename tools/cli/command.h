@@ -43,7 +43,7 @@ struct command {
     size_t min_arguments, max_arguments;
     bool hidden;                          /* not listed in help */
     bool runs_arguments;                  /* the arguments are a program and its own arguments */
-    const struct option_group *groups[6]; /* NULL-terminated; without the common group */
+    const struct option_group *groups[8]; /* NULL-terminated; without the common group */
     int (*run)(const struct invocation *invocation);
 };
 

@@ -157,6 +157,8 @@ static void print_one(const struct nauha_analyzer *analyzer) {
             printf(" %s", *kind);
         printf("\n");
     }
+    if (analyzer->flags & NAUHA_ANALYZER_STATISTICS)
+        printf("\nGives the same results where only fingerprints were recorded (--keep).\n");
     print_parameters("Keys", analyzer->parameters, analyzer->parameter_count);
     print_parameters("Keys of every metric", common, common_count);
 }
@@ -171,6 +173,8 @@ static cJSON *to_json(const struct entry *entry) {
     cJSON_AddStringToObject(object, "summary", analyzer->summary ? analyzer->summary : "");
     cJSON_AddStringToObject(object, "formula", analyzer->formula ? analyzer->formula : "");
     cJSON_AddBoolToObject(object, "rule", (analyzer->flags & NAUHA_ANALYZER_RULE) != 0);
+    cJSON_AddBoolToObject(object, "fingerprints",
+                          (analyzer->flags & NAUHA_ANALYZER_STATISTICS) != 0);
     cJSON_AddStringToObject(object, "plugin", entry->path);
     cJSON_AddNumberToObject(object, "min_kinds", analyzer->min_kinds);
     cJSON_AddNumberToObject(object, "max_kinds", analyzer->max_kinds);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/fingerprint.h"
 #include "nauha/output.h"
 #include "tools/commands/opened.h"
 #include "tools/cli/terminal.h"
@@ -139,6 +140,44 @@ static enum nauha_status print_tensor(struct nauha_message *message, uint64_t li
     return status;
 }
 
+static void print_samples(const struct nauha_message_info *info, uint64_t count,
+                          const struct nauha_fingerprint *fingerprint) {
+    const size_t samples = nauha_fingerprint_samples(count), size = nauha_dtype_size(info->dtype);
+    unsigned char elements[8 * NAUHA_FINGERPRINT_SAMPLES];
+    const int64_t length = (int64_t)samples;
+    const struct nauha_tensor tensor = {
+        .data = elements, .dtype = info->dtype, .ndim = 1, .shape = &length};
+    for (size_t i = 0; i < samples; i++)
+        memcpy(elements + i * size, &fingerprint->samples[i], size);
+    printf("  %zu of %" PRIu64 " elements, evenly spread: [", samples, count);
+    for (size_t i = 0; i < samples; i++) {
+        printf("%s", i ? " " : "");
+        print_element(&tensor, i);
+    }
+    printf("]\n");
+}
+
+static enum nauha_status print_fingerprint(struct nauha_message *message, struct nauha_error *err) {
+    struct nauha_fingerprint fingerprint;
+    char hash[40];
+    enum nauha_status status = nauha_message_fingerprint(message, &fingerprint, err);
+    if (status != NAUHA_OK)
+        return status;
+    const struct nauha_stats *stats = &fingerprint.stats;
+    const double n = (double)stats->count;
+    printf("only the fingerprint was recorded: %s\n", nauha__hash_text(message, hash));
+    printf("  mean %.6g, standard deviation %.6g, min %.6g, max %.6g\n", stats->mean,
+           sqrt(stats->deviations / n), stats->min, stats->max);
+    printf("  norm %.6g, sum of magnitudes %.6g, %" PRIu64 " zeros", sqrt(stats->sum_squares),
+           stats->sum_abs, stats->zeros);
+    if (stats->nans + stats->infs > 0)
+        printf(", %" PRIu64 " NaN, %" PRIu64 " infinite, the first at %" PRIu64, stats->nans,
+               stats->infs, stats->first_nonfinite);
+    printf("\n");
+    print_samples(nauha_message_info(message), stats->count, &fingerprint);
+    return NAUHA_OK;
+}
+
 static void print_stamps(const struct opened *opened, const struct nauha_message_info *info) {
     char shape[512], shard[1200];
     const char *dim = nauha__colour(stdout, COLOUR_DIM),
@@ -171,13 +210,16 @@ static bool print_message(void *context, struct nauha_message *message) {
     print_stamps(printing->opened, info);
     if (!info->has_tensor)
         return !ferror(stdout);
-    if (info->hash_only) {
+    if (info->kept == NAUHA_KEPT_HASH) {
         char hash[40];
         printf("only the hash was recorded: %s\n", nauha__hash_text(message, hash));
         return !ferror(stdout);
     }
     struct nauha_error err = NAUHA_ERROR_INIT;
-    if (print_tensor(message, printing->limit, &err) != NAUHA_OK) {
+    const enum nauha_status status = info->kept == NAUHA_KEPT_FINGERPRINT
+                                         ? print_fingerprint(message, &err)
+                                         : print_tensor(message, printing->limit, &err);
+    if (status != NAUHA_OK) {
         nauha__fail(&err);
         printing->err = err;
     }
@@ -250,7 +292,7 @@ static enum nauha_status write_npy(const struct nauha_output_request *request,
                                    struct nauha_message *message, struct nauha_error *err) {
     const struct nauha_message_info *info = nauha_message_info(message);
     struct nauha_output output = {0};
-    if (info->hash_only) /* reports an error before there is a file */
+    if (info->kept != NAUHA_KEPT_ELEMENTS) /* reports an error before there is a file */
         return nauha_message_for_each_piece(message, write_piece, &output, err);
     enum nauha_status status = nauha_output_open(&output, request, err);
     if (status == NAUHA_OK)

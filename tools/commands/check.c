@@ -32,41 +32,41 @@ struct check {
 
 /* ---- which rules ---- */
 
-/* Whether the trace has messages of a kind, and whether with their elements: a recording has
- * hashes of all tensors in place of them, or of none. */
-static bool trace_has(struct nauha_trace *trace, const char *name, bool *elements) {
-    struct nauha_selector *selector = nauha_selector_new();
-    struct nauha_cursor *cursor = NULL;
-    struct nauha_message *message = NULL;
-    const bool found = selector && nauha_selector_set(selector, "kinds", name, NULL) == NAUHA_OK &&
-                       nauha_cursor_new(trace, selector, &cursor, NULL) == NAUHA_OK &&
-                       nauha_cursor_next(cursor, &message, NULL) == NAUHA_OK;
-    if (found)
-        *elements |= !nauha_message_info(message)->hash_only;
-    nauha_cursor_free(cursor);
-    nauha_selector_free(selector);
-    return found;
-}
-
-/* elements: whether some of them have more than their hashes. */
-static bool has_messages(const struct check *check, const char *name, bool *elements) {
+/* How the tensors of a kind are kept, over all traces. False: there are none. */
+static bool count_kept(const struct check *check, const char *name,
+                       uint64_t kept[NAUHA_KEPT_COUNT]) {
     const uint32_t kind = nauha_names_find_kind(check->opened.names, name);
-    bool any = false;
-    *elements = false;
+    uint64_t all = 0;
+    memset(kept, 0, NAUHA_KEPT_COUNT * sizeof *kept);
     if (kind == NAUHA_NONE ||
         !nauha_selector_accepts_kind(check->opened.selector, check->opened.names, kind))
         return false;
-    for (size_t i = 0; i < check->opened.trace_count && !*elements; i++) {
-        uint64_t messages = 0, bytes = 0;
-        nauha_trace_kind_totals(check->opened.traces[i], kind, &messages, &bytes);
-        any |= messages > 0 && trace_has(check->opened.traces[i], name, elements);
+    for (size_t i = 0; i < check->opened.trace_count; i++) {
+        uint64_t of_trace[NAUHA_KEPT_COUNT];
+        nauha_trace_kind_kept(check->opened.traces[i], kind, of_trace);
+        for (size_t how = 0; how < NAUHA_KEPT_COUNT; how++) {
+            kept[how] += of_trace[how];
+            all += of_trace[how];
+        }
     }
-    return any;
+    return all > 0;
 }
 
-static bool has_kind(void *context, const char *name) {
-    bool elements = false;
-    return has_messages(context, name, &elements) && elements;
+static bool has_kind(void *context, const struct nauha_analyzer *rule, const char *name) {
+    uint64_t kept[NAUHA_KEPT_COUNT];
+    return count_kept(context, name, kept) && kept[NAUHA_KEPT_HASH] == 0 &&
+           (kept[NAUHA_KEPT_FINGERPRINT] == 0 || (rule->flags & NAUHA_ANALYZER_STATISTICS));
+}
+
+/* Why a rule cannot run on a kind of which there are messages; NULL: it can. */
+static const char *what_is_missing(const struct nauha_analyzer *rule,
+                                   const uint64_t kept[NAUHA_KEPT_COUNT]) {
+    if (kept[NAUHA_KEPT_HASH] > 0)
+        return kept[NAUHA_KEPT_ELEMENTS] > 0 ? "only hashes were recorded of some of them"
+                                             : "only hashes were recorded";
+    if (kept[NAUHA_KEPT_FINGERPRINT] > 0 && !(rule->flags & NAUHA_ANALYZER_STATISTICS))
+        return "it needs elements, and only fingerprints were recorded";
+    return NULL;
 }
 
 static void add_reason(cJSON *list, const char *rule, const char *reason) {
@@ -86,12 +86,14 @@ static void without_kinds(void *context, const char *rule) {
     for (const char *const *kind = analyzer ? analyzer->default_kinds : NULL; kind && *kind;
          kind++) {
         const size_t used = strlen(reason);
-        bool elements = false;
-        if (has_messages(check, *kind, &elements) && !elements) {
-            snprintf(reason, sizeof reason, "only hashes were recorded");
+        uint64_t kept[NAUHA_KEPT_COUNT];
+        const bool any = count_kept(check, *kind, kept);
+        const char *missing = any ? what_is_missing(analyzer, kept) : NULL;
+        if (missing) {
+            snprintf(reason, sizeof reason, "%s: %s", *kind, missing);
             break;
         }
-        if (!elements)
+        if (!any)
             snprintf(reason + used, sizeof reason - used, "%s%s", used ? ", " : "no ", *kind);
     }
     if (!reason[0])

@@ -317,7 +317,7 @@ static void tell(struct comparison *comparison, struct diff_result *result) {
         return;
     }
     diff_print_text(result, (size_t)comparison->rows);
-    if (comparison->tolerant && result->hashes && !comparison->invocation->quiet)
+    if (comparison->tolerant && result->unmeasured && !comparison->invocation->quiet)
         fprintf(
             stderr,
             "nauha: the tolerance has no effect on hashes, which are only equal or different\n");
@@ -480,8 +480,10 @@ const struct command nauha__command_diff = {
         "shows how the difference grows, by kind and by module. Within a step, the first message "
         "is the one from which the others follow. Messages are compared bit by bit, unless "
         "--rtol, --atol or --ulp gives a tolerance, with those of the same step, kind, tag, "
-        "module, slot and call. Traces recorded with --hash can be compared with each other and "
-        "with traces of tensors. The traces of the ranks of one training are compared with the "
+        "module, slot and call. Traces of fingerprints or hashes (--keep) can be compared with "
+        "each "
+        "other and with traces of tensors. The traces of the ranks of one training are compared "
+        "with the "
         "first of them, by weights, biases and updates unless --kinds is given, to find where "
         "replicas drift apart. If the ranks of a training hold shards, its traces are one of the "
         "two trainings: the whole tensors are compared with those of the other one. The exit code "

@@ -5,6 +5,7 @@
  */
 #include "tools/commands/diff_growth.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,9 +97,10 @@ static void advance(const struct growth *growth, struct track *track, uint64_t s
 bool growth_take(struct growth *growth, const struct nauha_pair *pair) {
     const uint64_t step = pair->a->global_step;
     const bool differs = pair->sort != NAUHA_PAIR_EQUAL;
-    const double value = pair->compared ? nauha_difference_relative(&pair->difference)
-                         : differs      ? GROWTH_UNKNOWN
-                                        : 0;
+    const double value = pair->compared        ? nauha_difference_relative(&pair->difference)
+                         : !isnan(pair->apart) ? pair->apart
+                         : differs             ? GROWTH_UNKNOWN
+                                               : 0;
     if (differs && !growth->any) {
         growth->any = true;
         growth->first_step = step;

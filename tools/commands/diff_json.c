@@ -89,6 +89,8 @@ static cJSON *first_json(const struct nauha_first *found) {
     cJSON_AddItemToObject(first, "shape_b", shape_json(pair->b));
     if (pair->compared && pair->difference.differing)
         add_difference(first, pair);
+    if (!isnan(pair->apart))
+        add_real(first, "fingerprints_differ_by", pair->apart);
     return first;
 }
 

@@ -6,6 +6,7 @@
 #include "tools/commands/diff_result.h"
 
 #include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,8 +106,11 @@ enum nauha_status diff_result_take(struct diff_result *result, const struct nauh
     if (pair->a->has_tensor || pair->b->has_tensor) {
         result->compared++;
         result->differing += pair->sort != NAUHA_PAIR_EQUAL;
-        result->within += pair->sort == NAUHA_PAIR_EQUAL && pair->difference.other_bits > 0;
-        result->hashes += pair->a->hash_only || pair->b->hash_only;
+        result->within += pair->sort == NAUHA_PAIR_EQUAL &&
+                          (pair->difference.other_bits > 0 || !isnan(pair->apart));
+        result->unmeasured += pair->a->kept == NAUHA_KEPT_HASH || pair->b->kept == NAUHA_KEPT_HASH;
+        result->hashes +=
+            pair->a->kept != NAUHA_KEPT_ELEMENTS || pair->b->kept != NAUHA_KEPT_ELEMENTS;
         if (!growth_take(&result->growth, pair))
             return nauha_error_nomem(err);
     }

@@ -30,8 +30,9 @@ struct diff_result {
     bool ranks;                              /* two ranks of one training */
     const struct nauha_tolerance *tolerance; /* NULL: bit by bit */
     uint64_t compared, differing, within, hashes, damaged;
-    uint64_t shards;  /* pairs of different shards, which were not compared */
-    uint64_t in_step; /* compared in the current step */
+    uint64_t unmeasured; /* of `hashes`: of which no fingerprint was recorded */
+    uint64_t shards;     /* pairs of different shards, which were not compared */
+    uint64_t in_step;    /* compared in the current step */
     uint64_t step;
     bool any;
     char damage[1024]; /* the first */

@@ -57,7 +57,7 @@ static void print_verdict(const struct diff_result *result) {
         printf("\n%sNo difference%s: the %s tensors that both have are equal%s\n",
                nauha__colour(stdout, COLOUR_GOOD), nauha__colour(stdout, COLOUR_PLAIN), compared,
                result->within   ? " within the tolerance"
-               : result->hashes ? " (by their hashes, where only those were recorded)"
+               : result->hashes ? " (by their hashes, where no elements were recorded)"
                                 : ", bit by bit");
     if (result->within) {
         char within[32];
@@ -151,12 +151,12 @@ static void print_first(struct diff_result *result) {
         print_shape(b);
         printf(" in b\n");
     }
-    if (pair->sort == NAUHA_PAIR_HASH)
-        printf("  the hashes differ; by how much the tensors differ is not known, because %s "
-               "recorded with --hash\n",
-               a->hash_only && b->hash_only ? "both traces were"
-               : a->hash_only               ? "a was"
-                                            : "b was");
+    if (pair->sort == NAUHA_PAIR_HASH && isnan(pair->apart))
+        printf("  the hashes differ; by how much the tensors differ is not known, because only the "
+               "hash was recorded\n");
+    else if (pair->sort == NAUHA_PAIR_HASH)
+        printf("  the hashes differ; statistics and samples differ by up to %.3g of their size\n",
+               pair->apart);
     if (pair->sort == NAUHA_PAIR_DTYPE)
         printf("  different types: %s in a, %s in b\n", nauha_dtype_name(a->dtype),
                nauha_dtype_name(b->dtype));

@@ -64,13 +64,40 @@ static void print_facts(const struct opened *opened, const struct nauha_trace_in
     nauha__table_end(table);
 }
 
+/* How the tensors of a kind are kept, if not all are kept in full. */
+static const char *kept_text(const struct nauha_trace *trace, uint32_t kind, char text[96]) {
+    static const char *const words[NAUHA_KEPT_COUNT] = {
+        [NAUHA_KEPT_ELEMENTS] = "in full",
+        [NAUHA_KEPT_HASH] = "hashes",
+        [NAUHA_KEPT_FINGERPRINT] = "fingerprints",
+    };
+    uint64_t kept[NAUHA_KEPT_COUNT], all = 0;
+    char count[32];
+    size_t used = 0;
+    text[0] = '\0';
+    nauha_trace_kind_kept(trace, kind, kept);
+    for (size_t i = 0; i < NAUHA_KEPT_COUNT; i++)
+        all += kept[i];
+    if (kept[NAUHA_KEPT_ELEMENTS] == all)
+        return text;
+    for (size_t i = 0; i < NAUHA_KEPT_COUNT; i++) {
+        if (kept[i] == all)
+            snprintf(text, 96, "%s", words[i]);
+        else if (kept[i] > 0)
+            used += (size_t)snprintf(text + used, 96 - used, "%s%s %s", used ? ", " : "",
+                                     nauha__count_text(kept[i], count), words[i]);
+    }
+    return text;
+}
+
 static void print_kinds(const struct opened *opened) {
     static const struct column columns[] = {{"kind", TABLE_CUT, 0},
                                             {"messages", TABLE_RIGHT, 0},
                                             {"bytes", TABLE_RIGHT, 0},
-                                            {"shards", TABLE_RIGHT | TABLE_OPTIONAL, 0}};
-    char a[32], b[32];
-    struct table *table = nauha__table_new(stdout, columns, 4, 0);
+                                            {"shards", TABLE_RIGHT | TABLE_OPTIONAL, 0},
+                                            {"kept", TABLE_OPTIONAL, 0}};
+    char a[32], b[32], kept[96];
+    struct table *table = nauha__table_new(stdout, columns, 5, 0);
     for (uint32_t kind = 0; kind < nauha_names_kinds(opened->names); kind++) {
         uint64_t messages, bytes;
         nauha_trace_kind_totals(opened->trace, kind, &messages, &bytes);
@@ -81,6 +108,7 @@ static void print_kinds(const struct opened *opened) {
         nauha__table_cell(table, COLOUR_PLAIN, "%s", bytes ? nauha__size_text(bytes, b) : "-");
         const uint64_t shards = nauha_trace_kind_shards(opened->trace, kind);
         nauha__table_cell(table, COLOUR_PLAIN, "%s", shards ? nauha__count_text(shards, a) : "");
+        nauha__table_cell(table, COLOUR_PLAIN, "%s", kept_text(opened->trace, kind, kept));
     }
     printf("\n");
     nauha__table_end(table);
@@ -174,6 +202,12 @@ static void print_json(const struct opened *opened, const struct nauha_trace_inf
         const uint64_t shards = nauha_trace_kind_shards(opened->trace, kind);
         if (shards)
             nauha__json_add_whole(totals, "shards", shards);
+        uint64_t kept[NAUHA_KEPT_COUNT];
+        nauha_trace_kind_kept(opened->trace, kind, kept);
+        if (kept[NAUHA_KEPT_HASH])
+            nauha__json_add_whole(totals, "hashes", kept[NAUHA_KEPT_HASH]);
+        if (kept[NAUHA_KEPT_FINGERPRINT])
+            nauha__json_add_whole(totals, "fingerprints", kept[NAUHA_KEPT_FINGERPRINT]);
         cJSON_AddItemToObject(kinds, nauha_names_kind(opened->names, kind), totals);
     }
     cJSON *modules = cJSON_AddArrayToObject(root, "modules");

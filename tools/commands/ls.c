@@ -38,10 +38,13 @@ static const struct column columns[] = {
     {"dtype", 0, 1},
     {"shape", 0, 0},
     {"bytes", TABLE_RIGHT, 1},
-    {"hash", TABLE_OPTIONAL, 6},
-    {"rank", TABLE_RIGHT | TABLE_OPTIONAL, 7},
-    {"shard of", TABLE_OPTIONAL, 8},
+    {"kept", TABLE_OPTIONAL, 6},
+    {"hash", TABLE_OPTIONAL, 7},
+    {"rank", TABLE_RIGHT | TABLE_OPTIONAL, 8},
+    {"shard of", TABLE_OPTIONAL, 9},
 };
+/* By enum nauha_kept. */
+static const char *const kept_words[NAUHA_KEPT_COUNT] = {"", "hash", "fingerprint"};
 #define COLUMNS (sizeof columns / sizeof *columns)
 
 static void add_line(const struct listing *listing, struct nauha_message *message) {
@@ -60,8 +63,9 @@ static void add_line(const struct listing *listing, struct nauha_message *messag
                       info->has_tensor ? nauha_dtype_name(info->dtype) : "-");
     nauha__table_cell(table, COLOUR_PLAIN, "%s", nauha__shape_text(info, shape, sizeof shape));
     nauha__table_cell(table, COLOUR_PLAIN, "%" PRIu64, info->bytes);
+    nauha__table_cell(table, COLOUR_DIM, "%s", kept_words[info->kept]);
     nauha__table_cell(table, COLOUR_DIM, "%s",
-                      info->hash_only ? nauha__hash_text(message, hash) : "");
+                      info->kept != NAUHA_KEPT_ELEMENTS ? nauha__hash_text(message, hash) : "");
     if (listing->opened->trace_count > 1)
         nauha__table_cell(table, COLOUR_DIM, "%u", info->rank);
     else
@@ -113,7 +117,9 @@ static void print_json(const struct nauha_names *names, struct nauha_message *me
         add_placement(object, names, info->placement);
     }
     nauha__json_add_whole(object, "bytes", info->bytes);
-    if (info->hash_only)
+    if (info->kept != NAUHA_KEPT_ELEMENTS)
+        cJSON_AddStringToObject(object, "kept", kept_words[info->kept]);
+    if (info->kept != NAUHA_KEPT_ELEMENTS)
         cJSON_AddStringToObject(object, "hash", nauha__hash_text(message, hash));
     char *text = cJSON_PrintUnformatted(object);
     printf("%s\n", text ? text : "{}");

@@ -282,7 +282,9 @@ const char *nauha__stored_text(const struct nauha_trace_info *info, char text[12
     char size[32];
     const double part =
         info->bytes_published ? (double)info->bytes_stored / (double)info->bytes_published : 0;
-    snprintf(text, 128, "%s with %s, %.2f of what was published",
+    snprintf(text, 128,
+             part < 0.095 ? "%s with %s, %.1g of what was published"
+                          : "%s with %s, %.2f of what was published",
              nauha__size_text(info->bytes_stored, size), info->codec, part);
     return text;
 }

@@ -71,6 +71,21 @@ static const int passed_on[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUS
 
 /* ---- what the hook is told ---- */
 
+/* Rules are added to those that were given before; of other options the last value counts. */
+static enum nauha_status add_option(cJSON *options, const struct given *given,
+                                    struct nauha_error *err) {
+    const char *name = given->option->name, *value = given->value ? given->value : "yes";
+    const cJSON *earlier = cJSON_GetObjectItemCaseSensitive(options, name);
+    char *text = NULL;
+    if (earlier && (strcmp(name, "full") == 0 || strcmp(name, "fingerprint") == 0) &&
+        asprintf(&text, "%s; %s", earlier->valuestring, value) < 0)
+        return nauha_error_nomem(err);
+    cJSON *added = cJSON_CreateString(text ? text : value);
+    free(text);
+    cJSON_DeleteItemFromObjectCaseSensitive(options, name);
+    return cJSON_AddItemToObject(options, name, added) ? NAUHA_OK : nauha_error_nomem(err);
+}
+
 /* Checks the options here, where errors are usage errors, and whether a trace can be created. The
  * arguments of the program are not checked: they may be file names of its own. */
 static int check_options(const struct invocation *invocation, const char *trace, cJSON *options) {
@@ -82,8 +97,8 @@ static int check_options(const struct invocation *invocation, const char *trace,
         if (!nauha__is_recording_option(given->option))
             continue;
         status = nauha_recorder_config_set(config, given->option->name, given->value, &err);
-        cJSON_DeleteItemFromObjectCaseSensitive(options, given->option->name);
-        cJSON_AddStringToObject(options, given->option->name, given->value ? given->value : "yes");
+        if (status == NAUHA_OK)
+            status = add_option(options, given, &err);
     }
     if (status == NAUHA_OK)
         status = nauha__check_recorded_kinds(invocation, &err);
@@ -516,6 +531,7 @@ const struct command nauha__command_record = {
     .min_arguments = 1,
     .max_arguments = SIZE_MAX,
     .runs_arguments = true,
-    .groups = {&nauha__record_options, &nauha__recording_options, &selected_options},
+    .groups = {&nauha__record_options, &nauha__keeping_options, &nauha__recording_options,
+               &selected_options},
     .run = run_record,
 };

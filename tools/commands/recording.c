@@ -5,10 +5,13 @@
  */
 #include "tools/commands/recording.h"
 
+#include <string.h>
+
+#include "nauha/keeping.h"
 #include "nauha/output.h"
-#include "nauha/selector.h"
 
 const struct option_group nauha__recording_options = {"Recording", nauha_recorder_options, NULL};
+const struct option_group nauha__keeping_options = {"Keeping", nauha_keeping_options, NULL};
 
 static bool is_row(const struct nauha_option *(*table)(size_t *count),
                    const struct nauha_option *option) {
@@ -18,22 +21,24 @@ static bool is_row(const struct nauha_option *(*table)(size_t *count),
 }
 
 bool nauha__is_recording_option(const struct nauha_option *option) {
-    return is_row(nauha_recorder_options, option) || is_row(nauha_selector_options, option);
+    return is_row(nauha_recorder_options, option) || is_row(nauha_selector_options, option) ||
+           is_row(nauha_keeping_options, option);
 }
 
 enum nauha_status nauha__check_recorded_kinds(const struct invocation *invocation,
                                               struct nauha_error *err) {
-    const char *kinds = nauha__get(invocation, "kinds", NULL);
-    if (!kinds)
-        return NAUHA_OK;
     struct nauha_names *builtin = nauha_names_new();
-    struct nauha_selector *selector = nauha_selector_new();
-    enum nauha_status status = builtin && selector
-                                   ? nauha_selector_set(selector, "kinds", kinds, err)
-                                   : nauha_error_nomem(err);
+    struct nauha_keeping *keeping = nauha_keeping_new();
+    enum nauha_status status = builtin && keeping ? NAUHA_OK : nauha_error_nomem(err);
+    for (size_t i = 0; i < invocation->given_count && status == NAUHA_OK; i++) {
+        const struct given *given = &invocation->given[i];
+        if (strcmp(given->option->name, "kinds") == 0 ||
+            is_row(nauha_keeping_options, given->option))
+            status = nauha_keeping_set(keeping, given->option->name, given->value, err);
+    }
     if (status == NAUHA_OK)
-        status = nauha_selector_check(selector, builtin, err);
-    nauha_selector_free(selector);
+        status = nauha_keeping_check_kinds(keeping, builtin, err);
+    nauha_keeping_free(keeping);
     nauha_names_free(builtin);
     return status;
 }

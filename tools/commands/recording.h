@@ -9,7 +9,7 @@
 #include "nauha/recorder.h"
 #include "tools/cli/command.h"
 
-extern const struct option_group nauha__recording_options;
+extern const struct option_group nauha__recording_options, nauha__keeping_options;
 
 /* Whether an option belongs to the recorder or the selection, so that it is a key of
  * nauha_recorder_config_set. */

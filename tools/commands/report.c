@@ -46,10 +46,10 @@ struct report {
 
 /* ---- computing ---- */
 
-static bool has_kind(void *context, const char *name) {
+static bool has_kind(void *context, const struct nauha_analyzer *rule, const char *name) {
     const struct report *report = context;
     const uint32_t kind = nauha_names_find_kind(report->opened->names, name);
-    return kind != NAUHA_NONE && survey_has_elements(&report->survey, kind);
+    return kind != NAUHA_NONE && survey_serves(&report->survey, rule, kind);
 }
 
 /* The page lists the rules that had nothing to examine. */

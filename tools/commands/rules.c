@@ -92,14 +92,13 @@ bool nauha__rules_stop_on(const struct invocation *invocation, const char *rule)
 
 /* The SPEC of a rule: NAME, or NAME:KIND,KIND with the kinds that the trace has. Returns false if
  * the rule cannot run. */
-static bool default_spec(const struct nauha_analyzer *rule,
-                         bool (*has)(void *context, const char *kind), void *context, char *spec,
-                         size_t bytes) {
+static bool default_spec(const struct nauha_analyzer *rule, nauha__has_fn has, void *context,
+                         char *spec, size_t bytes) {
     const bool choice = rule->max_kinds > 0 && !(rule->flags & NAUHA_ANALYZER_SYNCHRONIZED);
     size_t count = 0;
     snprintf(spec, bytes, "%s", rule->name);
     for (const char *const *kind = rule->default_kinds; kind && *kind; kind++) {
-        const bool there = has(context, *kind);
+        const bool there = has(context, rule, *kind);
         if (!there && !choice)
             return false;
         const size_t used = strlen(spec);
@@ -110,8 +109,7 @@ static bool default_spec(const struct nauha_analyzer *rule,
     return count > 0;
 }
 
-enum nauha_status nauha__rules_add_all(struct nauha_pipeline *pipeline,
-                                       bool (*has)(void *context, const char *kind),
+enum nauha_status nauha__rules_add_all(struct nauha_pipeline *pipeline, nauha__has_fn has,
                                        void (*without)(void *context, const char *rule),
                                        void *context, struct nauha_error *err) {
     char spec[1024];

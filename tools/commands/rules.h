@@ -23,10 +23,12 @@ enum nauha_status nauha__rules_add_given(struct nauha_pipeline *pipeline,
 /* Whether --stop-on lists this rule. */
 bool nauha__rules_stop_on(const struct invocation *invocation, const char *rule);
 
+/* Whether there is what a rule needs of a kind. */
+typedef bool (*nauha__has_fn)(void *context, const struct nauha_analyzer *rule, const char *kind);
+
 /* Adds every rule with its defaults, for those of its kinds for which `has` returns true; calls
  * `without` for each rule without any such kind. */
-enum nauha_status nauha__rules_add_all(struct nauha_pipeline *pipeline,
-                                       bool (*has)(void *context, const char *kind),
+enum nauha_status nauha__rules_add_all(struct nauha_pipeline *pipeline, nauha__has_fn has,
                                        void (*without)(void *context, const char *rule),
                                        void *context, struct nauha_error *err);
 

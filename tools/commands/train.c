@@ -371,7 +371,7 @@ const struct command nauha__command_train = {
                 "nauha train -o run.h5 --metric loss --metric norm:weights --live series\n"
                 "nauha train --metric loss --live logs/run1 --sink tensorboard\n"
                 "nauha train -o run.h5 --stop-on exploding_tensor,loss_not_decreasing",
-    .groups = {&nauha__train_output_options, &training_options, &nauha__recording_options,
-               &recorded_options, &nauha__plugin_options},
+    .groups = {&nauha__train_output_options, &training_options, &nauha__keeping_options,
+               &nauha__recording_options, &recorded_options, &nauha__plugin_options},
     .run = run_train,
 };

@@ -105,7 +105,7 @@ static void write_reason(const struct page *page, const struct nauha_analyzer *r
     const char *separator = "no elements of ";
     for (const char *const *kind = rule->default_kinds; kind && *kind; kind++) {
         const uint32_t number = nauha_names_find_kind(names, *kind);
-        if (number != NAUHA_NONE && survey_has_elements(page->survey, number))
+        if (number != NAUHA_NONE && survey_serves(page->survey, rule, number))
             continue;
         fputs(separator, page->out);
         html_text(page->out, *kind);

@@ -87,14 +87,22 @@ static bool is_given(const struct invocation *invocation, const struct row *row)
     return false;
 }
 
-static bool can_be(const struct row *row, const struct survey *survey, uint32_t tag) {
-    for (size_t i = 0; i < 2; i++) {
-        if (row->needs[i] == NAUHA_NONE)
-            continue;
-        const struct survey_kind *kind = survey_kind_of(survey, row->needs[i], tag);
-        if (!kind || kind->hash_only)
+static const struct nauha_analyzer *analyzer_of(const struct nauha_pipeline *pipeline,
+                                                const struct row *row) {
+    const struct nauha_analyzer *analyzer;
+    for (size_t i = 0; (analyzer = nauha_pipeline_analyzer(pipeline, i)) != NULL; i++)
+        if (strcmp(analyzer->name, row->name) == 0)
+            return analyzer;
+    return NULL;
+}
+
+static bool can_be(const struct nauha_pipeline *pipeline, const struct row *row,
+                   const struct survey *survey, uint32_t tag) {
+    const struct nauha_analyzer *analyzer = analyzer_of(pipeline, row);
+    for (size_t i = 0; i < 2; i++)
+        if (row->needs[i] != NAUHA_NONE &&
+            (!analyzer || !survey_serves_tag(survey, analyzer, row->needs[i], tag)))
             return false;
-    }
     return !row->classification || survey_is_classification(survey, tag);
 }
 
@@ -125,7 +133,7 @@ static enum nauha_status add_rows(struct nauha_pipeline *pipeline, const struct 
         const bool training = tag == 0;
         const char *name = nauha_names_tag(names, tag);
         if ((training && row->tags == EVALUATIONS) || (!training && row->tags == TRAINING) ||
-            !can_be(row, survey, tag) || strpbrk(name, ":"))
+            !can_be(pipeline, row, survey, tag) || strpbrk(name, ":"))
             continue; /* a SPEC cannot name a tag that contains a colon */
         status = add_row(pipeline, row, survey, training ? NULL : name, err);
         *count += status == NAUHA_OK;

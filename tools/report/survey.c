@@ -81,7 +81,8 @@ static void take_kind(const struct survey *survey, struct survey_kind *kind,
     kind->least_second = second < kind->least_second ? second : kind->least_second;
     kind->rows = second > 0 ? elements / (uint64_t)second : 0;
     kind->whole_numbers &= is_whole(info->dtype);
-    kind->hash_only |= info->hash_only;
+    if (info->kept != NAUHA_KEPT_ELEMENTS && kind->kept != NAUHA_KEPT_HASH)
+        kind->kept = info->kept;
     if (info->kind == NAUHA_KIND_INPUT_LABELS) {
         const struct survey_kind *output =
             survey_kind_of(survey, NAUHA_KIND_NETWORK_OUTPUT, info->tag);
@@ -89,24 +90,37 @@ static void take_kind(const struct survey *survey, struct survey_kind *kind,
     }
 }
 
-bool survey_has_elements(const struct survey *survey, uint32_t kind) {
+/* Whether what is kept of some messages is enough for an analyzer. */
+static bool is_enough(const struct survey_kind *kind, const struct nauha_analyzer *analyzer) {
+    return kind->kept == NAUHA_KEPT_ELEMENTS ||
+           (kind->kept == NAUHA_KEPT_FINGERPRINT && (analyzer->flags & NAUHA_ANALYZER_STATISTICS));
+}
+
+bool survey_serves(const struct survey *survey, const struct nauha_analyzer *analyzer,
+                   uint32_t kind) {
     bool found = false;
     for (size_t i = 0; i < survey->kind_count; i++) {
         if (survey->kinds[i].kind != kind)
             continue;
-        if (survey->kinds[i].hash_only)
+        if (!is_enough(&survey->kinds[i], analyzer))
             return false;
         found = true;
     }
     return found;
 }
 
+bool survey_serves_tag(const struct survey *survey, const struct nauha_analyzer *analyzer,
+                       uint32_t kind, uint32_t tag) {
+    const struct survey_kind *found = survey_kind_of(survey, kind, tag);
+    return found && is_enough(found, analyzer);
+}
+
 bool survey_is_classification(const struct survey *survey, uint32_t tag) {
     const struct survey_kind *output = survey_kind_of(survey, NAUHA_KIND_NETWORK_OUTPUT, tag);
     const struct survey_kind *labels = survey_kind_of(survey, NAUHA_KIND_INPUT_LABELS, tag);
-    return output && labels && !output->hash_only && !labels->hash_only && labels->whole_numbers &&
-           !labels->odd_labels && output->least_ndim == output->most_ndim &&
-           labels->least_ndim == labels->most_ndim &&
+    return output && labels && output->kept == NAUHA_KEPT_ELEMENTS &&
+           labels->kept == NAUHA_KEPT_ELEMENTS && labels->whole_numbers && !labels->odd_labels &&
+           output->least_ndim == output->most_ndim && labels->least_ndim == labels->most_ndim &&
            labels->least_ndim + 1 == output->least_ndim && output->least_second > 1;
 }
 

@@ -7,6 +7,7 @@
 #ifndef NAUHA_TOOLS_REPORT_SURVEY_H
 #define NAUHA_TOOLS_REPORT_SURVEY_H
 
+#include "nauha/analyzer.h"
 #include "tools/commands/opened.h"
 
 #define SURVEY_DIMS 8u
@@ -31,7 +32,7 @@ struct survey_kind {
     uint64_t rows;        /* elements of the latest one over its dimension 1 */
     int64_t least_second; /* smallest dimension 1 */
     bool whole_numbers;   /* all messages are of integers */
-    bool hash_only;       /* some have only a hash, no elements */
+    uint8_t kept;         /* an enum nauha_kept: of some of them no more */
     bool odd_labels;      /* some input_labels do not fit the network_output before them */
 };
 
@@ -58,8 +59,12 @@ const struct survey_tensor *survey_find(const struct survey *survey, uint32_t ki
                                         uint32_t module);
 /* The messages of a kind under a tag; NULL if there are none. */
 const struct survey_kind *survey_kind_of(const struct survey *survey, uint32_t kind, uint32_t tag);
-/* Whether there are messages of a kind with elements, under any tag. */
-bool survey_has_elements(const struct survey *survey, uint32_t kind);
+/* Whether there are messages of a kind, under any tag or under this one, and what is kept of them,
+ * elements or fingerprints, is enough for an analyzer. */
+bool survey_serves(const struct survey *survey, const struct nauha_analyzer *analyzer,
+                   uint32_t kind);
+bool survey_serves_tag(const struct survey *survey, const struct nauha_analyzer *analyzer,
+                       uint32_t kind, uint32_t tag);
 /* Whether the outputs and labels under a tag are those of a classification. */
 bool survey_is_classification(const struct survey *survey, uint32_t tag);
 

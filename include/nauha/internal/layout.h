@@ -39,7 +39,10 @@ enum nauha__row_flags {
     NAUHA__ROW_DERIVED = 1u << 1, /* the elements are those at offset minus those at base */
     /* The elements are not stored: offset and base are the lower and upper half of their 128-bit
      * hash. Only together with DATA. */
-    NAUHA__ROW_HASH = 1u << 2
+    NAUHA__ROW_HASH = 1u << 2,
+    /* The elements are not stored: `stream` has their fingerprint, NAUHA__FINGERPRINT_WORDS items
+     * of 8 bytes from `offset` on. Only together with DATA, and never for 0 bytes. */
+    NAUHA__ROW_FINGERPRINT = 1u << 3
 };
 
 #pragma pack(push, 1)
@@ -64,6 +67,16 @@ struct nauha__index_row {
     uint8_t flags;
     uint32_t checksum;
 };
+
+/* The fingerprint of a tensor, in a stream. count, mean and abs_max of its statistics follow from
+ * the others. */
+struct nauha__fingerprint_words {
+    uint64_t hash[2];
+    uint64_t zeros, nans, infs, first_nonfinite;
+    double sum, sum_abs, sum_squares, deviations, third, fourth, min, max;
+    uint64_t samples[16];
+};
+#define NAUHA__FINGERPRINT_WORDS (sizeof(struct nauha__fingerprint_words) / 8)
 
 /* /chunks: one row per chunk written, in any order. */
 struct nauha__chunk_row {

@@ -6,8 +6,7 @@
 #ifndef NAUHA_INTERNAL_MESSAGE_H
 #define NAUHA_INTERNAL_MESSAGE_H
 
-#include "nauha/message.h"
-#include "nauha/stats.h"
+#include "nauha/fingerprint.h"
 
 /* A source that reads the elements of a message on demand. `row` is the message's row in /index. */
 struct nauha__source {
@@ -23,6 +22,10 @@ struct nauha__source {
     /* Copies the elements [first, first + count), which exist, to `out`. NULL: `load` is used. */
     enum nauha_status (*read)(void *context, const struct nauha_message_info *info, uint64_t row,
                               uint64_t first, uint64_t count, void *out, struct nauha_error *err);
+    /* Reads the fingerprint that is kept instead of the elements. NULL: there are none. */
+    enum nauha_status (*fingerprint)(void *context, const struct nauha_message_info *info,
+                                     uint64_t row, struct nauha_fingerprint *fingerprint,
+                                     struct nauha_error *err);
 };
 
 /* What subscribers need of a message. */
@@ -37,7 +40,8 @@ struct nauha_message {
     void *owned;                        /* data if the message owns it, else NULL */
     const struct nauha__source *source; /* NULL: a live message, which has its data */
     uint64_t row;                       /* for the source */
-    uint64_t hash[2];                   /* of the elements, if info.hash_only */
+    uint64_t hash[2];                   /* of the elements, if only that is kept */
+    struct nauha_fingerprint *print;    /* if that is kept; read on first use, owned */
     struct nauha_stats *stats;          /* computed on first use, owned */
     unsigned known;                     /* the statistics in `stats` that are computed */
     struct nauha__use asked;            /* so far, of this message */
@@ -56,6 +60,11 @@ void nauha__message_fini(struct nauha_message *message);
  * NOMEM. */
 enum nauha_status nauha__message_retain(const struct nauha_message *message,
                                         struct nauha_message *copy, struct nauha_error *err);
+
+/* The fingerprint that is kept instead of the elements, borrowed until the message ends. */
+enum nauha_status nauha__message_kept_fingerprint(struct nauha_message *message,
+                                                  const struct nauha_fingerprint **fingerprint,
+                                                  struct nauha_error *err);
 
 /* Sets the strings in info from its numbers, and ndim, shape and placement from the number of a
  * shape. */

@@ -14,6 +14,7 @@ _HOME = {
     "Trace": "trace",
     "Message": "trace",
     "Placement": "trace",
+    "Fingerprint": "trace",
     "Series": "trace",
     "to_float": "trace",
     "replay": "metrics",

@@ -37,6 +37,26 @@ class Placement(NamedTuple):
     summand: int
     summands: int
 
+class Fingerprint:
+    hash: int
+    count: int
+    zeros: int
+    nans: int
+    infs: int
+    first_nonfinite: int | None
+    sum: float
+    sum_abs: float
+    sum_squares: float
+    mean: float
+    deviations: float
+    third: float
+    fourth: float
+    min: float
+    max: float
+    abs_max: float
+    positions: tuple[int, ...]
+    samples: _Array
+
 class Message:
     seq: int
     time_ns: int
@@ -53,12 +73,14 @@ class Message:
     dtype: str | None
     shape: tuple[int, ...]
     nbytes: int
-    hash_only: bool
+    kept: str | None
     placement: Placement | None
     @property
     def tensor(self) -> _Array: ...
     @property
     def hash(self) -> int | None: ...
+    @property
+    def fingerprint(self) -> Fingerprint | None: ...
 
 class Series(dict[str, _Array]):
     @property

@@ -55,8 +55,8 @@ class Wanted:
     """Which messages the recording's selection takes, so that nobody works for the others. inputs: whether that kind may
     be among them."""
 
-    def __init__(self, accepts, selector, names, rank, inputs):
-        self._selector = selector
+    def __init__(self, accepts, keeping, names, rank, inputs):
+        self._keeping = keeping
         self._names = names
         self._rank = rank
         self._answers = {}  # in the step that is open
@@ -73,14 +73,14 @@ class Wanted:
         key = (kind, module, tag)
         answer = self._answers.get(key)
         if answer is None:
-            answer = self._answers[key] = self._selector is not None and (kind != KINDS["inputs"] or self.inputs) and bool(
-                self.tapped is not None and self.tapped(kind) or library.nauha_selector_accepts(
-                    self._selector, self._names, kind, module, tag, *self._moment, self._rank))
+            answer = self._answers[key] = self._keeping is not None and (kind != KINDS["inputs"] or self.inputs) and bool(
+                self.tapped is not None and self.tapped(kind) or library.nauha_keeping_accepts(
+                    self._keeping, self._names, kind, module, tag, *self._moment, self._rank))
         return answer
 
     def end(self):
         """Nothing is wanted any more."""
-        self._selector = None
+        self._keeping = None
         self._answers.clear()
 
 

@@ -11,8 +11,8 @@ import logging
 import os
 import pathlib
 import re
-from ctypes import (CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char, c_char_p, c_int, c_int64, c_size_t,
-                    c_uint32, c_uint64, c_void_p)
+from ctypes import (CFUNCTYPE, POINTER, Structure, byref, c_bool, c_char, c_char_p, c_double, c_int, c_int64, c_size_t,
+                    c_uint8, c_uint32, c_uint64, c_void_p)
 
 from nauha.guard import say
 
@@ -136,7 +136,21 @@ class MessageInfo(Structure):
                 ("module", c_uint32), ("slot", c_uint32), ("kind_name", c_char_p), ("tag_name", c_char_p),
                 ("module_name", c_char_p), ("module_class", c_char_p), ("slot_name", c_char_p),
                 ("has_tensor", c_bool), ("dtype", c_int), ("ndim", c_uint32), ("shape", POINTER(c_int64)),
-                ("bytes", c_uint64), ("hash_only", c_bool), ("placement", c_uint32)]
+                ("bytes", c_uint64), ("kept", c_uint8), ("placement", c_uint32)]
+
+
+class Stats(Structure):
+    """struct nauha_stats"""
+
+    _fields_ = [(name, c_uint64) for name in ("count", "zeros", "nans", "infs")] + [
+        (name, c_double) for name in ("sum", "sum_abs", "sum_squares", "mean", "deviations", "min", "max", "abs_max", "third",
+                                      "fourth")] + [("first_nonfinite", c_uint64)]
+
+
+class Fingerprint(Structure):
+    """struct nauha_fingerprint"""
+
+    _fields_ = [("hash", c_uint64 * 2), ("stats", Stats), ("samples", c_uint64 * 16)]
 
 
 class Placement(Structure):
@@ -186,6 +200,13 @@ PROTOTYPES = {
                                         c_uint32]),
     "nauha_recorder_config_new": (c_void_p, []),
     "nauha_recorder_config_free": (None, [c_void_p]),
+    "nauha_keeping_new": (c_void_p, []),
+    "nauha_keeping_free": (None, [c_void_p]),
+    "nauha_keeping_options": (POINTER(Option), [POINTER(c_size_t)]),
+    "nauha_keeping_set": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),
+    "nauha_keeping_check": (STATUS, [c_void_p, c_void_p, ERROR]),
+    "nauha_keeping_accepts_kind": (c_bool, [c_void_p, c_void_p, c_uint32]),
+    "nauha_keeping_accepts": (c_bool, [c_void_p, c_void_p, c_uint32, c_uint32, c_uint32, c_uint64, c_uint32, c_uint32]),
     "nauha_recorder_options": (POINTER(Option), [POINTER(c_size_t)]),
     "nauha_recorder_config_set": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),
     "nauha_recorder_config_describe": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),

@@ -25,11 +25,11 @@ class Wanted(fast.Wanted):
     """Which messages the recording's selection takes: called with (kind, module, tag)."""
 
     def __init__(self, names, options, rank):
-        self._selector = _selector(options)
+        self._keeping = _keeping(options)
         self._names = names
         self._options = options
         self._kinds = {}  # whether at all, by kind
-        super().__init__(fast.address(library.nauha_selector_accepts), self._selector, names, rank,
+        super().__init__(fast.address(library.nauha_keeping_accepts), self._keeping, names, rank,
                          "inputs" in options.get("kinds", "").split(","))
 
     def kind(self, kind):
@@ -38,31 +38,31 @@ class Wanted(fast.Wanted):
         if answer is None:
             answer = self._kinds[kind] = (kind != KINDS["inputs"] or self.inputs) and bool(
                 self.tapped is not None and self.tapped(kind) or
-                library.nauha_selector_accepts_kind(self._selector, self._names, kind))
+                library.nauha_keeping_accepts_kind(self._keeping, self._names, kind))
         return answer
 
     def check(self):
         """Raises Error where a kind or a pattern of modules chooses nothing there is. A tag may come later."""
-        selector = _selector({key: value for key, value in self._options.items() if key != "tag"})
+        keeping = _keeping({key: value for key, value in self._options.items() if key != "tag"})
         try:
-            native.call(library.nauha_selector_check, selector, self._names)
+            native.call(library.nauha_keeping_check, keeping, self._names)
         finally:
-            library.nauha_selector_free(selector)
+            library.nauha_keeping_free(keeping)
 
     def free(self):
-        selector = self._selector
+        keeping = self._keeping
         self.end()
-        self._selector = None
-        library.nauha_selector_free(selector)
+        self._keeping = None
+        library.nauha_keeping_free(keeping)
 
 
-def _selector(options):
-    selector = library.nauha_selector_new()
-    known = native.options(library.nauha_selector_options)
+def _keeping(options):
+    keeping = library.nauha_keeping_new()
+    known = native.options(library.nauha_selector_options) + native.options(library.nauha_keeping_options)
     for key, value in options.items():
         if key in known:
-            native.call(library.nauha_selector_set, selector, key.encode(), native.encoded(value))
-    return selector
+            native.call(library.nauha_keeping_set, keeping, key.encode(), native.encoded(value))
+    return keeping
 
 
 class Publisher(fast.Recording):

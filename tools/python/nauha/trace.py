@@ -52,6 +52,9 @@ native.declare(library, {
     "nauha_message_tensor": (STATUS, [c_void_p, POINTER(native.Tensor), ERROR]),
     "nauha_message_take": (STATUS, [c_void_p, POINTER(native.Tensor), ERROR]),
     "nauha_message_hash": (STATUS, [c_void_p, c_uint64 * 2, ERROR]),
+    "nauha_message_fingerprint": (STATUS, [c_void_p, POINTER(native.Fingerprint), ERROR]),
+    "nauha_fingerprint_samples": (c_size_t, [c_uint64]),
+    "nauha_fingerprint_position": (c_uint64, [c_uint64, c_size_t]),
     "nauha_memory_free": (None, [c_void_p]),
     "nauha_tensor_to_f64": (None, [POINTER(native.Tensor), c_size_t, c_size_t, POINTER(c_double)]),
 })
@@ -101,7 +104,47 @@ def to_float(values, dtype=None):
 
 # The stamps of a message and the properties of its tensor: attributes that are read from the C structure.
 STAMPS = ("seq", "time_ns", "global_step", "train_step", "epoch", "rank", "call", "kind", "tag", "slot", "module",
-           "module_class", "dtype", "shape", "nbytes", "hash_only", "placement")
+           "module_class", "dtype", "shape", "nbytes", "kept", "placement")
+
+
+KEPT = "elements", "hash", "fingerprint"  # enum nauha_kept
+
+
+class Fingerprint(typing.NamedTuple):
+    """What can be kept of a tensor in place of its elements. `deviations`, `third` and `fourth` are sums of
+    (x - mean)^2, ^3 and ^4."""
+
+    hash: int
+    count: int
+    zeros: int
+    nans: int
+    infs: int
+    first_nonfinite: "int | None"  # position of the first NaN or infinity
+    sum: float
+    sum_abs: float
+    sum_squares: float
+    mean: float
+    deviations: float
+    third: float
+    fourth: float
+    min: float
+    max: float
+    abs_max: float
+    positions: tuple  # of the samples, in row-major order
+    samples: np.ndarray  # bf16 and fp8 come as their bits, see to_float()
+
+
+def _fingerprint(found, dtype):
+    stats = found.stats
+    count = library.nauha_fingerprint_samples(stats.count)
+    bits = np.array(found.samples[:count], np.uint64).view(np.uint8).reshape(count, 8)
+    kind = np.dtype(TYPES[dtype])
+    return Fingerprint(
+        hash=found.hash[1] << 64 | found.hash[0],
+        first_nonfinite=None if stats.first_nonfinite == 2**64 - 1 else stats.first_nonfinite,
+        positions=tuple(library.nauha_fingerprint_position(stats.count, i) for i in range(count)),
+        samples=np.ascontiguousarray(bits[:, :kind.itemsize]).view(kind)[:, 0],
+        **{name: getattr(stats, name) for name in Fingerprint._fields if name not in ("hash", "first_nonfinite", "positions", "samples")})
 
 
 class Placement(typing.NamedTuple):
@@ -118,8 +161,9 @@ class Placement(typing.NamedTuple):
 class Message:
     """One message. Attributes: seq, time_ns, global_step, train_step, epoch, rank and call (numbers); kind, tag, slot,
     module and module_class (texts; module and module_class are None for messages of the network); dtype ("f32"), shape
-    and nbytes (None, () and 0 for events); hash_only; placement (None if the tensor is whole, a Placement if it is a
-    shard); tensor; hash."""
+    and nbytes (None, () and 0 for events); kept (what the trace has of the tensor: "elements", "fingerprint" or
+    "hash"; None for events); placement (None if the tensor is whole, a Placement if it is a shard); tensor; hash;
+    fingerprint."""
 
     __slots__ = ("info", "_handle", "_names", "_source", "_tensor", "__weakref__")
 
@@ -144,14 +188,28 @@ class Message:
     @property
     def hash(self):
         """The 128-bit XXH3 hash of the bytes of the elements, as an integer; None for events. It was recorded in place
-        of the elements (--hash), or is computed from them. Read it before the next message comes."""
+        of the elements (--keep), or is computed from them. Read it before the next message comes."""
         if not self.info.has_tensor:
             return None
-        if self._handle is None:
-            raise Error("the hash of this message can no longer be read: read it before the next message comes", Status.STATE)
         halves = (c_uint64 * 2)()
-        native.call(library.nauha_message_hash, self._handle, halves)
+        native.call(library.nauha_message_hash, self._readable("hash"), halves)
         return halves[1] << 64 | halves[0]
+
+    @property
+    def fingerprint(self):
+        """A Fingerprint: the hash, the statistics and 16 elements, as they were recorded in place of the elements
+        (--keep), or computed from these; None for events. Read it before the next message comes. Raises Error where only
+        the hash was recorded."""
+        if not self.info.has_tensor:
+            return None
+        found = native.Fingerprint()
+        native.call(library.nauha_message_fingerprint, self._readable("fingerprint"), found)
+        return _fingerprint(found, self.dtype)
+
+    def _readable(self, what):
+        if self._handle is None:
+            raise Error(f"the {what} of this message can no longer be read: read it before the next message comes", Status.STATE)
+        return self._handle
 
     def _placement(self):
         placement = native.Placement()
@@ -171,7 +229,7 @@ class Message:
 
     def __getattr__(self, name):
         info = self.info
-        if name in ("seq", "time_ns", "global_step", "train_step", "epoch", "rank", "call", "hash_only"):
+        if name in ("seq", "time_ns", "global_step", "train_step", "epoch", "rank", "call"):
             return getattr(info, name)
         if name in ("kind", "tag", "slot"):
             return getattr(info, f"{name}_name").decode()
@@ -183,6 +241,8 @@ class Message:
             return tuple(info.shape[:info.ndim]) if info.has_tensor else ()
         if name == "nbytes":
             return info.bytes
+        if name == "kept":
+            return KEPT[info.kept] if info.has_tensor else None
         if name == "placement":
             return self._placement()
         raise AttributeError(name)

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* What a recording says about how it was kept.
+ *
+ * Threads: one at a time.
+ */
+#ifndef NAUHA_RECORDER_KEEPING_H
+#define NAUHA_RECORDER_KEEPING_H
+
+#include <cjson/cJSON.h>
+
+#include "nauha/keeping.h"
+
+/* Adds what differs from keeping everything to the facts of a trace. False: out of memory. */
+bool nauha__keeping_add_facts(const struct nauha_keeping *keeping, cJSON *facts);
+
+#endif
