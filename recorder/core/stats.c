@@ -8,8 +8,8 @@
 #include <math.h>
 
 #include "nauha/internal/convert.h"
-#include "nauha/internal/stats_block.h"
 #include "nauha/internal/wide.h"
+#include "recorder/core/stats_block.h"
 
 /* A block is summed in LANES independent sums of 16 elements each, as NumPy's pairwise summation
  * does at its lowest level (its blocks of 128 have 8), so the error is no larger. */

@@ -41,7 +41,7 @@ Host._fields_ = [("abi", c_uint32), ("size", c_uint32), ("context", c_void_p), (
                  ("publish_scalar", PUBLISH_SCALAR), ("publish_histogram", PUBLISH_HISTOGRAM)] + \
     [(name, c_void_p) for name in ("bundle_count", "bundle_message", "info", "tensor", "stats", "sum_powers", "to_f64",
                                    "fail", "for_each_piece", "sum_powers_of", "subscribe", "finding", "stats_of", "service",
-                                   "remark")]
+                                   "remark", "hash")]
 
 
 class ParameterRow(Structure):
