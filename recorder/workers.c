@@ -15,7 +15,8 @@
 #include "nauha/internal/hash.h"
 #include "recorder/thread.h"
 
-static void encode(struct nauha__codec *codec, struct nauha__block *block, unsigned char *encoded) {
+static void encode_into(struct nauha__codec *codec, struct nauha__block *block,
+                        unsigned char *encoded) {
     const struct nauha__slices slices = {
         .slices = block->slices, .rows = block->rows, .width = block->used / block->item_size};
     if (block->slices > 1)
@@ -27,6 +28,19 @@ static void encode(struct nauha__codec *codec, struct nauha__block *block, unsig
                             &block->stored, &block->filter_mask);
 }
 
+static void encode(struct nauha__compressor *worker, struct nauha__block *block) {
+    if (worker->codec) {
+        unsigned char *encoded = worker->spare;
+        encode_into(worker->codec, block, encoded);
+        worker->spare = block->data;
+        block->data = encoded;
+    } else {
+        block->stored = NAUHA__CHUNK_BYTES;
+        block->filter_mask = 0;
+    }
+    block->hash = nauha__hash64(block->data, block->stored);
+}
+
 static struct nauha__block *take(const struct nauha__compressor *worker) {
     return worker->reserve ? nauha__buffer_take_urgent(worker->buffer)
                            : nauha__buffer_take_sealed(worker->buffer);
@@ -36,11 +50,7 @@ static void *work(void *context) {
     struct nauha__compressor *worker = context;
     struct nauha__block *block;
     while ((block = take(worker))) {
-        unsigned char *encoded = worker->spare;
-        encode(worker->codec, block, encoded);
-        block->hash = nauha__hash64(encoded, block->stored);
-        worker->spare = block->data;
-        block->data = encoded;
+        encode(worker, block);
         nauha__buffer_give_encoded(worker->buffer, block);
     }
     return NULL;
@@ -67,6 +77,17 @@ struct nauha__workers_plan nauha__workers_plan(void) {
     return (struct nauha__workers_plan){.count = count, .idle = training_sleeps()};
 }
 
+static int prepare(struct nauha__compressor *worker, const struct nauha__codec_config *codec) {
+    if (codec->method == NAUHA__CODEC_NONE)
+        return 0;
+    worker->codec = nauha__codec_new(codec, NAUHA__CHUNK_BYTES);
+    void *spare = NULL;
+    if (!worker->codec || posix_memalign(&spare, 64, worker->buffer->block_bytes) != 0)
+        return ENOMEM;
+    worker->spare = spare;
+    return 0;
+}
+
 static int start(struct nauha__compressor *worker, bool idle) {
     const struct sched_param none = {.sched_priority = 0};
     int failed = nauha__thread_start(&worker->thread, "nauha-codec", work, worker);
@@ -83,10 +104,9 @@ enum nauha_status nauha__workers_start(struct nauha__workers *workers, struct na
         struct nauha__compressor *worker = &workers->list[workers->count];
         const bool reserve = workers->count == plan.count;
         *worker = (struct nauha__compressor){.buffer = buffer, .reserve = reserve};
-        worker->codec = nauha__codec_new(codec, NAUHA__CHUNK_BYTES);
-        if (posix_memalign((void **)&worker->spare, 64, buffer->block_bytes) != 0)
-            worker->spare = NULL;
-        int failed = worker->codec && worker->spare ? start(worker, plan.idle && !reserve) : ENOMEM;
+        int failed = prepare(worker, codec);
+        if (!failed)
+            failed = start(worker, plan.idle && !reserve);
         if (failed) {
             nauha__codec_free(worker->codec);
             free(worker->spare);

@@ -13,8 +13,8 @@ struct nauha__compressor {
     pthread_t thread;
     bool reserve; /* it calls nauha__buffer_take_urgent */
     struct nauha__buffer *buffer;
-    struct nauha__codec *codec;
-    unsigned char *spare; /* where the next chunk is encoded */
+    struct nauha__codec *codec; /* NULL: chunks are the blocks as they are */
+    unsigned char *spare;       /* where the next chunk is encoded; NULL without a codec */
 };
 
 struct nauha__workers {
