@@ -322,6 +322,7 @@ void nauha__buffer_hurry(struct nauha__buffer *buffer, uint64_t ticket) {
 void nauha__buffer_give_encoded(struct nauha__buffer *buffer, struct nauha__block *block) {
     pthread_mutex_lock(&buffer->lock);
     buffer->encoding--;
+    buffer->ready++;
     queue_push(&buffer->encoded, block);
     pthread_cond_signal(&buffer->encoded_more);
     pthread_mutex_unlock(&buffer->lock);
@@ -336,8 +337,17 @@ struct nauha__block *nauha__buffer_take_encoded(struct nauha__buffer *buffer,
         block = queue_pop(&buffer->encoded);
     }
     buffer->woken = false;
+    if (block)
+        buffer->ready--;
     pthread_mutex_unlock(&buffer->lock);
     return block;
+}
+
+bool nauha__buffer_writer_is_late(struct nauha__buffer *buffer) {
+    pthread_mutex_lock(&buffer->lock);
+    const bool late = buffer->closing || buffer->ready > buffer->max_blocks / 8;
+    pthread_mutex_unlock(&buffer->lock);
+    return late;
 }
 
 void nauha__buffer_give_free(struct nauha__buffer *buffer, struct nauha__block *block) {

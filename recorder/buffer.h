@@ -88,6 +88,7 @@ struct nauha__buffer {
     size_t block_bytes; /* size of `data`, which also holds encoded chunks */
     struct nauha__queue sealed, encoded;
     size_t waiting, encoding; /* sealed blocks, and blocks that workers have */
+    size_t ready;             /* encoded blocks that the writer has not taken */
     uint64_t sealed_count;    /* tickets given */
     uint64_t urgent_count;    /* blocks with smaller tickets are urgent */
     bool out_of_room;         /* a publisher waits */
@@ -152,6 +153,9 @@ void nauha__buffer_give_encoded(struct nauha__buffer *buffer, struct nauha__bloc
  * nauha__buffer_wake_writer is called, and then returns NULL. */
 struct nauha__block *nauha__buffer_take_encoded(struct nauha__buffer *buffer,
                                                 const struct timespec *deadline);
+/* Whether the training waits for the writer, or soon will: an eighth of the buffer waits to be
+ * written, or nauha__buffer_close was called. */
+bool nauha__buffer_writer_is_late(struct nauha__buffer *buffer);
 void nauha__buffer_give_free(struct nauha__buffer *buffer, struct nauha__block *block);
 
 void nauha__buffer_wake_writer(struct nauha__buffer *buffer);

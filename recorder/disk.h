@@ -4,8 +4,13 @@
  * HDF5 does not recover from a failed write: it keeps the file half open and may crash when the
  * process exits, and the process is somebody's training. This driver therefore reports success to
  * HDF5. It notes the first failure and writes nothing more, so that the file stays as the last
- * flush left it. It also writes nothing in a forked child. It collects chunks and writes many of
- * them at a time.
+ * flush left it. It also writes nothing in a forked child.
+ *
+ * It collects chunks and writes many of them at a time. On ext4 and xfs it writes them past the
+ * page cache (O_DIRECT), which takes a fraction of the CPU time, and leaves the page cache to the
+ * training's data. Everything else goes through the page cache, and so do chunks where the disk
+ * does not keep up or the file system refuses direct writes. The file holds the same bytes in any
+ * case, and whoever reads it sees them in the same order.
  *
  * Threads: the writer thread.
  */
@@ -13,6 +18,7 @@
 #define NAUHA_RECORDER_DISK_H
 
 #include <hdf5.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct disk_file;
@@ -20,6 +26,7 @@ struct disk_file;
 struct nauha__disk {
     int fd;                 /* of the open file; negative before */
     int error;              /* errno of the first failure; 0: none */
+    bool late;              /* set by the caller: writing must not wait for the disk */
     uint64_t end;           /* of what is allocated: the size that the file will have */
     struct disk_file *file; /* NULL before it is open and after it is closed */
 };

@@ -115,6 +115,7 @@ static enum nauha_status check_limit(const struct nauha__writer *writer,
 
 static void write_block(struct nauha__writer *writer, struct nauha__block *block) {
     struct nauha_error err = NAUHA_ERROR_INIT;
+    writer->file.disk.late = nauha__buffer_writer_is_late(&writer->buffer);
     if (!atomic_load(&writer->failed)) {
         enum nauha_status status = check_limit(writer, block, &err);
         if (status == NAUHA_OK)

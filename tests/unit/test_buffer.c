@@ -251,6 +251,22 @@ static void test_what_is_planned(void **state) {
     assert_true(nauha__workers_plan().idle);
 }
 
+static void test_the_writer_is_late_when_an_eighth_waits(void **state) {
+    const struct timespec now = {0};
+    const unsigned eighth = BUFFER_BYTES / NAUHA__CHUNK_BYTES / 8;
+    (void)state;
+    seal(eighth + 1);
+    for (unsigned i = 0; i <= eighth; i++) {
+        assert_false(nauha__buffer_writer_is_late(&buffer));
+        give(nauha__buffer_take_sealed(&buffer));
+    }
+    assert_true(nauha__buffer_writer_is_late(&buffer));
+    nauha__buffer_give_free(&buffer, nauha__buffer_take_encoded(&buffer, &now));
+    assert_false(nauha__buffer_writer_is_late(&buffer));
+    nauha__buffer_close(&buffer);
+    assert_true(nauha__buffer_writer_is_late(&buffer));
+}
+
 #define RUN(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 static const struct CMUnitTest tests[] = {
     RUN(test_a_second_one_is_called_for_by_what_waits),
@@ -264,6 +280,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_many_workers),
     RUN(test_idle_workers_and_their_reserve),
     RUN(test_what_is_planned),
+    RUN(test_the_writer_is_late_when_an_eighth_waits),
 };
 
 UNIT_MAIN(tests)
