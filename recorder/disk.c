@@ -30,6 +30,10 @@
 #define CACHED_UNIT ((size_t)512 << 10)
 /* Less than this goes through the page cache: a copy takes less time than waiting for the disk. */
 #define DIRECT_MIN ((size_t)128 << 10)
+/* How much of a file goes through the page cache: a sixteenth of the memory, below what the kernel
+ * gathers by default before it begins to write, and no more than this. */
+#define CACHED_PART 16u
+#define CACHED_MAX ((uint64_t)2 << 30)
 
 struct disk_file {
     struct nauha__h5_file file;
@@ -184,11 +188,16 @@ static size_t write_pages(struct disk_file *file, size_t from, size_t to) {
     return done < from ? from : smaller(done, to);
 }
 
+static bool goes_direct(const struct disk_file *file, size_t bytes) {
+    return file->direct >= 0 && bytes >= DIRECT_MIN && !file->disk->late &&
+           file->window_at >= file->disk->direct_from;
+}
+
 static void settle(struct disk_file *file) {
     size_t from = file->pending_from;
     const size_t to = file->pending_to;
     file->pending_from = file->pending_to = 0;
-    if (file->direct >= 0 && !file->disk->late && to - from >= DIRECT_MIN)
+    if (goes_direct(file, to - from))
         from = write_pages(file, from, to);
     write_cached(file, file->window_at + from, file->window + from, to - from);
 }
@@ -322,9 +331,16 @@ static herr_t disk_truncate(H5FD_t *generic, hid_t transfer, hbool_t closing) {
     return 0;
 }
 
+static uint64_t cached_bytes(void) {
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    const uint64_t part =
+        pages < 0 || page < 0 ? 0 : (uint64_t)pages * (uint64_t)page / CACHED_PART;
+    return part < CACHED_MAX ? part : CACHED_MAX;
+}
+
 hid_t nauha__disk_access(struct nauha__disk *disk, hid_t *driver) {
     const struct disk_info info = {disk};
-    *disk = (struct nauha__disk){.fd = -1};
+    *disk = (struct nauha__disk){.fd = -1, .direct_from = cached_bytes()};
     H5FD_class_t class = nauha__h5_driver("nauha", 600);
     class.fapl_size = sizeof info;
     class.open = disk_open;

@@ -6,11 +6,11 @@
  * HDF5. It notes the first failure and writes nothing more, so that the file stays as the last
  * flush left it. It also writes nothing in a forked child.
  *
- * It collects chunks and writes many of them at a time. On ext4 and xfs it writes them past the
- * page cache (O_DIRECT), which takes a fraction of the CPU time, and leaves the page cache to the
- * training's data. Everything else goes through the page cache, and so do chunks where the disk
- * does not keep up or the file system refuses direct writes. The file holds the same bytes in any
- * case, and whoever reads it sees them in the same order.
+ * It collects chunks and writes many of them at a time. The first gigabytes go through the page
+ * cache, which leaves the disk for later. What exceeds it would only push out the training's data,
+ * at the cost of a copy into pages that have to be freed first: on ext4 and xfs, chunks are then
+ * written past it (O_DIRECT), except where the disk does not keep up or the file system refuses.
+ * The file holds the same bytes in any case, and whoever reads it sees them in the same order.
  *
  * Threads: the writer thread.
  */
@@ -27,6 +27,7 @@ struct nauha__disk {
     int fd;                 /* of the open file; negative before */
     int error;              /* errno of the first failure; 0: none */
     bool late;              /* set by the caller: writing must not wait for the disk */
+    uint64_t direct_from;   /* what is written before this address goes through the page cache */
     uint64_t end;           /* of what is allocated: the size that the file will have */
     struct disk_file *file; /* NULL before it is open and after it is closed */
 };

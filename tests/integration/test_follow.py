@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """replay --follow: the results of a replay after the end, while the recording goes on."""
+import os
 import signal
 import subprocess
 import threading
@@ -24,10 +25,10 @@ class Follow(unittest.TestCase):
         self.addCleanup(process.stderr.close)
         return process
 
-    def record(self, path, *options):
+    def record(self, path, *options, **environment):
         """A recording that goes on; it has begun."""
         process = self.start(BUILD / "tests/tools/make_trace", "--tell", 10, "--pause-us", 2000, "--flush", "0.05",
-                             *options, path)
+                             *options, path, env={**os.environ, **environment})
         self.assertEqual(process.stdout.readline(), "10\n")
         return process
 
@@ -89,8 +90,8 @@ class Follow(unittest.TestCase):
 
     def test_recording_that_was_cut_off(self):
         path = self.dir / "run.h5"
-        # With whole chunks, which are written past the page cache where a file system allows it.
-        writer = self.record(path, "--steps", 100000, "--codec", "none")
+        # Chunks that are written past the page cache, through which the follower reads.
+        writer = self.record(path, "--steps", 100000, "--codec", "none", LD_PRELOAD=str(BUILD / "tests/tools/power_loss.so"))
         follower = self.follow(path, *METRICS)
         head = follower.stdout.readline() + follower.stdout.readline()
         writer.kill()

@@ -26,6 +26,7 @@ enum { CHUNK = 100000, CHUNKS = 40 };
 /* What it does with writes past the page cache (O_DIRECT). */
 static enum way { TAKES, IN_PARTS, NOT_OPENED, NOT_WRITTEN, FAILS, OTHER } way;
 static size_t attempts, bytes_direct;
+static uint64_t direct_from;
 
 /* Those of the C library give way to these. */
 int fstatfs(int fd, struct statfs *about) {
@@ -69,6 +70,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) {
 static int setup(void **state) {
     way = TAKES;
     attempts = bytes_direct = 0;
+    direct_from = 0;
     return directory_setup(state);
 }
 
@@ -85,6 +87,7 @@ static void open_file(struct fixture *f) {
     char path[96];
     snprintf(path, sizeof path, "%s/a.h5", directory);
     hid_t access = nauha__disk_access(&f->disk, &f->driver), timeless = H5Pcreate(H5P_FILE_CREATE);
+    f->disk.direct_from = direct_from;
     H5Pset_obj_track_times(timeless, false);
     f->file = H5Fcreate(path, H5F_ACC_TRUNC, timeless, access);
     assert_true(f->file >= 0);
@@ -297,6 +300,22 @@ static void test_late_data_go_through_the_page_cache(void **state) {
     close_file(&f);
 }
 
+static void test_the_first_part_goes_through_the_page_cache(void **state) {
+    static struct fixture f;
+    (void)state;
+    direct_from = 2 << 20;
+    open_file(&f);
+    for (hsize_t i = 0; i < CHUNKS; i++) {
+        write_chunk(&f, i, 0);
+        assert_true(attempts == 0 || f.disk.end > direct_from);
+    }
+    assert_true(attempts > 0);
+    assert_true(H5Dflush(f.dataset) >= 0);
+    for (hsize_t i = 0; i < CHUNKS; i++)
+        assert_true(is_in_file(&f, i, 0));
+    close_file(&f);
+}
+
 static void test_an_error_is_not_tried_again(void **state) {
     static struct fixture f;
     (void)state;
@@ -312,9 +331,13 @@ static void test_an_error_is_not_tried_again(void **state) {
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, directory_teardown)
 static const struct CMUnitTest tests[] = {
-    CASE(test_a_flush_writes_all),          CASE(test_settling_writes_the_rest),
-    CASE(test_chunks_in_any_order),         CASE(test_a_failure_is_kept),
-    CASE(test_every_way_writes_the_same),   CASE(test_late_data_go_through_the_page_cache),
+    CASE(test_a_flush_writes_all),
+    CASE(test_settling_writes_the_rest),
+    CASE(test_chunks_in_any_order),
+    CASE(test_a_failure_is_kept),
+    CASE(test_every_way_writes_the_same),
+    CASE(test_late_data_go_through_the_page_cache),
+    CASE(test_the_first_part_goes_through_the_page_cache),
     CASE(test_an_error_is_not_tried_again),
 };
 UNIT_MAIN(tests)
