@@ -45,6 +45,26 @@ class Loops(Case):
         self.assertEqual([m.step for m in trace.of("weight_updates")], [0, 1, 2])
         self.assertFalse(any(m.values.any() for m in trace.of("weight_updates")))
 
+    def test_parameters_in_no_module(self):
+        model, scale = nn.Linear(3, 2), nn.Parameter(torch.ones(2))
+        phase = torch.zeros(3, dtype=torch.complex64, requires_grad=True)
+        optimizer = torch.optim.SGD([phase, *model.parameters(), scale], lr=0.1)
+        self.export(model)
+        values = []
+        for x, y in batches(3, 3, 2):
+            loss = nn.functional.mse_loss(model(x) * scale, y) + (phase - 1).abs().square().sum()
+            loss.backward()
+            values.append((scale.detach().clone(), scale.grad))
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        trace = self.trace()
+        for step, (value, gradient) in enumerate(values):
+            self.same(self.one(trace, "weights", "parameters", step, "1"), value)
+            self.same(self.one(trace, "weight_gradients", "parameters", step, "1"), gradient)
+            self.assertTrue(self.one(trace, "weight_updates", "parameters", step, "1").values.any())
+        self.assertEqual(self.keys(trace, "weights", 0), [("", "weight", 0), ("parameters", "1", 0)])
+        self.assertEqual(self.notices, ['parameters such as "parameters.0" (Tensor, torch.complex64, shape [3]) cannot be recorded'])
+
     def test_gan(self):
         generator = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 3))
         critic = nn.Sequential(nn.Linear(3, 4), nn.LeakyReLU(0.2), nn.Linear(4, 1))

@@ -163,6 +163,74 @@ class Loops(Programs):
                 self.assertIn("no activations and outputs", " ".join(self.notices))
 
 
+class BareParameters(Programs):
+    """Of optimizers, and in no module: the trace has them as those of a ParameterList called "parameters"."""
+
+    def check(self, trace, steps, losses, modules, **slots):
+        """losses: of a step. modules: those that have parameters. slots: module -> its parameters of one element, of which the
+        program printed the values before each step. All of them are trained in every step."""
+        self.assertEqual([(m.step, m.call) for m in trace.of("loss")], [(step, call) for step in range(steps) for call in range(losses)])
+        np.testing.assert_allclose([float(m.values) for m in trace.of("loss")], self.numbers("loss"), rtol=1e-6)
+        self.assertEqual({m.module for m in trace.of("weights")}, modules)
+        printed = np.reshape(self.numbers("parameter"), (steps, -1))
+        places = [(module, slot) for module, names in slots.items() for slot in names]
+        for column, place in zip(printed.T, places):
+            weights, gradients, updates = ([m for m in trace.of(kind) if (m.module, m.slot) == place] for kind in (
+                "weights", "weight_gradients", "weight_updates"))
+            for found in weights, gradients, updates:
+                self.assertEqual([m.step for m in found], list(range(steps)), place)
+            np.testing.assert_allclose([m.values.item() for m in weights], column, rtol=1e-6)
+            np.testing.assert_allclose([m.values.item() for m in updates][:-1], np.diff(column), rtol=1e-4)
+            self.assertTrue(all(m.values.any() for m in gradients + updates))
+        self.assertEqual(self.notices[:-1], [])
+        return printed[:, len(places):]
+
+    def test_a_temperature(self):
+        trace = self.recorded("bare_parameters", "temperature")
+        more = self.check(trace, 4, 1, {"first", "last", "parameters"}, parameters=["0"])
+        gradients = [m.values for m in trace.of("weight_gradients") if m.module == "parameters"]
+        np.testing.assert_allclose(gradients, more[:, 0], rtol=1e-6)
+        self.assertEqual(trace.classes[trace.modules.index("parameters")], "ParameterList")
+
+    def test_two_models_and_two_parameters_with_an_optimizer_of_their_own(self):
+        trace = self.recorded("bare_parameters", "towers")
+        models = {f"{model}.{part}" for model in ("Tower", "TextTower") for part in ("first", "last")}
+        self.check(trace, 4, 1, {*models, "parameters"}, parameters=["0", "1"])
+
+    def test_a_parameter_whose_loss_comes_from_no_run(self):
+        trace = self.recorded("bare_parameters", "entropy")
+        self.check(trace, 4, 3, {"Tower.first", "Tower.last", "Linear", "parameters"}, parameters=["0"])
+
+    def test_a_parameter_of_a_module_around_the_model(self):
+        trace = self.recorded("bare_parameters", "inside")
+        self.check(trace, 4, 1, {"net.0", "net.2", ""}, **{"": ["log_variance"]})
+
+    def test_nothing_but_parameters(self):
+        trace = self.recorded("bare_parameters", "fit")
+        self.check(trace, 4, 1, {"parameters"}, parameters=["1"])
+        slopes = [m for m in trace.of("weight_updates") if m.slot == "0"]
+        self.assertEqual([(m.step, m.shape) for m in slopes], [(step, (3,)) for step in range(4)])
+
+    def test_images_through_a_frozen_network(self):
+        trace = self.recorded("style_transfer")
+        self.assertEqual([(m.step, m.call) for m in trace.of("loss")],
+                         [(step, call) for step in range(3) for call in range(3)] + [(3, 0), (4, 0), (5, 0)])
+        np.testing.assert_allclose([float(m.values) for m in trace.of("loss")], self.numbers("loss"), rtol=1e-6)
+        for kind, calls in (("weights", 1), ("weight_updates", 1), ("weight_gradients", 3)):
+            images = [m for m in trace.of(kind) if m.module == "parameters"]
+            self.assertEqual([(m.step, m.slot, m.shape) for m in images],
+                             [(step, "0", (1, 3, 8, 8)) for step in range(3) for _ in range(calls)] +
+                             [(step, "1", (1, 3, 10, 10)) for step in range(3, 6)], kind)
+            self.assertTrue(all(m.values.any() for m in images))
+        norms = [np.linalg.norm(m.values) for m in trace.of("weight_gradients") if m.slot == "1"]
+        np.testing.assert_allclose(norms, self.numbers("gradient"), rtol=1e-5)
+        for slot, step, printed in (("0", 2, 0), ("1", 5, 1)):
+            last = [next(m.values for m in trace.of(kind) if (m.step, m.slot) == (step, slot)) for kind in ("weights", "weight_updates")]
+            self.assertAlmostEqual(float(sum(last).sum()), self.numbers("image")[printed], 4)
+        runs = [(m.step, m.module) for m in trace.of("activations")]
+        self.assertEqual(runs, [(step, f"features.{layer}") for step in [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 4, 5] for layer in range(3)])
+
+
 def _needs(package):
     return unittest.skipUnless(importlib.util.find_spec(package), f"skipped: needs {package}")
 

@@ -34,11 +34,12 @@ def training():
     torch.manual_seed(0)
     data = TensorDataset(torch.randn(16, 4), torch.randint(2, (16,)))
     model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scale = torch.nn.Parameter(torch.ones(()))
+    optimizer = torch.optim.SGD([*model.parameters(), scale], lr=0.1)
     for epoch in range(2):
         for x, y in DataLoader(data, batch_size=8):
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(model(x), y).backward()
+            torch.nn.functional.cross_entropy(model(x) * scale, y).backward()
             optimizer.step()
         model.eval()
         with torch.no_grad():
@@ -49,7 +50,7 @@ def training():
     torch.jit.script(model)
     if hasattr(torch, "compile"):
         torch.compile(model, backend="eager")
-    return hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in model.parameters())).hexdigest()
+    return hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in [*model.parameters(), scale])).hexdigest()
 
 def targets():
     '''name -> (holder, attribute) of our functions; not the guard, nor what is called before it or runs the program's modules.'''
@@ -155,7 +156,7 @@ class Injected(Failing):
         results = self.check_injected(script, bare)
         for name in ("AutoRecorder._found", "AutoRecorder._made", "AutoRecorder._grad_begins", "Observer._stepped",
                      "Losses._labelled", "Losses._computed", "AutoRecorder._backward_begins", "AutoRecorder._settle",
-                     "AutoRecorder._end", "Epochs.gave", "Epochs.ends", "Observer.model_enters", "Observer.module_ran",
+                     "AutoRecorder._end", "ParameterList.add", "Epochs.gave", "Epochs.ends", "Observer.model_enters", "Observer.module_ran",
                      "Publisher.begin_step", "Status.tell", "Status.claim", "nauha.calls.watch", "nauha_recorder_open",
                      "nauha_recorder_end_step", "nauha_recorder_close"):
             self.assertIn(name, results)

@@ -5,6 +5,8 @@ by watching PyTorch.
 - The model is the outermost module that runs with gradients and holds parameters of an optimizer. If the optimizers
   train parameters that are not in it, there are further models. Before there is an optimizer, the largest module that
   runs is taken for the model, until an optimizer or a backward pass shows which one it is.
+- Parameters of optimizers that are in no module are found, too (see bare.py). If there are no others, the outermost
+  modules that run on tensors that need gradients are taken for the models, which are not trained.
 - Until the first backward pass, the recording is tentative: a program that never trains leaves no trace, and an existing
   RUN.h5 is not changed.
 - Losses, labels and outputs are found in losses.py.
@@ -16,7 +18,6 @@ Threads: any.
 """
 import atexit
 import functools
-import gc
 import inspect
 import itertools
 import multiprocessing.util
@@ -29,7 +30,7 @@ import weakref
 
 import torch
 
-from nauha import calls, compat, frozen, hooks, losses, native, registry, shards, transforms
+from nauha import bare, calls, compat, frozen, hooks, losses, native, registry, shards, tensors, transforms
 from nauha.epochs import Epochs
 from nauha.exporter import Exporter, option_texts, path_of_rank, place_in_training
 from nauha.guard import Guard, say
@@ -56,7 +57,7 @@ class AutoRecorder:
         self.exporter = None
         self._lock = threading.RLock()
         self._epochs = Epochs(self._fed, self._epoch_finished)
-        self._optimizers = weakref.WeakSet()
+        self._optimizers = weakref.WeakKeyDictionary()  # the keys, in the order in which they were made
         self._roots = weakref.WeakSet()
         self._ran_without_gradients = weakref.WeakSet()  # modules, before a model was found
         self._names = set()
@@ -107,14 +108,14 @@ class AutoRecorder:
     # ---- models ----
 
     def _watch_models(self):
-        def found(module):
+        def found(module, args, kwargs):
             training = getattr(module, "training", None)  # None before Module.__init__
             if training or training is not None and self._optimizers:
-                self.guard(self._found, module)
+                self.guard(self._found, module, args, kwargs)
 
         calls.search(found)
 
-    def _found(self, module):
+    def _found(self, module, args, kwargs):
         """Called when a module is about to run that may be trained. A model in evaluation mode, with gradients, is taken for
         one that is trained so, until it runs in training mode."""
         if self._failed or compat.in_backward() or compat.infers_shapes():
@@ -129,6 +130,8 @@ class AutoRecorder:
                 return
             optimized = self._is_optimized(module)
             if not (optimized and not self._trained or module.training and (optimized or self._is_guess(plain))):
+                if not self._trained:
+                    self._consider(module, plain, args, kwargs)
                 return
             if self.exporter is not None and self._guessed:
                 self._discard()
@@ -154,23 +157,55 @@ class AutoRecorder:
         """The ids of the optimizers' parameters."""
         return set().union(*map(parameters_of, self._optimizers))
 
+    def _ours(self):
+        """The ids of the parameters of what was found so far."""
+        if self.exporter is None:
+            return shards.ids_of(self._roots)
+        observer = self.exporter.observer
+        own = [id(parameter) for module in observer.around for parameter in module._parameters.values()]
+        return shards.ids_of(self._roots).union(own, observer.bare.ids())
+
     def _untrained(self):
-        """The ids of those parameters of the optimizers that are in none of the models found so far."""
-        return self._optimized() - shards.ids_of(self._roots)
+        """The ids of the other parameters of the optimizers."""
+        return self._optimized() - self._ours()
 
     def _attach(self, module, plain):
         self._roots.add(plain)
-        named = self.exporter is not None or bool(self._untrained())
+        untrained = self._untrained()
+        others, around = _outermost_with(untrained, self._roots), _around(untrained, self._roots)
+        named = self.exporter is not None or bool(others or around)
         if self.exporter is None:
-            self._open(plain)
+            self._open(plain, None if others else _holder(plain)[0] if around else plain)
         self._add_model(module, self._name(plain) if named else "")
-        for other in _outermost_with(self._untrained(), self._roots):
+        for other in others:
             self._roots.add(registry.unwrapped(other))
             self._add_model(other, self._name(registry.unwrapped(other)))
+        for holder in around:
+            self.exporter.observer.around.add(holder)
+            self.exporter.add_modules(holder, 0, _holder(holder)[1])
+        self._know_all()
         for root in self._roots:
             if root in self._ran_without_gradients:
                 self.exporter.observer.steps.ran_without_gradients(weakref.ref(root), False)
         self._ran_without_gradients.clear()
+
+    def _consider(self, module, plain, args, kwargs):
+        """Takes for a model what is about to run on a tensor that needs gradients, or has parameters that need them, if the
+        optimizers train no parameters of modules: they may train that tensor, or copies of those parameters."""
+        learns = module.training and any(parameter.requires_grad for parameter in module.parameters())
+        optimized = self._optimized()
+        if not optimized or not (learns or tensors.need_gradients(args, kwargs)) or _outermost_with(optimized, ()):
+            return
+        self._roots.add(plain)
+        holder, name = _holder(plain)
+        if self.exporter is None:
+            self._open(plain, holder)
+        elif not name:
+            name = self._name(plain)
+        if not learns:
+            self.exporter.observer.is_only_passed.add(plain)
+        self._add_model(module, name)
+        self._guessed = True
 
     def _add_model(self, module, name):
         self.exporter.set_model(module, name)
@@ -180,35 +215,39 @@ class AutoRecorder:
         if self._steps() > 1:  # not of the same training: those came together
             self.exporter.observer.take_over(module)
         self._outputs.on_module(module, after=losses.ModelRan(self._losses))
+        self._know_all()
+
+    def _know_all(self):
         for optimizer in self._optimizers:
             self._know(optimizer)
 
     def _know(self, optimizer):
-        """Watches the steps of an optimizer if it trains a recorded model."""
-        ours = shards.ids_of(self._roots)
-        if not ours.isdisjoint(parameters_of(optimizer)):
+        """Watches an optimizer if it trains what is recorded, or parameters that are in no module."""
+        if not self._ours().isdisjoint(parameters_of(optimizer)) or bare.of_optimizer(optimizer, self._untrained()):
             self.exporter.observer.watch_optimizer(optimizer)
 
     def _name(self, model):
         """The name of one of several models: the attribute of the module that contains it, or else its class."""
-        name = kind = _path_in_holder(model) or registry.class_name(model)
+        name = kind = _holder(model)[1] or registry.class_name(model)
         number = 2
         while name in self._names:
             name, number = f"{kind}_{number}", number + 1
         self._names.add(name)
         return name
 
-    def _open(self, model):
+    def _open(self, model, whole):
+        """model: None if there is none. whole: the module of which the names in the trace are those; None if there is none."""
         settings = self.settings
         rank, world_size = place_in_training()
         if self._path is None:
             self._path = self._claim(pathlib.Path(settings["output"]), rank, world_size)
             self._end_with_the_process()
             self._close_at_sigterm()
-        training = running.of(model, self._say)
-        facts = {"model": registry.class_name(model), "command": settings["command"], "step": self._step_fact(), **training.facts}
-        if not self._untrained():  # there is one model, and its names are those of the trace
-            facts.update(frozen.facts(model, self._optimized()))
+        training = running.Training({}) if model is None else running.of(model, self._say)
+        name = bare.ParameterList.__name__ if model is None else registry.class_name(model)
+        facts = {"model": name, "command": settings["command"], "step": self._step_fact(), **training.facts}
+        if whole is not None:
+            facts.update(frozen.facts(whole, self._optimized()))
         options = option_texts(settings["options"])
         if training.position and not settings.get("estimate") and not any(name.startswith("first-") for name in options):
             options.update(training.position.options())
@@ -301,18 +340,25 @@ class AutoRecorder:
     # ---- optimizers ----
 
     def _watch_optimizers(self):
-        recorder, init = self, torch.optim.Optimizer.__init__
+        recorder, kind = self, torch.optim.Optimizer
+        init, add = kind.__init__, kind.add_param_group
 
         @functools.wraps(init)
         def __init__(optimizer, *args, **kwargs):
             init(optimizer, *args, **kwargs)
             recorder.guard(recorder._made, optimizer)
 
-        torch.optim.Optimizer.__init__ = __init__
+        @functools.wraps(add)
+        def add_param_group(optimizer, *args, **kwargs):
+            add(optimizer, *args, **kwargs)
+            if optimizer in recorder._optimizers:
+                recorder.guard(recorder._made, optimizer)
+
+        kind.__init__, kind.add_param_group = __init__, add_param_group
 
     def _made(self, optimizer):
         with self._lock:
-            self._optimizers.add(optimizer)
+            self._optimizers[optimizer] = None
             compat.made_optimizer(optimizer)
             if self._guessed:
                 self._discard()
@@ -340,7 +386,7 @@ class AutoRecorder:
 
         torch.autograd.backward, torch.autograd.grad = watched, watched_grad
 
-    def _backward_begins(self, tensors, gradients):
+    def _backward_begins(self, roots, gradients):
         if compat.infers_shapes():
             return
         self._epochs.trained()
@@ -349,9 +395,9 @@ class AutoRecorder:
         if not self._trained:
             self._settle()
         if self.exporter is not None:
-            self.exporter.observer.backward_begins()
+            self.exporter.observer.backward_begins(roots)
             self._end_of_sample()
-            self._losses.backward(tensors, gradients)
+            self._losses.backward(roots, gradients)
 
     def _grad_begins(self, losses=None, inputs=None):
         """Called before autograd.grad(losses, inputs). That of torch.func.grad is of a loss if the inputs are a model's
@@ -363,10 +409,13 @@ class AutoRecorder:
             self._backward_begins(losses, None)
 
     def _find_unseen(self):
-        """Finds the models of the optimizers where no run of them was seen."""
+        """Finds the models of the optimizers where no run of them was seen, and what they train without a model."""
         with self._lock:
             for module in _outermost_with(self._optimized(), self._roots)[:1]:
                 self._attach(module, registry.unwrapped(module))  # with all others
+            if self.exporter is None and self._optimized():
+                self._open(None, None)
+                self._know_all()
 
     def _end_of_sample(self):
         """Ends the program when the number of steps for an estimate is recorded."""
@@ -469,18 +518,12 @@ class AutoRecorder:
         return self.settings.get("quiet") or say(text.replace(f"{self._path}.untrained", str(self._path)))
 
 
-def _all_modules():
-    return [thing for thing in gc.get_objects() if issubclass(type(thing), torch.nn.Module)]
-
-
-def _path_in_holder(model):
-    """The name of a model in the largest module that contains it; empty if there is none."""
-    holders = [module for module in _all_modules() if registry.unwrapped(module) is module and module is not model and
+def _holder(model):
+    """(the largest module that contains a model, the model's name in it); the model itself has the empty name."""
+    holders = [module for module in registry.all_modules() if registry.unwrapped(module) is module and module is not model and
                any(part is model for part in module.modules())]
-    if not holders:
-        return ""
-    holder = max(holders, key=lambda module: sum(1 for _ in module.modules()))
-    return registry.plain_name(next(name for name, part in holder.named_modules() if part is model))
+    holder = max(holders, key=lambda module: sum(1 for _ in module.modules()), default=model)
+    return holder, registry.plain_name(next(name for name, part in holder.named_modules() if part is model))
 
 
 def _outermost_with(parameters, roots):
@@ -488,7 +531,15 @@ def _outermost_with(parameters, roots):
     contain none of the roots."""
     if not parameters:
         return []
-    found = [module for module in _all_modules() if not parameters.isdisjoint(shards.ids_of([module])) and
+    found = [module for module in registry.all_modules() if not parameters.isdisjoint(shards.ids_of([module])) and
              not any(part in roots for part in module.modules())]
     parts = {id(part) for module in found for part in module.modules() if part is not module}
     return [module for module in found if id(module) not in parts]
+
+
+def _around(parameters, roots):
+    """The modules of the process that contain one of the roots, and have any of these parameters (ids) themselves."""
+    if not parameters:
+        return []
+    return [module for module in registry.all_modules() if not parameters.isdisjoint(map(id, module._parameters.values())) and
+            any(part in roots and part is not module for part in module.modules())]

@@ -63,7 +63,7 @@ class _Search(_Watched):
 
     def run(self, module, /, *args, **kwargs):
         for found in self.before:
-            found(module)
+            found(module, args, kwargs)
         watched = _watched.get(id(module.__dict__.get("_forward_hooks")), _NOTHING)
         return watched.run(module, *args, **kwargs)
 
@@ -97,7 +97,7 @@ def watch(module, before=None, after=None):
 
 
 def search(found):
-    """From now on, found(module) is called before every call of any module, until another function or None is given.
+    """From now on, found(module, args, kwargs) is called before every call of any module, until another function or None is given.
     What it begins to watch is watched in this call already."""
     global _search
     with _lock:

@@ -8,7 +8,7 @@ import weakref
 
 import torch
 
-from nauha import calls, compat, fast, hooks, native, probes, shards, tensors, transforms
+from nauha import bare, calls, compat, fast, hooks, native, probes, shards, tensors, transforms
 from nauha.graphs import Graphs
 from nauha.guard import Guard
 from nauha.native import KINDS, NONE, Stopped
@@ -45,6 +45,7 @@ class Observer:
         self.evaluation_tag = 0  # of evaluations that were found, not told; 0: they are not recorded
         self.evaluations_seen = False  # whether any has been recorded
         self.learns_in_evaluation_mode = weakref.WeakSet()  # models that are trained so
+        self.is_only_passed = weakref.WeakSet()  # models that are not trained, but of whose inputs something is
         self.before_run = lambda trains: None  # called before a model runs in the training, or in an evaluation
         self.before_close = lambda: None  # called before the recording ends
         self.runs_elsewhere = set()  # (training mode, with gradients) of runs that are part of no training
@@ -58,7 +59,8 @@ class Observer:
         self.placed = hooks.Placed()
         self._modules = []  # (weak module, record): those whose runs are seen
         self._on_modules = hooks.Placed()  # their hooks, which are off while paused
-        self.steps = Steps(step_mode, publisher.tell, self._versions)
+        self.bare = bare.ParameterList(publisher.tell)
+        self.steps = Steps(step_mode, publisher.tell, self._versions, self.bare.ids_with_gradients)
         self._ran_since_backward = False
         self._epochs_due = 0  # that end with the open step
         self._parameter_hooks = {}  # id(parameter) -> (its Value, which keeps it alive, function that removes the hook)
@@ -67,6 +69,7 @@ class Observer:
         self._lent = {}  # (module, slot) -> address of a parameter that functional_call had put there as the step began
         self._pass = None  # the backward pass whose end is awaited for them
         self._held = []  # models that ran in the open step: its end needs them, even if the program let go
+        self.around = weakref.WeakSet()  # modules around models, whose parameters are trained: held in the same way
         self._runs = Counter()
         self._losses = Counter()
         self._watch_scalers()
@@ -112,9 +115,8 @@ class Observer:
         """A module and `depth` levels of what is in it; negative: all."""
         blind = []
         with self.publisher.lock:
-            self._walk(module, name or class_name(unwrapped(module)), depth, False, blind, set())
-            if self.publisher.step_open and self.publisher.active:  # in the middle of a step
-                self.guarded(lambda: self._hook_parameters(self._parameters()))
+            self._walk(module, class_name(unwrapped(module)) if name is None else name, depth, False, blind, set())
+            self.guarded(self._hook_new_parameters)
         self._tell_blind(blind)
 
     def _walk(self, module, name, depth, inside, blind, seen):
@@ -194,9 +196,16 @@ class Observer:
     # ---- optimizers ----
 
     def watch_optimizer(self, optimizer):
-        """From now on this optimizer's steps end those of the trace."""
+        """From now on this optimizer's steps end those of the trace, and its parameters that are in no module are recorded."""
         if self.steps.know(optimizer):
             self.placed.add(compat.after_optimizer_step(optimizer, functools.partial(self.guarded, self._stepped)))
+        with self.publisher.lock:
+            unknown = parameters_of(optimizer) - shards.ids_of(self.models()) - self.bare.ids()
+            found = bare.of_optimizer(optimizer, unknown)
+            if found:
+                self.registry.add(self.bare, bare.NAME)
+                self.bare.add(optimizer, found)
+                self._hook_new_parameters()
 
     def _stepped(self, optimizer):
         with self.publisher.lock:
@@ -304,7 +313,7 @@ class Observer:
             return
         self._ran_since_backward = True
         publisher.transformed = transforms.active()
-        learns, with_gradients = self._learns(weak_root()), torch.is_grad_enabled()
+        learns, with_gradients = self._learns_from(weak_root(), args, kwargs), torch.is_grad_enabled()
         if with_gradients or not learns:  # a generator's run for its critic is neither
             self.before_run(learns and with_gradients and not publisher.tag)
         with publisher.lock:
@@ -341,19 +350,26 @@ class Observer:
             self.learns_in_evaluation_mode.discard(model)
         return model.training or model in self.learns_in_evaluation_mode
 
+    def _learns_from(self, model, args, kwargs):
+        """Whether a run of a model on these arguments is one of the training."""
+        return self._learns(model) and (model not in self.is_only_passed or tensors.need_gradients(args, kwargs))
+
     def _ran_elsewhere(self, weak_root):
         model = weak_root()
         self.runs_elsewhere.add((model.training, torch.is_grad_enabled()))
         if model.training:
             self.steps.ran_without_gradients(weak_root, self.publisher.step_open)
 
-    def backward_begins(self):
+    def backward_begins(self, losses):
         """Called before a backward pass. Where no run was seen that could have led to it, it begins the step."""
         with self.publisher.lock:
             if self.graphs.under_way is not None:
                 return
             seen, self._ran_since_backward = self._ran_since_backward, False
-            if self._begin_unseen(seen) and not seen:
+            has_model = self.steps.first_model is not None
+            if not seen and has_model and self.publisher.step_open and self.bare.is_all_behind(losses):
+                return
+            if self._begin_unseen(seen) and not seen and has_model:
                 self.publisher.tell("the model's run was not seen, as when a function that calls it was compiled by torch.compile: "
                                     "parameters, gradients and losses are recorded, but no activations and outputs")
 
@@ -391,11 +407,13 @@ class Observer:
         before = self._parameters()
         held = [weakref.ref(model) for model in self._held]
         self._held = []
-        values = before if all(weak() is not None for weak in held) else self._parameters()
+        gone = self.bare.step_begins() or any(weak() is None for weak in held)
+        values = self._parameters() if gone else before
         if len(values) != len(before):  # a model is gone: it has an end to its step, and no part in the next
             publisher.end_step(before)
         self._lent = {(value.module, value.slot): value.tensor.data_ptr() for value in values if _is_lent(value.parameter)}
         publisher.begin_step(values)
+        self._held.extend(self.around)
         self._publish_buffers()
         self._hook_parameters(values)
 
@@ -441,7 +459,7 @@ class Observer:
         if len(self._parameter_hooks) > 2 * len(values) + 16:  # those of models that are gone
             current = {id(value.parameter) for value in values}
             for key in [key for key, (value, _) in self._parameter_hooks.items() if value.record.module() is None or
-                        (_is_lent(value.parameter) and key not in current)]:
+                        (key not in current and (_is_lent(value.parameter) or value.record.module() is self.bare))]:
                 self._parameter_hooks.pop(key)[1]()
         reduced = None
         for value in values:
@@ -453,6 +471,11 @@ class Observer:
                     hook = hooks.ParameterGradient(self.publisher, self, counter, kind, value.module, value.slot, value.placement)
                     remove = self._hook_parameter(value, hook, id(value.parameter) in reduced)
                     self._parameter_hooks[id(value.parameter)] = value, remove
+
+    def _hook_new_parameters(self):
+        """In the middle of a step."""
+        if self.publisher.step_open and self.publisher.active:
+            self._hook_parameters(self._parameters())
 
     def _hook_parameter(self, value, hook, reduced):
         """Returns a function that removes the hook."""

@@ -7,6 +7,7 @@ checkpoint_wrapper, `_orig_mod.` of torch.compile), so that traces of wrapped an
 
 Threads: one at a time, under the publisher's lock.
 """
+import gc
 import weakref
 
 import torch
@@ -39,6 +40,11 @@ def unwrapped(module):
 def is_compiled(module):
     """Whether the module is the result of torch.compile(module)."""
     return "_orig_mod" in module._modules and type(module).__name__ == "OptimizedModule"
+
+
+def all_modules():
+    """The modules of the process."""
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), torch.nn.Module)]
 
 
 def class_name(module):
@@ -188,8 +194,8 @@ class Registry:
                 elif tensor.device.type == "meta":
                     continue
                 elif tensor.dtype not in tensors.DTYPES or not tensors.has_memory(tensor):
-                    self._tell(f"parameters such as \"{record.name}.{key}\" ({type(parameter).__name__}, {tensor.dtype}) cannot "
-                               "be recorded")
+                    self._tell(f"parameters such as \"{record.name}.{key}\" ({type(parameter).__name__}, {tensor.dtype}, "
+                               f"shape {list(tensor.shape)}) cannot be recorded")
                 else:
                     self._collect_one(record, key, transforms.reached(parameter), tensor)
 

@@ -21,13 +21,15 @@ REGULAR = 2  # steps in a row that had batches of their own
 
 
 class Steps:
-    """mode: one of MODES. versions(): a number that changes when PyTorch writes to a parameter."""
+    """mode: one of MODES. versions(): a number that changes when PyTorch writes to a parameter. due(): the ids of parameters
+    that are in no model and wait for an optimizer."""
 
-    def __init__(self, mode, tell, versions):
+    def __init__(self, mode, tell, versions, due):
         self.mode = mode
-        self.first_model = None  # weak
+        self.first_model = None  # weak; None: only parameters that are in no module are trained
         self._tell = tell
         self._versions = versions
+        self._due = due
         self._optimizers = weakref.WeakSet()
         self._waived = weakref.WeakSet()  # optimizers that made no step for long: not waited for
         self._stepped = weakref.WeakKeyDictionary()  # optimizer -> how often, since the step began
@@ -103,12 +105,12 @@ class Steps:
         return not ran and (not is_open or self.complete())
 
     def began(self, model):
-        """A step has begun with a run of this model."""
+        """A step has begun with a run of this model; None: there is none."""
         if self._any_stepped:
             self._regular = self._regular + 1 if self._batches > self._batches_before else min(self._regular, 0)
         self._stepped.clear()
         self._any_stepped = False
-        self._ran, self._ran_early = self._ran_early | {model}, set()
+        self._ran, self._ran_early = self._ran_early | ({model} if model is not None else set()), set()
         if self._may_be_unseen():
             self._version = self._versions()
 
@@ -121,13 +123,14 @@ class Steps:
         return self.mode in ("auto", "optimizer") and len(self._optimizers) > 0 and not self.complete()
 
     def _awaited(self):
-        """The optimizers that have not stepped, though their models ran and no other optimizer stepped for them."""
+        """The optimizers that have not stepped, though their models ran, or their parameters that are in no model have
+        gradients, and no other optimizer stepped for them."""
         waiting = [optimizer for optimizer in self._optimizers
                    if optimizer not in self._stepped and optimizer not in self._waived]
         if not waiting:
             return []
         done = set().union(*map(parameters_of, self._stepped))
-        ran = shards.ids_of(model for model in (weak() for weak in self._ran) if model is not None)
+        ran = shards.ids_of(model for model in (weak() for weak in self._ran) if model is not None) | self._due()
         return [optimizer for optimizer in waiting
                 if done.isdisjoint(parameters_of(optimizer)) and not ran.isdisjoint(parameters_of(optimizer))]
 

@@ -148,3 +148,8 @@ def each_argument(args, kwargs):
     else:
         yield from each_tensor(args)
         yield from each_tensor(kwargs)
+
+
+def need_gradients(args, kwargs):
+    """Whether any tensor among a call's arguments does."""
+    return any(tensor.requires_grad for _, tensor in each_argument(args, kwargs))

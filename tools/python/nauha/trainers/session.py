@@ -33,7 +33,7 @@ class _Session(AutoRecorder):
     def __init__(self):
         super().__init__({}, _Places())
         self._failed = True  # until a training begins
-        self._optimizers = weakref.WeakSet(compat.optimizers())
+        self._optimizers.update(dict.fromkeys(compat.optimizers()))
         self._former = weakref.WeakSet()  # optimizers of former trainings
         self.install()
         calls.search(None)
@@ -46,7 +46,7 @@ class _Session(AutoRecorder):
                       model is None and optimizer not in former]
         AutoRecorder.__init__(self, settings, self.status)
         self._epochs, self._losses, self._former, self._kept_out = epochs, losses, former, kept_out
-        self._optimizers.update(optimizers)
+        self._optimizers.update(dict.fromkeys(optimizers))
         epochs.begin()
         losses.begin()
         self.guard(self._watch_models)
