@@ -173,7 +173,7 @@ def in_a_row(folder):
         output = output.detach()  # has no gradient, so there is no node to put a hook on
         ran = nauha.hooks.module_ran(observer, record)
         layer = nauha.fast.LayerGradient(publisher, observer, record.calls, record.id, 0, 0, 0, publisher.serial, 0)
-        parameter = nauha.hooks.ParameterGradient(publisher, observer, nauha.fast.Counter(), kinds["weight_gradients"], record.id, 0)
+        parameter = nauha.hooks.ParameterGradient(publisher, observer, nauha.fast.Counter(), kinds["weight_gradients"], record.id, 0, 0)
         calls = {"an empty function": (nothing, (model[0], (x,), output)), "activations": (ran, (model[0], (x,), output)),
                  "layer gradients": (layer, ((output,),)), "parameter gradients": (parameter, (output,))}
         print("called in a row, us: " + ", ".join(f"{name} {_each(*call):.2f}" for name, call in calls.items()))
