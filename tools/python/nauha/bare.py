@@ -33,6 +33,8 @@ class ParameterList:
 
     @property
     def _parameters(self):
+        if not self._count:
+            return {}
         current = dict(self._of_step)
         for own in self._of.values():
             current.update(own)
@@ -40,6 +42,8 @@ class ParameterList:
 
     def step_begins(self):
         """Returns whether some are gone."""
+        if not self._count:
+            return False
         before, self._of_step = self._of_step, {}
         self._of_step = self._parameters
         return not before.keys() <= self._of_step.keys()

@@ -411,7 +411,7 @@ class Observer:
         values = self._parameters() if gone else before
         if len(values) != len(before):  # a model is gone: it has an end to its step, and no part in the next
             publisher.end_step(before)
-        self._lent = {(value.module, value.slot): value.tensor.data_ptr() for value in values if _is_lent(value.parameter)}
+        self._lent = {(value.module, value.slot): value.tensor.data_ptr() for value in self.registry.lent}
         publisher.begin_step(values)
         self._held.extend(self.around)
         self._publish_buffers()
@@ -486,7 +486,7 @@ class Observer:
 
     def _publish_buffers(self):
         publisher, kind = self.publisher, KINDS["buffers"]
-        for record, name, tensor in self.registry.buffers() if publisher.active else ():
+        for record, name, tensor in self.registry.buffers() if publisher.active and publisher.wanted.kind(kind) else ():
             if publisher.wanted(kind, record.id, 0) and tensor.device.type != "meta":
                 publisher.publish(kind, record.id, publisher.slot(name), 0, 0, tensor)
 

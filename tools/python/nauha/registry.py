@@ -8,6 +8,8 @@ checkpoint_wrapper, `_orig_mod.` of torch.compile), so that traces of wrapped an
 Threads: one at a time, under the publisher's lock.
 """
 import gc
+import itertools
+import operator
 import weakref
 
 import torch
@@ -18,6 +20,7 @@ from nauha.publisher import Counter
 from nauha.sender import Value
 
 _PARALLEL = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+_values_of = operator.methodcaller("values")
 _INSIDE = ("_fsdp_wrapped_module", "_checkpoint_wrapped_module")  # names of what the other wrappers wrap
 
 
@@ -86,11 +89,15 @@ class Registry:
         self._aliased = set()
         self._taken = {}  # module name -> Record
         self.records = {}  # id(module) -> Record
+        self._attributes = {}  # id(module) -> its __dict__, as long as it exists: quicker than a look at the module itself
+        self._weak = {}  # id(module) -> what ends that
+        self._others = []  # what is no module, but has parameters
         self.roots = []  # (weak module, prefix)
         self.shards = shards.Shards(tell)
         self._unnamed = False
         self._last = []
         self._values = []
+        self.lent = []  # those of them whose tensors functional_call may have lent
         self._parts = []  # those of them of which this process holds a part
         self._owners = {}  # id(parameter) -> Value
 
@@ -109,8 +116,17 @@ class Registry:
         record = Record(module)
         record.name = fallback
         self.records[id(module)] = record
+        self._watch(module)
         self._unnamed = True
         return record, True
+
+    def _watch(self, module):
+        if not isinstance(module, torch.nn.Module):
+            self._others.append(module)
+            return
+        key, forget = id(module), self._attributes.pop
+        self._attributes[key] = vars(module)
+        self._weak[key] = weakref.ref(module, lambda dead: forget(key, None))
 
     def find(self, module):
         record = self.records.get(id(module))
@@ -164,12 +180,8 @@ class Registry:
         """The current parameters, each under its first name: a list of Value, which is the same object as long as
         no parameter was replaced. Every call looks at all modules, because programs replace parameters."""
         self.name_modules()
-        current = []
-        for record in self.records.values():
-            module = record.module()
-            if module is not None and record.id != NONE:
-                current.extend(self.shards.of(module).values())
-        if len(current) != len(self._last) or any(a is not b for a, b in zip(current, self._last)) or self._incomplete:
+        current = self._current()
+        if len(current) != len(self._last) or any(map(operator.is_not, current, self._last)) or self._incomplete:
             self._last = current
             self.shards.look()
             self._collect()
@@ -179,8 +191,24 @@ class Registry:
 
     _incomplete = False  # a lazy parameter has no value yet
 
+    def _owned(self, attribute):
+        """This attribute of each module."""
+        return map(operator.itemgetter(attribute), list(self._attributes.values()))
+
+    def _current(self):
+        """What the modules have now."""
+        current = []
+        if self.shards.replace:
+            for module in (record.module() for record in self.records.values()):
+                current.extend(self.shards.of(module).values() if module is not None else ())
+            return current
+        current.extend(itertools.chain.from_iterable(map(_values_of, self._owned("_parameters"))))
+        for other in self._others:
+            current.extend(other._parameters.values())
+        return current
+
     def _collect(self):
-        self._values, self._parts, self._owners, self._incomplete = [], [], {}, False
+        self._values, self.lent, self._parts, self._owners, self._incomplete = [], [], [], {}, False
         for record in list(self.records.values()):
             module = record.module()
             if module is None or record.id == NONE:
@@ -210,6 +238,8 @@ class Registry:
             place = 0 if tensor is parameter else self._placements.of(parameter)
             value = self._owners[id(parameter)] = Value(record, slot, "bias" in key, tensor, parameter, place)
             self._values.append(value)
+            if type(parameter) is torch.Tensor:
+                self.lent.append(value)
             if tensor is not parameter:
                 self._parts.append(value)
         for other in (record.id, *record.other_ids):
@@ -220,6 +250,8 @@ class Registry:
 
     def buffers(self):
         """(record, name, tensor) of every buffer."""
+        if not any(self._owned("_buffers")):
+            return
         for record in self.records.values():
             module = record.module()
             if module is not None and record.id != NONE and module._buffers:

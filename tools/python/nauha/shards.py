@@ -234,6 +234,11 @@ class Shards:
         for name, owner, _, first_name, first_owner, _ in flat._shared_param_infos:
             self._parameters.setdefault(owner, {})[name] = self._parameters[first_owner][first_name]
 
+    @property
+    def replace(self):
+        """Whether there are any."""
+        return len(self._parameters) > 0
+
     def of(self, module):
         """name -> parameter of a module, which may be a FlatPart."""
         sharded = self._parameters.get(module) if self._parameters else None
