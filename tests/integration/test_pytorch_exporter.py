@@ -64,6 +64,15 @@ class Live(Case):
                                  (self.path.parent / "replayed" / f"{name}.csv").read_bytes())
             self.assertEqual(self.notices, [])
 
+    def test_a_loss_function_that_is_no_module(self):
+        model = nn.Linear(4, 3)
+        exporter = self.export(model)
+        function = exporter.set_loss(lambda output, labels: (output - labels).square().mean())
+        train(model, batches(2, 4, 3), loss_function=function)
+        trace = self.trace()
+        self.assertEqual(len(trace.of("loss")), 2)
+        self.assertEqual(len(trace.of("input_labels")), 2)
+
     def test_live_alone(self):
         model = nn.Linear(3, 2)
         exporter = nauha.Exporter(None, notice=self.notices.append)

@@ -32,7 +32,7 @@ import weakref
 
 import torch
 
-from nauha import hooks, native, probes, steps
+from nauha import compat, hooks, native, probes, steps
 from nauha.crowd import Crowd, turns
 from nauha.native import NONE
 from nauha.observer import Observer
