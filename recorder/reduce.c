@@ -10,7 +10,8 @@
 static bool has_samples(uint32_t kind) {
     return kind == NAUHA_KIND_INPUT_DATA || kind == NAUHA_KIND_INPUT_LABELS ||
            kind == NAUHA_KIND_INPUTS || kind == NAUHA_KIND_ACTIVATIONS ||
-           kind == NAUHA_KIND_LAYER_GRADIENTS || kind == NAUHA_KIND_NETWORK_OUTPUT;
+           kind == NAUHA_KIND_LAYER_GRADIENTS || kind == NAUHA_KIND_NETWORK_OUTPUT ||
+           kind == NAUHA_KIND_OUTPUT_GRADIENTS;
 }
 
 /* The rows of a shard that are among the first ones of the whole. */

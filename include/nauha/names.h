@@ -54,7 +54,11 @@ enum nauha_form {
     X(LAYER_GRADIENTS, "layer_gradients", MODULE, TENSOR)                                          \
     X(INPUTS, "inputs", MODULE, TENSOR)                                                            \
     X(BUFFERS, "buffers", MODULE, TENSOR)                                                          \
-    X(SAMPLES_IN_LOSS, "samples_in_loss", NETWORK, SCALAR)
+    X(SAMPLES_IN_LOSS, "samples_in_loss", NETWORK, SCALAR)                                         \
+    X(PASS_CONTEXT, "pass_context", NETWORK, TENSOR)                                               \
+    X(PASS_STATE, "pass_state", MODULE, TENSOR)                                                    \
+    X(GENERATOR_STATE, "generator_state", NETWORK, TENSOR)                                         \
+    X(OUTPUT_GRADIENTS, "output_gradients", NETWORK, TENSOR)
 
 enum nauha_kind {
 #define NAUHA_KIND_ENUM(id, name, scope, form) NAUHA_KIND_##id,

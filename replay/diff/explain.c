@@ -486,6 +486,12 @@ static void explain_other(struct nauha_reading *reading) {
             "All of the training's own messages that were compared in this step are equal. The "
             "difference is in the pass \"%s\": in its data, or in how it is computed.",
             first->a.tag_name);
+    else if (first->a.kind < NAUHA_KIND_BUILTIN_COUNT)
+        say(reading,
+            "What was compared of the step's tensors is equal, but \"%s\", which is recorded to "
+            "run "
+            "the step again, is not.",
+            first->a.kind_name);
     else
         say(reading,
             "All of the training's own messages that were compared in this step are equal. \"%s\" "

@@ -51,6 +51,7 @@ unsigned nauha_diff_stage(const struct nauha_message_info *info) {
     case NAUHA_KIND_LOSS:
     case NAUHA_KIND_SAMPLES_IN_LOSS:
         return NAUHA__STAGE_LOSS;
+    case NAUHA_KIND_OUTPUT_GRADIENTS:
     case NAUHA_KIND_LAYER_GRADIENTS:
     case NAUHA_KIND_WEIGHT_GRADIENTS:
     case NAUHA_KIND_BIAS_GRADIENTS:

@@ -23,11 +23,12 @@ static int tear_down(void **state) {
 static void test_built_in(void **state) {
     struct nauha_names *names = *state;
     static const char *const kinds[] = {
-        "batch_started",  "batch_finished",   "epoch_started",   "epoch_finished",
-        "input_data",     "input_labels",     "network_output",  "loss",
-        "weights",        "weight_gradients", "weight_updates",  "biases",
-        "bias_gradients", "bias_updates",     "activations",     "layer_gradients",
-        "inputs",         "buffers",          "samples_in_loss",
+        "batch_started",  "batch_finished",   "epoch_started",    "epoch_finished",
+        "input_data",     "input_labels",     "network_output",   "loss",
+        "weights",        "weight_gradients", "weight_updates",   "biases",
+        "bias_gradients", "bias_updates",     "activations",      "layer_gradients",
+        "inputs",         "buffers",          "samples_in_loss",  "pass_context",
+        "pass_state",     "generator_state",  "output_gradients",
     };
     enum { COUNT = sizeof kinds / sizeof *kinds };
     assert_int_equal(COUNT, NAUHA_KIND_BUILTIN_COUNT);
@@ -35,9 +36,10 @@ static void test_built_in(void **state) {
     for (uint32_t i = 0; i < COUNT; i++) {
         assert_string_equal(nauha_names_kind(names, i), kinds[i]);
         assert_int_equal(nauha_names_find_kind(names, kinds[i]), i);
-        assert_int_equal(nauha_names_kind_scope(names, i), i < 8 || i == NAUHA_KIND_SAMPLES_IN_LOSS
-                                                               ? NAUHA_SCOPE_NETWORK
-                                                               : NAUHA_SCOPE_MODULE);
+        assert_int_equal(nauha_names_kind_scope(names, i),
+                         i < 8 || (i >= NAUHA_KIND_SAMPLES_IN_LOSS && i != NAUHA_KIND_PASS_STATE)
+                             ? NAUHA_SCOPE_NETWORK
+                             : NAUHA_SCOPE_MODULE);
         assert_int_equal(nauha_names_kind_form(names, i), i < 4 ? NAUHA_FORM_EVENT
                                                           : i == NAUHA_KIND_SAMPLES_IN_LOSS
                                                               ? NAUHA_FORM_SCALAR

@@ -59,8 +59,13 @@ else:
         """Whether this thread is inside a backward pass: a forward pass in it is a recomputation (checkpointing)."""
         return getattr(_passes, "depth", 0) > 0
 
+    def _graph_task():
+        return getattr(_passes, "number", -1) if in_backward() else -1
+
     def _counted(function):
         def run(*arguments, **keywords):
+            if not in_backward():
+                _passes.number = getattr(_passes, "number", 0) + 1
             _passes.depth = getattr(_passes, "depth", 0) + 1
             try:
                 return function(*arguments, **keywords)
@@ -75,8 +80,12 @@ else:
     torch.autograd.grad = _counted(torch.autograd.grad)
 
 
+# Whether hooks on tensors run before those on the nodes of the graph that made them.
+TENSOR_HOOKS_FIRST = hasattr(torch._C, "_current_graph_task_id")  # since torch 2.0
+
+
 def backward_pass():
-    """The number of the backward pass that this thread is inside; since torch 2.0."""
+    """The number of the backward pass that this thread is inside; before torch 2.0, of the outermost one."""
     return _graph_task()
 
 
@@ -247,6 +256,27 @@ def _autocasts():
     except TypeError:  # before torch 2.4
         return [(torch.is_autocast_cpu_enabled(), torch.set_autocast_cpu_enabled),
                 (torch.is_autocast_enabled(), torch.set_autocast_enabled)]
+
+
+def autocasts_on():
+    """{device: name of the type} of the kinds of devices for which autocast is on."""
+    if hasattr(torch, "get_autocast_dtype"):
+        on = {device: torch.get_autocast_dtype(device) for device in ("cpu", "cuda", "xpu")
+              if torch.is_autocast_enabled(device)}
+    else:  # before torch 2.4
+        on = {"cpu": torch.get_autocast_cpu_dtype()} if torch.is_autocast_cpu_enabled() else {}
+        on.update({"cuda": torch.get_autocast_gpu_dtype()} if torch.is_autocast_enabled() else {})
+    return {device: str(dtype).replace("torch.", "") for device, dtype in on.items()}
+
+
+@contextlib.contextmanager
+def autocast_as(on):
+    """A scope with autocast on for these kinds of devices: as autocasts_on() gives them."""
+    with contextlib.ExitStack() as stack:
+        for device in ("cpu", "cuda", "xpu") if on else ():
+            if device in on:
+                stack.enter_context(torch.autocast(device, getattr(torch, on[device])))
+        yield
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ import weakref
 
 import torch
 
-from nauha import compat, hooks, native, probes, steps
+from nauha import compat, hooks, native, outside, probes, steps
 from nauha.crowd import Crowd, turns
 from nauha.native import NONE
 from nauha.observer import Observer
@@ -122,8 +122,8 @@ class Exporter:
         world_size = here[1] if world_size is None else world_size
         if path is not None and by_place:
             path = path_of_rank(path, rank, world_size)
-        facts = {"framework": f"torch {torch.__version__}", **(facts or {})}
         options = option_texts(options)
+        facts = {"framework": f"torch {torch.__version__}", **outside.facts(options), **(facts or {})}
         self.publisher = Publisher(path, options, facts, rank, world_size, notice, tentative)
         if staging == "always":
             self.publisher.stage("cpu")

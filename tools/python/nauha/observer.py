@@ -12,6 +12,7 @@ from nauha import bare, calls, compat, fast, hooks, native, probes, shards, tens
 from nauha.graphs import Graphs
 from nauha.guard import Guard
 from nauha.native import KINDS, NONE, Stopped
+from nauha.outside import Outside
 from nauha.publisher import Counter
 from nauha.registry import Registry, class_name, is_compiled, unwrapped, wrapped
 from nauha.steps import Steps, parameters_of
@@ -72,6 +73,7 @@ class Observer:
         self.around = weakref.WeakSet()  # modules around models, whose parameters are trained: held in the same way
         self._runs = Counter()
         self._losses = Counter()
+        self.outside = Outside(publisher, self.registry, self._runs, self.guarded) if publisher.keeps_outside else None
         self._watch_scalers()
         self.graphs = Graphs(self)
         self.placed.add(self.graphs.watch())
@@ -341,8 +343,10 @@ class Observer:
             if due:
                 self.latest_on, self._latest_evaluates = True, False
             if publisher.active and not (tag and publisher.results_only):
-                publisher.publish_all(KINDS["input_data"], NONE, self._runs.next(publisher.serial, tag), tag,
-                                      tensors.each_argument(args, kwargs))
+                call = self._runs.next(publisher.serial, tag)
+                publisher.publish_all(KINDS["input_data"], NONE, call, tag, tensors.each_argument(args, kwargs))
+                if self.outside is not None:
+                    self.outside.enters(weak_root(), call, tag, args, kwargs)
 
     def _learns(self, model):
         """Whether runs of a model in its mode are runs of the training."""
@@ -550,6 +554,9 @@ class Observer:
 
     def model_ran(self, output):
         """A model has run. A backward pass through its output will leave the reduced gradients in `.grad`."""
+        if self.outside is not None and not compat.in_backward():
+            with self.publisher.lock:
+                self.outside.ran(output)
         if not self._reduced or compat.in_backward():
             return
         node = next((tensor.grad_fn for _, tensor in tensors.each_tensor(output) if tensor.grad_fn is not None), None)

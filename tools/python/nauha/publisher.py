@@ -65,6 +65,11 @@ def _keeping(options):
     return keeping
 
 
+def keeps_outside(options):
+    """Whether a recording with these options holds what is needed to run each step again (see outside.py)."""
+    return options.get("keep") == "proof" or "pass_context" in options.get("kinds", "").split(",")
+
+
 class Publisher(fast.Recording):
     """One recording: opens the trace, stamps messages, ends it."""
 
@@ -83,6 +88,7 @@ class Publisher(fast.Recording):
         self.placements = shards.Placements(self.names, self.tell)
         self._slots = {"": 0}
         self._tags = {"default": 0}
+        self.keeps_outside = keeps_outside(options)
         self.first_step = int(options.get("first-step", 0))
         self.epoch = int(options.get("first-epoch", 0))
         self.active = True

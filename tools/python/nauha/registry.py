@@ -174,7 +174,16 @@ class Registry:
             self._tell(f"a module is not recorded: {error}")
             return NONE
 
+    def prefix(self, model):
+        """With what the names of a model's modules begin."""
+        return next((prefix for weak, prefix in self.roots if weak() is model), "")
+
     # ---- parameters ----
+
+    @property
+    def known(self):
+        """What values() returned last: the same object as long as no parameter was replaced."""
+        return self._values
 
     def values(self):
         """The current parameters, each under its first name: a list of Value, which is the same object as long as

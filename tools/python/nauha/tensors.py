@@ -21,7 +21,7 @@ for _name, _number in (("float32", "f32"), ("float64", "f64"), ("float16", "f16"
         DTYPES[getattr(torch, _name)] = native.DTYPES.index(_number)
 
 _MAX_FORMS = 4096  # remembered (type, shape, strides), and tensors: trainings with varying lengths have many
-_MAX_DEPTH = 8  # of nested tuples, dicts and dataclasses
+MAX_DEPTH = 8  # of nested tuples, dicts and dataclasses
 
 
 class Unrecordable(Exception):
@@ -122,14 +122,20 @@ def each_tensor(value, path="", depth=0):
     if isinstance(value, torch.Tensor):
         yield path, value
         return
-    if depth >= _MAX_DEPTH:
+    if depth >= MAX_DEPTH:
         return
-    for key, item in _items(value):
+    for key, item in items_of(value):
         if item is not None:
             yield from each_tensor(item, f"{path}.{key}" if path else str(key), depth + 1)
 
 
-def _items(value):
+def is_container(value):
+    """Whether each_tensor looks into a value."""
+    return isinstance(value, (dict, tuple, list)) or (dataclasses.is_dataclass(value) and not isinstance(value, type))
+
+
+def items_of(value):
+    """(key, item) of what each_tensor looks into."""
     if isinstance(value, dict):
         return value.items()
     if isinstance(value, tuple) and hasattr(value, "_fields"):

@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: MIT
+"""Records the outside of each pass of a model: what is needed, besides the model, to run the pass again (see remake.py).
+
+- `pass_context`, slot `forward`: a JSON object that says how the model was called; `call` counts the passes of a
+  step and tag, as that of `input_data` does
+- `pass_state`: the parameters and buffers that have changed within the step since its beginning, or since they were recorded
+  last, other than by the passes themselves
+- `generator_state`: the states of the random generators before the pass, of those that it drew from
+- `pass_context`, slot `backward`: a backward pass has reached the output of a model; `call` counts them
+- `output_gradients`: the gradient that arrived at an output, after the `backward` that brought it. `call` is that of the pass; in
+  the n-th backward pass after the first through the same output, plus n times the number of passes so far. If the gradient is
+  not contiguous, a `pass_context` with the slot `gradient`, or `gradient.SLOT`, has its strides.
+
+Threads: any, under the publisher's lock.
+"""
+import contextlib
+import functools
+import json
+import platform
+import random
+import sys
+
+import torch
+
+from nauha import arguments, compat, tensors
+from nauha.native import KINDS, NONE
+from nauha.publisher import Counter, keeps_outside
+from nauha.registry import plain_name
+
+CONTEXT, STATE, GENERATOR, GRADIENT = (
+    KINDS[kind] for kind in ("pass_context", "pass_state", "generator_state", "output_gradients"))
+_MAX_TEXTS = 256  # remembered
+
+
+def facts(options):
+    """Facts for a trace that holds it: on what the training ran, which decides the bits of its results."""
+    return {"processor": processor()} if keeps_outside(options) else {}
+
+
+def processor():
+    """What the bits of a result may depend on: the processor and what PyTorch uses of it, and the GPU."""
+    try:
+        with open("/proc/cpuinfo") as lines:
+            name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    except OSError:
+        name = ""
+    capability = getattr(getattr(torch.backends, "cpu", None), "get_cpu_capability", lambda: "")()
+    parts = [name or platform.machine(), capability]
+    if torch.cuda.is_available():
+        parts.append(torch.cuda.get_device_name())
+    return ", ".join(filter(None, parts))
+
+
+def text_of(tensor):
+    """The text in a tensor of bytes."""
+    return bytes(tensor.tolist()).decode()
+
+
+def _as_tensor(text):
+    return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
+
+
+# ---- random generators ----
+
+class _Generator:
+    """A random generator: peek() returns its state, encode(state) that state as a tensor of bytes, restore(tensor) sets it."""
+
+    def __init__(self, slot, peek, encode, restore):
+        self.slot, self.peek, self.encode, self.restore = slot, peek, encode, restore
+
+
+def _of_device(device):
+    generator = torch.cuda.default_generators[device]
+    return _Generator(f"cuda:{device}", generator.get_state, lambda state: state, generator.set_state)
+
+
+def _restore_python(tensor):
+    version, numbers, gauss = json.loads(text_of(tensor))
+    random.setstate((version, tuple(numbers), gauss))
+
+
+def _peek_numpy():
+    name, keys, *rest = sys.modules["numpy"].random.get_state()
+    return name, keys.tobytes(), rest
+
+
+def _encode_numpy(state):
+    name, keys, rest = state
+    return _as_tensor(json.dumps([name, list(memoryview(keys).cast("I")), *rest]))
+
+
+def _restore_numpy(tensor):
+    name, keys, *rest = json.loads(text_of(tensor))
+    numpy = sys.modules["numpy"]
+    numpy.random.set_state((name, numpy.array(keys, numpy.uint32), *rest))
+
+
+_ON_CPU = _Generator("cpu", torch.get_rng_state, lambda state: state, torch.set_rng_state)
+_OF_PYTHON = _Generator("python", random.getstate, lambda state: _as_tensor(json.dumps(state)), _restore_python)
+_OF_NUMPY = _Generator("numpy", _peek_numpy, _encode_numpy, _restore_numpy)
+
+
+def generators():
+    """Those that a pass may draw from."""
+    found = [_ON_CPU, _OF_PYTHON]
+    if "numpy" in sys.modules:
+        found.append(_OF_NUMPY)
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        found += map(_of_device, range(torch.cuda.device_count()))
+    return found
+
+
+def _is_same(state, other):
+    return torch.equal(state, other) if isinstance(state, torch.Tensor) else state == other
+
+
+# ---- what decides how PyTorch computes ----
+
+_SWITCHES = {  # name: (its value now, a function that sets it)
+    "threads": (torch.get_num_threads, torch.set_num_threads),
+    "deterministic": (torch.are_deterministic_algorithms_enabled,
+                      lambda on: torch.use_deterministic_algorithms(on, warn_only=True)),
+    "matmul_precision": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+}
+for _name, _owner in (("cudnn", torch.backends.cudnn), ("cuda.matmul", torch.backends.cuda.matmul)):
+    for _key in ("enabled", "benchmark", "deterministic", "allow_tf32", "allow_fp16_reduced_precision_reduction",
+                 "allow_bf16_reduced_precision_reduction"):
+        try:
+            getattr(_owner, _key)
+        except Exception:  # this version has no such switch
+            continue
+        _SWITCHES[f"{_name}.{_key}"] = functools.partial(getattr, _owner, _key), functools.partial(setattr, _owner, _key)
+
+
+def switches():
+    """The values of the switches, by name."""
+    return {name: get() for name, (get, _) in _SWITCHES.items()}
+
+
+@contextlib.contextmanager
+def switched(values):
+    """A scope with these values of the switches. Those that this version of PyTorch does not know are ignored."""
+    before = switches()
+    try:
+        for name, value in values.items():
+            if before.get(name, value) != value:
+                _SWITCHES[name][1](value)
+        yield
+    finally:
+        for name, value in switches().items():
+            if before[name] != value:
+                _SWITCHES[name][1](before[name])
+
+
+# ---- recording ----
+
+class _Model:
+    """What of a model may be other than usual: modules in another mode than the model, parameters without gradients, and
+    parameters that are not contiguous."""
+
+    def __init__(self, model):
+        self._modules = [(plain_name(name), module) for name, module in model.named_modules()]
+        self._parameters = [(f"{name}.{key}" if name else key, parameter) for name, module in self._modules
+                            for key, parameter in module._parameters.items()
+                            if parameter is not None and not compat.is_lazy(parameter)]
+        self._signature = None
+        self._unusual = {}
+
+    def unusual(self):
+        signature = [module.training for _, module in self._modules], [each.requires_grad for _, each in self._parameters]
+        if signature != self._signature:
+            self._signature = signature
+            training = signature[0][0]
+            found = {"modes": [name for name, module in self._modules if module.training != training],
+                     "frozen": [name for name, parameter in self._parameters if not parameter.requires_grad],
+                     "strides": {name: list(parameter.stride()) for name, parameter in self._parameters
+                                 if parameter.layout is torch.strided and not parameter.is_contiguous()}}
+            self._unusual = {key: value for key, value in found.items() if value}
+        return self._unusual
+
+
+class _Changes:
+    """Finds the parameters and buffers that change between two calls."""
+
+    def __init__(self, records):
+        self._owners = []  # (record, slot, parameter)
+        self._buffered = []  # (record, weak module)
+        for record in records:
+            module = record.module()
+            if module is None or record.id == NONE:
+                continue
+            self._owners += [(record, key, parameter) for key, parameter in module._parameters.items()
+                             if parameter is not None and not compat.is_lazy(parameter) and not parameter.is_inference()]
+            if module._buffers:
+                self._buffered.append((record, record.module))
+        self._before = None
+
+    def find(self):
+        """[(record, slot, tensor)] of those that have changed since the last call; none in the first one. All buffers of a module
+        count as changed where one has: PyTorch does not count every change of a running mean."""
+        now = [parameter._version for _, _, parameter in self._owners] + [
+            [(id(tensor), None if tensor.is_inference() else tensor._version) for tensor in _buffers_of(module).values()] for _, module in self._buffered]
+        before, self._before = self._before or now, now
+        found = []
+        for i, (old, new) in enumerate(zip(before, now)):
+            if old == new:
+                continue
+            if i < len(self._owners):
+                found.append(self._owners[i])
+            else:
+                record, module = self._buffered[i - len(self._owners)]
+                found += [(record, key, tensor) for key, tensor in _buffers_of(module).items()]
+        return found
+
+
+def _buffers_of(weak_module):
+    module = weak_module()
+    return {} if module is None else {key: tensor for key, tensor in module._buffers.items() if tensor is not None}
+
+
+class Outside:
+    """publisher, registry, runs (the Counter of the passes), guarded: those of the observer. Lock held, unless a method says
+    otherwise."""
+
+    def __init__(self, publisher, registry, runs, guarded):
+        self._publisher = publisher
+        self._registry = registry
+        self._runs = runs
+        self._guarded = guarded
+        self._texts = {}  # text -> tensor, so that a text that repeats is the same tensor
+        self._values = None  # the parameters of the registry of which the following is known
+        self._models = {}  # id(model) -> _Model
+        self._changes = None
+        self._serial = 0  # of the step that they are of
+        self._backwards = Counter()
+        self._task = None  # the backward pass that reached an output last
+        self._pass = None  # the pass that runs: (call, tag, [(generator, state before)])
+
+    # ---- before a pass ----
+
+    def enters(self, model, call, tag, args, kwargs):
+        """A recorded pass of a model begins, after its inputs were published."""
+        self._pass = None
+        publisher = self._publisher
+        if not publisher.wanted(CONTEXT, NONE, tag):
+            return
+        self._publish_changes(call, tag)
+        described = arguments.describe(args, kwargs)
+        for name in arguments.unknown([described]):
+            publisher.tell(f"passes of the model cannot be run again from this trace, because an argument of it is a {name}")
+        context = {"model": self._registry.prefix(model), "arguments": described, "training": model.training,
+                   **self._model(model).unusual(), "gradients": torch.is_grad_enabled(),
+                   "autocast": compat.autocasts_on(), "switches": switches()}
+        self._publish_text("forward", call, tag, context)
+        self._pass = call, tag, [(generator, generator.peek()) for generator in generators()]
+
+    def _publish_text(self, slot, call, tag, value):
+        text = json.dumps(value)
+        tensor = self._texts.get(text)
+        if tensor is None:
+            if len(self._texts) >= _MAX_TEXTS:
+                self._texts.clear()
+            tensor = self._texts[text] = _as_tensor(text)
+        publisher = self._publisher
+        publisher.publish(CONTEXT, NONE, publisher.slot(slot), call, tag, tensor)
+
+    def _model(self, model):
+        found = self._models.get(id(model))
+        if found is None:
+            found = self._models[id(model)] = _Model(model)
+        return found
+
+    def _publish_changes(self, call, tag):
+        """Publishes what has changed since it was recorded last, in the step or with its beginning."""
+        publisher = self._publisher
+        if self._values is not self._registry.known:
+            self._values, self._models, self._serial = self._registry.known, {}, 0
+        if self._serial != publisher.serial:
+            self._serial = publisher.serial
+            self._changes = _Changes(self._registry.records.values())
+        for record, slot, tensor in self._changes.find():
+            publisher.publish(STATE, record.id, publisher.slot(slot), call, tag, tensor)
+
+    # ---- after a pass ----
+
+    def ran(self, output):
+        """A pass has ended, which entered before."""
+        if self._pass is None:
+            return
+        (call, tag, states), self._pass = self._pass, None
+        publisher = self._publisher
+        self._changes.find()  # by the pass itself, which will do it again
+        for generator, state in states:
+            if not _is_same(generator.peek(), state):
+                publisher.publish(GENERATOR, NONE, publisher.slot(generator.slot), call, tag, generator.encode(state))
+        hooked = {}  # with what they are of, so that no other one gets its address
+        for path, tensor in tensors.each_tensor(output):
+            if compat.has_graph(tensor):
+                source = tensor if tensor.grad_fn is None else tensor.grad_fn
+                place = id(source), tensor.output_nr
+                if place not in hooked:
+                    hooked[place] = source
+                    self._hook(tensor, publisher.slot(path), path, call, tag)
+
+    def _hook(self, tensor, slot, path, call, tag):
+        arrived = _OutputGradient(self, slot, path, call, tag, self._publisher.serial, tensor.output_nr)
+        if tensor.grad_fn is not None:
+            tensor.grad_fn.register_prehook(arrived)
+        else:
+            compat.add_tensor_hook(tensor, lambda gradient: arrived((gradient,)))
+
+    def arrived(self, hook, gradient):
+        """A gradient has arrived at an output. Lock not held."""
+        if gradient is not None and self._publisher.active:
+            with self._publisher.lock:
+                self._guarded(self._arrived, hook, gradient)
+
+    def _arrived(self, hook, gradient):
+        publisher = self._publisher
+        if hook.serial != publisher.serial or not (publisher.step_open or hook.tag):
+            return
+        task = compat.backward_pass()
+        if task != self._task:
+            self._task = task
+            self._publish_text("backward", self._backwards.next(hook.serial, hook.tag), hook.tag,
+                               {"of_gradients": torch.is_grad_enabled(), "autocast": compat.autocasts_on()})
+        call = hook.call + self._runs.count(hook.serial, hook.tag) * hook.passes
+        hook.passes += 1
+        if not gradient.is_contiguous():
+            self._publish_text(f"gradient.{hook.path}".rstrip("."), call, hook.tag, {"stride": list(gradient.stride())})
+        publisher.publish(GRADIENT, NONE, hook.slot, call, hook.tag, gradient)
+
+
+class _OutputGradient:
+    """Hook on the node of an output of a model."""
+
+    __slots__ = ("outside", "slot", "path", "call", "tag", "serial", "position", "passes")
+
+    def __init__(self, outside, slot, path, call, tag, serial, position):
+        self.outside, self.slot, self.path, self.call, self.tag, self.serial = outside, slot, path, call, tag, serial
+        self.position = position
+        self.passes = 0
+
+    def __call__(self, gradients):
+        self.outside.arrived(self, gradients[self.position])
