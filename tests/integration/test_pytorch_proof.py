@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Running recorded steps again: what is recorded for it.
+"""Running recorded steps again: what is recorded for it, and what comes of it.
 
 Run once for each PyTorch there is; see tests/run.py.
 """
 import json
 import random
+import subprocess
 import sys
 import unittest
 
@@ -12,8 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from tests.integration.program import ROOT
-from tests.integration.pytorch_case import Case, batches, train
+from tests.integration.program import NAUHA, ROOT, folder_of
+from tests.integration.pytorch_case import TORCH, Case, batches, train
+from tests.integration.test_pytorch_record import ENVIRONMENT
 
 sys.path.insert(0, str(ROOT / "tests/programs"))
 import networks  # noqa: E402
@@ -170,6 +172,238 @@ class Outside(Case):
         forward, = self.contexts(self.trace(), "forward")
         self.assertEqual(forward["arguments"]["args"][1], {"unknown": "builtin_function_or_method"})
         self.assertTrue(any("cannot be run again" in text for text in self.notices), self.notices)
+
+
+MADE = ("activations", "layer_gradients", "weight_gradients", "bias_gradients")
+
+
+class Programs(unittest.TestCase):
+    """Programs that know nothing of it: recorded as they are, and run again."""
+
+    NAMES = ("cnn", "transformer", "lstm", "gan", "accumulated", "autocast", "checkpointed", "noisy")
+    MODELS = {"accumulated": "cnn", "autocast": "cnn"}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = folder_of(cls)
+        cls.path = cls.folder / "run.h5"
+        command = [sys.executable, ROOT / "tests/programs/sweep.py", *cls.NAMES]
+        done = subprocess.run([NAUHA, "record", "-o", cls.path, "--kinds", ",".join(ALL), "--", *map(str, command)],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, timeout=300)
+        if done.returncode:
+            raise AssertionError(done.stderr)
+        threads = torch.get_num_threads()
+        cls.addClassCleanup(torch.set_num_threads, threads)
+
+    def trace(self, name):
+        number = self.NAMES.index(name) + 1
+        return self.path if number == 1 else self.path.with_name(f"run.{number}.h5")
+
+    def model(self, name):
+        return getattr(networks, self.MODELS.get(name, name))
+
+    def test_each_step_comes_out_the_same(self):
+        for name in self.NAMES:
+            with self.subTest(name):
+                report = nauha.verify(self.trace(name), self.model(name))
+                with nauha.open(self.trace(name)) as trace:
+                    recorded = {kind: sum(1 for _ in trace.messages(kinds=kind)) for kind in MADE}
+                depends = TORCH < (2, 0) and name in ("transformer", "checkpointed")  # an output on another one
+                self.assertTrue(report["same"], report)
+                self.assertEqual(report["steps"], 4)
+                self.assertEqual((report["close"], report["different"]), (0, 0))
+                for kind in MADE[:1] if depends else MADE:
+                    self.assertEqual(report["kinds"][kind]["proven"], recorded[kind], kind)
+                    self.assertGreater(recorded[kind], 0)
+                taken = "not_made" if name == "autocast" else "proven"  # the loss is of a copy in another type
+                self.assertGreater(report["kinds"]["network_output"][taken], 0)
+                self.assertEqual(bool(report["not_run"]), depends)
+
+    def test_the_model_and_the_generators_are_as_before(self):
+        model = networks.noisy()
+        state = torch.get_rng_state()
+        nauha.verify(self.trace("noisy"), model, steps=1)
+        self.assertTrue(torch.equal(torch.get_rng_state(), state))
+        self.assertFalse(any(vars(module).get("_forward_hooks") for module in model.modules()))
+
+    def first(self, name, model, **options):
+        """The first difference to a model that is another one."""
+        report = nauha.verify(self.trace(name), model, **options)
+        self.assertFalse(report["same"])
+        return report["first_difference"]
+
+    def test_another_activation_function(self):
+        first = self.first("cnn", lambda: networks.cnn(activation=nn.Tanh()))
+        self.assertEqual((first["kind"], first["module"], first["step"]), ("activations", "4", 0))
+        self.assertIn("the code or the settings of this module", first["meaning"])
+
+    def test_another_dropout(self):
+        first = self.first("cnn", networks.cnn(drop=0.5), steps="2:")
+        self.assertEqual((first["kind"], first["module"], first["class"], first["step"]), ("activations", "6", "Dropout", 2))
+
+    def test_other_data_of_its_own(self):
+        first = self.first("noisy", networks.Noisy(scale=0.2))
+        self.assertEqual((first["kind"], first["module"]), ("activations", "second"))
+        self.assertIn("data are used that are neither inputs", first["meaning"])
+
+    def test_a_module_less(self):
+        class Less(networks.Recurrent):
+            def forward(self, tokens, state=None):
+                x, state = nn.Module.__call__(self.lstm, torch.nn.functional.embedding(tokens, self.embedding.weight), state)
+                return self.head(x), state
+
+        first = self.first("lstm", Less())
+        self.assertEqual((first["kind"], first["module"]), ("activations", "embedding"))
+        self.assertIn("did not run it", first["meaning"])
+
+    def test_other_parameters(self):
+        with self.assertRaisesRegex(nauha.Error, r'"weight" of the model is not in the trace; .*running_mean" of the trace is not'):
+            nauha.verify(self.trace("cnn"), nn.Linear(3, 4))
+        model = networks.cnn()
+        model[8] = nn.Linear(128, 16)
+        with self.assertRaisesRegex(nauha.Error, r'"8.weight" has the shape \[32, 128\] in the trace and \[16, 128\] in the model'):
+            nauha.verify(self.trace("cnn"), model)
+        with self.assertRaisesRegex(nauha.Error, r'has a model "Discriminator" \(Discriminator\), .* \(Generator\)'):
+            nauha.verify(self.trace("gan"), [networks.Generator()])
+
+    def test_several_models_by_name(self):
+        generator, discriminator = networks.gan()
+        report = nauha.verify(self.trace("gan"), {"Generator": generator, "Discriminator": discriminator}, steps=0)
+        self.assertTrue(report["same"])
+
+    def test_close(self):
+        class Slightly(nn.Module):
+            def forward(self, x):
+                return torch.relu(x) * (1 + 1e-6)
+
+        model = networks.cnn(activation=Slightly())
+        report = nauha.verify(self.trace("cnn"), model, kinds="activations")
+        self.assertTrue(report["same"])
+        self.assertGreater(report["close"], 0)
+        self.assertGreater(report["proven"], 0)
+        self.assertAlmostEqual(report["kinds"]["activations"]["largest_difference"], 1e-6, delta=9e-7)
+        self.assertEqual(self.first("cnn", model, tolerance=1e-7)["module"], "4")
+
+    def test_what_changes_each_time(self):
+        class Own(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.generator = torch.Generator()
+
+            def forward(self, x):
+                return torch.relu(x) + torch.rand(x.shape, generator=self.generator)
+
+        first = self.first("cnn", networks.cnn(activation=Own()))
+        self.assertEqual(first["module"], "4")
+        self.assertIn("each time", first["meaning"])
+
+    def run_command(self, *words, code):
+        done = subprocess.run(list(map(str, [NAUHA, *words])), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              env={**ENVIRONMENT, "NAUHA_PYTHON": sys.executable}, timeout=300)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done
+
+    def test_the_command_verify(self):
+        model = ROOT / "tests/programs/networks.py"
+        done = self.run_command("verify", self.trace("cnn"), "--model", f"{model}:cnn", code=0)
+        self.assertRegex(done.stdout, r"nothing is damaged\nactivations +48 proven\n")
+        done = self.run_command("verify", self.trace("cnn"), "--model", f"{model}:smooth_cnn", "--json", "--steps", "1", code=1)
+        found = json.loads(done.stdout)
+        self.assertEqual((found["count"], found["proof"]["first_difference"]["module"]), (0, "4"))
+        for words, text in ((("--model", "cnn"), "expected FILE.py:NAME"), (("--steps", "1"), "need --model")):
+            self.assertIn(text, self.run_command("verify", self.trace("cnn"), *words, code=2).stderr)
+
+
+
+class Made(Case):
+    """In one process."""
+
+    def verified(self, model, **options):
+        self.assertTrue(self.exporter.close())
+        return nauha.verify(self.path, model, **options)
+
+    def test_a_weight_that_changed_unseen(self):
+        """PyTorch counts no changes through .data."""
+        model = networks.cnn()
+        self.export(model, kinds=ALL, step="manual")
+        for step in range(2):
+            for micro_batch in range(2):
+                model(torch.randn(2, 1, 12, 12)).sum().backward()
+                if (step, micro_batch) == (1, 0):
+                    model[3].weight.data.mul_(1.5)
+            self.exporter.step()
+        report = self.verified(networks.cnn)
+        first = report["first_difference"]
+        self.assertEqual((first["kind"], first["module"], first["step"], first["call"]), ("activations", "3", 1, 1))
+        self.assertEqual(report["kinds"]["activations"]["different"], 9)  # 3 to 10 and the whole, in one pass
+
+    def test_gradients_of_gradients(self):
+        model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1))
+        self.export(model, kinds=ALL, step="manual")
+        x = torch.randn(5, 4, requires_grad=True)
+        gradient, = torch.autograd.grad(model(x).sum(), x, create_graph=True)
+        gradient.square().sum().backward()
+        report = self.verified(model)
+        self.assertEqual(report["kinds"]["activations"]["proven"], 4)
+        self.assertEqual(report["different"], 0)
+        self.assertIn("graph of the gradients", report["not_run"][0]["reason"])
+
+    def test_gradients_of_inputs_alone(self):
+        model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1))
+        self.export(model, kinds=ALL, step="manual")
+        x = torch.randn(5, 4, requires_grad=True)
+        gradient, = torch.autograd.grad(model(x).square().sum(), x)
+        model((x + gradient).detach()).sum().backward()
+        report = self.verified(model)
+        self.assertTrue(report["same"], report)
+        self.assertEqual(report["not_made"], 0)
+
+    def test_probes_and_evaluations(self):
+        model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
+        exporter = self.export(model, kinds=ALL)
+        exporter.probe("probing", torch.randn(6, 4), every=2)
+        train(model, batches(3, 4, 3))
+        with exporter.evaluation("testing"):
+            model(torch.randn(5, 4))
+        report = self.verified(model, tag="probing")
+        self.assertEqual((report["proven"], report["different"], report["not_made"]), (8, 0, 0), report)
+        report = self.verified(model, tag="testing")
+        self.assertEqual((report["proven"], report["different"], report["not_made"]), (4, 0, 0), report)
+        self.assertTrue(self.verified(model)["same"])
+
+    def test_other_layouts(self):
+        """Of the input, of the parameters, and of the gradient of the output."""
+        model = nn.Sequential(nn.Conv2d(4, 8, 3), nn.Conv2d(8, 8, 3)).to(memory_format=torch.channels_last)
+        self.export(model, kinds=ALL)
+        x = torch.randn(2, 4, 8, 8).contiguous(memory_format=torch.channels_last)
+        model(x).mean().backward()
+        report = self.verified(nn.Sequential(nn.Conv2d(4, 8, 3), nn.Conv2d(8, 8, 3)))
+        self.assertTrue(report["same"])
+        self.assertEqual(report["close"], 0)
+
+    def test_traces_without_the_outside(self):
+        model = nn.Linear(4, 3)
+        self.export(model)
+        train(model, batches(2, 4, 3))
+        report = self.verified(model)
+        self.assertFalse(report["same"])
+        self.assertEqual(report["not_run"], [{"reason": "the trace does not hold what is needed to run them", "steps": 2}])
+
+    def test_a_dtype_of_the_model(self):
+        model = nn.Linear(4, 3).bfloat16()
+        self.export(model, kinds=ALL)
+        model(torch.randn(2, 4).bfloat16()).sum().backward()
+        self.assertTrue(self.verified(nn.Linear(4, 3))["same"])
+
+    def test_wrong_arguments(self):
+        model = nn.Linear(4, 3)
+        self.export(model, kinds=ALL)
+        train(model, batches(1, 4, 3))
+        for arguments, text in (((lambda: 5,), "a model is a torch.nn.Module"), ((model, -1), "tolerance is -1")):
+            with self.assertRaisesRegex(nauha.Error, text):
+                self.verified(*arguments[:1], **({"tolerance": arguments[1]} if len(arguments) > 1 else {}))
+        with self.assertRaisesRegex(nauha.Error, "can be made again"):
+            self.verified(model, kinds="weights")
 
 
 if __name__ == "__main__":

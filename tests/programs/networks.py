@@ -13,6 +13,10 @@ def cnn(activation=None, drop=0.25):
         nn.MaxPool2d(2), nn.Dropout(drop), nn.Flatten(), nn.Linear(8 * 4 * 4, 32), nn.ReLU(), nn.Linear(32, 10))
 
 
+def smooth_cnn():
+    return cnn(nn.SiLU())
+
+
 class Transformer(nn.Module):
     def __init__(self, checkpointed=False):
         super().__init__()

@@ -8,11 +8,28 @@
 #define NAUHA_TOOLS_CLI_PROGRAM_H
 
 #include "nauha/analyzer.h"
+#include "nauha/pipeline.h"
+
+/* What a model in Python is to run again. All is borrowed for the call. */
+struct nauha_remaking {
+    const char *model;               /* FILE.py:NAME */
+    const char *trace;               /* path */
+    const char *selection;           /* a JSON object: the options that select messages */
+    const char *tolerance;           /* NULL: the default */
+    struct nauha_names *names;       /* of the pipeline; NULL without one */
+    struct nauha_pipeline *pipeline; /* receives the messages; NULL: they are only compared */
+    bool json;                       /* the report is one JSON object, else lines */
+    void (*take)(void *context, const char *text); /* receives the report */
+    void *context;
+};
 
 /* find: returns the analyzer for a SPEC "FILE.py:CLASS[:KINDS][:key=value...]", borrowed until the
- * program ends; its name is CLASS. NULL, with *err set, if there is none. */
+ * program ends; its name is CLASS. NULL, with *err set, if there is none.
+ * remake: runs recorded steps again; *same: whether nothing is different from what was recorded. */
 struct nauha_python {
     const struct nauha_analyzer *(*find)(void *context, const char *spec, struct nauha_error *err);
+    enum nauha_status (*remake)(void *context, const struct nauha_remaking *remaking, bool *same,
+                                struct nauha_error *err);
     void *context;
 };
 

@@ -28,6 +28,7 @@ static const struct {
     ROW(struct nauha_analyzer_parameter),
     ROW(struct nauha_analyzer_config),
     ROW(union nauha_value),
+    ROW(struct nauha_remaking),
     ROW(struct nauha_python),
 };
 

@@ -54,7 +54,8 @@ int nauha__metrics_run_python(const struct invocation *invocation) {
     memcpy(words + 3, invocation->argv, count * sizeof *words);
     execvp(python, (char *const *)words);
     fprintf(stderr,
-            "nauha: metrics in Python need \"%s\", which cannot be run: %s\nTo use another Python, "
+            "nauha: metrics and models in Python need \"%s\", which cannot be run: %s\nTo use "
+            "another Python, "
             "set NAUHA_PYTHON.\n",
             python, strerror(errno));
     free(words);

@@ -24,6 +24,7 @@ _HOME = {
     "check": "commands",
     "diff": "commands",
     "report": "commands",
+    "verify": "proof",
 }
 
 __all__ = list(_HOME)

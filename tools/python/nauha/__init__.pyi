@@ -149,6 +149,7 @@ def replay(traces: _Path | Iterable[_Path], metrics: str | Subscriber | Iterable
            output: _Path | None = None, sinks: _Names | None = None, strict: bool = False,
            progress: Callable[[int, int], object] | None = None, jobs: int | None = None, resume: bool = False,
            **selection: Any) -> dict[str, Series]: ...
+def verify(trace: _Path | Trace, model: Any, tolerance: float = 1e-3, **selection: Any) -> dict[str, Any]: ...
 
 # ---- commands ----
 

@@ -4,6 +4,7 @@
     python3 -m nauha replay run.h5 --metric my_module.py:MyMetric:weights
 """
 import ctypes
+import json
 import os
 import pathlib
 import sys
@@ -13,14 +14,24 @@ from nauha import native
 from nauha.native import ERROR, library
 
 
+class _Remaking(ctypes.Structure):
+    """struct nauha_remaking"""
+
+    TAKE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)
+    _fields_ = [("model", ctypes.c_char_p), ("trace", ctypes.c_char_p), ("selection", ctypes.c_char_p),
+                ("tolerance", ctypes.c_char_p), ("names", ctypes.c_void_p), ("pipeline", ctypes.c_void_p),
+                ("json", ctypes.c_bool), ("take", TAKE), ("context", ctypes.c_void_p)]
+
+
 class _Python(ctypes.Structure):
     """struct nauha_python"""
 
     FIND = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ERROR)
-    _fields_ = [("find", FIND), ("context", ctypes.c_void_p)]
+    REMAKE = ctypes.CFUNCTYPE(native.STATUS, ctypes.c_void_p, ctypes.POINTER(_Remaking), ctypes.POINTER(ctypes.c_bool), ERROR)
+    _fields_ = [("find", FIND), ("remake", REMAKE), ("context", ctypes.c_void_p)]
 
 
-native.mirror(library, {"struct nauha_python": _Python})
+native.mirror(library, {"struct nauha_python": _Python, "struct nauha_remaking": _Remaking})
 
 
 class Finder:
@@ -44,11 +55,37 @@ class Finder:
             native.fill_error(error, failure)
             return None
 
+    def remake(self, context, remaking, same, error):
+        try:
+            same[0] = _remake(remaking.contents)
+            sys.stdout.flush()
+            return 0
+        except Exception as failure:
+            if not isinstance(failure, native.Error):
+                self._loading = failure
+            return native.fill_error(error, failure)
+
     def tell(self):
         """Prints the tracebacks of the metrics that failed."""
         for failure in [self._loading] + [analyzer.raised for analyzer in self._analyzers.values()]:
             if failure is not None:
                 traceback.print_exception(type(failure), failure, failure.__traceback__)
+
+
+def _remake(remaking):
+    """Runs the steps of a trace again, and gives the report. Returns whether nothing is different."""
+    try:
+        from nauha import proof
+    except ModuleNotFoundError as missing:
+        raise native.Error(f"--model needs a Python that has PyTorch: {missing}; name one in NAUHA_PYTHON",
+                           native.Status.UNAVAILABLE) from None
+    tolerance = proof.TOLERANCE if remaking.tolerance is None else proof.tolerance_of(remaking.tolerance.decode())
+    selection = json.loads(remaking.selection.decode())
+    report = proof.run(os.fsdecode(remaking.trace), proof.load_model(os.fsdecode(remaking.model)), tolerance, selection,
+                       remaking.names, remaking.pipeline)
+    for line in [json.dumps(report)] if remaking.json else proof.lines(report):
+        remaking.take(remaking.context, line.encode())
+    return report["same"]
 
 
 def program():
@@ -64,7 +101,7 @@ def main():
     finder = Finder()
     words = [b"nauha"] + [word.encode("utf-8", "surrogateescape") for word in sys.argv[1:]]
     argv = (ctypes.c_char_p * (len(words) + 1))(*words, None)
-    python = _Python(_Python.FIND(finder.find), None)
+    python = _Python(_Python.FIND(finder.find), _Python.REMAKE(finder.remake), None)
     code = library.nauha_main(len(words), argv, ctypes.byref(python))
     if code:
         finder.tell()

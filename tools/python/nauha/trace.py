@@ -264,9 +264,11 @@ class Trace:
     Messages of several ranks come step by step, within a step rank by rank. The shards that ranks hold of a tensor are one
     message of the whole. Everything else but `modules` is that of the lowest rank."""
 
+    _names = None  # the names object that messages refer to
+
     def __init__(self, path):
         paths = [path] if isinstance(path, (str, bytes, os.PathLike)) else list(path)
-        self._names = native.Names()
+        self._names = native.Names() if self._names is None else self._names
         self._handle = None
         self._handles = []  # by rank; the first is _handle
         self._cursors = weakref.WeakSet()
@@ -542,6 +544,14 @@ class _Messages:
     def __del__(self):
         if getattr(self, "_cursor", None) is not None and self._trace._handle is not None:
             self.close()
+
+
+def open_on(path, names):
+    """Opens a trace on a names object that others use, too."""
+    trace = Trace.__new__(Trace)
+    trace._names = names
+    trace.__init__(path)
+    return trace
 
 
 def open(path):

@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: MIT
+"""Proof that a recording and a model belong together: runs recorded steps again and holds every message that this makes
+against its recorded hash.
+
+Threads: one at a time.
+"""
+import contextlib
+import ctypes
+import importlib.util
+import math
+import pathlib
+import sys
+
+import numpy as np
+import torch
+
+from nauha import native, outside, remake
+from nauha.native import Error, Status
+from nauha.remake import GIVEN, MADE, Key, Mismatch, NotMade
+from nauha.trace import Trace, open_on, to_float
+
+PROVEN, CLOSE, DIFFERENT, NOT_MADE = "proven", "close", "different", "not_made"
+TOLERANCE = 1e-3
+JUDGED = [*MADE, "network_output"]
+
+
+def load_model(spec):
+    """The model that "FILE.py:NAME" names: NAME is a module, a dict, tuple or list of modules, or a function without arguments
+    that returns one. Raises Error."""
+    path, _, name = spec.rpartition(":")
+    path = pathlib.Path(path).resolve()
+    if not path.exists():
+        raise native.error_of(f'cannot open "{path}": No such file or directory', Status.IO, 2)
+    sys.path.insert(0, str(path.parent))
+    found = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(found)
+    sys.modules.setdefault(path.stem, module)
+    found.loader.exec_module(module)
+    if not hasattr(module, name):
+        raise Error(f'"{path.name}" has no "{name}"', Status.UNKNOWN)
+    return getattr(module, name)
+
+
+def built(model):
+    """A model, or what the function that was given builds."""
+    if callable(model) and not isinstance(model, torch.nn.Module):
+        model = model()
+    parts = model.values() if isinstance(model, dict) else model if isinstance(model, (tuple, list)) else [model]
+    if not parts or not all(isinstance(part, torch.nn.Module) for part in parts):
+        raise Error(f"a model is a torch.nn.Module, several of them, or a function that returns one, not {model!r}")
+    return model
+
+
+def difference(recorded, made):
+    """The largest difference of two arrays, as a part of the largest value in the first; infinite if only one of them has NaN or
+    an infinity somewhere, or if there is nothing to compare."""
+    recorded, made = recorded.astype(np.float64).ravel(), made.astype(np.float64).ravel()
+    finite = np.isfinite(recorded)
+    if recorded.shape != made.shape or not np.array_equal(finite, np.isfinite(made)) or \
+            not np.array_equal(recorded[~finite], made[~finite], equal_nan=True):
+        return math.inf
+    largest = np.abs(recorded[finite]).max(initial=0.0)
+    off = np.abs(recorded[finite] - made[finite]).max(initial=0.0)
+    return 0.0 if off == 0 else off / largest if largest > 0 else math.inf
+
+
+class Recorded:
+    """What the trace says of a message that is to be made again."""
+
+    __slots__ = ("hash", "hash_only", "shape", "dtype", "module_class", "made", "outcome", "difference", "elements")
+
+    def __init__(self, message):
+        self.hash = message.hash
+        self.hash_only = message.hash_only
+        self.shape, self.dtype, self.module_class = message.shape, message.dtype, message.module_class
+        self.made = None  # its hash
+        self.outcome, self.difference = NOT_MADE, None
+        self.elements = None  # that were made, where they are not the same
+
+
+class _Kind:
+    """How many messages of a kind came out how."""
+
+    def __init__(self):
+        self.counts = dict.fromkeys((PROVEN, CLOSE, DIFFERENT, NOT_MADE), 0)
+        self.largest = 0.0  # difference
+
+    def add(self, recorded):
+        self.counts[recorded.outcome] += 1
+        if recorded.outcome == CLOSE:
+            self.largest = max(self.largest, recorded.difference)
+
+
+def steps_of(trace, selection=None, kinds=None):
+    """Yields (number, an iterator over the selected messages) for each step of a trace, in order. The messages of a step have to
+    be read before the next step is asked for."""
+    messages = trace.messages(**{**(selection or {}), **({"kinds": kinds} if kinds else {})})
+    waiting = next(messages, None)
+
+    def of_step(number):
+        nonlocal waiting
+        while waiting is not None and waiting.global_step == number:
+            yield waiting
+            waiting = next(messages, None)
+
+    while waiting is not None:
+        number = waiting.global_step
+        rest = of_step(number)
+        yield number, rest
+        for _ in rest:
+            pass
+
+
+class Follower:
+    """Messages of the steps of a trace, for somebody who goes through other messages of it."""
+
+    def __init__(self, trace, selection, kinds):
+        self._steps = steps_of(trace, selection, kinds) if kinds else iter(())
+        self._next = next(self._steps, None)
+
+    def at(self, number):
+        """The messages of a step; numbers ascend."""
+        while self._next is not None and self._next[0] < number:
+            self._next = next(self._steps, None)
+        return self._next[1] if self._next is not None and self._next[0] == number else ()
+
+
+def chosen(kinds, selection):
+    """Those of the kinds that a selection takes."""
+    asked = selection.get("kinds")
+    asked = asked.split(",") if isinstance(asked, str) else asked
+    return [kind for kind in kinds if asked is None or kind in asked]
+
+
+def steps_alone(selection):
+    """The part of a selection that chooses steps, not messages of them."""
+    return {key: value for key, value in selection.items() if key in ("steps", "epochs", "rank")}
+
+
+class Proof:
+    """Runs the selected steps of a trace again and judges what they make. selection: the keyword arguments of Trace.messages().
+    kinds: those that are judged. Raises Mismatch where the model has other parameters."""
+
+    def __init__(self, trace, model, selection, tolerance, kinds):
+        if not tolerance >= 0:
+            raise Error(f"tolerance is {tolerance!r}: it must be a number of 0 or more")
+        self._trace = trace
+        self._selection = selection
+        self._tolerance = tolerance
+        self._kinds = kinds
+        self._given = Follower(trace, steps_alone(selection), [*GIVEN, "weight_gradients", "bias_gradients"])
+        self._step = None  # the Step that runs
+        self._recorded = {}  # Key -> Recorded, of this step
+        self._outputs = set()  # the hashes of what the models returned in it
+        self._counts = {}  # kind -> _Kind
+        self._reasons = {}  # why steps could not be run -> number of them
+        self._steps = 0
+        self.first = None  # what is known of the first message that is not the same
+        self._remaker = remake.Remaker(built(model), trace.modules, self._made, inputs="inputs" in kinds)
+
+    def close(self):
+        self._remaker.close()
+
+    def run(self):
+        """Returns the report, see verify()."""
+        for number, messages in steps_of(self._trace, self._selection, self._kinds):
+            self._recorded = {Key.of(message): Recorded(message) for message in messages if message.info.has_tensor}
+            self._judge(number)
+        return self._report()
+
+    # ---- one step ----
+
+    def _judge(self, number):
+        self._step = remake.Step(number)
+        for message in self._given.at(number):
+            self._step.take(message)
+        reason = self._run()
+        if reason is not None:
+            self._reasons[reason] = self._reasons.get(reason, 0) + 1
+        self._compare_elements(number)
+        for key, recorded in self._recorded.items():
+            if key[0] == "network_output":
+                recorded.outcome = PROVEN if recorded.hash in self._outputs else NOT_MADE
+            elif recorded.outcome == NOT_MADE and reason is None:
+                recorded.outcome, recorded.difference = DIFFERENT, math.inf
+            self._counts.setdefault(key[0], _Kind()).add(recorded)
+            if recorded.outcome == DIFFERENT and self.first is None:
+                self.first = self._describe(key, recorded)
+        self._steps += 1
+
+    def _run(self):
+        """Runs the step. Returns why not all of it could be run; None: it was."""
+        self._outputs = set()
+        if not self._step.passes:
+            return "the trace does not hold what is needed to run them"
+        try:
+            self._remaker.run(self._step)
+        except NotMade as reason:
+            return str(reason)
+        return None
+
+    def _made(self, key, message):
+        """A message was made."""
+        kind, _, module, _, _ = key
+        recorded = self._recorded.get(key)
+        made = message.hash
+        if kind == "activations" and self._remaker.is_model(module):
+            self._outputs.add(made)
+        if recorded is None:
+            return
+        recorded.made = made
+        if (made, message.shape, message.dtype) == (recorded.hash, recorded.shape, recorded.dtype):
+            recorded.outcome = PROVEN
+        else:
+            recorded.outcome, recorded.difference = CLOSE if self._tolerance == math.inf else DIFFERENT, math.inf
+            recorded.elements = message.shape, message.dtype, to_float(message)
+
+    def _compare_elements(self, number):
+        """Finds how far what is not the same is from what was recorded."""
+        wrong = {key: recorded for key, recorded in self._recorded.items() if recorded.elements is not None}
+        if not any(not recorded.hash_only for recorded in wrong.values()):
+            return
+        kinds = sorted({key[0] for key in wrong})
+        for message in self._trace.messages(kinds=kinds, steps=number):
+            recorded = wrong.get(Key.of(message))
+            if recorded is None or message.hash_only:
+                continue
+            shape, dtype, elements = recorded.elements
+            if (shape, dtype) == (message.shape, message.dtype):
+                recorded.difference = difference(to_float(message), elements)
+                if recorded.difference <= self._tolerance:
+                    recorded.outcome = CLOSE
+        for recorded in wrong.values():
+            recorded.elements = recorded.elements[:2] + (None,)
+
+    # ---- the first difference ----
+
+    def _describe(self, key, recorded):
+        kind, tag, module, slot, call = key
+        found = {"kind": kind, "tag": tag, "module": module, "class": recorded.module_class, "slot": slot, "call": call,
+                 "step": self._step.number,
+                 "difference": recorded.difference if recorded.difference is not None and math.isfinite(recorded.difference)
+                 else None}
+        found["meaning"] = self._meaning(key, recorded)
+        return found
+
+    def _meaning(self, key, recorded):
+        kind, _, module, _, _ = key
+        what = f'the {kind.replace("_", " ")} of "{module}" ({recorded.module_class})'
+        if recorded.made is None:
+            return f"{what} were not made: the model has no such module, or did not run it. It is another model"
+        shape, dtype = recorded.elements[:2]
+        if (shape, dtype) != (recorded.shape, recorded.dtype):
+            return f"{what} are {dtype}{list(shape)} here and {recorded.dtype}{list(recorded.shape)} in the trace: it is another " \
+                "model, or another precision"
+        if self._changes(key, recorded):
+            return f"{what} are other ones each time that the step runs: a kernel is not deterministic, or the model draws random " \
+                "numbers from a generator of its own"
+        if kind in ("weight_gradients", "bias_gradients") and self._are_proven("layer_gradients"):
+            return f"{what} are not the same, though all activations and layer gradients are: the loss may have a term of the " \
+                "parameters themselves, or a kernel of the backward pass may not be deterministic"
+        if kind.endswith("gradients"):
+            return f"{what} are the first that are not the same: another model behind this module, or a kernel of the backward " \
+                "pass that is not deterministic"
+        return f"{what} are the first that are not the same: the code or the settings of this module, or of what is called between " \
+            "it and the modules before it, are other ones, or data are used that are neither inputs of the model, parameters " \
+            "nor buffers"
+
+    def _are_proven(self, kind):
+        return all(recorded.outcome == PROVEN for key, recorded in self._recorded.items() if key[0] == kind)
+
+    def _changes(self, key, recorded):
+        """Whether the message comes out otherwise when the step is run once more."""
+        before, others = recorded.made, self._recorded
+        self._recorded = {key: recorded}
+        try:
+            self._run()
+        except Mismatch:
+            return False
+        finally:
+            self._recorded = others
+        return recorded.made != before
+
+    # ---- the report ----
+
+    def _report(self):
+        facts = self._trace.info.facts
+        kinds = {kind: {**found.counts, "largest_difference": found.largest} for kind, found in self._counts.items()}
+        total = {outcome: sum(found.counts[outcome] for found in self._counts.values())
+                 for outcome in (PROVEN, CLOSE, DIFFERENT, NOT_MADE)}
+        return {"steps": self._steps, "same": total[DIFFERENT] == 0 and total[PROVEN] + total[CLOSE] > 0, **total, "kinds": kinds,
+                "first_difference": self.first,
+                "not_run": [{"reason": reason, "steps": count} for reason, count in self._reasons.items()],
+                "recorded_with": {"framework": facts.get("framework"), "processor": facts.get("processor")},
+                "run_with": {"framework": f"torch {torch.__version__}", "processor": outside.processor()}}
+
+
+def tolerance_of(text):
+    """A tolerance from a command line. Raises Error."""
+    try:
+        return float(text)
+    except ValueError:
+        raise Error(f'"{text}" is not a value of "tolerance": expected a number') from None
+
+
+def run(path, model, tolerance, selection, names=None, pipeline=None):
+    """Runs steps again, as a command does, and feeds a pipeline (its address) with what they make, if there is one. Returns the
+    report. Raises Error."""
+    if pipeline is None:
+        return verify(path, model, tolerance, **selection)
+    from nauha.supplement import Supplement
+    with open_on(path, ctypes.c_void_p(names)) as trace, contextlib.closing(
+            Supplement(trace, model, selection, tolerance, pipeline)) as supplement:
+        return supplement.run()
+
+
+def verify(trace, model, tolerance=TOLERANCE, **selection):
+    """Runs the steps of a trace again and compares every message that this makes with the recorded one.
+
+    trace: a path, or a Trace of one process. model: a torch.nn.Module, several in a dict, tuple or list, or a function that
+    returns one. tolerance: the largest difference of a tensor's elements, relative to its largest element, that counts as close.
+    selection: the keyword arguments of Trace.messages().
+
+    Returns a dict: "same" says whether something was run again and nothing is different; "proven", "close", "different" and
+    "not_made" count messages, in "kinds" by kind; "first_difference" says where the first difference is and what it may mean. The
+    model keeps the values of the last step. Raises Error."""
+    with contextlib.ExitStack() as stack:
+        if not isinstance(trace, Trace):
+            trace = stack.enter_context(Trace(trace))
+        there = trace.kinds
+        kinds = chosen([kind for kind in JUDGED if kind in there], selection)
+        if not kinds:
+            raise Error(f"none of the kinds that were chosen can be made again; these can: {', '.join(JUDGED)}", Status.UNKNOWN)
+        proof = Proof(trace, model, selection, tolerance, kinds)
+        stack.callback(proof.close)
+        return proof.run()
+
+
+def lines(report):
+    """A report as text, line by line."""
+    kinds = report["kinds"]
+    width = max(map(len, kinds), default=0)
+    for kind, counts in kinds.items():
+        parts = [f"{counts[outcome]:,} {word}" for outcome, word in (
+            (PROVEN, "proven"), (CLOSE, "close"), (DIFFERENT, "not the same"), (NOT_MADE, "not made again")) if counts[outcome]]
+        if counts[CLOSE]:
+            parts.append(f"largest difference {counts['largest_difference']:.2g}")
+        yield f"{kind:{width}}  {', '.join(parts)}"
+    for each in report["not_run"]:
+        yield f"{each['steps']:,} step{'s' if each['steps'] > 1 else ''} could not be run again, or not all of it: {each['reason']}"
+    if not report["not_run"] and not report["different"] and kinds.get("network_output", {}).get(NOT_MADE):
+        yield "network_output is not made again where a loss function was given something else than what the model returned"
+    first = report["first_difference"]
+    if first is not None:
+        size = "" if first["difference"] is None else f", by {first['difference']:.2g} of the largest element"
+        yield f"step {first['step']}: {first['meaning']}{size}"
+    if report["close"] or report["different"]:
+        for key in ("framework", "processor"):
+            then, now = report["recorded_with"][key], report["run_with"][key]
+            if then and then != now:
+                yield f"the {key} was {then} and is {now} here"
