@@ -14,6 +14,7 @@
 Threads: any, under the publisher's lock.
 """
 import contextlib
+import ctypes
 import functools
 import json
 import platform
@@ -79,9 +80,25 @@ def _restore_python(tensor):
     random.setstate((version, tuple(numbers), gauss))
 
 
+_MT19937_BYTES = 2500  # of the state of NumPy's generator: 624 words and a position
+_numpy_state = None, None  # as it is in memory, and as _peek_numpy() has returned it
+
+
 def _peek_numpy():
-    name, keys, *rest = sys.modules["numpy"].random.get_state()
-    return name, keys.tobytes(), rest
+    """NumPy takes 0.1 ms to give the state, so it is asked only if the memory of the generator has changed, or if the state
+    has a number that it drew in advance, which is elsewhere."""
+    global _numpy_state
+    generator = sys.modules["numpy"].random
+    try:
+        memory = ctypes.string_at(generator.mtrand._rand._bit_generator.ctypes.state_address, _MT19937_BYTES)
+    except AttributeError:
+        memory = None
+    known, state = _numpy_state
+    if memory is None or memory != known or state[2][1]:
+        name, keys, *rest = generator.get_state()
+        state = name, keys.tobytes(), rest
+        _numpy_state = memory, state
+    return state
 
 
 def _encode_numpy(state):
@@ -183,6 +200,7 @@ class _Changes:
     """Finds the parameters and buffers that change between two calls."""
 
     def __init__(self, records):
+        self.count = len(records)
         self._owners = []  # (record, slot, parameter)
         self._buffered = []  # (record, weak module)
         for record in records:
@@ -193,29 +211,38 @@ class _Changes:
                              if parameter is not None and not compat.is_lazy(parameter) and not parameter.is_inference()]
             if module._buffers:
                 self._buffered.append((record, record.module))
-        self._before = None
+        self._before = None  # what _look() returned
+
+    def forget(self):
+        """What changed until now does not count."""
+        self._before = self._look()
+
+    def _look(self):
+        return [parameter._version for _, _, parameter in self._owners], [_versions(module()) for _, module in self._buffered]
 
     def find(self):
-        """[(record, slot, tensor)] of those that have changed since the last call; none in the first one. All buffers of a module
-        count as changed where one has: PyTorch does not count every change of a running mean."""
-        now = [parameter._version for _, _, parameter in self._owners] + [
-            [(id(tensor), None if tensor.is_inference() else tensor._version) for tensor in _buffers_of(module).values()] for _, module in self._buffered]
-        before, self._before = self._before or now, now
-        found = []
-        for i, (old, new) in enumerate(zip(before, now)):
-            if old == new:
-                continue
-            if i < len(self._owners):
-                found.append(self._owners[i])
-            else:
-                record, module = self._buffered[i - len(self._owners)]
-                found += [(record, key, tensor) for key, tensor in _buffers_of(module).items()]
+        """[(record, slot, tensor)] of those that have changed since the last call or forget(). All buffers of a module count as
+        changed where one has: PyTorch does not count every change of a running mean."""
+        before, self._before = self._before, self._look()
+        if before == self._before:
+            return []
+        (old, old_buffers), (new, new_buffers) = before, self._before
+        found = [owner for owner, a, b in zip(self._owners, old, new) if a != b]
+        for (record, module), a, b in zip(self._buffered, old_buffers, new_buffers):
+            if a != b and b is not None:
+                found += [(record, key, tensor) for key, tensor in module()._buffers.items() if tensor is not None]
         return found
 
 
-def _buffers_of(weak_module):
-    module = weak_module()
-    return {} if module is None else {key: tensor for key, tensor in module._buffers.items() if tensor is not None}
+def _versions(module):
+    """What changes with the buffers of a module; None if it is gone."""
+    if module is None:
+        return None
+    buffers = [tensor for tensor in module._buffers.values() if tensor is not None]
+    try:
+        return [(id(tensor), tensor._version) for tensor in buffers]
+    except RuntimeError:  # PyTorch counts no versions of tensors that were made in inference mode
+        return list(map(id, buffers))
 
 
 class Outside:
@@ -273,11 +300,13 @@ class Outside:
     def _publish_changes(self, call, tag):
         """Publishes what has changed since it was recorded last, in the step or with its beginning."""
         publisher = self._publisher
-        if self._values is not self._registry.known:
-            self._values, self._models, self._serial = self._registry.known, {}, 0
+        known = self._registry.known
+        if self._values is not known or self._changes.count != len(self._registry.records):
+            self._values, self._models, self._serial = known, {}, 0
+            self._changes = _Changes(self._registry.records.values())
         if self._serial != publisher.serial:
             self._serial = publisher.serial
-            self._changes = _Changes(self._registry.records.values())
+            self._changes.forget()
         for record, slot, tensor in self._changes.find():
             publisher.publish(STATE, record.id, publisher.slot(slot), call, tag, tensor)
 
@@ -289,7 +318,7 @@ class Outside:
             return
         (call, tag, states), self._pass = self._pass, None
         publisher = self._publisher
-        self._changes.find()  # by the pass itself, which will do it again
+        self._changes.forget()  # what the pass itself has changed, which will do it again
         for generator, state in states:
             if not _is_same(generator.peek(), state):
                 publisher.publish(GENERATOR, NONE, publisher.slot(generator.slot), call, tag, generator.encode(state))
