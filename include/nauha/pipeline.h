@@ -130,6 +130,15 @@ NAUHA_API enum nauha_status nauha_pipeline_start(struct nauha_pipeline *pipeline
 NAUHA_API enum nauha_status nauha_pipeline_publish(void *pipeline, struct nauha_message *message,
                                                    struct nauha_error *err);
 
+/* Publishes a message that was made again at replay: these elements, contiguous, with the stamps of
+ * a recorded message, or of one that is like it. kind, tag, module and slot in *stamps are numbers
+ * of the pipeline's names; its strings, and what it says of the tensor, are ignored. All is
+ * borrowed for the call. Fails as nauha_pipeline_publish. */
+NAUHA_API enum nauha_status nauha_pipeline_publish_made(struct nauha_pipeline *pipeline,
+                                                        const struct nauha_message_info *stamps,
+                                                        const struct nauha_tensor *tensor,
+                                                        struct nauha_error *err);
+
 /* Publishes the selected messages of a trace, which was opened on the pipeline's names. Messages
  * that have no subscription are not decoded. Events are published whatever kinds are selected,
  * because they end the steps. Damaged messages are left out, and nauha_pipeline_report says so; on

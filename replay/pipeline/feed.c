@@ -76,6 +76,29 @@ enum nauha_status nauha_pipeline_publish(void *context, struct nauha_message *me
     return status == NAUHA_OK ? flush_if_due(pipeline, nauha__now_ns(), err) : status;
 }
 
+enum nauha_status nauha_pipeline_publish_made(struct nauha_pipeline *pipeline,
+                                              const struct nauha_message_info *stamps,
+                                              const struct nauha_tensor *tensor,
+                                              struct nauha_error *err) {
+    struct nauha_message message = {.info = *stamps, .data = tensor->data};
+    struct nauha_message_info *info = &message.info;
+    size_t elements;
+    uint32_t shape;
+    enum nauha_status status = nauha_tensor_count(tensor, &elements, err);
+    if (status == NAUHA_OK)
+        status = nauha_names_add_shape(pipeline->names, tensor->shape, tensor->ndim, &shape, err);
+    if (status != NAUHA_OK)
+        return status;
+    info->has_tensor = true;
+    info->hash_only = false;
+    info->dtype = tensor->dtype;
+    info->bytes = elements * nauha_dtype_size(tensor->dtype);
+    nauha__message_resolve(info, pipeline->names, shape);
+    status = nauha_pipeline_publish(pipeline, &message, err);
+    nauha__message_fini(&message);
+    return status;
+}
+
 /* The kinds to read, with commas. Events are always among them. */
 static char *wanted_kinds(const struct nauha_pipeline *pipeline, struct nauha_selector *chosen) {
     char *text = NULL;

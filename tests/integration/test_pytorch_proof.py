@@ -297,6 +297,24 @@ class Programs(unittest.TestCase):
         self.assertEqual(first["module"], "4")
         self.assertIn("each time", first["meaning"])
 
+    def test_metrics_of_what_is_made_again(self):
+        """Also where the trace has nothing of it."""
+        specs = ["norm:activations", "absmax:layer_gradients", "histogram:weight_gradients", "norm:weights",
+                 "ratio:layer_gradients,activations"]
+        full = nauha.replay(self.trace("gan"), specs)
+        path = self.folder / "outside.h5"
+        subprocess.run([NAUHA, "record", "-q", "-o", path, "--kinds", ",".join(kind for kind in ALL if kind not in MADE), "--",
+                        sys.executable, ROOT / "tests/programs/sweep.py", "gan"], check=True, env=ENVIRONMENT, timeout=300,
+                       stdout=subprocess.DEVNULL)
+        made = nauha.replay(path, specs, model=networks.gan)
+        self.assertEqual(list(made), list(full))
+        for name in full:
+            self.assertGreater(full[name].rows, 0)
+            order = [np.lexsort([series[key].astype(str) for key in ("call", "module", "slot", "global_step")])
+                     for series in (full[name], made[name])]
+            for column in full[name]:
+                np.testing.assert_array_equal(full[name][column][order[0]], made[name][column][order[1]], f"{name} {column}")
+
     def run_command(self, *words, code):
         done = subprocess.run(list(map(str, [NAUHA, *words])), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               env={**ENVIRONMENT, "NAUHA_PYTHON": sys.executable}, timeout=300)
@@ -313,6 +331,14 @@ class Programs(unittest.TestCase):
         for words, text in ((("--model", "cnn"), "expected FILE.py:NAME"), (("--steps", "1"), "need --model")):
             self.assertIn(text, self.run_command("verify", self.trace("cnn"), *words, code=2).stderr)
 
+    def test_the_command_replay(self):
+        model = ROOT / "tests/programs/networks.py"
+        words = "replay", self.trace("cnn"), "--metric", "norm:activations"
+        done = self.run_command(*words, "--model", f"{model}:cnn", code=0)
+        self.assertEqual(done.stdout, self.run_command(*words, code=0).stdout)
+        for more, text in ((("--data", "."), "--data cannot be used"), (("--follow",), "--follow cannot be used")):
+            self.assertIn(text, self.run_command(*words, "--model", f"{model}:cnn", *more, code=2).stderr)
+        self.assertIn("needs a model in Python", self.run_command(*words, "--model", "net.pt", "--tolerance", "1", code=2).stderr)
 
 
 class Made(Case):
@@ -357,6 +383,15 @@ class Made(Case):
         report = self.verified(model)
         self.assertTrue(report["same"], report)
         self.assertEqual(report["not_made"], 0)
+
+    def test_metrics_of_what_is_not_the_same(self):
+        """The weight gradients are the evidence."""
+        self.export(model := networks.cnn(), kinds=[kind for kind in ALL if kind not in ("activations", "layer_gradients")])
+        train(model, [(torch.randn(4, 1, 12, 12), torch.randn(4, 10)) for _ in range(2)])
+        self.exporter.close()
+        self.assertEqual(nauha.replay(self.path, "norm:activations", model=networks.cnn)["activations_norm2"].rows, 24)
+        with self.assertRaisesRegex(nauha.Error, 'step 0: the .*gradients of "10" .* not the same'):
+            nauha.replay(self.path, "norm:activations", model=lambda: networks.cnn(activation=nn.Tanh()))
 
     def test_probes_and_evaluations(self):
         model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))

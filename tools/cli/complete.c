@@ -246,6 +246,7 @@ static const struct {
     {NULL, "FILE.pt|NAME", offer_models},
     {NULL, "DIR", offer_directories},
     {NULL, "FILE", offer_files},
+    {NULL, "FILE.py:NAME", offer_files},
     {NULL, "FILE.html", offer_files},
     {NULL, "TRACE", offer_traces},
     {NULL, "TRACE...", offer_traces},

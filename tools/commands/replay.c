@@ -8,6 +8,7 @@
 #include "tools/commands/distributed.h"
 #include "tools/commands/follow.h"
 #include "tools/commands/metrics.h"
+#include "tools/commands/python_model.h"
 #include "tools/commands/replayed_model.h"
 #include "tools/commands/runs.h"
 #include "tools/cli/terminal.h"
@@ -82,6 +83,22 @@ static void warn_of_all(const struct opened *opened, const struct invocation *in
         warn(opened->traces[i], opened->names, followed);
 }
 
+static void print_report(void *context, const char *text) {
+    const struct invocation *invocation = context;
+    if (!invocation->quiet)
+        fprintf(stderr, "nauha: %s\n", text);
+}
+
+/* Feeds the pipeline with a trace and what its steps make when they are run again. */
+static int feed_made(const struct opened *opened, struct nauha_pipeline *pipeline,
+                     const struct invocation *invocation) {
+    struct nauha_trace_info info;
+    bool same = false;
+    nauha_trace_get_info(opened->trace, &info);
+    return nauha__run_python_model(invocation, info.path, opened->names, pipeline, false,
+                                   print_report, (void *)invocation, &same);
+}
+
 static enum nauha_status feed(const struct opened *opened, struct nauha_pipeline *pipeline,
                               const char *what, const struct invocation *invocation,
                               struct nauha_error *err) {
@@ -145,7 +162,7 @@ static int make_pipeline(struct replay *replay, size_t which, struct nauha_error
     int code = nauha__choose_workers(pipeline, invocation);
     if (code == EXIT_FINE && which > 0)
         code = follow_on(replay, which, err);
-    if (code == EXIT_FINE)
+    if (code == EXIT_FINE && !nauha__has_python_model(invocation))
         code = nauha__replayed_model_init(&replay->model, invocation, run->opened.trace, pipeline);
     if (code != EXIT_FINE)
         return code;
@@ -167,6 +184,8 @@ static int replay_run(struct replay *replay, size_t which) {
         nauha__distributed_agree(&replay->distributed, make_pipeline(replay, which, &err));
     if (code != EXIT_FINE)
         return code;
+    if (nauha__has_python_model(invocation))
+        return feed_made(opened, replay->pipelines[which], invocation);
     if (feed(opened, replay->pipelines[which], what, invocation, &err) == NAUHA_OK)
         return EXIT_FINE;
     nauha__fail(&err);
@@ -213,7 +232,9 @@ static int check_usage(const struct invocation *invocation, bool distributed) {
             "--jobs cannot be used with several processes: mpirun -n sets their number");
     if (distributed && nauha__has(invocation, "model"))
         return nauha__usage(invocation->command, "--model cannot be used with several processes");
-    return EXIT_FINE;
+    if (nauha__has_python_model(invocation) && nauha__has(invocation, "follow"))
+        return nauha__usage(invocation->command, "--follow cannot be used with a model in Python");
+    return nauha__check_model_options(invocation);
 }
 
 /* Checks everything that can be refused before anything is written. */
@@ -225,6 +246,10 @@ static int prepare(struct replay *replay) {
     if (code == EXIT_FINE && replay->runs.count > 1 && nauha__has(replay->invocation, "model"))
         code = nauha__usage(replay->invocation->command,
                             "--model takes the traces of one training only");
+    if (code == EXIT_FINE && nauha__has_python_model(replay->invocation) &&
+        replay->runs.list[0].opened.trace_count > 1)
+        code = nauha__usage(replay->invocation->command,
+                            "a model in Python takes the trace of one process only");
     for (size_t i = 0; i < replay->runs.count && code == EXIT_FINE; i++) {
         const struct opened *opened = &replay->runs.list[i].opened;
         if (nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err) != NAUHA_OK)
@@ -240,7 +265,7 @@ static int run_replay(const struct invocation *invocation) {
     struct replay replay = {.invocation = invocation};
     const bool follows = nauha__has(invocation, "follow");
     if (!invocation->python && !nauha__distributed_started() &&
-        nauha__metrics_need_python(invocation))
+        (nauha__metrics_need_python(invocation) || nauha__has_python_model(invocation)))
         return nauha__metrics_run_python(invocation);
     int code = nauha__distributed_begin(&replay.distributed);
     if (code != EXIT_FINE)
@@ -283,7 +308,9 @@ const struct command nauha__command_replay = {
         "With --follow, replay reads a recording that is still being written; the results are "
         "those of a replay after its end. With --model, replay puts the recorded parameters of "
         "each step into the network and runs it, for test_accuracy, hessian_eig and all metrics "
-        "of tags other than \"default\". A metric that fails is named at the end, with the step "
+        "of tags other than \"default\"; a model in Python runs the recorded steps again, for "
+        "metrics of "
+        "what was not recorded in full. A metric that fails is named at the end, with the step "
         "and "
         "the message at which it failed; its series end there, all others are complete, and the "
         "exit "
@@ -294,6 +321,7 @@ const struct command nauha__command_replay = {
         "nauha replay run.h5 --metric loss --follow\n"
         "nauha replay run.h5 --model alexnetmini --metric test_accuracy:every=100\n"
         "nauha replay run.h5 --model net.pt --data testset --metric hessian_eig:k=5:every=500\n"
+        "nauha replay run.h5 --model net.py:build --metric histogram:activations --steps ::100\n"
         "nauha replay run.rank*.h5 --metric norm:weight_gradients -o series\n"
         "nauha replay a.h5 b.h5 --resume --metric loss\n"
         "nauha replay sweep --metric loss -o compared",

@@ -9,13 +9,19 @@
 #include <string.h>
 
 #include "tools/cli/module.h"
+#include "tools/commands/python_model.h"
 
 #define MODULE "nauha_model.so"
 
 static const struct nauha_option model_table[] = {
     {"model", 0, "FILE.pt|NAME", NULL,
      "put the recorded parameters of each step into this model and run it, for metrics of tags "
-     "such as testing, and for hessian_eig; a TorchScript file, or a model of \"nauha train\""},
+     "such as testing, and for hessian_eig; a TorchScript file, or a model of \"nauha train\". "
+     "FILE.py:NAME: run the recorded steps again with this model in Python, for metrics of what "
+     "was not recorded in full"},
+    {"tolerance", 0, "X", "0.001",
+     "with a model in Python: the largest difference of a tensor's elements from the recorded ones "
+     "that is no error, relative to its largest element"},
     {"data", 0, "DIR", NULL,
      "data to run the model on: a directory with inputs.npy and labels.npy, or with a dataset of "
      "\"nauha train\" (default: the data named in the trace)"},
@@ -66,12 +72,25 @@ static int take_options(const struct invocation *invocation, struct nauha_model_
     return EXIT_FINE;
 }
 
-/* All other options need --model. */
-static int refuse_without_model(const struct invocation *invocation) {
-    for (size_t i = 1; i < sizeof model_table / sizeof *model_table; i++) {
+enum { TOLERANCE = 1, DATA }; /* rows: of a model in Python; the first of all other models */
+
+/* Refuses the options from a row on. */
+static int refuse_from(const struct invocation *invocation, size_t first, const char *why) {
+    for (size_t i = first; i < sizeof model_table / sizeof *model_table; i++) {
         if (nauha__has(invocation, model_table[i].name))
-            return nauha__usage(invocation->command, "--%s needs --model", model_table[i].name);
+            return nauha__usage(invocation->command, "--%s %s", model_table[i].name, why);
     }
+    return EXIT_FINE;
+}
+
+int nauha__check_model_options(const struct invocation *invocation) {
+    if (!nauha__has(invocation, "model"))
+        return refuse_from(invocation, TOLERANCE, "needs --model");
+    if (nauha__has_python_model(invocation))
+        return refuse_from(invocation, DATA, "cannot be used with a model in Python");
+    if (nauha__has(invocation, model_table[TOLERANCE].name))
+        return nauha__usage(invocation->command, "--%s needs a model in Python",
+                            model_table[TOLERANCE].name);
     return EXIT_FINE;
 }
 
@@ -81,7 +100,7 @@ int nauha__replayed_model_init(struct replayed_model *replayed, const struct inv
     struct nauha_model_options options = {.notice = tell, .context = replayed};
     *replayed = (struct replayed_model){.quiet = invocation->quiet};
     if (!nauha__has(invocation, "model"))
-        return refuse_without_model(invocation);
+        return EXIT_FINE;
     int code = take_options(invocation, &options);
     if (code != EXIT_FINE)
         return code;

@@ -15,6 +15,9 @@ struct replayed_model {
     bool quiet;
 };
 
+/* Refuses options that do not fit --model, or need it. Prints errors and returns an exit code. */
+int nauha__check_model_options(const struct invocation *invocation);
+
 /* To be called before the pipeline starts. Prints errors and returns an exit code. Release with
  * nauha__replayed_model_fini in any case, after the pipeline. */
 int nauha__replayed_model_init(struct replayed_model *replayed, const struct invocation *invocation,

@@ -337,7 +337,15 @@ def analyzer_of_spec(spec):
     return _Analyzer(name, make, None, synchronized, parameters, summary)
 
 
-def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None, jobs=None, resume=False, **selection):
+def _warn(report):
+    """Warns of what a model did not make again, or not to the bit."""
+    from nauha.proof import lines
+    if report["close"] or report["not_run"]:
+        warnings.warn("\n".join(lines(report)), stacklevel=3)
+
+
+def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None, jobs=None, resume=False, model=None,
+           tolerance=1e-3, **selection):
     """Feeds traces through metrics, as `nauha replay` does.
 
     traces: one path or several, of the ranks of one training or of several trainings; a directory stands for the traces
@@ -345,8 +353,10 @@ def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None
     are in `nauha help replay`; ["csv", "gnuplot"] by default). progress(done, total) is called about twenty times a
     second. jobs: the number of threads that compute metrics of the library, by default one for each processor;
     Subscribers are called in the calling thread, and the result does not depend on the number. resume: the traces are of
-    one training that was interrupted and resumed; steps that it repeated are those of the later trace. selection: the
-    keyword arguments of Trace.messages().
+    one training that was interrupted and resumed; steps that it repeated are those of the later trace. model: runs steps
+    again, so that metrics see what the one trace does not have in full: a torch.nn.Module, several in a dict, tuple or list, or
+    a function that returns one. A message that is not as it was recorded, by more than `tolerance` of the largest element, raises
+    Error; see verify(). selection: the keyword arguments of Trace.messages().
 
     Returns {name: Series} with everything that the metrics published. Several trainings are replayed one after another,
     and each Series has a column `run` with their names; metrics of the library start again for each training, and
@@ -364,6 +374,8 @@ def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None
     if not paths or not metrics:
         raise Error("replay() needs at least one trace and one metric")
     runs, pipelines = sort_runs(paths, resume), []
+    if model is not None and [len(ranks) for _, ranks in runs] != [1]:
+        raise Error("with a model, replay() takes the trace of one process")
     selector = make_selector(selection)
     try:
         for name, ranks in runs:
@@ -381,7 +393,10 @@ def replay(traces, metrics, output=None, sinks=None, strict=False, progress=None
             pipeline.on_failure(lambda text, pipeline=pipeline: not pipeline.is_of_subscriber(text))
             pipeline.set_workers(min(jobs, 2**32 - 1))
             pipeline.start()
-            pipeline.replay(selector, progress)
+            if model is None:
+                pipeline.replay(selector, progress)
+            else:
+                _warn(pipeline.replay_made(ranks[0], model, selection, tolerance, progress))
         series = pipelines[-1].finish()
         remarks = [line for pipeline in pipelines for line in pipeline.remarks()]
         if remarks:

@@ -3,6 +3,7 @@
 
 Threads: one at a time.
 """
+import contextlib
 import ctypes
 import os
 from ctypes import CFUNCTYPE, POINTER, Structure, c_bool, c_char_p, c_double, c_int, c_int64, c_size_t, c_uint32, \
@@ -322,6 +323,14 @@ class Pipeline:
         function = PROGRESS_FN(lambda context, done, total: progress(done, total)) if progress else PROGRESS_FN()
         self._guarded(library.nauha_pipeline_replay_ranks, self.handle, (c_void_p * len(traces))(*traces), len(traces),
                       selector, function, None)
+
+    def replay_made(self, path, model, selection, tolerance, progress):
+        """The same with messages that a model makes again; see supplement.py. Returns the report, see nauha.verify."""
+        from nauha.supplement import Supplement
+        from nauha.trace import open_on
+        with open_on(path, self._names) as trace, contextlib.closing(
+                Supplement(trace, model, selection, tolerance, self.handle, self._guarded, progress)) as supplement:
+            return supplement.run()
 
     def _end_run(self):
         for collector in self._collectors.values() if self._run is not None else ():
