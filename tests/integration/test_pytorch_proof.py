@@ -180,8 +180,8 @@ MADE = ("activations", "layer_gradients", "weight_gradients", "bias_gradients")
 class Programs(unittest.TestCase):
     """Programs that know nothing of it: recorded as they are, and run again."""
 
-    NAMES = ("cnn", "transformer", "lstm", "gan", "accumulated", "autocast", "checkpointed", "noisy")
-    MODELS = {"accumulated": "cnn", "autocast": "cnn"}
+    NAMES = ("cnn", "transformer", "lstm", "gan", "accumulated", "autocast", "contrasted", "checkpointed", "noisy")
+    MODELS = {"accumulated": "cnn", "autocast": "cnn", "contrasted": "cnn"}
 
     @classmethod
     def setUpClass(cls):
@@ -215,7 +215,7 @@ class Programs(unittest.TestCase):
                 for kind in MADE[:1] if depends else MADE:
                     self.assertEqual(report["kinds"][kind]["proven"], recorded[kind], kind)
                     self.assertGreater(recorded[kind], 0)
-                taken = "not_made" if name == "autocast" else "proven"  # the loss is of a copy in another type
+                taken = "not_made" if name in ("autocast", "contrasted") else "proven"  # the loss is of a copy in another type
                 self.assertGreater(report["kinds"]["network_output"][taken], 0)
                 self.assertEqual(bool(report["not_run"]), depends)
 

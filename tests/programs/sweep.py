@@ -58,6 +58,21 @@ def autocast():
     return classify(networks.cnn(), autocast=True)
 
 
+def contrasted():
+    """Compares two views of the same images, under one autocast."""
+    model = networks.cnn()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    for _ in range(STEPS):
+        x, _ = images()
+        with torch.autocast("cpu", torch.bfloat16):
+            first, second = model(x + 0.1 * torch.randn_like(x)), model(x + 0.1 * torch.randn_like(x))
+        loss = functional.mse_loss(first.float(), second.float()) - 0.1 * first.float().var(0).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return loss
+
+
 def transformer():
     return predict(networks.transformer(), mask=nn.Transformer.generate_square_subsequent_mask(12), scale=2.0)
 

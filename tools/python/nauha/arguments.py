@@ -4,7 +4,9 @@ builds the arguments has their elements.
 
 Constants are written as they are, everything else as an object with one key that says what it is:
 
-    [1, {"tensor": "1", "stride": [1, 4], "grad": true}, {"tuple": [...]}, {"dict": [[key, value], ...]}, {"dtype": "float16"}]
+    [1, {"tensor": "1", "stride": [1, 4], "grad": true, "device": "cuda"}, {"tuple": [...]}, {"dtype": "float16"}]
+
+Of a tensor, "stride" is there if it is not contiguous, "grad" if it needs a gradient, "device" if it is not on the CPU.
 
 Threads: any.
 """
@@ -71,12 +73,13 @@ def _describe_tensor(tensor, path):
         described["stride"] = list(tensor.stride())
     if tensor.requires_grad:
         described["grad"] = True
+    if tensor.device.type != "cpu":
+        described["device"] = tensor.device.type
     return described
 
 
 def build(described, tensor):
-    """(args, kwargs) of a description. tensor(path, stride, grad) returns a tensor; stride: None if it is contiguous. Raises
-    Unknown."""
+    """(args, kwargs) of a description. tensor(description) returns the tensor of such an object. Raises Unknown."""
     make = functools.partial(_build, tensor=tensor)
     return tuple(map(make, described["args"])), {key: make(value) for key, value in described["kwargs"].items()}
 
@@ -88,7 +91,7 @@ def _build(described, tensor):
     if not isinstance(described, dict):
         return described
     if "tensor" in described:
-        return tensor(described["tensor"], described.get("stride"), described.get("grad", False))
+        return tensor(described)
     if "tuple" in described:
         return tuple(map(make, described["tuple"]))
     if "dict" in described:

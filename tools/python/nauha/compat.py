@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import gc
+import itertools
 import sys
 import threading
 import types
@@ -267,6 +268,43 @@ def autocasts_on():
         on = {"cpu": torch.get_autocast_cpu_dtype()} if torch.is_autocast_cpu_enabled() else {}
         on.update({"cuda": torch.get_autocast_gpu_dtype()} if torch.is_autocast_enabled() else {})
     return {device: str(dtype).replace("torch.", "") for device, dtype in on.items()}
+
+
+_scopes = itertools.count(1)
+_scope = 0
+
+
+def watch_autocast():
+    """From now on, autocast_scope() counts."""
+    original = torch.clear_autocast_cache
+    if hasattr(original, "nauha_watches"):
+        return
+
+    @functools.wraps(original)
+    def clear_autocast_cache():
+        global _scope
+        _scope = next(_scopes)
+        return original()
+
+    clear_autocast_cache.nauha_watches = True
+    torch.clear_autocast_cache = clear_autocast_cache
+
+
+def autocast_scope():
+    """A number that changes when the outermost scope of autocast ends: until then, all passes share the casts of the weights, and
+    add their gradients up in the type of the casts."""
+    return _scope
+
+
+@contextlib.contextmanager
+def autocast_cache_kept():
+    """A scope in which the casts of weights are kept when autocast ends."""
+    torch.autocast_increment_nesting()
+    try:
+        yield
+    finally:
+        torch.autocast_decrement_nesting()
+        torch.clear_autocast_cache()
 
 
 @contextlib.contextmanager

@@ -259,9 +259,11 @@ class Outside:
         self._models = {}  # id(model) -> _Model
         self._changes = None
         self._serial = 0  # of the step that they are of
+        self._scope = 0  # of autocast when it began
         self._backwards = Counter()
         self._task = None  # the backward pass that reached an output last
         self._pass = None  # the pass that runs: (call, tag, [(generator, state before)])
+        compat.watch_autocast()
 
     # ---- before a pass ----
 
@@ -275,9 +277,12 @@ class Outside:
         described = arguments.describe(args, kwargs)
         for name in arguments.unknown([described]):
             publisher.tell(f"passes of the model cannot be run again from this trace, because an argument of it is a {name}")
-        context = {"model": self._registry.prefix(model), "arguments": described, "training": model.training,
+        device = next((parameter.device.type for parameter in model.parameters()), "cpu")
+        context = {"model": self._registry.prefix(model), "device": device, "arguments": described, "training": model.training,
                    **self._model(model).unusual(), "gradients": torch.is_grad_enabled(),
                    "autocast": compat.autocasts_on(), "switches": switches()}
+        if context["autocast"]:  # relative to the step, so that the texts of steps are the same
+            context["autocast_scope"] = compat.autocast_scope() - self._scope
         self._publish_text("forward", call, tag, context)
         self._pass = call, tag, [(generator, generator.peek()) for generator in generators()]
 
@@ -306,6 +311,7 @@ class Outside:
             self._changes = _Changes(self._registry.records.values())
         if self._serial != publisher.serial:
             self._serial = publisher.serial
+            self._scope = compat.autocast_scope()
             self._changes.forget()
         for record, slot, tensor in self._changes.find():
             publisher.publish(STATE, record.id, publisher.slot(slot), call, tag, tensor)

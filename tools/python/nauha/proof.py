@@ -251,8 +251,8 @@ class Proof:
             return f"{what} were not made: the model has no such module, or did not run it. It is another model"
         shape, dtype = recorded.elements[:2]
         if (shape, dtype) != (recorded.shape, recorded.dtype):
-            return f"{what} are {dtype}{list(shape)} here and {recorded.dtype}{list(recorded.shape)} in the trace: it is another " \
-                "model, or another precision"
+            return f"{what} are {dtype}{list(shape)} here and {recorded.dtype}{list(recorded.shape)} in the trace: it is " \
+                "another model, or another precision"
         if self._changes(key, recorded):
             return f"{what} are other ones each time that the step runs: a kernel is not deterministic, or the model draws random " \
                 "numbers from a generator of its own"
@@ -347,7 +347,8 @@ def lines(report):
             parts.append(f"largest difference {counts['largest_difference']:.2g}")
         yield f"{kind:{width}}  {', '.join(parts)}"
     for each in report["not_run"]:
-        yield f"{each['steps']:,} step{'s' if each['steps'] > 1 else ''} could not be run again, or not all of it: {each['reason']}"
+        steps = f"{each['steps']:,} step{'s' if each['steps'] > 1 else ''}"
+        yield f"{steps} could not be run again, or not completely: {each['reason']}"
     if not report["not_run"] and not report["different"] and kinds.get("network_output", {}).get(NOT_MADE):
         yield "network_output is not made again where a loss function was given something else than what the model returned"
     first = report["first_difference"]

@@ -232,21 +232,29 @@ class Remaker:
         for context in reversed([each.context for each in step.passes if isinstance(each, Forward)]):
             self._add(context["model"])
             self._set_modes(self._known[context["model"]], context)
-        outputs = {}  # (tag, call) -> {path: tensor}
-        with self._kept():
+        with self._kept(), compat.autocast_cache_kept():
             try:
                 self._put_values(step)
                 self._begin()
-                for number, each in enumerate(step.passes):
-                    self.running = each.key
-                    if isinstance(each, Forward):
-                        outputs[each.tag, each.call] = self._forward(step, each)
-                    else:
-                        self._backward(step, each, number, outputs)
-                    if self._failure is not None:
-                        raise self._failure
+                self._run_passes(step)
             finally:
                 self._exporter.step()
+
+    def _run_passes(self, step):
+        outputs, scope, publisher = {}, None, self._exporter.publisher  # outputs: (tag, call) -> {path: tensor}
+        for number, each in enumerate(step.passes):
+            self.running = each.key
+            if isinstance(each, Backward):
+                self._backward(step, each, number, outputs)
+            else:
+                if each.context.get("autocast_scope") != scope:
+                    torch.clear_autocast_cache()
+                scope = each.context.get("autocast_scope")
+                outputs[each.tag, each.call] = self._forward(step, each)
+            with publisher.lock:
+                publisher.out.drain()  # what comes from a GPU
+            if self._failure is not None:
+                raise self._failure
 
     def _add(self, name):
         if name in self._known:
@@ -320,12 +328,14 @@ class Remaker:
         self._set_modes(model, context)
         device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
-        def tensor(path, stride, grad):
+        def tensor(described):
+            path, with_model = described["tensor"], described.get("device", "cpu") == context["device"]
             values = step.inputs.get((forward.tag, forward.call, path))
             if values is None:
                 raise NotMade(f"the input \"{path}\" of the model is not in the trace")
-            values = _strided(values.clone(), stride, device)  # a model may write to its inputs
-            return leaves.setdefault(path, values.requires_grad_()).clone() if grad else values
+            values = values.clone()  # the model may write to it
+            values = _strided(values, described.get("stride"), device if with_model else torch.device("cpu"))
+            return leaves.setdefault(path, values.requires_grad_()).clone() if described.get("grad") else values
 
         leaves = {}
         try:

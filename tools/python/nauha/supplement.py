@@ -50,7 +50,8 @@ class Supplement(proof.Proof):
         self._progress = progress
         self._names = trace._names
         self._wanted = proof.chosen([kind for kind in kinds_of(trace) if self._is_wanted(kind)], selection)
-        super().__init__(trace, model, selection, tolerance, [kind for kind in proof.JUDGED if kind in trace.kinds or kind in self._wanted])
+        kinds = {*trace.kinds, *self._wanted}
+        super().__init__(trace, model, selection, tolerance, [kind for kind in proof.JUDGED if kind in kinds])
         self._asked = [kind for kind in MADE if kind in self._wanted]
         self._selector = make_selector(selection)
         self._full = set()  # the keys of the step that the trace has in full
