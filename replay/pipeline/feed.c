@@ -90,7 +90,7 @@ enum nauha_status nauha_pipeline_publish_made(struct nauha_pipeline *pipeline,
     if (status != NAUHA_OK)
         return status;
     info->has_tensor = true;
-    info->hash_only = false;
+    info->kept = NAUHA_KEPT_ELEMENTS;
     info->dtype = tensor->dtype;
     info->bytes = elements * nauha_dtype_size(tensor->dtype);
     nauha__message_resolve(info, pipeline->names, shape);

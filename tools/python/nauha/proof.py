@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from nauha import native, outside, remake
-from nauha.native import Error, Status
+from nauha.native import Error, Status, library
 from nauha.remake import GIVEN, MADE, Key, Mismatch, NotMade
 from nauha.trace import Trace, open_on, to_float
 
@@ -67,11 +67,12 @@ def difference(recorded, made):
 class Recorded:
     """What the trace says of a message that is to be made again."""
 
-    __slots__ = ("hash", "hash_only", "shape", "dtype", "module_class", "made", "outcome", "difference", "elements")
+    __slots__ = ("hash", "kept", "fingerprint", "shape", "dtype", "module_class", "made", "outcome", "difference", "elements")
 
     def __init__(self, message):
         self.hash = message.hash
-        self.hash_only = message.hash_only
+        self.kept = message.kept
+        self.fingerprint = message.fingerprint_struct() if self.kept == "fingerprint" else None
         self.shape, self.dtype, self.module_class = message.shape, message.dtype, message.module_class
         self.made = None  # its hash
         self.outcome, self.difference = NOT_MADE, None
@@ -214,16 +215,26 @@ class Proof:
         else:
             recorded.outcome, recorded.difference = CLOSE if self._tolerance == math.inf else DIFFERENT, math.inf
             recorded.elements = message.shape, message.dtype, to_float(message)
+            self._compare_fingerprints(recorded, message)
+
+    def _compare_fingerprints(self, recorded, message):
+        """Where no elements were recorded, statistics and samples say how far what is not the same is from it."""
+        if recorded.fingerprint is None or (message.shape, message.dtype) != (recorded.shape, recorded.dtype):
+            return
+        recorded.difference = library.nauha_fingerprint_difference(recorded.fingerprint, message.fingerprint_struct(),
+                                                                   message.info.dtype)
+        if recorded.difference <= self._tolerance:
+            recorded.outcome = CLOSE
 
     def _compare_elements(self, number):
         """Finds how far what is not the same is from what was recorded."""
         wrong = {key: recorded for key, recorded in self._recorded.items() if recorded.elements is not None}
-        if not any(not recorded.hash_only for recorded in wrong.values()):
+        if not any(recorded.kept == "elements" for recorded in wrong.values()):
             return
         kinds = sorted({key[0] for key in wrong})
         for message in self._trace.messages(kinds=kinds, steps=number):
             recorded = wrong.get(Key.of(message))
-            if recorded is None or message.hash_only:
+            if recorded is None or message.kept != "elements":
                 continue
             shape, dtype, elements = recorded.elements
             if (shape, dtype) == (message.shape, message.dtype):

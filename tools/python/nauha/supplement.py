@@ -97,8 +97,8 @@ class Supplement(proof.Proof):
         there, self._full, lacks = set(), set(), False
         for message in rows:
             there.add(message.kind)
-            lacks |= message.hash_only
-            if not message.hash_only:
+            lacks |= message.kept in ("hash", "fingerprint")
+            if message.kept == "elements":
                 self._full.add(Key.of(message))
         return lacks or any(kind not in there for kind in self._asked)
 
@@ -126,7 +126,7 @@ class Supplement(proof.Proof):
     def _publish(self, message):
         if message.kind == "pass_context":
             self._publish_new(message)
-        made = self._kept.get(Key.of(message)) if message.hash_only else None
+        made = self._kept.get(Key.of(message)) if message.kept in ("hash", "fingerprint") else None
         if made is not None:
             self._publish_made(message.info, made)
         elif message.kind in self._wanted or not message.info.has_tensor:

@@ -14,7 +14,7 @@ import types
 import typing
 import warnings
 import weakref
-from ctypes import POINTER, c_bool, c_char_p, c_double, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_bool, c_char_p, c_double, c_int, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 
 import numpy as np
 
@@ -53,6 +53,7 @@ native.declare(library, {
     "nauha_message_take": (STATUS, [c_void_p, POINTER(native.Tensor), ERROR]),
     "nauha_message_hash": (STATUS, [c_void_p, c_uint64 * 2, ERROR]),
     "nauha_message_fingerprint": (STATUS, [c_void_p, POINTER(native.Fingerprint), ERROR]),
+    "nauha_fingerprint_difference": (c_double, [POINTER(native.Fingerprint), POINTER(native.Fingerprint), c_int]),
     "nauha_fingerprint_samples": (c_size_t, [c_uint64]),
     "nauha_fingerprint_position": (c_uint64, [c_uint64, c_size_t]),
     "nauha_memory_free": (None, [c_void_p]),
@@ -202,9 +203,13 @@ class Message:
         the hash was recorded."""
         if not self.info.has_tensor:
             return None
+        return _fingerprint(self.fingerprint_struct(), self.dtype)
+
+    def fingerprint_struct(self):
+        """The fingerprint as the C library has it, for nauha_fingerprint_difference."""
         found = native.Fingerprint()
         native.call(library.nauha_message_fingerprint, self._readable("fingerprint"), found)
-        return _fingerprint(found, self.dtype)
+        return found
 
     def _readable(self, what):
         if self._handle is None:
