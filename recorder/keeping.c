@@ -40,7 +40,9 @@ static const struct nauha_option options[] = {
     {"keep", 0, "everything|proof|fingerprints|hashes", "everything",
      "what to keep of tensors: their elements; what it takes to run each step again with the "
      "model, "
-     "and proof that it is the same; their statistics, hashes and a few elements; their hashes"},
+     "and to prove that it is the same (PyTorch in Python only); their statistics, hashes and a "
+     "few "
+     "elements; their hashes"},
     {"full", 0, "KIND,...[ KEY=VALUE...]", NULL,
      "keep the elements of these kinds, whatever --keep says; KEY is modules, exclude, steps, "
      "epochs, tag or rank, as in --full 'activations steps=::100 modules=conv*'"},
@@ -250,7 +252,8 @@ enum nauha_status nauha_keeping_check_kinds(const struct nauha_keeping *keeping,
 /* ---- grades ---- */
 
 /* The outside of a step, which it takes to run the step again, is kept in full. A step that gives
- * the same gradients of all parameters has run the same inside, so hashes of these are enough, and
+ * the same gradients of all parameters has run the same inside, so fingerprints of these are
+ * enough (hashes could not tell a step that is close, on another processor, from a wrong one), and
  * fingerprints of what lies between are kept now and then. */
 static enum nauha_grade grade_for_proof(const struct nauha_keeping *keeping, uint32_t kind,
                                         uint64_t step) {
@@ -265,7 +268,7 @@ static enum nauha_grade grade_for_proof(const struct nauha_keeping *keeping, uin
         return NAUHA_GRADE_ELEMENTS;
     case NAUHA_KIND_WEIGHT_GRADIENTS:
     case NAUHA_KIND_BIAS_GRADIENTS:
-        return kept ? NAUHA_GRADE_HASH : NAUHA_GRADE_NOTHING;
+        return kept ? NAUHA_GRADE_FINGERPRINT : NAUHA_GRADE_NOTHING;
     case NAUHA_KIND_ACTIVATIONS:
     case NAUHA_KIND_LAYER_GRADIENTS:
     case NAUHA_KIND_INPUTS:

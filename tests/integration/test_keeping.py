@@ -176,6 +176,7 @@ class Options(unittest.TestCase):
     def test_mistakes(self):
         for arguments, text in ((("--keep", "most"), "is none of everything, proof, fingerprints, hashes"),
                                 (("--full", "activatoins"), 'did you mean "activations"?'),
-                                (("--full", "weights every=3"), "every")):
+                                (("--full", "weights every=3"), "every"),
+                                (("--keep", "proof"), "--keep proof is for trainings in Python")):
             self.assertIn(text, run("train", *arguments, "--max-steps", 1, "-o", self.path, code=2).stderr)
         self.assertFalse(self.path.exists())

@@ -384,6 +384,55 @@ class Made(Case):
         self.assertTrue(report["same"], report)
         self.assertEqual(report["not_made"], 0)
 
+    def test_keep_proof(self):
+        """The outside in full, fingerprints of the gradients of parameters, and those of the inside in every second step."""
+        data = [(torch.randn(8, 1, 12, 12), torch.randn(8, 10)) for _ in range(4)]
+        model = networks.cnn()
+        start = {name: value.clone() for name, value in model.state_dict().items()}
+        torch.manual_seed(1)
+        self.export(model, keep="proof", fingerprint_every=2, full="biases; bias_gradients")
+        train(model, data)
+        report = self.verified(networks.cnn)
+        proof = self.path
+        self.assertTrue(report["same"], report)
+        self.assertEqual(report["kinds"]["activations"]["proven"], 24)
+        self.assertEqual(report["kinds"]["weight_gradients"]["proven"], 20)
+        self.assertEqual((report["close"], report["different"], report["not_made"]), (0, 0, 0))
+        with nauha.open(proof) as trace:
+            large = [message for message in trace.messages() if message.nbytes > 240]
+        self.assertEqual({(message.kind, message.kept) for message in large}, {
+            *((kind, "elements") for kind in ("weights", "weight_updates", "input_data", "output_gradients", "pass_context",
+                                              "generator_state")),
+            *((kind, "fingerprint") for kind in ("weight_gradients", "activations", "layer_gradients"))})
+        self.assertEqual({message.global_step for message in large if message.kept == "fingerprint"
+                          and message.kind != "weight_gradients"}, {0, 2})
+        self.assertEqual(nauha.open(proof).info.facts["keep"], "proof")
+
+        # Metrics that need elements, of steps of which nothing inside was kept: as those of the training itself.
+        self.path = self.path.with_name("full.h5")
+        model.load_state_dict(start)
+        torch.manual_seed(1)
+        self.export(model)
+        train(model, data)
+        self.exporter.close()
+        specs = ["histogram:activations", "norm:layer_gradients:order=3"]
+        full, made = nauha.replay(self.path, specs), nauha.replay(proof, specs, model=networks.cnn)
+        for name in full:
+            self.assertGreater(full[name].rows, 40)
+            for column in full[name]:
+                if column != "seq":
+                    np.testing.assert_array_equal(full[name][column], made[name][column], f"{name} {column}")
+
+        class Slightly(nn.Module):
+            def forward(self, x):
+                return torch.relu(x) * (1 + 1e-6)
+
+        report = nauha.verify(proof, networks.cnn(activation=Slightly()))
+        self.assertTrue(report["same"], report)
+        self.assertGreater(report["kinds"]["activations"]["close"], 0)
+        self.assertGreater(report["kinds"]["weight_gradients"]["close"], 0)
+        self.assertFalse(nauha.verify(proof, networks.cnn(activation=nn.Tanh()))["same"])
+
     def test_metrics_of_what_is_not_the_same(self):
         """The weight gradients are the evidence."""
         self.export(model := networks.cnn(), kinds=[kind for kind in ALL if kind not in ("activations", "layer_gradients")])

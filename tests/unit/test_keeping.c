@@ -372,7 +372,8 @@ static void test_grades_for_proof(void **state) {
     must(nauha_keeping_set(keeping, "fingerprint-every", "5", &err), &err);
     assert_int_equal(grade(keeping, names, NAUHA_KIND_WEIGHTS, 3), NAUHA_GRADE_ELEMENTS);
     assert_int_equal(grade(keeping, names, NAUHA_KIND_WEIGHT_UPDATES, 3), NAUHA_GRADE_ELEMENTS);
-    assert_int_equal(grade(keeping, names, NAUHA_KIND_WEIGHT_GRADIENTS, 3), NAUHA_GRADE_HASH);
+    assert_int_equal(grade(keeping, names, NAUHA_KIND_WEIGHT_GRADIENTS, 3),
+                     NAUHA_GRADE_FINGERPRINT);
     assert_int_equal(grade(keeping, names, NAUHA_KIND_ACTIVATIONS, 3), NAUHA_GRADE_NOTHING);
     assert_int_equal(grade(keeping, names, NAUHA_KIND_ACTIVATIONS, 5), NAUHA_GRADE_FINGERPRINT);
     must(nauha_keeping_set(keeping, "proof-every", "4", &err), &err);

@@ -81,6 +81,10 @@ static enum nauha_status take_options(const struct invocation *invocation, struc
         const char *name = given->option->name;
         if (given->option >= training && given->option < training + training_count)
             status = nauha_train_options_set(options, name, given->value, err);
+        else if (strcmp(name, "keep") == 0 && strcmp(given->value, "proof") == 0)
+            status = nauha_error_set(err, NAUHA_INVALID,
+                                     "--keep proof is for trainings in Python: nauha record, or "
+                                     "nauha.Exporter(keep=\"proof\")");
         else if (nauha__is_recording_option(given->option))
             status = nauha_recorder_config_set(session->config, name, given->value, err);
     }
