@@ -26,7 +26,7 @@ static void test_stamps_and_elements(void **state) {
                                         .call = 2,
                                         .kind = NAUHA_KIND_WEIGHTS,
                                         .kind_name = "biases",
-                                        .hash_only = true,
+                                        .kept = NAUHA_KEPT_HASH,
                                         .bytes = 1};
     ok(nauha_names_add_module(names, "a", "Linear", &stamps.module, &err));
     ok(nauha_names_add_slot(names, "weight", &stamps.slot, &err));

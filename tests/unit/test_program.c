@@ -92,7 +92,7 @@ static const struct nauha_analyzer *find(void *context, const char *spec, struct
 static int run_as(struct host *host, const char *const *words) {
     char *argv[24] = {"nauha", "replay", recorded_path, "-q", "--sink", "csv", "-o", directory};
     int argc = 8;
-    const struct nauha_python python = {find, host};
+    const struct nauha_python python = {.find = find, .context = host};
     for (; *words; words++)
         argv[argc++] = (char *)*words;
     return nauha_main(argc, argv, &python);
