@@ -38,7 +38,9 @@ WEIGHTS = "weights,biases,weight_updates,bias_updates"
 TIME = {"codec": "zstd,temporal", "flush": "60"}
 OURS = {"paused": {}, "zstd": {"codec": "zstd"}, "zstd passive": {"codec": "zstd"}, "lz4": {"codec": "lz4"}, "none": {"codec": "none"},
         "parameters": {"kinds": PARAMETERS}, "parameters time": {"kinds": PARAMETERS, **TIME},
-        "weights": {"kinds": WEIGHTS}, "weights time": {"kinds": WEIGHTS, **TIME}, "every tenth step": {"steps": slice(0, None, 10)}}
+        "weights": {"kinds": WEIGHTS}, "weights time": {"kinds": WEIGHTS, **TIME}, "every tenth step": {"steps": slice(0, None, 10)},
+        "fingerprints": {"keep": "fingerprints"}, "hashes": {"keep": "hashes"}, "proof": {"keep": "proof"},
+        "proof tenth": {"keep": "proof", "proof_every": 10}}
 OTHERS = {"torch.save": "torch", "h5py": "h5py", "h5py gzip": "h5py", "h5py bitshuffle": "hdf5plugin", "tensorboard": "tensorboard",
           "smdebug": "smdebug"}
 # The environment of a variant beside that of all others. The training's threads sleep while they wait: what the
@@ -294,7 +296,8 @@ def table(model, steps, rounds, parent, chosen, device, threads):
           f"{'thread ms/MB':>13} {'CPU s/GB':>9} {'threads':>8} {'stored':>7} {'peak MB':>8}")
     for variant in variants:
         row = median[variant]
-        messages, published = (row[key] or all_of_it[key] for key in ("messages", "published"))
+        less = "keep" in OURS.get(variant, {})  # of what the training published, not of what was kept
+        messages, published = ((not less and row[key]) or all_of_it[key] for key in ("messages", "published"))
         thread = row["thread"] - bare["thread"]
         cells = ["-"] * 5 if variant.startswith(("bare", "paused")) else [
             f"{thread / messages * 1e6:.1f}", f"{thread / published * 1e9:.2f}",

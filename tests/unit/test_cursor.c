@@ -421,7 +421,7 @@ static void test_damaged_rows(void **state) {
     struct nauha__index_row bad[BAD];
     for (size_t i = 0; i < BAD; i++)
         bad[i] = good;
-    bad[0].flags = 8 | NAUHA__ROW_DATA;
+    bad[0].flags = 16 | NAUHA__ROW_DATA;
     bad[1].kind = NAUHA_KIND_BUILTIN_COUNT;
     bad[2].tag = 1;
     bad[3].module = 1;
