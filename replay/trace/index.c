@@ -162,7 +162,7 @@ static enum nauha__row_fault check_tensor(const struct nauha_trace *trace,
                                                                     : NAUHA__ROW_FAULT_PLACEMENT;
     uint64_t elements = trace->shapes.shapes[row->shape].elements;
     if (elements == 0)
-        return NAUHA__ROW_FAULT_NONE;
+        return row->flags & NAUHA__ROW_FINGERPRINT ? NAUHA__ROW_FAULT_FLAGS : NAUHA__ROW_FAULT_NONE;
     if (elements > SIZE_MAX / item_size)
         return NAUHA__ROW_FAULT_SIZE;
     if (row->flags & NAUHA__ROW_HASH)

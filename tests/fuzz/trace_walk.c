@@ -6,6 +6,7 @@
 #include <hdf5.h>
 #include <string.h>
 
+#include "nauha/fingerprint.h"
 #include "nauha/pipeline.h"
 
 /* An error of the trace, with a reason; or a message that memory cannot hold. */
@@ -73,6 +74,18 @@ static void read_elements(const void *data, size_t bytes) {
     (void)sink;
 }
 
+static void read_fingerprint(struct nauha_message *message, struct count *count) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_fingerprint fingerprint;
+    const enum nauha_status status = nauha_message_fingerprint(message, &fingerprint, &err);
+    if (status == NAUHA_OK) {
+        read_elements(&fingerprint, sizeof fingerprint);
+    } else {
+        require_failure(status, &err);
+        count->damaged_tensors += status != NAUHA_NOMEM;
+    }
+}
+
 static void read_message(struct nauha_message *message, struct count *count) {
     struct nauha_error err = NAUHA_ERROR_INIT;
     const struct nauha_message_info *info = nauha_message_info(message);
@@ -84,8 +97,10 @@ static void read_message(struct nauha_message *message, struct count *count) {
     enum nauha_status status = nauha_message_tensor(message, &tensor, &err);
     if (status == NAUHA_OK) {
         read_elements(tensor.data, info->bytes);
-    } else if (status == NAUHA_UNAVAILABLE) { /* its hash only was recorded: no damage */
+    } else if (status == NAUHA_UNAVAILABLE) { /* its hash or fingerprint was recorded: no damage */
         fuzz_require(strlen(err.message) > 10);
+        if (info->kept == NAUHA_KEPT_FINGERPRINT)
+            read_fingerprint(message, count);
     } else {
         require_failure(status, &err);
         count->damaged_tensors += status != NAUHA_NOMEM;

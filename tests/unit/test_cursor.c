@@ -404,6 +404,7 @@ static void test_damaged_rows(void **state) {
                                                   NAUHA_DTYPE_F32, 1, (const int64_t[]){4}, data);
     uint32_t huge = fixture_shape(&f, 2, (const int64_t[]){INT64_MAX / 2, 2});
     uint32_t negative = fixture_shape(&f, 1, (const int64_t[]){-1});
+    uint32_t empty = fixture_shape(&f, 1, (const int64_t[]){0});
     static const char *const texts[] = {"flags",
                                         "names a kind",
                                         "names a tag",
@@ -416,7 +417,11 @@ static void test_damaged_rows(void **state) {
                                         "names a stream",
                                         "names a stream",
                                         "beyond the chunks",
-                                        "beyond the chunks"};
+                                        "beyond the chunks",
+                                        "flags",
+                                        "flags",
+                                        "flags",
+                                        "names a stream"};
     enum { BAD = sizeof texts / sizeof *texts };
     struct nauha__index_row bad[BAD];
     for (size_t i = 0; i < BAD; i++)
@@ -435,6 +440,11 @@ static void test_damaged_rows(void **state) {
     bad[11].offset = UINT64_MAX;
     bad[12].flags |= NAUHA__ROW_DERIVED;
     bad[12].base = 13;
+    bad[13].flags |= NAUHA__ROW_FINGERPRINT | NAUHA__ROW_DERIVED;
+    bad[14].flags = NAUHA__ROW_FINGERPRINT;
+    bad[15].flags |= NAUHA__ROW_FINGERPRINT;
+    bad[15].shape = empty;
+    bad[16].flags |= NAUHA__ROW_FINGERPRINT; /* in a stream of another item size */
     for (size_t i = 0; i < BAD; i++)
         fixture_index(&f, bad[i]);
     struct nauha__index_row unsealed = good;
