@@ -43,10 +43,11 @@ static const struct nauha_option options[] = {
      "and to prove that it is the same (PyTorch in Python only); their statistics, hashes and a "
      "few "
      "elements; their hashes"},
-    {"full", 0, "KIND,...[ KEY=VALUE...]", NULL,
-     "keep the elements of these kinds, whatever --keep says; KEY is modules, exclude, steps, "
-     "epochs, tag or rank, as in --full 'activations steps=::100 modules=conv*'"},
-    {"fingerprint", 0, "KIND,...[ KEY=VALUE...]", NULL,
+    {"full", 0, "KIND,...", NULL,
+     "keep the elements of these kinds, whatever --keep says; KEY=VALUE behind them chooses "
+     "modules, "
+     "exclude, steps, epochs, tag or rank, as in --full 'activations steps=::100 modules=conv*'"},
+    {"fingerprint", 0, "KIND,...", NULL,
      "keep only fingerprints of these kinds; --full has priority"},
     {"fingerprint-every", 0, "N", "10",
      "with --keep proof, steps from one to the next in which fingerprints of activations and their "
