@@ -155,7 +155,8 @@ class Numbers(unittest.TestCase):
         second, fourth = total(d**2), total(d**4)
         for name, want in (("sum", sum_), ("mean", sum_ / n), ("rms", np.sqrt(squares / n)),
                            ("variance", second / (n - 1)), ("kurtosis", fourth * n / second**2 - 3)):
-            np.testing.assert_allclose(series[f"activations_{name}"][0], float(want), rtol=4 * EPS, err_msg=name)
+            less = 3 if name == "kurtosis" else 0  # is subtracted in the end, from something as large
+            np.testing.assert_allclose(series[f"activations_{name}"][0] + less, float(want + less), rtol=4 * EPS, err_msg=name)
         place = (n - 1) * 0.25
         rank = int(place)
         ordered = np.partition(x, (rank, rank + 1))[rank : rank + 2].astype(np.float64)
