@@ -70,7 +70,7 @@ def targets():
             if own and plain and (inspect.isfunction(thing) or isinstance(thing, staticmethod)):
                 found[f"{holder.__name__}.{attribute}"] = holder, attribute
     for attribute in native.PROTOTYPES:
-        if fast.module is None or attribute not in ("nauha_recorder_publish", "nauha_recorder_set_tag", "nauha_selector_accepts"):
+        if fast.module is None or attribute not in ("nauha_recorder_publish", "nauha_recorder_set_tag", "nauha_keeping_accepts"):
             found[attribute] = native.library, attribute  # of those, the C code of fast.py has the addresses
     return found
 
@@ -96,6 +96,7 @@ if "nauha.autorecord" not in sys.modules:
     sys.exit()
 
 everything, called = targets(), set()
+gc.freeze()  # or the first collection in each child would write to the memory of all that was imported
 
 def count_all():
     for name, (holder, attribute) in everything.items():
