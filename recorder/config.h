@@ -40,6 +40,10 @@ struct nauha_recorder_config {
 /* A deep copy; NULL when out of memory. config NULL: the defaults. */
 struct nauha_recorder_config *nauha__config_copy(const struct nauha_recorder_config *config);
 
+/* Checks options against each other. INVALID. */
+enum nauha_status nauha__config_check(const struct nauha_recorder_config *config,
+                                      struct nauha_error *err);
+
 /* The facts as a JSON object of strings; NULL when out of memory. Caller owns, release with
  * free. */
 char *nauha__config_facts_json(const struct nauha_recorder_config *config);

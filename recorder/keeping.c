@@ -329,6 +329,10 @@ bool nauha_keeping_accepts_kind(struct nauha_keeping *keeping, const struct nauh
     return nauha_selector_accepts_kind(keeping->selector, names, kind);
 }
 
+bool nauha__keeping_is_proof(const struct nauha_keeping *keeping) {
+    return keeping->keep == PROOF;
+}
+
 /* ---- facts ---- */
 
 bool nauha__keeping_add_facts(const struct nauha_keeping *keeping, cJSON *facts) {

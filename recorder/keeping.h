@@ -10,6 +10,9 @@
 
 #include "nauha/keeping.h"
 
+/* Whether steps are to be run again, for which nothing may be missing. */
+bool nauha__keeping_is_proof(const struct nauha_keeping *keeping);
+
 /* Adds what differs from keeping everything to the facts of a trace. False: out of memory. */
 bool nauha__keeping_add_facts(const struct nauha_keeping *keeping, cJSON *facts);
 

@@ -92,9 +92,11 @@ enum nauha_status nauha_recorder_open(const char *path, const struct nauha_recor
     enum nauha_status status = NAUHA_OK;
     if (!recorder->config || !recorder->names || !recorder->hasher || !make_alive(recorder))
         status = nauha_error_set(err, NAUHA_NOMEM, "no memory for a recorder");
-    else if (path)
-        status = start_writer(recorder, path, err);
     else
+        status = nauha__config_check(recorder->config, err);
+    if (status == NAUHA_OK && path)
+        status = start_writer(recorder, path, err);
+    else if (status == NAUHA_OK)
         pthread_mutex_init(&recorder->writer.publish, NULL);
     if (status != NAUHA_OK) {
         free_recorder(recorder);
@@ -111,7 +113,11 @@ enum nauha_status nauha_recorder_check(const char *path, const struct nauha_reco
     struct nauha_recorder_config *defaults = config ? NULL : nauha_recorder_config_new();
     if (!config && !defaults)
         return nauha_error_set(err, NAUHA_NOMEM, "no memory to check \"%s\"", path);
-    enum nauha_status status = nauha__naming_init(&naming, path, config ? config : defaults, err);
+    enum nauha_status status = nauha__config_check(config ? config : defaults, err);
+    if (status == NAUHA_OK)
+        status = nauha__naming_init(&naming, path, config ? config : defaults, err);
+    else
+        memset(&naming, 0, sizeof naming);
     if (status == NAUHA_OK)
         status = nauha__naming_check(&naming, err);
     nauha__naming_fini(&naming);

@@ -9,7 +9,7 @@
 #define LEAST_SIZE offsetof(struct nauha_analyzer, lost)
 #define KNOWN_FLAGS                                                                                \
     (NAUHA_ANALYZER_SYNCHRONIZED | NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_RULE |               \
-     NAUHA_ANALYZER_PER_KIND | NAUHA_ANALYZER_TRAINED)
+     NAUHA_ANALYZER_PER_KIND | NAUHA_ANALYZER_TRAINED | NAUHA_ANALYZER_STATISTICS)
 /* A larger number is not the size of a table but a sign of a damaged descriptor. */
 #define PARAMETERS_MAX 64u
 #define KINDS_MAX 64u

@@ -125,7 +125,7 @@ class Structures(unittest.TestCase):
         folder = folder_of(self)
         source = folder / "members.c"
         source.write_text("#include <stdio.h>\n" + "".join(f'#include "{header}"\n' for header in (
-            "nauha/finding.h", "nauha/option.h", "nauha/recorder.h", "nauha/trace.h", "tools/cli/program.h")) + "int main(void) {\n" + "".join(
+            "nauha/finding.h", "nauha/fingerprint.h", "nauha/option.h", "nauha/recorder.h", "nauha/trace.h", "tools/cli/program.h")) + "int main(void) {\n" + "".join(
             f'printf("%zu %zu\\n", offsetof({name}, {member}), sizeof((({name} *)0)->{member}));\n' for name, member, _ in members) + "}\n")
         subprocess.run(["cc", "-std=c11", "-I", ROOT / "include", "-I", ROOT, source, "-o", source.with_suffix("")], check=True, timeout=60)
         lines = subprocess.run([source.with_suffix("")], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
@@ -164,8 +164,8 @@ class Shown(Case):
             messages = list(trace.messages(kinds="weights", steps=2))
         self.assertEqual([repr(message) for message in messages],
                          ["<weights of hidden.weight, step 2 f32[5, 3]>", "<weights of output.weight, step 2 f32[5, 3]>"])
-        self.assertLessEqual({"kind", "module", "global_step", "shape", "tensor", "hash"}, set(dir(messages[0])))
-        self.assertTrue(all(hasattr(messages[0], name) for name in dir(messages[0]) if name not in ("tensor", "hash")))
+        self.assertLessEqual({"kind", "module", "global_step", "shape", "tensor", "hash", "fingerprint"}, set(dir(messages[0])))
+        self.assertTrue(all(hasattr(messages[0], name) for name in dir(messages[0]) if name not in ("tensor", "hash", "fingerprint")))
         self.assertIn("<tr><td>module</td><td>hidden</td></tr>", messages[0]._repr_html_())
         # The same of what a metric keeps.
         kept = []

@@ -411,6 +411,14 @@ static void test_options(void **state) {
                          NAUHA_INVALID);
         assert_string_equal(err.message, message);
     }
+    must(nauha_recorder_config_set(config, "keep", "proof", &err), &err);
+    must(nauha_recorder_check(recorded_path, config, &err), &err);
+    must(nauha_recorder_config_set(config, "samples", "4", &err), &err);
+    assert_int_equal(nauha_recorder_check(recorded_path, config, &err), NAUHA_INVALID);
+    assert_non_null(strstr(err.message, "proof needs all of the inputs"));
+    struct nauha_recorder *recorder = NULL;
+    assert_int_equal(nauha_recorder_open(recorded_path, config, &recorder, &err), NAUHA_INVALID);
+    assert_int_equal(access(recorded_path, F_OK), -1);
     nauha_recorder_config_free(config);
 
     struct nauha_names *names = nauha_names_new();
@@ -456,7 +464,7 @@ static const struct CMUnitTest tests[] = {
     RECORDED(test_contents_of_a_fingerprint),
     RECORDED(test_rules),
     cmocka_unit_test(test_grades_for_proof),
-    cmocka_unit_test(test_options),
+    RECORDED(test_options),
     cmocka_unit_test(test_difference),
 };
 

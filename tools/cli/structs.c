@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The sizes of the structs that the Python package declares again; see program.h. */
 #include "nauha/finding.h"
+#include "nauha/fingerprint.h"
 #include "nauha/option.h"
 #include "nauha/recorder.h"
 #include "nauha/trace.h"
@@ -19,6 +20,8 @@ static const struct {
     ROW(struct nauha_option),
     ROW(struct nauha_message_info),
     ROW(struct nauha_placement),
+    ROW(struct nauha_stats),
+    ROW(struct nauha_fingerprint),
     ROW(struct nauha_recorder_stats),
     ROW(struct nauha_trace_info),
     ROW(struct nauha_finding),

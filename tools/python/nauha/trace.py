@@ -33,7 +33,8 @@ class _Info(ctypes.Structure):
                 ("duration_ns", c_uint64)]
 
 
-native.mirror(library, {"struct nauha_trace_info": _Info})
+native.mirror(library, {"struct nauha_trace_info": _Info, "struct nauha_stats": native.Stats,
+                        "struct nauha_fingerprint": native.Fingerprint})
 native.declare(library, {
     "nauha_trace_open": (STATUS, [c_char_p, c_void_p, POINTER(c_void_p), ERROR]),
     "nauha_trace_close": (None, [c_void_p]),
