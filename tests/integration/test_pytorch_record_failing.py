@@ -163,7 +163,7 @@ class Injected(Failing):
             self.assertIn(name, results)
         # What runs in C elsewhere.
         names = ["Publisher.publish_any", "Sender.publish_any", "LayerGradient._arrived", "ParameterGradient._publish", "Counter.next",
-                 "nauha_recorder_publish", "nauha_recorder_set_tag", "nauha_selector_accepts"]
+                 "nauha_recorder_publish", "nauha_recorder_set_tag", "nauha_keeping_accepts"]
         results = self.check_injected(script, bare, *names, env={**os.environ, "NAUHA_FAST": "no"})
         self.assertEqual(set(results), {"counted", *names})
 
