@@ -490,6 +490,12 @@ static enum nauha_status keep(struct nauha_recorder *recorder, struct nauha__out
                                               : put_elements(recorder, out, row);
 }
 
+/* Whether a message that is placed lacks what this grade needs of it. */
+static bool is_lost(const struct nauha__outgoing *out, enum nauha_grade grade) {
+    return out->placed && out->bytes > 0 &&
+           !(grade == NAUHA_GRADE_ELEMENTS ? out->stored : out->tensor->data != NULL);
+}
+
 static void store(struct nauha_recorder *recorder, const struct nauha__outgoing *whole,
                   enum nauha_grade grade, uint64_t time_ns) {
     struct nauha__outgoing kept = *whole, *out = &kept;
@@ -511,7 +517,8 @@ static void store(struct nauha_recorder *recorder, const struct nauha__outgoing 
         lose(recorder, out, NAUHA_OK);
         return;
     }
-    enum nauha_status status = out->lost ? NAUHA_LIMIT : nauha__writer_reserve_row(writer);
+    enum nauha_status status =
+        is_lost(out, grade) ? NAUHA_LIMIT : nauha__writer_reserve_row(writer);
     if (status == NAUHA_OK && out->tensor)
         status = keep(recorder, out, grade, &row);
     if (status != NAUHA_OK) {

@@ -76,7 +76,8 @@ struct nauha__outgoing {
     bool derived;
     struct nauha__place place, base; /* where the elements lie already */
     bool placed;                     /* false: copy the tensor now */
-    bool lost;                       /* placed, but its elements could not be kept */
+    bool
+        stored; /* placed: its elements lie there. Hashes and fingerprints need the tensor's data */
 };
 
 /* Stores a message and gives it to the tap; publish lock held. Failures are noted, not returned: a

@@ -169,18 +169,9 @@ static struct nauha_tensor tensor_of(const struct nauha_recorder *recorder,
     return tensor;
 }
 
-/* Whether the elements that a message needs are missing. */
-static bool is_lost(struct nauha_recorder *recorder, uint32_t kind,
-                    const struct nauha__held *held) {
-    const enum nauha_grade grade = nauha__grade(
-        recorder, kind, held->module, 0, recorder->global_step, recorder->epoch, held->bytes);
-    return held->bytes > 0 && !(grade == NAUHA_GRADE_ELEMENTS ? held->stored : held->copied);
-}
-
 static void emit_value(struct nauha_recorder *recorder, const struct nauha__held *held) {
     struct nauha_tensor tensor = tensor_of(recorder, held, held->copied ? held->copy : NULL);
-    const uint32_t kind = value_kind(held->bias);
-    struct nauha__outgoing out = {.kind = kind,
+    struct nauha__outgoing out = {.kind = value_kind(held->bias),
                                   .module = held->module,
                                   .slot = held->slot,
                                   .tensor = &tensor,
@@ -188,14 +179,13 @@ static void emit_value(struct nauha_recorder *recorder, const struct nauha__held
                                   .bytes = held->bytes,
                                   .place = held->place,
                                   .placed = true,
-                                  .lost = is_lost(recorder, kind, held)};
+                                  .stored = held->stored};
     nauha__emit(recorder, &out);
 }
 
 static enum nauha_status emit_update(struct nauha_recorder *recorder,
                                      const struct nauha__held *before,
                                      const struct nauha__held *after, struct nauha_error *err) {
-    const uint32_t kind = update_kind(before->bias);
     void *difference = NULL;
     if (before->copied && after->copied) {
         difference = nauha__scratch(recorder, before->bytes);
@@ -205,7 +195,7 @@ static enum nauha_status emit_update(struct nauha_recorder *recorder,
                         before->bytes / nauha_dtype_size(before->dtype), difference);
     }
     struct nauha_tensor tensor = tensor_of(recorder, before, difference);
-    struct nauha__outgoing out = {.kind = kind,
+    struct nauha__outgoing out = {.kind = update_kind(before->bias),
                                   .module = before->module,
                                   .slot = before->slot,
                                   .tensor = &tensor,
@@ -215,8 +205,7 @@ static enum nauha_status emit_update(struct nauha_recorder *recorder,
                                   .place = after->place,
                                   .base = before->place,
                                   .placed = true,
-                                  .lost = is_lost(recorder, kind, before) ||
-                                          is_lost(recorder, kind, after)};
+                                  .stored = before->stored && after->stored};
     nauha__emit(recorder, &out);
     return NAUHA_OK;
 }
