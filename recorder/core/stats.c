@@ -81,34 +81,6 @@ static inline double sum_lanes(const double *lanes) {
     return two[0] + two[1];
 }
 
-/* Blocks are filled up with zeros for the sums. */
-WIDE static double sum_block(const double *restrict x) {
-    double lanes[LANES] = {0};
-    for (size_t i = 0; i < BLOCK; i += LANES) {
-        for (size_t j = 0; j < LANES; j++)
-            lanes[j] += x[i + j];
-    }
-    return sum_lanes(lanes);
-}
-
-WIDE static double sum_abs_block(const double *restrict x) {
-    double lanes[LANES] = {0};
-    for (size_t i = 0; i < BLOCK; i += LANES) {
-        for (size_t j = 0; j < LANES; j++)
-            lanes[j] += fabs(x[i + j]);
-    }
-    return sum_lanes(lanes);
-}
-
-WIDE static double sum_squares_block(const double *restrict x) {
-    double lanes[LANES] = {0};
-    for (size_t i = 0; i < BLOCK; i += LANES) {
-        for (size_t j = 0; j < LANES; j++)
-            lanes[j] += x[i + j] * x[i + j];
-    }
-    return sum_lanes(lanes);
-}
-
 /* Of the first n elements. */
 WIDE static void two_powers(const double *restrict x, size_t n, double mean,
                             struct nauha__block_powers *restrict sums) {
@@ -169,8 +141,11 @@ static void deviations_block(const double *x, size_t n, unsigned which,
                              struct nauha__partial *partial) {
     struct nauha__block_powers powers = {0};
     const double mean = partial->sum / partial->count;
-    two_powers(x, n, mean, &powers);
-    if (which & NAUHA_STATISTICS_MOMENTS)
+    if (n == BLOCK)
+        nauha__block_powers(x, mean, &powers);
+    else
+        two_powers(x, n, mean, &powers);
+    if (n < BLOCK && (which & NAUHA_STATISTICS_MOMENTS))
         higher_powers(x, n, mean, &powers);
     correct(&powers, mean, partial);
 }
@@ -257,56 +232,44 @@ static void fill_block(const struct nauha_tensor *tensor, size_t first, size_t n
         block[i] = (double)NAN;
 }
 
-/* Sums of a whole block. Those that are computed together cost little more than one. */
-static struct nauha__partial sum_whole(unsigned which, const double *block) {
-    struct nauha__partial partial = {.count = BLOCK};
+/* The statistics that are found without sums. */
+#define WITHOUT_SUMS ((unsigned)(NAUHA_STATISTICS_RANGE | NAUHA_STATISTICS_ZEROS))
+
+/* Sums of the first n elements of a block, which is filled up with zeros. Those that are computed
+ * together cost little more than one. */
+static struct nauha__partial sum_up(unsigned which, double *block, size_t n) {
     struct nauha__block_sums sums;
+    if (!(which & ~WITHOUT_SUMS))
+        return (struct nauha__partial){.count = (double)n};
+    for (size_t i = n; i < BLOCK; i++)
+        block[i] = 0;
     nauha__block_sums(block, &sums);
-    partial.sum = sums.sum;
-    partial.sum_abs = sums.sum_abs;
-    partial.sum_squares = sums.sum_squares;
-    if (which & NAUHA_STATISTICS_DEVIATIONS) {
-        struct nauha__block_powers powers;
-        const double mean = partial.sum / partial.count;
-        nauha__block_powers(block, mean, &powers);
-        correct(&powers, mean, &partial);
-    }
+    struct nauha__partial partial = {.count = (double)n,
+                                     .sum = sums.sum,
+                                     .sum_abs = sums.sum_abs,
+                                     .sum_squares = sums.sum_squares};
+    if (which & NAUHA_STATISTICS_DEVIATIONS)
+        deviations_block(block, n, which, &partial);
     return partial;
 }
 
 /* first: the number of the first element of the block in its piece. */
 static struct nauha__partial reduce_block(struct nauha__pass *pass, double *block, size_t n,
                                           size_t first) {
-    struct nauha__partial partial = {.count = (double)n};
-    const unsigned which = pass->which;
-    if (which & NAUHA_STATISTICS_RANGE)
+    if (pass->which & NAUHA_STATISTICS_RANGE)
         range_block(block, n, pass->stats.count + first, &pass->stats);
-    if (which & NAUHA_STATISTICS_ZEROS)
+    if (pass->which & NAUHA_STATISTICS_ZEROS)
         pass->stats.zeros += count_zeros(block);
-    if (n == BLOCK)
-        return sum_whole(which, block);
-    for (size_t i = n; i < BLOCK; i++)
-        block[i] = 0;
-    if (which & NAUHA_STATISTICS_SUM)
-        partial.sum = sum_block(block);
-    if (which & NAUHA_STATISTICS_SUM_ABS)
-        partial.sum_abs = sum_abs_block(block);
-    if (which & NAUHA_STATISTICS_SUM_SQUARES)
-        partial.sum_squares = sum_squares_block(block);
-    if (which & NAUHA_STATISTICS_DEVIATIONS)
-        deviations_block(block, n, which, &partial);
-    return partial;
+    return sum_up(pass->which, block, n);
 }
 
 static struct nauha__partial reduce_floats(struct nauha__pass *pass, const nauha__loose_float *x,
                                            double *block, size_t first) {
-    const unsigned others = NAUHA_STATISTICS_RANGE | NAUHA_STATISTICS_ZEROS;
-    if (pass->which & others)
+    if (pass->which & WITHOUT_SUMS)
         range_floats(x, pass->stats.count + first, &pass->stats);
-    if (!(pass->which & ~others))
-        return (struct nauha__partial){.count = BLOCK};
-    nauha__block_widen_f32(x, block);
-    return sum_whole(pass->which, block);
+    if (pass->which & ~WITHOUT_SUMS)
+        nauha__block_widen_f32(x, block);
+    return sum_up(pass->which, block, BLOCK);
 }
 
 /* Combines results of equal numbers of blocks, as carries in a binary counter do. */
