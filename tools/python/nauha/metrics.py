@@ -286,9 +286,8 @@ def _parameters_of(cls):
     return rows
 
 
-def load_class(path, name):
-    """Loads a file, which may import from its own folder, and returns the Subscriber class of this name in it; for a
-    function, a class that calls it. Raises Error."""
+def load_file(path):
+    """Runs a Python file of the user's, which may import from its own folder, and returns its module. Raises Error."""
     path = pathlib.Path(path).resolve()
     if not path.exists():
         raise native.error_of(f'cannot open "{path}": No such file or directory', Status.IO, errno.ENOENT)
@@ -297,13 +296,19 @@ def load_class(path, name):
     module = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(path.stem, module)
     spec.loader.exec_module(module)
+    return module
+
+
+def load_class(path, name):
+    """Loads a file and returns the Subscriber class of this name in it; for a function, a class that calls it. Raises Error."""
+    module = load_file(path)
     cls = getattr(module, name, None)
     if inspect.isfunction(cls):
         return _class_calling(cls)
     if not (isinstance(cls, type) and issubclass(cls, Subscriber)):
         there = sorted(key for key, value in vars(module).items()
                        if isinstance(value, type) and issubclass(value, Subscriber) and value is not Subscriber)
-        raise Error(f'"{path.name}" has no subscriber "{name}"; subscribers: {", ".join(there) or "none"}',
+        raise Error(f'"{pathlib.Path(path).resolve().name}" has no subscriber "{name}"; subscribers: {", ".join(there) or "none"}',
                     Status.UNKNOWN)
     return cls
 

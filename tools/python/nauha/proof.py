@@ -6,15 +6,14 @@ Threads: one at a time.
 """
 import contextlib
 import ctypes
-import importlib.util
 import math
 import pathlib
-import sys
 
 import numpy as np
 import torch
 
 from nauha import native, outside, remake
+from nauha.metrics import load_file
 from nauha.native import Error, Status, library
 from nauha.remake import GIVEN, MADE, Key, Mismatch, NotMade
 from nauha.trace import Trace, open_on, to_float
@@ -28,16 +27,9 @@ def load_model(spec):
     """The model that "FILE.py:NAME" names: NAME is a module, a dict, tuple or list of modules, or a function without arguments
     that returns one. Raises Error."""
     path, _, name = spec.rpartition(":")
-    path = pathlib.Path(path).resolve()
-    if not path.exists():
-        raise native.error_of(f'cannot open "{path}": No such file or directory', Status.IO, 2)
-    sys.path.insert(0, str(path.parent))
-    found = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(found)
-    sys.modules.setdefault(path.stem, module)
-    found.loader.exec_module(module)
+    module = load_file(path)
     if not hasattr(module, name):
-        raise Error(f'"{path.name}" has no "{name}"', Status.UNKNOWN)
+        raise Error(f'"{pathlib.Path(path).resolve().name}" has no "{name}"', Status.UNKNOWN)
     return getattr(module, name)
 
 
