@@ -98,6 +98,11 @@ enum nauha_status nauha__outcome(struct nauha_recorder *recorder, enum nauha_sta
 enum nauha_grade nauha__grade(struct nauha_recorder *recorder, uint32_t kind, uint32_t module,
                               uint32_t tag, uint64_t step, uint32_t epoch, size_t bytes);
 
+/* Whether there is a tap that has not failed. */
+static inline bool nauha__is_tapped(const struct nauha_recorder *recorder) {
+    return recorder->tap && !recorder->tap_failed;
+}
+
 /* Scratch memory of at least `bytes` bytes, which the next call reuses; NULL when out of memory. */
 void *nauha__scratch(struct nauha_recorder *recorder, size_t bytes);
 
