@@ -5,6 +5,7 @@
  */
 #include "replay/pipeline/metric.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,6 +241,35 @@ enum nauha_status nauha__metric_compute(struct nauha__metric *metric, struct nau
     return metric->spec->analyzer->compute(metric->self, bundle, err);
 }
 
+static bool lacks_elements(struct nauha_bundle *bundle) {
+    for (size_t i = 0; i < nauha_bundle_count(bundle); i++)
+        if (nauha_message_info(nauha_bundle_message(bundle, i))->kept != NAUHA_KEPT_ELEMENTS)
+            return true;
+    return false;
+}
+
+/* A trace may have the elements of some steps only, so a metric goes on with the next bundle. */
+static void leave_out(struct nauha__metric *metric, uint64_t step, const struct nauha_error *err) {
+    if (metric->left_out.count++ == 0) {
+        metric->left_out.first_step = step;
+        metric->left_out.reason = strdup(err->message);
+    }
+    metric->left_out.last_step = step;
+}
+
+char *nauha__metric_left_out(const struct nauha__metric *metric) {
+    const uint64_t count = metric->left_out.count;
+    char *text = NULL;
+    if (count == 0 || metric->failure ||
+        asprintf(&text,
+                 "left out %" PRIu64 " of %" PRIu64 " bundles, from step %" PRIu64 " to %" PRIu64
+                 ", because the trace does not have the elements",
+                 count, metric->bundles, metric->left_out.first_step,
+                 metric->left_out.last_step) < 0)
+        return NULL;
+    return text;
+}
+
 static enum nauha_status metric_compute(void *self, struct nauha_bundle *bundle,
                                         struct nauha_error *err) {
     struct nauha__metric *metric = self;
@@ -249,7 +279,11 @@ static enum nauha_status metric_compute(void *self, struct nauha_bundle *bundle,
         for (size_t i = 0; i < metric->request_count; i++)
             metric->requests[i].bundles += strcmp(metric->requests[i].tag, tag) == 0;
     }
-    return metric->compute(metric, bundle, err);
+    const enum nauha_status status = metric->compute(metric, bundle, err);
+    if (status != NAUHA_UNAVAILABLE || !lacks_elements(bundle))
+        return status;
+    leave_out(metric, nauha_message_info(nauha_bundle_message(bundle, 0))->global_step, err);
+    return NAUHA_OK;
 }
 
 static enum nauha_status metric_step_finished(void *self, uint64_t global_step,
@@ -266,7 +300,12 @@ static enum nauha_status metric_lost(void *self, const char *kind, uint64_t mess
 
 static enum nauha_status metric_finish(void *self, struct nauha_error *err) {
     struct nauha__metric *metric = self;
-    return metric->spec->analyzer->finish(metric->self, err);
+    if (metric->left_out.count > 0 && metric->left_out.count == metric->bundles)
+        return nauha_error_set(err, NAUHA_UNAVAILABLE, "%s",
+                               metric->left_out.reason ? metric->left_out.reason
+                                                       : "the trace does not have the elements");
+    return metric->spec->analyzer->finish ? metric->spec->analyzer->finish(metric->self, err)
+                                          : NAUHA_OK;
 }
 
 void nauha__metric_tell_failure(const struct nauha__metric *metric,
@@ -315,6 +354,7 @@ static void metric_free(struct nauha__metric *metric) {
     free(metric->requests);
     free(metric->remark);
     free(metric->failure);
+    free(metric->left_out.reason);
     nauha__spec_free(metric->spec);
     free(metric);
 }
@@ -339,7 +379,7 @@ enum nauha_status nauha__metrics_add(struct nauha__metrics *metrics, struct nauh
         .compute = metric_compute,
         .step_finished = spec->analyzer->step_finished ? metric_step_finished : NULL,
         .lost = spec->analyzer->lost ? metric_lost : NULL,
-        .finish = spec->analyzer->finish ? metric_finish : NULL,
+        .finish = metric_finish,
         .failed = metric_failed,
     };
     metric->subscriber = nauha_subscriber_new(spec->text, &metric->ops, metric);

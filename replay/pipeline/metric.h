@@ -40,9 +40,14 @@ struct nauha__metric {
     size_t request_count, request_capacity;
     bool creating;    /* the analyzer's create is running */
     uint64_t bundles; /* bundles that came, of all subscriptions */
-    char *remark;     /* what the analyzer remarked; NULL: nothing */
-    char *failure;    /* "failed at ...", after which it got nothing more; NULL: it has not */
-    uint32_t number;  /* in the list of the pipeline that has the sinks */
+    /* Bundles of which the trace lacks the elements that the analyzer asked for. */
+    struct {
+        uint64_t count, first_step, last_step;
+        char *reason; /* why the first could not be read; NULL when out of memory */
+    } left_out;
+    char *remark;    /* what the analyzer remarked; NULL: nothing */
+    char *failure;   /* "failed at ...", after which it got nothing more; NULL: it has not */
+    uint32_t number; /* in the list of the pipeline that has the sinks */
     /* The function that makes a call: nauha__metric_compute, or one that takes the outcome from a
      * worker (see sharing.h); and the pointer that it needs. */
     enum nauha_status (*compute)(struct nauha__metric *metric, struct nauha_bundle *bundle,
@@ -97,6 +102,10 @@ const char *nauha__metric_missing_tag(const struct nauha__metric *metric);
 /* Calls line with the failure of a metric: `metric "SPEC" failed at ...`. */
 void nauha__metric_tell_failure(const struct nauha__metric *metric,
                                 void (*line)(void *context, const char *text), void *context);
+
+/* "left out 12 messages, ..."; the caller frees it. NULL: the metric got all that it asked for, or
+ * out of memory. */
+char *nauha__metric_left_out(const struct nauha__metric *metric);
 
 /* Whether `metric` subscribes to a topic that `other` publishes. */
 bool nauha__metric_feeds_on(const struct nauha__metric *metric, const struct nauha__metric *other);

@@ -545,6 +545,16 @@ size_t nauha_pipeline_failures(const struct nauha_pipeline *pipeline,
     return count;
 }
 
+/* remark: NULL if there is none. */
+static void tell_of(const struct nauha__metric *metric, const char *remark,
+                    void (*line)(void *context, const char *text), void *context) {
+    char *text = NULL;
+    if (!remark || asprintf(&text, "metric \"%s\": %s", metric->spec->text, remark) < 0)
+        return;
+    line(context, text);
+    free(text);
+}
+
 void nauha_pipeline_remarks(const struct nauha_pipeline *pipeline,
                             void (*line)(void *context, const char *text), void *context) {
     struct named_lines named = {pipeline->run.name, line, context};
@@ -554,12 +564,10 @@ void nauha_pipeline_remarks(const struct nauha_pipeline *pipeline,
     }
     for (size_t i = 0; i < pipeline->metrics.count; i++) {
         const struct nauha__metric *metric = pipeline->metrics.list[i];
-        char *text = NULL;
-        if (metric->remark &&
-            asprintf(&text, "metric \"%s\": %s", metric->spec->text, metric->remark) > 0) {
-            line(context, text);
-            free(text);
-        }
+        char *left_out = nauha__metric_left_out(metric);
+        tell_of(metric, metric->remark, line, context);
+        tell_of(metric, left_out, line, context);
+        free(left_out);
     }
     nauha_bus_report(pipeline->bus, line, context);
 }

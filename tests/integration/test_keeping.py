@@ -63,7 +63,7 @@ class Keeping(unittest.TestCase):
     def test_what_needs_elements_says_so(self):
         done = run("replay", self.prints, "--metric", "histogram:activations", "--metric", "norm:weights", "-o",
                    self.place / "elements", code=4)
-        self.assertIn('metric "histogram:activations" failed at step 0', done.stderr)
+        self.assertIn('metric "histogram:activations" failed at the end of the run: reading "activations"', done.stderr)
         self.assertIn("only the fingerprint of the tensor was recorded; --full keeps it in full", done.stderr)
         self.assertTrue((self.place / "elements/weights_norm2.csv").exists())
 
