@@ -17,7 +17,7 @@
 #include "recorder/reduce.h"
 #include "recorder/sliced.h"
 
-#define UNASSIGNED UINT16_MAX
+#define UNASSIGNED NAUHA__NO_STREAM
 #define BLOCKS_MIN 4u
 /* Entries of by_kind for one kind: two widths of four item sizes. */
 #define PLACES_OF_KIND 8u
@@ -65,8 +65,8 @@ static uint16_t assign(struct nauha__buffer *buffer, uint32_t kind, size_t item_
     return last;
 }
 
-static uint16_t stream_for(struct nauha__buffer *buffer, uint32_t kind, size_t item_size,
-                           size_t bytes) {
+uint16_t nauha__buffer_stream(struct nauha__buffer *buffer, uint32_t kind, size_t item_size,
+                              size_t bytes) {
     bool big = bytes >= NAUHA__BIG_BYTES;
     size_t place = (size_t)kind * PLACES_OF_KIND + (big ? 4u : 0u) +
                    (item_size == 1   ? 0u
@@ -128,12 +128,26 @@ void nauha__buffer_seal(struct nauha__buffer *buffer, struct nauha__block *block
     pthread_mutex_unlock(&buffer->lock);
 }
 
-static void seal(struct nauha__buffer *buffer, struct nauha__buffer_stream *stream) {
-    struct nauha__block *block = stream->open;
-    stream->open = NULL;
+static void pad_and_seal(struct nauha__buffer *buffer, struct nauha__block *block) {
     if (block->used < NAUHA__CHUNK_BYTES)
         memset(block->data + block->used, 0, NAUHA__CHUNK_BYTES - block->used);
     nauha__buffer_seal(buffer, block);
+}
+
+static void seal(struct nauha__buffer *buffer, struct nauha__buffer_stream *stream) {
+    struct nauha__block *block = stream->open;
+    stream->open = NULL;
+    pad_and_seal(buffer, block);
+}
+
+void nauha__buffer_end_block(struct nauha__buffer *buffer, uint16_t stream) {
+    if (buffer->streams[stream].open)
+        seal(buffer, &buffer->streams[stream]);
+}
+
+void nauha__buffer_adopt(struct nauha__buffer *buffer, struct nauha__block *block) {
+    block->number = buffer->streams[block->stream].next_number++;
+    pad_and_seal(buffer, block);
 }
 
 static void seal_streams(struct nauha__buffer *buffer) {
@@ -173,7 +187,7 @@ struct nauha__block *nauha__buffer_take_free(struct nauha__buffer *buffer) {
     struct nauha__block *block = try_take_free(buffer);
     if (!block && buffer->allocated > 0) {
         uint64_t since = nauha__now_ns();
-        bool all_in_runs = buffer->run_blocks == buffer->allocated;
+        bool all_in_runs = buffer->run_blocks + buffer->held_blocks == buffer->allocated;
         pthread_mutex_unlock(&buffer->lock);
         seal_streams(buffer);
         if (all_in_runs)
@@ -228,7 +242,7 @@ enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
     if (bytes == 0)
         return NAUHA_OK;
     size_t item_size = nauha_dtype_size(tensor->dtype);
-    uint16_t number = stream_for(buffer, kind, item_size, bytes);
+    uint16_t number = nauha__buffer_stream(buffer, kind, item_size, bytes);
     if (number == UNASSIGNED)
         return NAUHA_NOMEM;
     struct nauha__buffer_stream *stream = &buffer->streams[number];

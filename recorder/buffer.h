@@ -76,6 +76,7 @@ struct nauha__buffer {
     struct nauha__sliced_blocks runs[2][4]; /* of weights and biases, by log2(size); publish lock */
     size_t run_blocks;                      /* in all of them */
     size_t row_bytes;                       /* of all parameters of a step */
+    size_t held_blocks;                     /* that the flight recorder has; publish lock */
     struct nauha__hasher *hasher;           /* of what is copied in; publish lock */
 
     pthread_mutex_t lock; /* the pool lock: everything below */
@@ -124,14 +125,24 @@ enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
                                     const struct nauha_tensor *tensor, size_t bytes, unsigned bits,
                                     bool wait, struct nauha__place *place, uint64_t *hash);
 
-/* For sliced.c; publish lock held. Takes a free block. Where none is free, seals the open blocks of
- * all streams and waits for a block to become free; seals the runs, too, if they hold all blocks.
- * NULL: out of memory. */
+/* The stream for a tensor of this kind; NAUHA__NO_STREAM when out of memory. Publish lock held. */
+uint16_t nauha__buffer_stream(struct nauha__buffer *buffer, uint32_t kind, size_t item_size,
+                              size_t bytes);
+
+/* For sliced.c and flight.c; publish lock held. Takes a free block. Where none is free, seals the
+ * open blocks of all streams and waits for a block to become free; seals the runs, too, if they
+ * hold all blocks. NULL: out of memory. */
 struct nauha__block *nauha__buffer_take_free(struct nauha__buffer *buffer);
 /* How many blocks can be taken without waiting. */
 size_t nauha__buffer_free_blocks(struct nauha__buffer *buffer);
 /* Hands an open block to the workers. */
 void nauha__buffer_seal(struct nauha__buffer *buffer, struct nauha__block *block);
+/* For flight.c; publish lock held. Ends the open block of a plain stream, so that the next one has
+ * the number next_number. */
+void nauha__buffer_end_block(struct nauha__buffer *buffer, uint16_t stream);
+/* Gives a block that was filled elsewhere the next number of its stream, and hands it to the
+ * workers; publish lock held. The stream has no open block. */
+void nauha__buffer_adopt(struct nauha__buffer *buffer, struct nauha__block *block);
 
 /* Pads every open block with zeros and seals it; publish lock held. Returns the number of blocks
  * sealed so far: the blocks with smaller tickets hold everything that was put in before this call.

@@ -355,12 +355,11 @@ struct nauha_recorder_config *nauha__config_copy(const struct nauha_recorder_con
 enum nauha_status nauha__config_check(const struct nauha_recorder_config *config,
                                       struct nauha_error *err) {
     const bool reduced = config->samples > 0 || config->precision > 0;
-    return reduced && nauha__keeping_is_proof(config->keeping)
-               ? nauha_error_set(
-                     err, NAUHA_INVALID,
-                     "option \"keep\": proof needs all of the inputs, so it excludes the "
-                     "options samples and precision")
-               : NAUHA_OK;
+    if (reduced && nauha__keeping_is_proof(config->keeping))
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "option \"keep\": proof needs all of the inputs, so it excludes the "
+                               "options samples and precision");
+    return nauha__keeping_check_flight(config->keeping, err);
 }
 
 /* The precision and the number of samples to which the tensors in the trace were reduced are facts

@@ -3,6 +3,7 @@
  *
  * Threads: the publish lock is held.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "nauha/internal/clock.h"
@@ -138,6 +139,13 @@ static enum nauha_status as_stored(struct nauha_recorder *recorder,
     return NAUHA_OK;
 }
 
+/* Holds the elements for the flight recorder. tensor: as they would be stored. */
+static void hold(struct nauha_recorder *recorder, const struct nauha__outgoing *out,
+                 const struct nauha_tensor *tensor, const struct nauha__index_row *row) {
+    nauha__flight_hold(&recorder->flight, &recorder->writer.buffer, out->kind, tensor, out->bytes,
+                       row->global_step, row->seq);
+}
+
 static enum nauha_status put_hash(struct nauha_recorder *recorder,
                                   const struct nauha__outgoing *out, struct nauha__index_row *row) {
     struct nauha_tensor tensor;
@@ -150,6 +158,7 @@ static enum nauha_status put_hash(struct nauha_recorder *recorder,
     row->offset = hash[0];
     row->base = hash[1];
     row->flags = NAUHA__ROW_DATA | NAUHA__ROW_HASH;
+    hold(recorder, out, &tensor, row);
     return NAUHA_OK;
 }
 
@@ -174,6 +183,8 @@ static enum nauha_status put_fingerprint(struct nauha_recorder *recorder,
     row->stream = place.stream;
     row->offset = place.offset;
     row->flags = NAUHA__ROW_DATA | NAUHA__ROW_FINGERPRINT;
+    if (status == NAUHA_OK)
+        hold(recorder, out, &tensor, row);
     return status;
 }
 
@@ -214,6 +225,13 @@ static bool is_lost(const struct nauha__outgoing *out, enum nauha_grade grade) {
 static void store(struct nauha_recorder *recorder, const struct nauha__outgoing *whole,
                   enum nauha_grade grade, uint64_t time_ns) {
     struct nauha__outgoing kept = *whole, *out = &kept;
+    if (grade != NAUHA_GRADE_ELEMENTS &&
+        nauha__flight_writes(&recorder->flight, recorder->global_step)) {
+        grade = NAUHA_GRADE_ELEMENTS;
+        /* Where only a copy for the fingerprint was made, the elements are those of the copy. */
+        if (out->placed && !out->stored && out->tensor->data)
+            out->placed = out->derived = false;
+    }
     struct nauha__writer *writer = &recorder->writer;
     struct nauha__index_row row = {
         .seq = recorder->stored_seq++,
@@ -245,6 +263,27 @@ static void store(struct nauha_recorder *recorder, const struct nauha__outgoing 
     recorder->bytes_published += out->bytes;
 }
 
+static bool is_finite(const struct nauha_tensor *tensor, size_t count) {
+    double part[64];
+    for (size_t first = 0; first < count; first += sizeof part / sizeof *part) {
+        const size_t left = count - first, room = sizeof part / sizeof *part,
+                     n = left < room ? left : room;
+        nauha_tensor_to_f64(tensor, first, n, part);
+        for (size_t i = 0; i < n; i++)
+            if (!isfinite(part[i]))
+                return false;
+    }
+    return true;
+}
+
+/* A loss that is not finite after one that was is a reason for a dump. */
+static void watch_loss(struct nauha_recorder *recorder, const struct nauha__outgoing *out) {
+    const bool finite = is_finite(out->tensor, out->bytes / nauha_dtype_size(out->tensor->dtype));
+    if (!finite && !recorder->loss_not_finite)
+        nauha__flight_ask(&recorder->flight, "the loss is not finite");
+    recorder->loss_not_finite = !finite;
+}
+
 void nauha__emit(struct nauha_recorder *recorder, const struct nauha__outgoing *out) {
     uint64_t time_ns = nauha__now_ns() - recorder->started_ns;
     const enum nauha_grade grade = nauha__grade(recorder, out->kind, out->module, out->tag,
@@ -253,4 +292,7 @@ void nauha__emit(struct nauha_recorder *recorder, const struct nauha__outgoing *
         store(recorder, out, grade, time_ns);
     if (nauha__is_tapped(recorder) && tap(recorder, out, time_ns) != NAUHA_OK)
         recorder->tap_failed = true;
+    if (recorder->flight.steps > 0 && out->kind == NAUHA_KIND_LOSS)
+        watch_loss(recorder, out);
+    nauha__flight_answer(&recorder->flight, &recorder->writer, recorder->global_step);
 }

@@ -65,6 +65,15 @@ enum nauha_status nauha__flush_note_chunk(struct nauha__writer *writer,
 
 /* ---- beginning ---- */
 
+/* Takes over a list of the publishers, who go on with the empty one of the last flush. */
+#define TAKE_OVER(list)                                                                            \
+    do {                                                                                           \
+        const __typeof__(flush->list) empty = flush->list;                                         \
+        flush->list = writer->list;                                                                \
+        writer->list = empty;                                                                      \
+        writer->list.count = 0;                                                                    \
+    } while (0)
+
 void nauha__flush_begin(struct nauha__writer *writer) {
     struct nauha__flush *flush = &writer->flush;
     flush->active = true;
@@ -74,14 +83,10 @@ void nauha__flush_begin(struct nauha__writer *writer) {
     flush->target = nauha__buffer_seal_all(&writer->buffer);
     flush->written = writer->blocks_written;
 
-    struct nauha__rows rows = flush->rows;
-    flush->rows = writer->rows;
-    writer->rows = rows;
-    writer->rows.count = 0;
-    struct nauha__aliases aliases = flush->aliases;
-    flush->aliases = writer->aliases;
-    writer->aliases = aliases;
-    writer->aliases.count = 0;
+    TAKE_OVER(rows);
+    TAKE_OVER(aliases);
+    TAKE_OVER(elements);
+    TAKE_OVER(dumps);
     for (size_t i = 0; i < NAUHA__STREAMS; i++) {
         flush->stream_kinds[i] = writer->buffer.streams[i].kind;
         flush->stream_used[i] = writer->buffer.streams[i].used;
@@ -247,6 +252,16 @@ static enum nauha_status write_losses(struct nauha__writer *writer, struct nauha
     return append_flushed(writer, NAUHA__TABLE_LOSSES, rows, count, err);
 }
 
+/* Appends where the elements of held messages lie, and why they were written. */
+static enum nauha_status write_dumped(struct nauha__writer *writer, struct nauha_error *err) {
+    struct nauha__flush *flush = &writer->flush;
+    enum nauha_status status = append_flushed(writer, NAUHA__TABLE_ELEMENTS, flush->elements.list,
+                                              flush->elements.count, err);
+    return status == NAUHA_OK ? append_flushed(writer, NAUHA__TABLE_DUMPS, flush->dumps.list,
+                                               flush->dumps.count, err)
+                              : status;
+}
+
 static enum nauha_status write_tables(struct nauha__writer *writer, struct nauha_error *err) {
     enum nauha_status status =
         append_flushed(writer, NAUHA__TABLE_CHUNKS, writer->chunk_rows, writer->chunk_count, err);
@@ -262,6 +277,8 @@ static enum nauha_status write_tables(struct nauha__writer *writer, struct nauha
         status = append_flushed(writer, NAUHA__TABLE_ALIASES, writer->flush.aliases.list,
                                 writer->flush.aliases.count, err);
     if (status == NAUHA_OK)
+        status = write_dumped(writer, err);
+    if (status == NAUHA_OK)
         status = write_losses(writer, err);
     return status;
 }
@@ -273,6 +290,8 @@ static uint64_t tables_bytes(const struct nauha__writer *writer) {
     rows[NAUHA__TABLE_INDEX] = atomic_load(&writer->rows_added) - writer->rows_done;
     rows[NAUHA__TABLE_CHUNKS] = writer->chunk_count;
     rows[NAUHA__TABLE_ALIASES] = writer->flush.aliases.count;
+    rows[NAUHA__TABLE_ELEMENTS] = writer->flush.elements.count;
+    rows[NAUHA__TABLE_DUMPS] = writer->flush.dumps.count;
     for (size_t list = 0; list < LISTS; list++)
         rows[lists[list].table] = lists[list].count(writer->names) - writer->written_names[list];
     rows[NAUHA__TABLE_PLACEMENTS] = nauha_names_shapes(writer->names) - writer->written_placements;
@@ -408,7 +427,7 @@ void nauha__flush_commit(struct nauha__writer *writer) {
     if (status != NAUHA_OK)
         nauha__writer_fail(writer, &err);
     flush->rows.count = 0;
-    flush->aliases.count = 0;
+    flush->aliases.count = flush->elements.count = flush->dumps.count = 0;
     flush->active = false;
     pthread_mutex_lock(&writer->lock);
     writer->done = flush->request;

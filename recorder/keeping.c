@@ -32,8 +32,10 @@ struct rules {
 struct nauha_keeping {
     struct nauha_selector *selector;
     enum keep keep;
+    bool keep_given;
     struct rules full, fingerprint;
     uint64_t fingerprint_every, proof_every; /* steps */
+    uint64_t flight, flight_after;           /* steps; 0 for flight: there is no flight recorder */
 };
 
 static const struct nauha_option options[] = {
@@ -53,6 +55,13 @@ static const struct nauha_option options[] = {
      "with --keep proof, steps from one to the next in which fingerprints of activations and their "
      "gradients are kept"},
     {"proof-every", 0, "N", "1", "with --keep proof, steps from one that is kept to the next"},
+    {"flight", 0, "K", "0",
+     "flight recorder: hold the last K steps in memory, and write them in full only when a rule "
+     "finds "
+     "something, a loss is not finite, an exception ends the training, or SIGUSR1 arrives; of "
+     "other "
+     "steps keep fingerprints, unless --keep says hashes"},
+    {"flight-after", 0, "N", "1", "steps that are written in full after those of --flight"},
 };
 enum { OPTIONS = sizeof options / sizeof *options };
 
@@ -87,6 +96,7 @@ struct nauha_keeping *nauha_keeping_new(void) {
         return NULL;
     keeping->fingerprint_every = 10;
     keeping->proof_every = 1;
+    keeping->flight_after = 1;
     keeping->selector = nauha_selector_new();
     if (keeping->selector)
         return keeping;
@@ -110,6 +120,9 @@ struct nauha_keeping *nauha_keeping_copy(const struct nauha_keeping *keeping) {
     copy->keep = keeping->keep;
     copy->fingerprint_every = keeping->fingerprint_every;
     copy->proof_every = keeping->proof_every;
+    copy->keep_given = keeping->keep_given;
+    copy->flight = keeping->flight;
+    copy->flight_after = keeping->flight_after;
     copy->selector = nauha_selector_copy(keeping->selector);
     if (copy->selector && rules_copy(&copy->full, &keeping->full) &&
         rules_copy(&copy->fingerprint, &keeping->fingerprint))
@@ -120,23 +133,27 @@ struct nauha_keeping *nauha_keeping_copy(const struct nauha_keeping *keeping) {
 
 /* ---- keys ---- */
 
-static enum nauha_status set_keep(enum keep *keep, const char *value, struct nauha_error *err) {
+static enum nauha_status set_keep(struct nauha_keeping *keeping, const char *value,
+                                  struct nauha_error *err) {
     for (size_t i = 0; i < KEEPS; i++) {
         if (strcmp(keeps[i], value) != 0)
             continue;
-        *keep = (enum keep)i;
+        keeping->keep = (enum keep)i;
+        keeping->keep_given = true;
         return NAUHA_OK;
     }
     return nauha_error_set(err, NAUHA_INVALID,
                            "\"%s\" is none of everything, proof, fingerprints, hashes", value);
 }
 
-static enum nauha_status set_every(uint64_t *every, const char *value, struct nauha_error *err) {
+static enum nauha_status set_steps(uint64_t *steps, int64_t least, const char *value,
+                                   struct nauha_error *err) {
     int64_t number;
-    if (nauha__parse_i64(value, &number, NULL) != NAUHA_OK || number < 1)
-        return nauha_error_set(err, NAUHA_INVALID, "\"%s\" is not a number of steps: 1 or more",
-                               value);
-    *every = (uint64_t)number;
+    if (nauha__parse_i64(value, &number, NULL) != NAUHA_OK || number < least)
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "\"%s\" is not a number of steps: %" PRId64 " or more", value,
+                               least);
+    *steps = (uint64_t)number;
     return NAUHA_OK;
 }
 
@@ -203,15 +220,19 @@ enum nauha_status nauha_keeping_set(struct nauha_keeping *keeping, const char *k
                                     const char *value, struct nauha_error *err) {
     enum nauha_status status;
     if (strcmp(key, "keep") == 0)
-        status = set_keep(&keeping->keep, value, err);
+        status = set_keep(keeping, value, err);
     else if (strcmp(key, "full") == 0)
         status = add_rules(&keeping->full, value, err);
     else if (strcmp(key, "fingerprint") == 0)
         status = add_rules(&keeping->fingerprint, value, err);
     else if (strcmp(key, "fingerprint-every") == 0)
-        status = set_every(&keeping->fingerprint_every, value, err);
+        status = set_steps(&keeping->fingerprint_every, 1, value, err);
     else if (strcmp(key, "proof-every") == 0)
-        status = set_every(&keeping->proof_every, value, err);
+        status = set_steps(&keeping->proof_every, 1, value, err);
+    else if (strcmp(key, "flight") == 0)
+        status = set_steps(&keeping->flight, 0, value, err);
+    else if (strcmp(key, "flight-after") == 0)
+        status = set_steps(&keeping->flight_after, 0, value, err);
     else
         return nauha_selector_set(keeping->selector, key, value, err);
     return status == NAUHA_OK ? status : nauha_error_wrap(err, status, "option \"%s\"", key);
@@ -286,6 +307,11 @@ static enum nauha_grade grade_for_proof(const struct nauha_keeping *keeping, uin
     }
 }
 
+/* What is kept of messages that no rule names. */
+static enum keep keep_of(const struct nauha_keeping *keeping) {
+    return keeping->flight > 0 && !keeping->keep_given ? FINGERPRINTS : keeping->keep;
+}
+
 static bool any_accepts(struct rules *rules, const struct nauha_names *names, uint32_t kind,
                         uint32_t module, uint32_t tag, uint64_t step, uint32_t epoch,
                         uint32_t rank) {
@@ -305,7 +331,7 @@ enum nauha_grade nauha_keeping_grade(struct nauha_keeping *keeping, const struct
         return NAUHA_GRADE_ELEMENTS;
     if (any_accepts(&keeping->fingerprint, names, kind, module, tag, global_step, epoch, rank))
         return NAUHA_GRADE_FINGERPRINT;
-    switch (keeping->keep) {
+    switch (keep_of(keeping)) {
     case PROOF:
         return grade_for_proof(keeping, kind, global_step);
     case FINGERPRINTS:
@@ -333,23 +359,46 @@ bool nauha__keeping_is_proof(const struct nauha_keeping *keeping) {
     return keeping->keep == PROOF;
 }
 
+uint64_t nauha__keeping_flight(const struct nauha_keeping *keeping, uint64_t *after) {
+    *after = keeping->flight_after;
+    return keeping->flight;
+}
+
+enum nauha_status nauha__keeping_check_flight(const struct nauha_keeping *keeping,
+                                              struct nauha_error *err) {
+    if (keeping->flight == 0)
+        return NAUHA_OK;
+    if (keeping->keep == PROOF)
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "option \"flight\": with keep=proof any step can be run again, so "
+                               "there is nothing to hold in memory");
+    if (keep_of(keeping) == EVERYTHING && keeping->fingerprint.count == 0)
+        return nauha_error_set(err, NAUHA_INVALID,
+                               "option \"flight\": with keep=everything all steps are written in "
+                               "full: leave it out, or name kinds with the option fingerprint");
+    return NAUHA_OK;
+}
+
 /* ---- facts ---- */
 
+static bool add_number(cJSON *facts, const char *key, uint64_t number) {
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, number);
+    return cJSON_AddStringToObject(facts, key, text);
+}
+
 bool nauha__keeping_add_facts(const struct nauha_keeping *keeping, cJSON *facts) {
-    char number[24];
-    if (keeping->keep != EVERYTHING &&
-        !cJSON_AddStringToObject(facts, "keep", keeps[keeping->keep]))
+    const enum keep keep = keep_of(keeping);
+    if (keep != EVERYTHING && !cJSON_AddStringToObject(facts, "keep", keeps[keep]))
         return false;
     if (keeping->full.text && !cJSON_AddStringToObject(facts, "full", keeping->full.text))
         return false;
     if (keeping->fingerprint.text &&
         !cJSON_AddStringToObject(facts, "fingerprint", keeping->fingerprint.text))
         return false;
-    if (keeping->keep != PROOF)
-        return true;
-    snprintf(number, sizeof number, "%" PRIu64, keeping->fingerprint_every);
-    if (!cJSON_AddStringToObject(facts, "fingerprint_every", number))
-        return false;
-    snprintf(number, sizeof number, "%" PRIu64, keeping->proof_every);
-    return cJSON_AddStringToObject(facts, "proof_every", number);
+    if (keeping->flight > 0)
+        return add_number(facts, "flight", keeping->flight) &&
+               add_number(facts, "flight_after", keeping->flight_after);
+    return keep != PROOF || (add_number(facts, "fingerprint_every", keeping->fingerprint_every) &&
+                             add_number(facts, "proof_every", keeping->proof_every));
 }

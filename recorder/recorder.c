@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "nauha/internal/clock.h"
@@ -71,6 +72,8 @@ static enum nauha_status start_writer(struct nauha_recorder *recorder, const cha
     if (status == NAUHA_OK)
         status = nauha__writer_start(&recorder->writer, &recorder->naming, recorder->config,
                                      recorder->names, err);
+    if (status == NAUHA_OK)
+        nauha__flight_init(&recorder->flight, recorder->config);
     return status;
 }
 
@@ -131,6 +134,10 @@ enum nauha_status nauha_recorder_close(struct nauha_recorder *recorder, struct n
     if (recorder->path) {
         if (is_worth_its_name(recorder))
             nauha__settle(recorder);
+        lock(recorder);
+        nauha__flight_answer(&recorder->flight, &recorder->writer, recorder->global_step);
+        nauha__flight_fini(&recorder->flight, &recorder->writer.buffer);
+        unlock(recorder);
         status = nauha__writer_stop(&recorder->writer, recorder->stored_seq,
                                     nauha__now_ns() - recorder->started_ns, err);
         if (!recorder->naming.settled)
@@ -261,6 +268,8 @@ void nauha_recorder_get_stats(struct nauha_recorder *recorder, struct nauha_reco
     if (recorder->path)
         get_writer_stats(&recorder->writer, stats, &rows_lost, &rows_lost_bytes);
     lock(recorder);
+    stats->steps_held = recorder->flight.fits;
+    stats->dumps = recorder->flight.dumps;
     stats->messages = recorder->messages - rows_lost;
     stats->bytes_published = recorder->bytes_published - rows_lost_bytes;
     unlock(recorder);
@@ -282,6 +291,31 @@ enum nauha_status nauha_recorder_flush(struct nauha_recorder *recorder, struct n
         return NAUHA_OK;
     nauha__writer_flush(&recorder->writer);
     return nauha_recorder_failure(recorder, err);
+}
+
+/* ---- flight recorder ---- */
+
+/* For a moment only, so that a thread that has the lock already, in the tap, does not wait long. */
+#define DUMP_ATTEMPTS 3
+#define DUMP_PAUSE_NS 1000000
+
+enum nauha_status nauha_recorder_dump(struct nauha_recorder *recorder, const char *reason,
+                                      struct nauha_error *err) {
+    if (is_child(recorder))
+        return NAUHA_OK;
+    if (recorder->flight.steps == 0)
+        return nauha_error_set(err, NAUHA_STATE,
+                               "no steps are held in memory: set the option flight");
+    nauha__flight_ask(&recorder->flight, reason);
+    for (int i = 0; i < DUMP_ATTEMPTS; i++) {
+        if (pthread_mutex_trylock(&recorder->writer.publish) == 0) {
+            nauha__flight_answer(&recorder->flight, &recorder->writer, recorder->global_step);
+            unlock(recorder);
+            break;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = DUMP_PAUSE_NS}, NULL);
+    }
+    return NAUHA_OK;
 }
 
 /* ---- publishing ---- */

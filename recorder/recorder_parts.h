@@ -8,6 +8,7 @@
 #define NAUHA_RECORDER_RECORDER_PARTS_H
 
 #include "nauha/internal/message.h"
+#include "recorder/flight.h"
 #include "recorder/repeats.h"
 #include "recorder/writer.h"
 
@@ -46,11 +47,12 @@ struct nauha_recorder {
 
     bool paused;
     bool step_open;
-    bool any_step;    /* a step has begun at all */
-    bool epoch_begun; /* a step of this epoch has begun, here or before the interruption */
-    bool epoch_over;  /* the next step begins a new epoch */
-    bool held_paused; /* `held` was made while paused: nothing refers to it */
-    bool after_end;   /* `held` comes from an explicit end_step */
+    bool any_step;        /* a step has begun at all */
+    bool epoch_begun;     /* a step of this epoch has begun, here or before the interruption */
+    bool epoch_over;      /* the next step begins a new epoch */
+    bool held_paused;     /* `held` was made while paused: nothing refers to it */
+    bool loss_not_finite; /* of the last loss */
+    bool after_end;       /* `held` comes from an explicit end_step */
     _Atomic uint64_t global_step;
     uint32_t train_step;
     uint32_t epoch;
@@ -63,6 +65,7 @@ struct nauha_recorder {
     struct nauha__held_list newly_held; /* being made */
     struct nauha__repeats repeats;
     struct nauha__hasher *hasher; /* of fingerprints */
+    struct nauha__flight flight;  /* not used without a path */
     void *scratch;                /* for the tap's differences and gathered tensors */
     size_t scratch_bytes;
 };

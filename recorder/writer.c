@@ -89,6 +89,19 @@ enum nauha_status nauha__writer_add_alias(struct nauha__writer *writer,
     return NAUHA_OK;
 }
 
+void nauha__writer_add_elements(struct nauha__writer *writer,
+                                const struct nauha__elements_row *row) {
+    struct nauha__elements *elements = &writer->elements;
+    if (NAUHA_GROW(elements->list, elements->capacity, elements->count + 1))
+        elements->list[elements->count++] = *row;
+}
+
+void nauha__writer_add_dump(struct nauha__writer *writer, const struct nauha__dump_row *row) {
+    struct nauha__dumps *dumps = &writer->dumps;
+    if (NAUHA_GROW(dumps->list, dumps->capacity, dumps->count + 1))
+        dumps->list[dumps->count++] = *row;
+}
+
 /* ---- the thread ---- */
 
 void nauha__writer_fail(struct nauha__writer *writer, const struct nauha_error *err) {
@@ -219,8 +232,12 @@ static void fini(struct nauha__writer *writer) {
     nauha__buffer_fini(&writer->buffer);
     free(writer->rows.list);
     free(writer->aliases.list);
+    free(writer->elements.list);
+    free(writer->dumps.list);
     free(writer->flush.rows.list);
     free(writer->flush.aliases.list);
+    free(writer->flush.elements.list);
+    free(writer->flush.dumps.list);
     free(writer->losses);
     free(writer->chunk_rows);
     free(writer->ahead);

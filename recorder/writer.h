@@ -41,6 +41,16 @@ struct nauha__aliases {
     size_t count, capacity;
 };
 
+struct nauha__elements {
+    struct nauha__elements_row *list;
+    size_t count, capacity;
+};
+
+struct nauha__dumps {
+    struct nauha__dump_row *list;
+    size_t count, capacity;
+};
+
 struct nauha__loss {
     uint32_t kind;
     enum nauha__loss_reason reason;
@@ -57,6 +67,8 @@ struct nauha__flush {
     uint64_t late;    /* the time from which its blocks are urgent */
     struct nauha__rows rows;
     struct nauha__aliases aliases;
+    struct nauha__elements elements;
+    struct nauha__dumps dumps;
     uint16_t stream_kinds[NAUHA__STREAMS]; /* as at the start of the flush */
     bool stream_used[NAUHA__STREAMS];
 };
@@ -67,11 +79,13 @@ struct nauha__writer {
     struct nauha__naming *naming;
     const char *path; /* what the recording is to be called */
 
-    pthread_mutex_t publish;       /* the publish lock */
-    pthread_cond_t answered;       /* with it: rows were taken, or a flush has ended */
-    struct nauha__buffer buffer;   /* see buffer.h */
-    struct nauha__rows rows;       /* publish lock */
-    struct nauha__aliases aliases; /* publish lock */
+    pthread_mutex_t publish;         /* the publish lock */
+    pthread_cond_t answered;         /* with it: rows were taken, or a flush has ended */
+    struct nauha__buffer buffer;     /* see buffer.h */
+    struct nauha__rows rows;         /* publish lock */
+    struct nauha__aliases aliases;   /* publish lock */
+    struct nauha__elements elements; /* publish lock */
+    struct nauha__dumps dumps;       /* publish lock */
 
     pthread_mutex_t lock;       /* the state lock: everything to the next blank line */
     struct nauha_error failure; /* the first */
@@ -125,6 +139,12 @@ enum nauha_status nauha__writer_reserve_row(struct nauha__writer *writer);
 void nauha__writer_add_row(struct nauha__writer *writer, const struct nauha__index_row *row);
 enum nauha_status nauha__writer_add_alias(struct nauha__writer *writer,
                                           const struct nauha__alias_row *row);
+
+/* Add a row of /elements and of /dumps; publish lock held. Left out when out of memory: the message
+ * then has its fingerprint alone. */
+void nauha__writer_add_elements(struct nauha__writer *writer,
+                                const struct nauha__elements_row *row);
+void nauha__writer_add_dump(struct nauha__writer *writer, const struct nauha__dump_row *row);
 
 /* Counts a message that was not kept. Any thread. */
 void nauha__writer_lose(struct nauha__writer *writer, uint32_t kind, enum nauha__loss_reason reason,

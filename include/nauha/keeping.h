@@ -28,7 +28,7 @@ NAUHA_API void nauha_keeping_free(struct nauha_keeping *keeping);
 /* NULL when out of memory. Caller owns, release with nauha_keeping_free. */
 NAUHA_API struct nauha_keeping *nauha_keeping_copy(const struct nauha_keeping *keeping);
 
-/* The keys keep, full, fingerprint, fingerprint-every and proof-every. */
+/* The keys keep, full, fingerprint, fingerprint-every, proof-every, flight and flight-after. */
 NAUHA_API const struct nauha_option *nauha_keeping_options(size_t *count);
 
 /* Sets one of these keys, or one of a selector, whose messages alone are kept.
@@ -43,6 +43,9 @@ NAUHA_API const struct nauha_option *nauha_keeping_options(size_t *count);
  *   fingerprint-every  with keep=proof: in every N-th step, fingerprints are kept of what is inside
  *                      the model
  *   proof-every        with keep=proof: only every N-th step can be run again
+ *   flight             steps whose elements a recorder holds in memory, see nauha_recorder_dump;
+ *                      unless keep is set, it is fingerprints then. 0: none
+ *   flight-after       steps that follow a dump and are kept in full, too
  *
  * UNKNOWN: there is no such key. INVALID: the value cannot be parsed; err says what is expected. */
 NAUHA_API enum nauha_status nauha_keeping_set(struct nauha_keeping *keeping, const char *key,

@@ -197,6 +197,8 @@ struct nauha_recorder_stats {
     uint64_t messages_lost;
     uint64_t bytes_lost;
     uint64_t blocked_ns; /* for which publishing threads waited for room in the buffer */
+    uint64_t steps_held; /* how many steps of the option "flight" there was room for */
+    uint64_t dumps;      /* how often they were written, see nauha_recorder_dump */
 };
 NAUHA_API void nauha_recorder_get_stats(struct nauha_recorder *recorder,
                                         struct nauha_recorder_stats *stats);
@@ -205,6 +207,15 @@ NAUHA_API void nauha_recorder_get_stats(struct nauha_recorder *recorder,
  * every step. */
 NAUHA_API enum nauha_status nauha_recorder_failure(struct nauha_recorder *recorder,
                                                    struct nauha_error *err);
+
+/* Writes the elements of the steps that the option "flight" holds in memory, and keeps those of the
+ * open step and of the next ones ("flight-after") in full; has no effect in those. reason: for the
+ * trace; up to 199 bytes are kept. The recorder does the same by itself when a loss is not finite
+ * after one that was. Any thread, also from the tap: if another call has the recorder at this
+ * moment, that call or the next one writes them. Not from a signal handler. STATE: the option is
+ * not set. */
+NAUHA_API enum nauha_status nauha_recorder_dump(struct nauha_recorder *recorder, const char *reason,
+                                                struct nauha_error *err);
 
 /* Waits until all messages published so far are in the file and visible to readers. Fails as
  * nauha_recorder_failure. */

@@ -366,6 +366,15 @@ class Exporter {
         freeze_module(*module.ptr());
     }
 
+    /* Writes the steps in full that the option "flight" holds in memory, and those that follow; see
+     * nauha_recorder_dump(). An exception that destroys the exporter does the same. Throws Error
+     * without that option. */
+    void dump(const std::string &reason) {
+        nauha_error error = NAUHA_ERROR_INIT;
+        if (recorder() && nauha_recorder_dump(recorder(), reason.c_str(), &error) != NAUHA_OK)
+            throw Error(error);
+    }
+
     /* Ends the open step and the recording. Returns false, with a notice, if the trace is
      * incomplete. The model can still be used. */
     bool close() {

@@ -267,6 +267,9 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
         Lock lock(mutex_);
         if (!recorder_)
             return true;
+        if (std::uncaught_exceptions() > 0)
+            nauha_recorder_dump(recorder_, "an exception",
+                                nullptr); /* or there is no option flight */
         /* If an exception ends the first step, an earlier trace is not replaced. */
         if (std::uncaught_exceptions() == 0 || nauha_recorder_settled(recorder_))
             end_step();

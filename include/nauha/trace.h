@@ -98,6 +98,20 @@ NAUHA_API uint64_t nauha_trace_kind_stored(const struct nauha_trace *trace, uint
 NAUHA_API bool nauha_trace_loss(const struct nauha_trace *trace, size_t position, uint32_t *kind,
                                 const char **reason, uint64_t *messages, uint64_t *bytes);
 
+/* A dump of a flight recorder: elements of steps that were held in memory, written later. */
+struct nauha_trace_dump {
+    uint64_t step;       /* in which it was asked for */
+    uint64_t first_step; /* that was held; more than `step` if none was */
+    uint64_t
+        last_step; /* up to which the following steps are in full, if the training came there */
+    const char *reason;
+};
+
+/* The dumps in order, by position; false past the end. dump->reason is borrowed until
+ * nauha_trace_close or nauha_trace_refresh. */
+NAUHA_API bool nauha_trace_get_dump(const struct nauha_trace *trace, size_t position,
+                                    struct nauha_trace_dump *dump);
+
 /* Creates a cursor over the selected messages in the order of publication. selector is copied;
  * NULL selects everything. Elements are not decoded until they are asked for. UNKNOWN: names does
  * not have a kind, tag or module of the selector. NOMEM. Caller owns *cursor, release with

@@ -87,6 +87,18 @@ static const struct nauha__field loss_fields[] = {
     FIELD(nauha__loss_row, checksum, U32),
 };
 
+static const struct nauha__field elements_fields[] = {
+    FIELD(nauha__elements_row, seq, U64),      FIELD(nauha__elements_row, offset, U64),
+    FIELD(nauha__elements_row, stream, U16),   FIELD(nauha__elements_row, reserved, U16),
+    FIELD(nauha__elements_row, checksum, U32),
+};
+
+static const struct nauha__field dump_fields[] = {
+    FIELD(nauha__dump_row, step, U64),      FIELD(nauha__dump_row, first_step, U64),
+    FIELD(nauha__dump_row, last_step, U64), TEXT(nauha__dump_row, reason),
+    FIELD(nauha__dump_row, reserved, U32),  FIELD(nauha__dump_row, checksum, U32),
+};
+
 static const struct nauha__field end_fields[] = {
     FIELD(nauha__end_row, closed, U32),
     FIELD(nauha__end_row, reserved, U32),
@@ -116,6 +128,8 @@ static const struct nauha__table tables[NAUHA__TABLE_COUNT] = {
     TABLE(PLACEMENTS, "/placements", nauha__placement_row, 32, placement_fields),
     TABLE(ALIASES, "/aliases", nauha__alias_row, 64, alias_fields),
     TABLE(LOSSES, "/losses", nauha__loss_row, 32, loss_fields),
+    TABLE(ELEMENTS, "/elements", nauha__elements_row, 64, elements_fields),
+    TABLE(DUMPS, "/dumps", nauha__dump_row, 4, dump_fields),
     TABLE(END, "/end", nauha__end_row, 1, end_fields),
 };
 

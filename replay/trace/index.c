@@ -142,6 +142,11 @@ void nauha__index_grow(struct nauha__index *index, uint64_t rows) {
     make_room(index, rows);
 }
 
+void nauha__index_read_again(struct nauha__index *index) {
+    for (size_t i = 0; i < PAGES; i++)
+        index->pages[i].used = 0;
+}
+
 uint64_t nauha__index_pages_read(const struct nauha__index *index) {
     return index->pages_read;
 }
@@ -198,6 +203,29 @@ static enum nauha__row_fault check(const struct nauha_trace *trace,
     return row->flags & NAUHA__ROW_DATA ? check_tensor(trace, row) : NAUHA__ROW_FAULT_NONE;
 }
 
+static int by_seq(const void *seq, const void *row) {
+    const uint64_t a = *(const uint64_t *)seq, b = ((const struct nauha__elements_row *)row)->seq;
+    return (a > b) - (a < b);
+}
+
+/* A row of a hash or a fingerprint becomes one of elements if these were written later. */
+static void find_elements(const struct nauha_trace *trace, struct nauha__index_row *row) {
+    if (trace->elements_count == 0 || !(row->flags & (NAUHA__ROW_HASH | NAUHA__ROW_FINGERPRINT)))
+        return;
+    const uint64_t seq = row->seq; /* a packed row may not be aligned */
+    const struct nauha__elements_row *found =
+        bsearch(&seq, trace->elements, trace->elements_count, sizeof *found, by_seq);
+    if (!found)
+        return;
+    struct nauha__index_row whole = *row;
+    whole.stream = found->stream;
+    whole.offset = found->offset;
+    whole.base = 0;
+    whole.flags = NAUHA__ROW_DATA;
+    if (check_tensor(trace, &whole) == NAUHA__ROW_FAULT_NONE)
+        *row = whole;
+}
+
 /* The page of a row, which is read if it is not in memory. */
 static struct page *page_of(struct nauha__index *index, uint64_t number) {
     uint64_t first = number - number % PAGE_ROWS;
@@ -238,8 +266,10 @@ enum nauha__row_fault nauha__index_get(struct nauha__index *index, uint64_t numb
         const enum nauha__row_fault fault =
             is_sound(index, number) ? NAUHA__ROW_FAULT_NONE : check(index->trace, *row);
         page->faults[at] = (uint8_t)(fault + 1);
-        if (fault == NAUHA__ROW_FAULT_NONE)
+        if (fault == NAUHA__ROW_FAULT_NONE) {
             set_sound(index, number);
+            find_elements(index->trace, &page->rows[at]);
+        }
     }
     return (enum nauha__row_fault)(page->faults[at] - 1);
 }

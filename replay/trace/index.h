@@ -53,6 +53,9 @@ enum nauha_status nauha__index_refresh(struct nauha__index *index, uint64_t *row
 /* Extends the index to this number of rows, once the tables that they refer to have been read. */
 void nauha__index_grow(struct nauha__index *index, uint64_t rows);
 
+/* Reads pages again when they are next needed: rows in them may have elements by now. */
+void nauha__index_read_again(struct nauha__index *index);
+
 /* How many pages have been read from the file so far. */
 uint64_t nauha__index_pages_read(const struct nauha__index *index);
 

@@ -56,6 +56,11 @@ struct nauha__trace_loss {
     uint64_t messages, bytes;
 };
 
+struct nauha__trace_dump {
+    uint64_t step, first_step, last_step;
+    char reason[sizeof((struct nauha__dump_row *)0)->reason + 1];
+};
+
 struct nauha__kind_totals {
     uint64_t messages, bytes, shards;
     uint64_t kept[NAUHA_KEPT_COUNT]; /* tensors */
@@ -91,6 +96,10 @@ struct nauha_trace {
     struct nauha__shape_map shapes;
     struct nauha__trace_loss *losses;
     size_t loss_count, loss_capacity;
+    struct nauha__elements_row *elements; /* written later than their rows; by seq */
+    size_t elements_count, elements_capacity;
+    struct nauha__trace_dump *dumps;
+    size_t dump_count, dump_capacity;
     bool closed;
     uint64_t end_messages;                      /* that the writer says it wrote; if closed */
     uint64_t end_messages_lost, end_bytes_lost; /* and could not write */

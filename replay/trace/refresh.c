@@ -21,9 +21,12 @@ static enum nauha_status take_in(struct nauha_trace *trace, bool live, struct na
     enum nauha_status status = nauha__index_refresh(trace->index, &rows, err);
     if (status != NAUHA_OK || (live && rows <= nauha__index_rows(trace->index)))
         return status;
+    const size_t elements = trace->elements_count;
     status = nauha__trace_read_tables(trace, err);
     if (status != NAUHA_OK)
         return status;
+    if (trace->elements_count > elements)
+        nauha__index_read_again(trace->index);
     trace->tables[NAUHA__TABLE_INDEX].rows = rows;
     nauha__index_grow(trace->index, rows);
     return nauha__trace_reset_totals(trace, err);

@@ -413,6 +413,37 @@ static enum nauha_status take_loss(struct nauha_trace *trace, uint64_t number, u
     return NAUHA_OK;
 }
 
+static enum nauha_status take_elements(struct nauha_trace *trace, uint64_t number, uint64_t rows,
+                                       const void *data, struct nauha_error *err) {
+    (void)number;
+    const struct nauha__elements_row *row = data;
+    if (!row)
+        return NAUHA_OK;
+    if (trace->elements_count && row->seq <= trace->elements[trace->elements_count - 1].seq)
+        return NAUHA_DAMAGED;
+    if (!NAUHA_GROW(trace->elements, trace->elements_capacity, (size_t)rows))
+        return no_memory(trace, err);
+    trace->elements[trace->elements_count++] = *row;
+    return NAUHA_OK;
+}
+
+static enum nauha_status take_dump(struct nauha_trace *trace, uint64_t number, uint64_t rows,
+                                   const void *data, struct nauha_error *err) {
+    (void)number;
+    (void)rows;
+    const struct nauha__dump_row *row = data;
+    if (!row)
+        return NAUHA_OK;
+    if (!NAUHA_GROW(trace->dumps, trace->dump_capacity, trace->dump_count + 1))
+        return no_memory(trace, err);
+    struct nauha__trace_dump *dump = &trace->dumps[trace->dump_count++];
+    *dump = (struct nauha__trace_dump){
+        .step = row->step, .first_step = row->first_step, .last_step = row->last_step};
+    memcpy(dump->reason, row->reason, sizeof row->reason);
+    nauha__defuse(dump->reason, "");
+    return NAUHA_OK;
+}
+
 static enum nauha_status take_end(struct nauha_trace *trace, uint64_t number, uint64_t rows,
                                   const void *data, struct nauha_error *err) {
     (void)number;
@@ -432,7 +463,10 @@ static enum nauha_status take_end(struct nauha_trace *trace, uint64_t number, ui
 
 /* Whether the trace is of a version that did not have this table. */
 static bool is_older_than(const struct nauha_trace *trace, enum nauha__table_id id) {
-    return id == NAUHA__TABLE_PLACEMENTS && trace->format_minor < 2 &&
+    const uint32_t since = id == NAUHA__TABLE_PLACEMENTS                             ? 2
+                           : id == NAUHA__TABLE_ELEMENTS || id == NAUHA__TABLE_DUMPS ? 4
+                                                                                     : 0;
+    return trace->format_minor < since &&
            H5Lexists(trace->file, nauha__table(id)->path, H5P_DEFAULT) == 0;
 }
 
@@ -447,6 +481,7 @@ enum nauha_status nauha__trace_read_tables(struct nauha_trace *trace, struct nau
         {NAUHA__TABLE_SHAPES, take_shape},        {NAUHA__TABLE_PLACEMENTS, take_placement},
         {NAUHA__TABLE_STREAMS_USED, take_stream}, {NAUHA__TABLE_CHUNKS, take_chunk},
         {NAUHA__TABLE_ALIASES, take_alias},       {NAUHA__TABLE_LOSSES, take_loss},
+        {NAUHA__TABLE_ELEMENTS, take_elements},   {NAUHA__TABLE_DUMPS, take_dump},
     };
     enum nauha_status status = NAUHA_OK;
     for (size_t i = 0; i < sizeof tables / sizeof *tables && status == NAUHA_OK; i++)

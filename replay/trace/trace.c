@@ -130,6 +130,8 @@ static void release(struct nauha_trace *trace) {
     free(trace->shapes.shapes);
     free(trace->shapes.waiting);
     free(trace->losses);
+    free(trace->elements);
+    free(trace->dumps);
     if (trace->totals)
         free(trace->totals->kinds);
     free(trace->totals);
@@ -423,6 +425,18 @@ uint64_t nauha_trace_kind_stored(const struct nauha_trace *trace, uint32_t kind)
         if (kind != NAUHA_NONE && trace->kinds.numbers[i] == kind)
             stored += nauha__chunks_stored(trace->chunks, (uint16_t)i);
     return kind == NAUHA_NONE ? nauha__chunks_stored(trace->chunks, UINT16_MAX) : stored;
+}
+
+bool nauha_trace_get_dump(const struct nauha_trace *trace, size_t position,
+                          struct nauha_trace_dump *dump) {
+    if (position >= trace->dump_count)
+        return false;
+    const struct nauha__trace_dump *found = &trace->dumps[position];
+    *dump = (struct nauha_trace_dump){.step = found->step,
+                                      .first_step = found->first_step,
+                                      .last_step = found->last_step,
+                                      .reason = found->reason};
+    return true;
 }
 
 bool nauha_trace_loss(const struct nauha_trace *trace, size_t position, uint32_t *kind,

@@ -308,12 +308,12 @@ static void test_formats(void **state) {
     fixture_new(&f, path, &(struct fixture_options){.major = 2});
     fixture_close(&f, "");
     must_refuse(path, NAUHA_VERSION,
-                "has format version 2.3, but this program reads 1.x: use a newer nauha");
+                "has format version 2.4, but this program reads 1.x: use a newer nauha");
     path = fixture_path("minor.h5");
     fixture_new(&f, path,
                 &(struct fixture_options){.minor = 9, .without_table = NAUHA__TABLE_SLOTS + 1});
     fixture_close(&f, "");
-    must_refuse(path, NAUHA_FORMAT, "format version 1.9 is newer than this program's 1.3: trace");
+    must_refuse(path, NAUHA_FORMAT, "format version 1.9 is newer than this program's 1.4: trace");
     must_refuse(path, NAUHA_FORMAT, "has no table \"/slots\"");
     path = fixture_path("chunks.h5");
     fixture_new(&f, path, &(struct fixture_options){.chunk_bytes = 32});

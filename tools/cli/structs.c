@@ -24,6 +24,7 @@ static const struct {
     ROW(struct nauha_fingerprint),
     ROW(struct nauha_recorder_stats),
     ROW(struct nauha_trace_info),
+    ROW(struct nauha_trace_dump),
     ROW(struct nauha_finding),
     ROW(struct nauha_plot),
     ROW(struct nauha_host),

@@ -52,9 +52,22 @@ static bool count_kept(const struct check *check, const char *name,
     return all > 0;
 }
 
+/* Dumps of a flight recorder have elements of some steps, which are the ones to look into. */
+static bool has_dump(const struct check *check) {
+    struct nauha_trace_dump dump;
+    for (size_t i = 0; i < check->opened.trace_count; i++)
+        if (nauha_trace_get_dump(check->opened.traces[i], 0, &dump))
+            return true;
+    return false;
+}
+
 static bool has_kind(void *context, const struct nauha_analyzer *rule, const char *name) {
     uint64_t kept[NAUHA_KEPT_COUNT];
-    return count_kept(context, name, kept) && kept[NAUHA_KEPT_HASH] == 0 &&
+    if (!count_kept(context, name, kept))
+        return false;
+    if (kept[NAUHA_KEPT_ELEMENTS] > 0 && has_dump(context))
+        return true;
+    return kept[NAUHA_KEPT_HASH] == 0 &&
            (kept[NAUHA_KEPT_FINGERPRINT] == 0 || (rule->flags & NAUHA_ANALYZER_STATISTICS));
 }
 
@@ -201,6 +214,19 @@ static void print_reasons(const char *heading, const cJSON *reasons) {
     free(text);
 }
 
+static void print_dumps(const struct check *check) {
+    for (size_t i = 0; i < check->opened.trace_count; i++) {
+        const struct nauha_trace *trace = check->opened.traces[i];
+        struct nauha_trace_info info;
+        struct nauha_trace_dump dump;
+        char steps[64];
+        nauha_trace_get_info(trace, &info);
+        for (size_t j = 0; nauha_trace_get_dump(trace, j, &dump); j++)
+            printf("%s in full, because of step %" PRIu64 ": %s\n",
+                   nauha__dump_text(&info, &dump, steps), dump.step, dump.reason);
+    }
+}
+
 static void print_summary(const struct check *check, const struct invocation *invocation,
                           size_t checked) {
     const size_t findings = nauha_pipeline_findings(check->pipeline);
@@ -208,6 +234,7 @@ static void print_summary(const struct check *check, const struct invocation *in
         printf("%s: %zu rule%s checked, %snothing found%s\n", invocation->arguments[0], checked,
                checked == 1 ? "" : "s", nauha__colour(stdout, COLOUR_GOOD),
                nauha__colour(stdout, COLOUR_PLAIN));
+    print_dumps(check);
     print_reasons("not checked: ", check->unchecked);
 }
 

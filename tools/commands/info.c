@@ -136,10 +136,28 @@ static void print_losses(const struct opened *opened) {
     nauha__table_end(table);
 }
 
+static void print_dumps(const struct nauha_trace *trace, const struct nauha_trace_info *info) {
+    static const struct column columns[] = {
+        {"in full", 0, 0}, {"asked for in", 0, 0}, {"because", TABLE_WRAP, 0}};
+    struct nauha_trace_dump dump;
+    char text[64];
+    if (!nauha_trace_get_dump(trace, 0, &dump))
+        return;
+    struct table *table = nauha__table_new(stdout, columns, 3, 0);
+    for (size_t i = 0; nauha_trace_get_dump(trace, i, &dump); i++) {
+        nauha__table_cell(table, COLOUR_BOLD, "%s", nauha__dump_text(info, &dump, text));
+        nauha__table_cell(table, COLOUR_PLAIN, "step %" PRIu64, dump.step);
+        nauha__table_cell(table, COLOUR_PLAIN, "%s", dump.reason);
+    }
+    printf("\n");
+    nauha__table_end(table);
+}
+
 static void print_text(const struct opened *opened, const struct nauha_trace_info *info) {
     print_facts(opened, info);
     print_kinds(opened);
     print_losses(opened);
+    print_dumps(opened->trace, info);
 }
 
 /* ---- as JSON ---- */
@@ -165,6 +183,20 @@ static cJSON *losses_json(const struct opened *opened) {
     return losses;
 }
 
+static cJSON *dumps_json(const struct nauha_trace *trace) {
+    cJSON *dumps = cJSON_CreateArray();
+    struct nauha_trace_dump dump;
+    for (size_t i = 0; nauha_trace_get_dump(trace, i, &dump); i++) {
+        cJSON *object = cJSON_CreateObject();
+        nauha__json_add_whole(object, "step", dump.step);
+        nauha__json_add_whole(object, "first_step", dump.first_step);
+        nauha__json_add_whole(object, "last_step", dump.last_step);
+        cJSON_AddStringToObject(object, "reason", dump.reason);
+        cJSON_AddItemToArray(dumps, object);
+    }
+    return dumps;
+}
+
 static void print_json(const struct opened *opened, const struct nauha_trace_info *info) {
     cJSON *root = cJSON_CreateObject();
     cJSON_AddStringToObject(root, "path", info->path);
@@ -188,6 +220,9 @@ static void print_json(const struct opened *opened, const struct nauha_trace_inf
     nauha__json_add_whole(root, "lost", info->messages_lost);
     nauha__json_add_whole(root, "bytes_lost", info->bytes_lost);
     cJSON_AddItemToObject(root, "losses", losses_json(opened));
+    struct nauha_trace_dump dump;
+    if (nauha_trace_get_dump(opened->trace, 0, &dump))
+        cJSON_AddItemToObject(root, "dumps", dumps_json(opened->trace));
     cJSON *facts = cJSON_AddObjectToObject(root, "facts");
     const char *key, *value;
     for (size_t i = 0; nauha_trace_fact(opened->trace, i, &key, &value); i++)

@@ -288,3 +288,15 @@ const char *nauha__stored_text(const struct nauha_trace_info *info, char text[12
              nauha__size_text(info->bytes_stored, size), info->codec, part);
     return text;
 }
+
+const char *nauha__dump_text(const struct nauha_trace_info *info,
+                             const struct nauha_trace_dump *dump, char text[64]) {
+    const uint64_t end = info->first_step + info->steps - 1;
+    const uint64_t first = dump->first_step < dump->step ? dump->first_step : dump->step;
+    const uint64_t last = dump->last_step < end ? dump->last_step : end;
+    if (first >= last)
+        snprintf(text, 64, "step %" PRIu64, first);
+    else
+        snprintf(text, 64, "steps %" PRIu64 " to %" PRIu64, first, last);
+    return text;
+}

@@ -87,4 +87,8 @@ const char *nauha__stored_text(const struct nauha_trace_info *info, char text[12
  * returns text. */
 const char *nauha__hash_text(struct nauha_message *message, char text[40]);
 
+/* Writes the steps that are in full because of a dump into text, "steps 4 to 8"; returns text. */
+const char *nauha__dump_text(const struct nauha_trace_info *info,
+                             const struct nauha_trace_dump *dump, char text[64]);
+
 #endif

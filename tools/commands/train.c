@@ -45,6 +45,13 @@ static void on_signal(int number) {
     stop_signal = number;
 }
 
+static volatile sig_atomic_t dump_asked;
+
+static void on_dump_signal(int number) {
+    (void)number;
+    dump_asked = 1;
+}
+
 /* Takes the place of a signal number if a health rule ended the training. */
 enum { STOP_BY_RULE = -1 };
 
@@ -135,6 +142,10 @@ static void on_progress(void *context, const struct nauha_train_progress *now) {
     snprintf(extra, sizeof extra, "  loss %.4f, accuracy %.1f %%", nauha__printable(now->loss),
              100 * nauha__printable(now->accuracy));
     nauha__progress_show(&session->progress, now->step, now->steps, extra);
+    if (dump_asked && session->recorder) {
+        dump_asked = 0;
+        nauha_recorder_dump(session->recorder, "SIGUSR1", NULL);
+    }
 }
 
 static void on_notice(void *context, const char *text) {
@@ -145,6 +156,9 @@ static void on_notice(void *context, const char *text) {
 /* Called in the thread of the training. */
 static void on_finding(void *context, const struct nauha_finding *finding) {
     struct session *session = context;
+    char reason[128];
+    snprintf(reason, sizeof reason, "rule %s", finding->rule);
+    nauha_recorder_dump(session->recorder, reason, NULL); /* if there is a flight recorder */
     if (session->stopped_by[0] || !nauha__rules_stop_on(session->invocation, finding->rule))
         return;
     snprintf(session->stopped_by, sizeof session->stopped_by, "%s", finding->rule);
@@ -272,6 +286,9 @@ static int train(const struct invocation *invocation, struct session *session,
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    if (nauha__has(invocation, "flight"))
+        sigaction(SIGUSR1,
+                  &(struct sigaction){.sa_handler = on_dump_signal, .sa_flags = SA_RESTART}, NULL);
     nauha__progress_begin(&session->progress, "training", "steps", invocation->quiet);
     bool trained = run(options, &result, &err) == NAUHA_OK;
     nauha__progress_end(&session->progress);

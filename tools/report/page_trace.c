@@ -112,6 +112,28 @@ static void write_losses(const struct page *page, const struct nauha_trace *trac
     html_table_end(out);
 }
 
+static void write_dumps(const struct page *page, const struct nauha_trace *trace,
+                        const struct nauha_trace_info *info, size_t which) {
+    static const struct html_column columns[] = {
+        {"In full", NULL, false}, {"Asked for in step", NULL, true}, {"Why", NULL, false}};
+    FILE *out = page->out;
+    struct nauha_trace_dump dump;
+    char text[64];
+    if (!nauha_trace_get_dump(trace, 0, &dump))
+        return;
+    snprintf(text, sizeof text, "dumps-%zu", which);
+    html_table(out, text, "What the flight recorder wrote in full", columns,
+               sizeof columns / sizeof *columns);
+    for (size_t i = 0; nauha_trace_get_dump(trace, i, &dump); i++) {
+        fprintf(out, "<tr><th scope=row>%s</th>", nauha__dump_text(info, &dump, text));
+        html_number_cell(out, (double)dump.step, nauha__count_text(dump.step, text));
+        fputs("<td>", out);
+        html_text(out, dump.reason);
+        fputs("</td></tr>\n", out);
+    }
+    html_table_end(out);
+}
+
 void page_trace(struct page *page) {
     FILE *out = page->out;
     fprintf(out, "<section id=trace>\n<h2>Trace%s</h2>\n",
@@ -124,6 +146,7 @@ void page_trace(struct page *page) {
                     i == 0 ? " open" : "", info.rank);
         write_facts(out, page->opened->traces[i], &info);
         write_losses(page, page->opened->traces[i], i);
+        write_dumps(page, page->opened->traces[i], &info, i);
         write_kinds(page, page->opened->traces[i], i);
         if (page->opened->trace_count > 1)
             fputs("</details>\n", out);

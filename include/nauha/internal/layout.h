@@ -130,6 +130,27 @@ struct nauha__shape_row {
 };
 #define NAUHA__SHAPE_PLACED 1u
 
+/* /elements: where the elements lie of a message whose row has only their hash or fingerprint. They
+ * were written later than the row, in the order of seq. */
+struct nauha__elements_row {
+    uint64_t seq;    /* of the message */
+    uint64_t offset; /* position of the first element in the stream, in elements */
+    uint16_t stream;
+    uint16_t reserved;
+    uint32_t checksum;
+};
+
+/* /dumps: why elements of held steps were written. */
+#define NAUHA__REASON_MAX 199u /* bytes */
+struct nauha__dump_row {
+    uint64_t step;       /* in which this was asked for */
+    uint64_t first_step; /* that was held; more than `step`: none was */
+    uint64_t last_step;  /* that was to follow in full */
+    char reason[NAUHA__REASON_MAX + 1];
+    uint32_t reserved;
+    uint32_t checksum;
+};
+
 enum nauha__placement_flags {
     NAUHA__PLACEMENT_FLAT = 1u << 0,
     NAUHA__PLACEMENT_ALL = (1u << 1) - 1
@@ -207,6 +228,8 @@ enum nauha__table_id {
     NAUHA__TABLE_PLACEMENTS,
     NAUHA__TABLE_ALIASES,
     NAUHA__TABLE_LOSSES,
+    NAUHA__TABLE_ELEMENTS,
+    NAUHA__TABLE_DUMPS,
     NAUHA__TABLE_END,
     NAUHA__TABLE_COUNT
 };

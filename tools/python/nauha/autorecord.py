@@ -30,7 +30,7 @@ import weakref
 
 import torch
 
-from nauha import bare, calls, compat, frozen, hooks, losses, native, registry, shards, tensors, transforms
+from nauha import bare, calls, compat, flight, frozen, hooks, losses, native, registry, shards, tensors, transforms
 from nauha.epochs import Epochs
 from nauha.exporter import Exporter, option_texts, path_of_rank, place_in_training
 from nauha.guard import Guard, say
@@ -298,7 +298,7 @@ class AutoRecorder:
         self._ended = True
         if self.exporter is not None and self._trained:
             self._tell_no_evaluation()
-            self.exporter.close()
+            self.exporter._close(None, flight.of_process())
         else:
             self._discard()
         self.status.tell("done")

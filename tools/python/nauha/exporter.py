@@ -32,7 +32,7 @@ import weakref
 
 import torch
 
-from nauha import compat, hooks, native, outside, probes, steps
+from nauha import compat, flight, hooks, native, outside, probes, steps
 from nauha.crowd import Crowd, turns
 from nauha.native import NONE
 from nauha.observer import Observer
@@ -128,6 +128,8 @@ class Exporter:
         if staging == "always":
             self.publisher.stage("cpu")
         self.observer = Observer(self.publisher, step)
+        self._flight = flight.Flight(self.publisher, options.get("flight", 0), options.get("buffer", "256M"))
+        self.publisher.after_edge = self._flight.look
         self._began = time.monotonic()
         self._crowd = self.observer.guarded(Crowd)
         self._pipeline = None
@@ -235,6 +237,7 @@ class Exporter:
             place = "the network" if finding.module is None else f'module "{finding.module.decode()}"'
             self.publisher.tell(f"{rule} at step {finding.first_step}: {finding.measure.decode()} = {finding.value:.4g}, threshold "
                                 f"{finding.threshold:.4g}, {finding.kind.decode()} of {place}: {finding.meaning.decode()}")
+            self.observer.guarded(self._flight.found, f"rule {rule}: {finding.measure.decode()} = {finding.value:.4g} in {place}")
         if rule in stop_on and self.observer.stop is None:
             self.observer.stop = rule
 
@@ -369,6 +372,12 @@ class Exporter:
         with self.publisher.lock:
             return self.observer.guarded(self.publisher.stats) or {} if self.observer.is_open else {}
 
+    def dump(self, reason):
+        """Writes the steps in full that the option "flight" holds in memory, and those that follow. reason: a text for the
+        trace. The recorder does so by itself when a loss is not finite, a rule finds something, an exception ends the
+        program, or SIGUSR1 arrives. Raises Error without that option."""
+        self._flight.dump(reason)
+
     def flush(self):
         """Waits until everything published so far is in the file. An error is reported, not raised."""
         with self.publisher.lock:
@@ -381,21 +390,25 @@ class Exporter:
 
     def close(self):
         """Ends the open step and the recording, and removes the hooks. Returns False if the trace is incomplete."""
-        return self._close(crashed=False)
+        return self._close(None)
 
-    def _close(self, crashed):
-        """crashed: an exception ends the program. If it does so in the first step, an older trace keeps its name."""
+    def _close(self, error, ended=None):
+        """error: the exception that ends the program, or None. If it does so in the first step, an older trace keeps its
+        name. ended: the exception with which the training ended, where that is not known to end the program."""
         with self.publisher.lock:
             if not self.observer.is_open:
                 return True
             observer = self.observer
-            if self.publisher.settled or not crashed:
+            observer.guarded(self._flight.ended, error or ended or flight.of_caller())
+            if self.publisher.settled or error is None:
                 observer.guarded(observer.before_close)
                 observer.guarded(observer.end_step)
             observer.is_open = False
             observer.guarded(observer.detach)
             observer.guarded(self.publisher.finish)
             observer.guarded(self._tell_waits)
+            observer.guarded(self._flight.look)
+            observer.guarded(self._flight.close)
             if self._pipeline is not None:
                 observer.guarded(self._finish_metrics)
             return bool(observer.guarded(self.publisher.close))
@@ -423,7 +436,7 @@ class Exporter:
         return self
 
     def __exit__(self, kind, value, traceback):
-        self._close(crashed=kind is not None)
+        self._close(value)
 
     def _close_at_exit(self):
         """Closes the recording at the end of the process, also of a process that multiprocessing forked."""
@@ -433,7 +446,7 @@ class Exporter:
         def close():
             exporter = weak()
             if exporter is not None and os.getpid() == mine:
-                exporter._close(crashed=getattr(sys, "last_value", None) is not None)
+                exporter._close(getattr(sys, "last_value", None), flight.of_process())
 
         atexit.register(close)
         multiprocessing.util.Finalize(None, close, exitpriority=100)

@@ -125,7 +125,8 @@ class RecorderStats(Structure):
     """struct nauha_recorder_stats"""
 
     _fields_ = [(name, c_uint64) for name in
-                ("messages", "bytes_published", "bytes_stored", "messages_lost", "bytes_lost", "blocked_ns")]
+                ("messages", "bytes_published", "bytes_stored", "messages_lost", "bytes_lost", "blocked_ns",
+                 "steps_held", "dumps")]
 
 
 class MessageInfo(Structure):
@@ -233,6 +234,7 @@ PROTOTYPES = {
     "nauha_recorder_global_step": (c_uint64, [c_void_p]),
     "nauha_recorder_get_stats": (None, [c_void_p, POINTER(RecorderStats)]),
     "nauha_recorder_failure": (STATUS, [c_void_p, ERROR]),
+    "nauha_recorder_dump": (STATUS, [c_void_p, c_char_p, ERROR]),
     "nauha_recorder_flush": (STATUS, [c_void_p, ERROR]),
     "nauha_recorder_close": (STATUS, [c_void_p, ERROR]),
 }

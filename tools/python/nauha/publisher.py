@@ -92,6 +92,7 @@ class Publisher(fast.Recording):
         self.first_step = int(options.get("first-step", 0))
         self.epoch = int(options.get("first-epoch", 0))
         self.active = True
+        self.after_edge = lambda: None  # called when a step has begun or ended
         _close_in_children(self)
 
     # ---- telling ----
@@ -170,6 +171,7 @@ class Publisher(fast.Recording):
         if library.nauha_recorder_failure(self.recorder, native.byref(error)) != Status.OK:
             self._failure = error.text()
             self.tell(f"recording has stopped, but the training continues: {self._failure}")
+        self.after_edge()
 
     # ---- messages ----
 

@@ -33,7 +33,13 @@ class _Info(ctypes.Structure):
                 ("duration_ns", c_uint64)]
 
 
-native.mirror(library, {"struct nauha_trace_info": _Info, "struct nauha_stats": native.Stats,
+class _Dump(ctypes.Structure):
+    """struct nauha_trace_dump"""
+
+    _fields_ = [("step", c_uint64), ("first_step", c_uint64), ("last_step", c_uint64), ("reason", c_char_p)]
+
+
+native.mirror(library, {"struct nauha_trace_info": _Info, "struct nauha_trace_dump": _Dump, "struct nauha_stats": native.Stats,
                         "struct nauha_fingerprint": native.Fingerprint})
 native.declare(library, {
     "nauha_trace_open": (STATUS, [c_char_p, c_void_p, POINTER(c_void_p), ERROR]),
@@ -43,6 +49,7 @@ native.declare(library, {
     "nauha_trace_kind_totals": (None, [c_void_p, c_uint32, POINTER(c_uint64), POINTER(c_uint64)]),
     "nauha_trace_loss": (c_bool, [c_void_p, c_size_t, POINTER(c_uint32), POINTER(c_char_p), POINTER(c_uint64),
                                   POINTER(c_uint64)]),
+    "nauha_trace_get_dump": (c_bool, [c_void_p, c_size_t, POINTER(_Dump)]),
     "nauha_names_tags": (c_uint32, [c_void_p]),
     "nauha_names_tag": (c_char_p, [c_void_p, c_uint32]),
     "nauha_cursor_new_ranks": (STATUS, [POINTER(c_void_p), c_size_t, c_void_p, POINTER(c_void_p), ERROR]),
@@ -344,13 +351,14 @@ class Trace:
         """What `nauha info` shows: path, rank, world_size, created_ns, codec, complete, closed, failure,
         messages, steps, first_step, epochs, bytes_published, bytes_stored, messages_lost, bytes_lost,
         duration_ns, format (major, minor); facts (dict), kinds (name: (messages, bytes)), losses (list of
-        (kind, reason, messages, bytes))."""
+        (kind, reason, messages, bytes)), dumps (of a flight recorder: list of (step, first_step, last_step, reason), where
+        first_step is the first that was held, and last_step the last that was to follow in full)."""
         raw = _Info()
         library.nauha_trace_get_info(self._open(), ctypes.byref(raw))
         values = {name: getattr(raw, name) for name, _ in raw._fields_ if not name.startswith("format")}
         values = {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
         return types.SimpleNamespace(**values, format=(raw.format_major, raw.format_minor), facts=self._facts(),
-                                     kinds=self._kind_totals(), losses=self._losses())
+                                     kinds=self._kind_totals(), losses=self._losses(), dumps=self._dumps())
 
     def _facts(self):
         facts, key, value = {}, c_char_p(), c_char_p()
@@ -373,6 +381,12 @@ class Trace:
             losses.append((library.nauha_names_kind(self._names, kind.value).decode(), reason.value.decode(),
                            messages.value, size.value))
         return losses
+
+    def _dumps(self):
+        dumps, dump = [], _Dump()
+        while library.nauha_trace_get_dump(self._open(), len(dumps), ctypes.byref(dump)):
+            dumps.append((dump.step, dump.first_step, dump.last_step, dump.reason.decode()))
+        return dumps
 
     @property
     def modules(self):
