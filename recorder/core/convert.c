@@ -5,6 +5,13 @@
  */
 #include "nauha/internal/convert.h"
 
+#include "nauha/internal/wide.h"
+
+bool nauha__is_small(enum nauha_dtype dtype) {
+    return dtype == NAUHA_DTYPE_F16 || dtype == NAUHA_DTYPE_BF16 ||
+           (dtype >= NAUHA_DTYPE_F8_E4M3FN && dtype <= NAUHA_DTYPE_F8_E5M2FNUZ);
+}
+
 /* Elements may lie at any address, so they are copied one by one, which compiles to plain loads and
  * stores. */
 #define WIDEN(type, convert)                                                                       \
@@ -15,8 +22,8 @@
     }                                                                                              \
     return
 
-void nauha__small_to_float(enum nauha_dtype dtype, const void *restrict elements, size_t n,
-                           float *restrict out) {
+NAUHA__WIDE static void widen(enum nauha_dtype dtype, const void *restrict elements, size_t n,
+                              float *restrict out) {
     switch (dtype) {
     case NAUHA_DTYPE_F16:
         WIDEN(uint16_t, nauha__f16_to_float);
@@ -33,6 +40,10 @@ void nauha__small_to_float(enum nauha_dtype dtype, const void *restrict elements
     default:
         return;
     }
+}
+
+void nauha__small_to_float(enum nauha_dtype dtype, const void *elements, size_t n, float *out) {
+    widen(dtype, elements, n, out);
 }
 
 #define NARROW(type, convert)                                                                      \

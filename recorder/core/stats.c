@@ -11,13 +11,8 @@
 #include "nauha/internal/wide.h"
 #include "recorder/core/stats_block.h"
 
-/* A block is summed in LANES independent sums of 16 elements each, as NumPy's pairwise summation
- * does at its lowest level (its blocks of 128 have 8), so the error is no larger. */
 #define BLOCK NAUHA__STATS_BLOCK
-#define LANES 16u
-#define RANGE_LANES 32u
-
-#define WIDE NAUHA__WIDE
+#define LANES 16u /* independent sums of powers */
 
 static size_t element_count(const struct nauha_tensor *tensor) {
     size_t count = 1;
@@ -70,88 +65,70 @@ static struct nauha__partial combine(unsigned which, const struct nauha__partial
 
 /* ---- blocks ---- */
 
-static inline double sum_lanes(const double *lanes) {
-    double eight[LANES / 2], four[LANES / 4], two[LANES / 8];
-    for (size_t i = 0; i < LANES / 2; i++)
-        eight[i] = lanes[i] + lanes[i + LANES / 2];
-    for (size_t i = 0; i < LANES / 4; i++)
-        four[i] = eight[i] + eight[i + LANES / 4];
-    for (size_t i = 0; i < LANES / 8; i++)
-        two[i] = four[i] + four[i + LANES / 8];
-    return two[0] + two[1];
+/* The first n elements of a block: floats if all elements of the type are floats, too. */
+struct block {
+    const nauha__loose_float *floats;
+    const nauha__loose_double *doubles; /* if floats is NULL */
+    size_t n;
+};
+
+static void sum_powers(const struct block *block, bool moments, struct nauha__block_sums *sums) {
+    if (block->floats)
+        (moments ? nauha__powers_f32 : nauha__sums_f32)(block->floats, block->n, 0, sums);
+    else
+        (moments ? nauha__powers_f64 : nauha__sums_f64)(block->doubles, block->n, 0, sums);
 }
 
-/* Of the first n elements. */
-WIDE static void two_powers(const double *restrict x, size_t n, double mean,
-                            struct nauha__block_powers *restrict sums) {
-    double first[LANES] = {0}, second[LANES] = {0};
-    const size_t whole = n - n % LANES;
-    for (size_t i = 0; i < whole; i += LANES) {
-        for (size_t j = 0; j < LANES; j++)
-            second[j] += (x[i + j] - mean) * (x[i + j] - mean);
-    }
-    for (size_t i = 0; i < whole; i += LANES) {
-        for (size_t j = 0; j < LANES; j++)
-            first[j] += x[i + j] - mean;
-    }
-    for (size_t j = 0; whole + j < n; j++) {
-        second[j] += (x[whole + j] - mean) * (x[whole + j] - mean);
-        first[j] += x[whole + j] - mean;
-    }
-    sums->first = sum_lanes(first);
-    sums->second = sum_lanes(second);
+static void sum_apart(const struct block *block, double from, struct nauha__block_sums *sums) {
+    if (block->floats)
+        nauha__apart_f32(block->floats, block->n, from, sums);
+    else
+        nauha__apart_f64(block->doubles, block->n, from, sums);
 }
 
-WIDE static void higher_powers(const double *restrict x, size_t n, double mean,
-                               struct nauha__block_powers *restrict sums) {
-    double third[LANES] = {0}, fourth[LANES] = {0};
-    const size_t whole = n - n % LANES;
-    for (size_t i = 0; i < whole; i += LANES) {
-        for (size_t j = 0; j < LANES; j++) {
-            const double apart = x[i + j] - mean, square = apart * apart;
-            third[j] += square * apart;
-            fourth[j] += square * square;
-        }
-    }
-    for (size_t j = 0; whole + j < n; j++) {
-        const double apart = x[whole + j] - mean, square = apart * apart;
-        third[j] += square * apart;
-        fourth[j] += square * square;
-    }
-    sums->third = sum_lanes(third);
-    sums->fourth = sum_lanes(fourth);
-}
-
-/* The corrected two-pass algorithm: subtracts the rounding error of the mean, from which the
- * differences are, by the binomial theorem. */
-static void correct(const struct nauha__block_powers *powers, double mean,
-                    struct nauha__partial *partial) {
-    const double rest = powers->first / partial->count, square = rest * rest;
-    partial->shift = mean;
-    partial->rest = powers->first;
-    partial->deviations = powers->second - powers->first * rest;
+/* Sums of differences from the mean, from those of differences from `from`, by the binomial
+ * theorem. */
+static void center(const struct nauha__block_sums *sums, double from,
+                   struct nauha__partial *partial) {
+    const double rest = sums->first / partial->count, square = rest * rest;
+    partial->shift = from;
+    partial->rest = sums->first;
+    partial->deviations = sums->second - sums->first * rest;
     if (partial->deviations < 0)
         partial->deviations = 0;
-    partial->third = powers->third - 3 * rest * powers->second + 2 * square * powers->first;
-    partial->fourth = powers->fourth - 4 * rest * powers->third + 6 * square * powers->second -
-                      3 * square * rest * powers->first;
+    partial->third = sums->third - 3 * rest * sums->second + 2 * square * sums->first;
+    partial->fourth = sums->fourth - 4 * rest * sums->third + 6 * square * sums->second -
+                      3 * square * rest * sums->first;
 }
 
-static void deviations_block(const double *x, size_t n, unsigned which,
-                             struct nauha__partial *partial) {
-    struct nauha__block_powers powers = {0};
-    const double mean = partial->sum / partial->count;
-    if (n == BLOCK)
-        nauha__block_powers(x, mean, &powers);
-    else
-        two_powers(x, n, mean, &powers);
-    if (n < BLOCK && (which & NAUHA_STATISTICS_MOMENTS))
-        higher_powers(x, n, mean, &powers);
-    correct(&powers, mean, partial);
+/* Whether differences from 0 give those from the mean: it is not more than two standard deviations
+ * away, so that no more than two of the sixteen digits cancel. */
+static bool is_centered(const struct nauha__partial *partial) {
+    return partial->rest * partial->rest <= 4 * partial->deviations * partial->count;
+}
+
+static struct nauha__partial sum_up(unsigned which, const struct block *block) {
+    const bool moments = (which & NAUHA_STATISTICS_MOMENTS) != 0;
+    struct nauha__block_sums sums;
+    struct nauha__partial partial = {.count = (double)block->n};
+    sum_powers(block, moments, &sums);
+    partial.sum = sums.first;
+    partial.sum_abs = sums.sum_abs;
+    partial.sum_squares = sums.second;
+    if (!(which & NAUHA_STATISTICS_DEVIATIONS))
+        return partial;
+    center(&sums, 0, &partial);
+    if (is_centered(&partial))
+        return partial;
+    const double mean = partial.sum / partial.count;
+    sum_apart(block, mean, &sums);
+    center(&sums, mean, &partial);
+    return partial;
 }
 
 /* first: the number of the first element of the block. */
-static void count_special(const double *x, size_t n, uint64_t first, struct nauha_stats *stats) {
+static void count_special(const nauha__loose_double *x, size_t n, uint64_t first,
+                          struct nauha_stats *stats) {
     for (size_t i = 0; i < n; i++) {
         stats->nans += (uint64_t)(isnan(x[i]) != 0);
         stats->infs += (uint64_t)(isinf(x[i]) != 0);
@@ -160,57 +137,24 @@ static void count_special(const double *x, size_t n, uint64_t first, struct nauh
     }
 }
 
-/* Extremes of the first n elements. The block is filled up with NaN, which compares false and so
- * leaves the lanes alone. Lanes in memory: of comparisons kept in registers compilers make no
- * vectors. */
-WIDE static void range_block(const double *restrict x, size_t n, uint64_t first,
-                             struct nauha_stats *restrict stats) {
-    double low[RANGE_LANES], high[RANGE_LANES];
-    uint64_t numbers = 0;
-    for (size_t j = 0; j < RANGE_LANES; j++) {
-        low[j] = (double)INFINITY;
-        high[j] = -(double)INFINITY;
+static void add_range(const struct block *block, uint64_t first, struct nauha_stats *stats) {
+    struct nauha__block_range range = {.finite = false};
+    double doubles[BLOCK];
+    const nauha__loose_double *x = block->doubles;
+    if (block->floats)
+        nauha__range_f32(block->floats, block->n, &range);
+    if (!range.finite && block->floats) {
+        for (size_t i = 0; i < block->n; i++)
+            doubles[i] = (double)block->floats[i];
+        x = doubles;
     }
-    for (size_t i = 0; i < BLOCK; i += RANGE_LANES) {
-        for (size_t j = 0; j < RANGE_LANES; j++)
-            low[j] = x[i + j] < low[j] ? x[i + j] : low[j];
-        for (size_t j = 0; j < RANGE_LANES; j++)
-            high[j] = x[i + j] > high[j] ? x[i + j] : high[j];
-    }
-    for (size_t i = 0; i < BLOCK; i++)
-        numbers += x[i] == x[i];
-    double block_low = low[0], block_high = high[0];
-    for (size_t j = 1; j < RANGE_LANES; j++) {
-        block_low = low[j] < block_low ? low[j] : block_low;
-        block_high = high[j] > block_high ? high[j] : block_high;
-    }
-    stats->min = block_low < stats->min ? block_low : stats->min;
-    stats->max = block_high > stats->max ? block_high : stats->max;
-    if (numbers < n || isinf(block_low) || isinf(block_high))
-        count_special(x, n, first, stats);
-}
-
-/* The same of a whole block of floats, with its zeros. */
-static void range_floats(const nauha__loose_float *x, uint64_t first, struct nauha_stats *stats) {
-    struct nauha__block_range range;
-    nauha__block_range_f32(x, &range);
+    if (!range.finite)
+        nauha__range_f64(x, block->n, &range);
+    if (!range.finite)
+        count_special(x, block->n, first, stats);
     stats->zeros += range.zeros;
-    if (range.finite) {
-        stats->min = (double)range.low < stats->min ? (double)range.low : stats->min;
-        stats->max = (double)range.high > stats->max ? (double)range.high : stats->max;
-        return;
-    }
-    double block[BLOCK];
-    for (size_t i = 0; i < BLOCK; i++)
-        block[i] = (double)x[i];
-    range_block(block, BLOCK, first, stats);
-}
-
-WIDE static uint64_t count_zeros(const double *restrict x) {
-    uint64_t zeros = 0;
-    for (size_t i = 0; i < BLOCK; i++)
-        zeros += x[i] == 0;
-    return zeros;
+    stats->min = range.low < stats->min ? range.low : stats->min;
+    stats->max = range.high > stats->max ? range.high : stats->max;
 }
 
 /* ---- passes ---- */
@@ -225,52 +169,8 @@ void nauha__pass_begin(struct nauha__pass *pass, unsigned which) {
     pass->depth = 0;
 }
 
-/* n elements from `first` on as doubles, filled up with NaN. */
-static void fill_block(const struct nauha_tensor *tensor, size_t first, size_t n, double *block) {
-    nauha_tensor_to_f64(tensor, first, n, block);
-    for (size_t i = n; i < BLOCK; i++)
-        block[i] = (double)NAN;
-}
-
 /* The statistics that are found without sums. */
 #define WITHOUT_SUMS ((unsigned)(NAUHA_STATISTICS_RANGE | NAUHA_STATISTICS_ZEROS))
-
-/* Sums of the first n elements of a block, which is filled up with zeros. Those that are computed
- * together cost little more than one. */
-static struct nauha__partial sum_up(unsigned which, double *block, size_t n) {
-    struct nauha__block_sums sums;
-    if (!(which & ~WITHOUT_SUMS))
-        return (struct nauha__partial){.count = (double)n};
-    for (size_t i = n; i < BLOCK; i++)
-        block[i] = 0;
-    nauha__block_sums(block, &sums);
-    struct nauha__partial partial = {.count = (double)n,
-                                     .sum = sums.sum,
-                                     .sum_abs = sums.sum_abs,
-                                     .sum_squares = sums.sum_squares};
-    if (which & NAUHA_STATISTICS_DEVIATIONS)
-        deviations_block(block, n, which, &partial);
-    return partial;
-}
-
-/* first: the number of the first element of the block in its piece. */
-static struct nauha__partial reduce_block(struct nauha__pass *pass, double *block, size_t n,
-                                          size_t first) {
-    if (pass->which & NAUHA_STATISTICS_RANGE)
-        range_block(block, n, pass->stats.count + first, &pass->stats);
-    if (pass->which & NAUHA_STATISTICS_ZEROS)
-        pass->stats.zeros += count_zeros(block);
-    return sum_up(pass->which, block, n);
-}
-
-static struct nauha__partial reduce_floats(struct nauha__pass *pass, const nauha__loose_float *x,
-                                           double *block, size_t first) {
-    if (pass->which & WITHOUT_SUMS)
-        range_floats(x, pass->stats.count + first, &pass->stats);
-    if (pass->which & ~WITHOUT_SUMS)
-        nauha__block_widen_f32(x, block);
-    return sum_up(pass->which, block, BLOCK);
-}
 
 /* Combines results of equal numbers of blocks, as carries in a binary counter do. */
 static void add_partial(struct nauha__pass *pass, struct nauha__partial partial) {
@@ -279,26 +179,36 @@ static void add_partial(struct nauha__pass *pass, struct nauha__partial partial)
     pass->levels[pass->depth++] = partial;
 }
 
+static void add_block(struct nauha__pass *pass, const struct block *block) {
+    struct nauha__partial partial = {.count = (double)block->n};
+    if (pass->which & WITHOUT_SUMS)
+        add_range(block, pass->stats.count, &pass->stats);
+    if (pass->which & ~WITHOUT_SUMS)
+        partial = sum_up(pass->which, block);
+    add_partial(pass, partial);
+    pass->stats.count += block->n;
+}
+
 void nauha__pass_add(struct nauha__pass *pass, const struct nauha_tensor *tensor) {
     const size_t count = element_count(tensor), size = nauha_dtype_size(tensor->dtype);
-    const bool is_small = tensor->dtype == NAUHA_DTYPE_F16 || tensor->dtype == NAUHA_DTYPE_BF16;
-    float floats[BLOCK];
-    double block[BLOCK];
+    const bool wide = tensor->dtype == NAUHA_DTYPE_F32 || tensor->dtype == NAUHA_DTYPE_F64;
+    union {
+        float floats[BLOCK];
+        double doubles[BLOCK];
+    } room;
     for (size_t first = 0; first < count; first += BLOCK) {
-        const size_t n = count - first < BLOCK ? count - first : BLOCK;
-        const unsigned char *at = (const unsigned char *)tensor->data + first * size;
-        if (n == BLOCK && tensor->dtype == NAUHA_DTYPE_F32) {
-            add_partial(pass, reduce_floats(pass, (const nauha__loose_float *)(const void *)at,
-                                            block, first));
-        } else if (n == BLOCK && is_small) {
-            nauha__small_to_float(tensor->dtype, at, n, floats);
-            add_partial(pass, reduce_floats(pass, floats, block, first));
-        } else {
-            fill_block(tensor, first, n, block);
-            add_partial(pass, reduce_block(pass, block, n, first));
-        }
+        const void *at = (const unsigned char *)tensor->data + first * size;
+        struct block block = {.n = count - first < BLOCK ? count - first : BLOCK};
+        if (tensor->dtype == NAUHA_DTYPE_F32 || nauha__is_small(tensor->dtype))
+            block.floats = wide ? at : room.floats;
+        else
+            block.doubles = wide ? at : room.doubles;
+        if (!wide && block.floats)
+            nauha__small_to_float(tensor->dtype, at, block.n, room.floats);
+        else if (!wide)
+            nauha_tensor_to_f64(tensor, first, block.n, room.doubles);
+        add_block(pass, &block);
     }
-    pass->stats.count += count;
 }
 
 void nauha__stats_derive(struct nauha_stats *stats) {
@@ -333,6 +243,17 @@ void nauha_stats_compute(const struct nauha_tensor *tensor, struct nauha_stats *
 }
 
 /* ---- powers ---- */
+
+static double sum_lanes(const double *lanes) {
+    double eight[LANES / 2], four[LANES / 4], two[LANES / 8];
+    for (size_t i = 0; i < LANES / 2; i++)
+        eight[i] = lanes[i] + lanes[i + LANES / 2];
+    for (size_t i = 0; i < LANES / 4; i++)
+        four[i] = eight[i] + eight[i + LANES / 4];
+    for (size_t i = 0; i < LANES / 8; i++)
+        two[i] = four[i] + four[i + LANES / 8];
+    return two[0] + two[1];
+}
 
 static double power_block(const double *x, size_t n, double p) {
     double lanes[LANES] = {0};

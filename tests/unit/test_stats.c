@@ -195,6 +195,44 @@ static void test_every_length(void **state) {
     }
 }
 
+static void assert_moments(const struct nauha_stats *stats, const double *x, size_t n) {
+    long double sum = 0, mean, second = 0, third = 0, fourth = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += x[i];
+    mean = sum / n;
+    for (size_t i = 0; i < n; i++) {
+        const long double apart = x[i] - mean, square = apart * apart;
+        second += square;
+        third += square * apart;
+        fourth += square * square;
+    }
+    const double deviation = sqrt((double)second / (double)n);
+    assert_true(fabs(stats->deviations - (double)second) <= 1e-13 * (double)second);
+    assert_true(fabs(stats->third - (double)third) <= 1e-13 * deviation * (double)second);
+    assert_true(fabs(stats->fourth - (double)fourth) <= 1e-13 * (double)fourth);
+}
+
+/* Means from 0 to a thousand standard deviations, also on both sides of where the sums of powers
+ * are taken of differences from the mean. */
+static void test_moments_around_any_mean(void **state) {
+    (void)state;
+    static const double means[] = {0, -0.3, 0.57, 0.58, -1, 3, 300};
+    static float f32[N];
+    static double f64[N];
+    for (size_t k = 0; k < sizeof means / sizeof *means; k++) {
+        for (size_t i = 0; i < N; i++) {
+            f64[i] = sample(i) + means[k];
+            f32[i] = (float)f64[i];
+        }
+        struct nauha_stats stats = stats_of(NAUHA_DTYPE_F64, N, f64);
+        assert_moments(&stats, f64, N);
+        stats = stats_of(NAUHA_DTYPE_F32, N, f32);
+        for (size_t i = 0; i < N; i++)
+            f64[i] = (double)f32[i];
+        assert_moments(&stats, f64, N);
+    }
+}
+
 /* Adding up one after the other would be off by 1e-11 of it here. */
 static void test_error_does_not_grow(void **state) {
     (void)state;
@@ -451,6 +489,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_integers_and_bool),
     cmocka_unit_test(test_unaligned),
     cmocka_unit_test(test_every_length),
+    cmocka_unit_test(test_moments_around_any_mean),
     cmocka_unit_test(test_error_does_not_grow),
     cmocka_unit_test(test_empty_and_scalar),
     cmocka_unit_test(test_nan_and_inf_anywhere),

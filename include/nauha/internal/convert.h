@@ -10,6 +10,7 @@
 #ifndef NAUHA_INTERNAL_CONVERT_H
 #define NAUHA_INTERNAL_CONVERT_H
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "nauha/tensor.h"
@@ -149,6 +150,8 @@ static inline uint8_t nauha__float_to_f8_e5m2fnuz(float value) {
     return nauha__float_to_f8_fnuz(value, 2, 16, 0x47800000u); /* 65536 */
 }
 
+/* Whether it is one of these types. */
+bool nauha__is_small(enum nauha_dtype dtype);
 /* Convert n elements of a small float type to float, and back. */
 void nauha__small_to_float(enum nauha_dtype dtype, const void *elements, size_t n, float *out);
 void nauha__float_to_small(enum nauha_dtype dtype, const float *values, size_t n, void *out);
