@@ -3,6 +3,7 @@
 
 Run once for each PyTorch there is; see tests/run.py.
 """
+import functools
 import json
 import random
 import subprocess
@@ -46,6 +47,16 @@ class Outside(Case):
         trace = self.trace()
         self.assertEqual([trace.of(kind) for kind in OUTSIDE], [[]] * 4)
         self.assertNotIn("processor", nauha.open(self.path).info.facts)
+
+    def test_nothing_remains_in_torch(self):
+        before = torch.clear_autocast_cache
+        with nauha.Exporter(self.path, keep="proof"), nauha.Exporter(self.folder / "two.h5", keep="proof"):
+            self.assertIsNot(torch.clear_autocast_cache, before)
+        self.assertIs(torch.clear_autocast_cache, before)
+        with nauha.Exporter(self.path, keep="proof", overwrite=True):
+            torch.clear_autocast_cache = mine = functools.wraps(before)(lambda: before())
+        self.addCleanup(setattr, torch, "clear_autocast_cache", before)
+        self.assertIs(torch.clear_autocast_cache, mine)
 
     def test_states_of_generators(self):
         model = nn.Sequential(nn.Linear(4, 3), Drawing(3, 3))

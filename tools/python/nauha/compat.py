@@ -274,20 +274,33 @@ _scopes = itertools.count(1)
 _scope = 0
 
 
-def watch_autocast():
-    """From now on, autocast_scope() counts."""
-    original = torch.clear_autocast_cache
-    if hasattr(original, "nauha_watches"):
-        return
+class AutocastWatch:
+    """Until it is removed, autocast_scope() counts. The function of torch that is wrapped for that is put back with the last of
+    these, unless somebody has wrapped it in turn."""
 
-    @functools.wraps(original)
-    def clear_autocast_cache():
-        global _scope
-        _scope = next(_scopes)
-        return original()
+    _all = set()
+    _original = _wrapper = None
 
-    clear_autocast_cache.nauha_watches = True
-    torch.clear_autocast_cache = clear_autocast_cache
+    def __init__(self):
+        kind = AutocastWatch
+        kind._all.add(self)
+        if torch.clear_autocast_cache is kind._wrapper:
+            return
+        kind._original = original = torch.clear_autocast_cache
+
+        @functools.wraps(original)
+        def clear_autocast_cache():
+            global _scope
+            _scope = next(_scopes)
+            return original()
+
+        kind._wrapper = torch.clear_autocast_cache = clear_autocast_cache
+
+    def remove(self):
+        kind = AutocastWatch
+        kind._all.discard(self)
+        if not kind._all and torch.clear_autocast_cache is kind._wrapper:
+            torch.clear_autocast_cache, kind._wrapper = kind._original, None
 
 
 def autocast_scope():

@@ -74,6 +74,8 @@ class Observer:
         self._runs = Counter()
         self._losses = Counter()
         self.outside = Outside(publisher, self.registry, self._runs, self.guarded) if publisher.keeps_outside else None
+        if self.outside is not None:
+            self.placed.add(compat.AutocastWatch().remove)
         self._watch_scalers()
         self.graphs = Graphs(self)
         self.placed.add(self.graphs.watch())

@@ -263,7 +263,6 @@ class Outside:
         self._backwards = Counter()
         self._task = None  # the backward pass that reached an output last
         self._pass = None  # the pass that runs: (call, tag, [(generator, state before)])
-        compat.watch_autocast()
 
     # ---- before a pass ----
 
