@@ -101,10 +101,10 @@ static void center(const struct nauha__block_sums *sums, double from,
                       3 * square * rest * sums->first;
 }
 
-/* Whether differences from 0 give those from the mean: it is not more than two standard deviations
- * away, so that no more than two of the sixteen digits cancel. */
+/* Whether differences from 0 give those from the mean: it is no more than a standard deviation
+ * away, so that no more than a bit cancels. */
 static bool is_centered(const struct nauha__partial *partial) {
-    return partial->rest * partial->rest <= 4 * partial->deviations * partial->count;
+    return partial->rest * partial->rest <= partial->deviations * partial->count;
 }
 
 static struct nauha__partial sum_up(unsigned which, const struct block *block) {
