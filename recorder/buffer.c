@@ -140,11 +140,6 @@ static void seal(struct nauha__buffer *buffer, struct nauha__buffer_stream *stre
     pad_and_seal(buffer, block);
 }
 
-void nauha__buffer_end_block(struct nauha__buffer *buffer, uint16_t stream) {
-    if (buffer->streams[stream].open)
-        seal(buffer, &buffer->streams[stream]);
-}
-
 void nauha__buffer_adopt(struct nauha__buffer *buffer, struct nauha__block *block) {
     block->number = buffer->streams[block->stream].next_number++;
     pad_and_seal(buffer, block);

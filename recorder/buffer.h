@@ -137,11 +137,8 @@ struct nauha__block *nauha__buffer_take_free(struct nauha__buffer *buffer);
 size_t nauha__buffer_free_blocks(struct nauha__buffer *buffer);
 /* Hands an open block to the workers. */
 void nauha__buffer_seal(struct nauha__buffer *buffer, struct nauha__block *block);
-/* For flight.c; publish lock held. Ends the open block of a plain stream, so that the next one has
- * the number next_number. */
-void nauha__buffer_end_block(struct nauha__buffer *buffer, uint16_t stream);
-/* Gives a block that was filled elsewhere the next number of its stream, and hands it to the
- * workers; publish lock held. The stream has no open block. */
+/* For flight.c. Gives a block that was filled elsewhere the next number of its stream, and hands it
+ * to the workers; publish lock held. The stream has no open block. */
 void nauha__buffer_adopt(struct nauha__buffer *buffer, struct nauha__block *block);
 
 /* Pads every open block with zeros and seals it; publish lock held. Returns the number of blocks

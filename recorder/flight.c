@@ -178,13 +178,12 @@ void nauha__flight_ask(struct nauha__flight *flight, const char *reason) {
     pthread_mutex_unlock(&flight->lock);
 }
 
-/* Hands the held blocks of a stream to the workers. Returns what their ordinals have to be
- * increased by to become numbers of chunks. */
+/* Hands the held blocks of a stream, which has no open one, to the workers. Returns what their
+ * ordinals have to be increased by to become numbers of chunks. */
 static uint64_t write_blocks(struct nauha__held_blocks *held, struct nauha__buffer *buffer,
                              uint16_t stream) {
     if (!held->first)
         return 0;
-    nauha__buffer_end_block(buffer, stream);
     const uint64_t shift = buffer->streams[stream].next_number - held->first->number;
     while (held->first)
         nauha__buffer_adopt(buffer, take_first(held, buffer));
@@ -194,6 +193,8 @@ static uint64_t write_blocks(struct nauha__held_blocks *held, struct nauha__buff
 static void write_held(struct nauha__flight *flight, struct nauha__writer *writer) {
     struct nauha__buffer *buffer = &writer->buffer;
     uint64_t shifts[NAUHA__PLAIN_STREAMS];
+    nauha__buffer_seal_all(
+        buffer); /* fingerprints come first, if there is no room for everything */
     for (uint16_t i = 0; i < NAUHA__PLAIN_STREAMS; i++)
         shifts[i] = write_blocks(&flight->streams[i], buffer, i);
     for (size_t i = flight->first; i < flight->count; i++) {

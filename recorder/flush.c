@@ -290,7 +290,7 @@ static uint64_t tables_bytes(const struct nauha__writer *writer) {
     rows[NAUHA__TABLE_INDEX] = atomic_load(&writer->rows_added) - writer->rows_done;
     rows[NAUHA__TABLE_CHUNKS] = writer->chunk_count;
     rows[NAUHA__TABLE_ALIASES] = writer->flush.aliases.count;
-    rows[NAUHA__TABLE_ELEMENTS] = writer->flush.elements.count;
+    rows[NAUHA__TABLE_ELEMENTS] = atomic_load(&writer->elements_added) - writer->elements_done;
     rows[NAUHA__TABLE_DUMPS] = writer->flush.dumps.count;
     for (size_t list = 0; list < LISTS; list++)
         rows[lists[list].table] = lists[list].count(writer->names) - writer->written_names[list];
@@ -426,6 +426,7 @@ void nauha__flush_commit(struct nauha__writer *writer) {
     }
     if (status != NAUHA_OK)
         nauha__writer_fail(writer, &err);
+    writer->elements_done += flush->elements.count;
     flush->rows.count = 0;
     flush->aliases.count = flush->elements.count = flush->dumps.count = 0;
     flush->active = false;

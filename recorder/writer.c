@@ -92,8 +92,10 @@ enum nauha_status nauha__writer_add_alias(struct nauha__writer *writer,
 void nauha__writer_add_elements(struct nauha__writer *writer,
                                 const struct nauha__elements_row *row) {
     struct nauha__elements *elements = &writer->elements;
-    if (NAUHA_GROW(elements->list, elements->capacity, elements->count + 1))
-        elements->list[elements->count++] = *row;
+    if (!NAUHA_GROW(elements->list, elements->capacity, elements->count + 1))
+        return;
+    elements->list[elements->count++] = *row;
+    atomic_fetch_add_explicit(&writer->elements_added, 1, memory_order_relaxed);
 }
 
 void nauha__writer_add_dump(struct nauha__writer *writer, const struct nauha__dump_row *row) {

@@ -99,8 +99,9 @@ struct nauha__writer {
 
     atomic_bool failed; /* nothing is stored any more; `failure` says why */
     atomic_bool stopping;
-    atomic_ullong bytes_stored; /* of chunks, at the last flush */
-    atomic_ullong rows_added;   /* to `rows`, ever */
+    atomic_ullong bytes_stored;   /* of chunks, at the last flush */
+    atomic_ullong rows_added;     /* to `rows`, ever */
+    atomic_ullong elements_added; /* to `elements`, ever */
 
     /* the writer thread's own */
     struct nauha__file file;
@@ -111,6 +112,7 @@ struct nauha__writer {
     uint64_t next_flush; /* its time, in nanoseconds of nauha__now_ns */
     uint64_t blocks_written;
     uint64_t rows_done;                  /* of those added, written or lost */
+    uint64_t elements_done;              /* of those added, written or lost */
     uint64_t contiguous[NAUHA__STREAMS]; /* all chunks below this number are written */
     struct nauha__chunk_row *chunk_rows; /* written, not yet in /chunks */
     size_t chunk_count, chunk_capacity;

@@ -40,7 +40,7 @@ OURS = {"paused": {}, "zstd": {"codec": "zstd"}, "zstd passive": {"codec": "zstd
         "parameters": {"kinds": PARAMETERS}, "parameters time": {"kinds": PARAMETERS, **TIME},
         "weights": {"kinds": WEIGHTS}, "weights time": {"kinds": WEIGHTS, **TIME}, "every tenth step": {"steps": slice(0, None, 10)},
         "fingerprints": {"keep": "fingerprints"}, "hashes": {"keep": "hashes"}, "proof": {"keep": "proof"},
-        "proof tenth": {"keep": "proof", "proof_every": 10}}
+        "proof tenth": {"keep": "proof", "proof_every": 10}, "flight": {"flight": 3, "buffer": "768M"}}
 OTHERS = {"torch.save": "torch", "h5py": "h5py", "h5py gzip": "h5py", "h5py bitshuffle": "hdf5plugin", "tensorboard": "tensorboard",
           "smdebug": "smdebug"}
 # The environment of a variant beside that of all others. The training's threads sleep while they wait: what the

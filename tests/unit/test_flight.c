@@ -3,6 +3,7 @@
 #include "tests/unit/recorded.h"
 
 #include <math.h>
+#include <sys/stat.h>
 
 #include "nauha/fingerprint.h"
 #include "tests/unit/trace_fixture.h"
@@ -234,6 +235,49 @@ static void test_as_many_steps_are_held_as_fit(void **state) {
     assert_int_equal(first_step, 19);
 }
 
+/* A dump counts towards the limit, and is cut there. What is left of it are fingerprints. */
+static void test_a_dump_stays_within_the_limit(void **state) {
+    (void)state;
+    static const char *const options[] = {"flight", "12",   "flight-after", "0",    "limit", "4M",
+                                          "codec",  "none", "flush",        "0.01", NULL};
+    struct training training;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct stat file;
+    begin(&training, options, LARGE);
+    for (unsigned step = 0; step < 12; step++) {
+        begin_step(&training);
+        send(&training, NAUHA_KIND_ACTIVATIONS, SMALL, step);
+        send(&training, NAUHA_KIND_LAYER_GRADIENTS, LARGE, step);
+    }
+    dump(&training, "more than the limit");
+    assert_int_equal(nauha_recorder_close(training.recorder, &err), NAUHA_LIMIT);
+    free(training.values);
+    assert_int_equal(stat(recorded_path, &file), 0);
+    assert_true(file.st_size <= 4 << 20);
+    struct nauha_names *names = nauha_names_new();
+    struct nauha_trace *trace = NULL;
+    struct nauha_cursor *cursor = NULL;
+    struct nauha_message *message;
+    unsigned whole = 0, prints = 0;
+    must(nauha_trace_open(recorded_path, names, &trace, &err), &err);
+    must(nauha_cursor_new(trace, NULL, &cursor, &err), &err);
+    while (nauha_cursor_next(cursor, &message, &err) == NAUHA_OK) {
+        const struct nauha_message_info *info = nauha_message_info(message);
+        struct nauha_tensor tensor;
+        if (info->kind != NAUHA_KIND_LAYER_GRADIENTS)
+            continue;
+        whole += info->kept == NAUHA_KEPT_ELEMENTS;
+        prints += info->kept == NAUHA_KEPT_FINGERPRINT;
+        if (info->kept == NAUHA_KEPT_ELEMENTS)
+            must(nauha_message_tensor(message, &tensor, &err), &err);
+    }
+    assert_in_range(whole, 1, 8); /* of 400 KB each */
+    assert_int_equal(whole + prints, 12);
+    nauha_cursor_free(cursor);
+    nauha_trace_close(trace);
+    nauha_names_free(names);
+}
+
 /* ---- why ---- */
 
 static void test_a_loss_that_is_not_finite(void **state) {
@@ -382,6 +426,7 @@ static const struct CMUnitTest tests[] = {
     RECORDED(test_any_codec_and_hashes),
     RECORDED(test_streams_are_shared_with_messages_in_full),
     RECORDED(test_as_many_steps_are_held_as_fit),
+    RECORDED(test_a_dump_stays_within_the_limit),
     RECORDED(test_a_loss_that_is_not_finite),
     RECORDED(test_the_tap_may_ask),
     RECORDED(test_a_reason_within_a_dump),
