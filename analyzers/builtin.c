@@ -31,6 +31,7 @@
     X(cka)                                                                                         \
     X(loss)                                                                                        \
     X(step_loss)                                                                                   \
+    X(hyperparameter)                                                                              \
     X(train_accuracy)                                                                              \
     X(test_accuracy)                                                                               \
     X(hessian_eig)                                                                                 \

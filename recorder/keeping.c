@@ -287,6 +287,8 @@ static enum nauha_grade grade_for_proof(const struct nauha_keeping *keeping, uin
     case NAUHA_KIND_EPOCH_FINISHED:
     case NAUHA_KIND_LOSS:
     case NAUHA_KIND_SAMPLES_IN_LOSS:
+    case NAUHA_KIND_HYPERPARAMETERS:
+    case NAUHA_KIND_PARAMETER_GROUPS:
         return NAUHA_GRADE_ELEMENTS;
     case NAUHA_KIND_WEIGHT_GRADIENTS:
     case NAUHA_KIND_BIAS_GRADIENTS:

@@ -58,7 +58,9 @@ enum nauha_form {
     X(PASS_CONTEXT, "pass_context", NETWORK, TENSOR)                                               \
     X(PASS_STATE, "pass_state", MODULE, TENSOR)                                                    \
     X(GENERATOR_STATE, "generator_state", NETWORK, TENSOR)                                         \
-    X(OUTPUT_GRADIENTS, "output_gradients", NETWORK, TENSOR)
+    X(OUTPUT_GRADIENTS, "output_gradients", NETWORK, TENSOR)                                       \
+    X(HYPERPARAMETERS, "hyperparameters", MODULE, SCALAR)                                          \
+    X(PARAMETER_GROUPS, "parameter_groups", MODULE, TENSOR)
 
 enum nauha_kind {
 #define NAUHA_KIND_ENUM(id, name, scope, form) NAUHA_KIND_##id,

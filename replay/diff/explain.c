@@ -453,8 +453,25 @@ static void say_step(struct nauha_reading *reading) {
             "optimizer state, and code that changes the parameters after its step.");
 }
 
+static void explain_hyperparameters(struct nauha_reading *reading) {
+    const struct nauha_message_info *info = &reading->first.a;
+    if (info->kind == NAUHA_KIND_PARAMETER_GROUPS)
+        say(reading, "The parameter group \"%s\" of the optimizer has other parameters.",
+            info->module_name);
+    else
+        say(reading,
+            "The optimizers have different settings: from this step on, \"%s\" of the parameter "
+            "group \"%s\" is not the same in both.",
+            info->slot_name, info->module_name);
+}
+
 static void explain_updates(struct nauha_reading *reading) {
     const struct nauha_first *first = &reading->first;
+    if (first->a.kind == NAUHA_KIND_HYPERPARAMETERS ||
+        first->a.kind == NAUHA_KIND_PARAMETER_GROUPS) {
+        explain_hyperparameters(reading);
+        return;
+    }
     const uint32_t gradient = first->a.kind == NAUHA_KIND_BIAS_UPDATES
                                   ? NAUHA_KIND_BIAS_GRADIENTS
                                   : NAUHA_KIND_WEIGHT_GRADIENTS;

@@ -60,6 +60,8 @@ unsigned nauha_diff_stage(const struct nauha_message_info *info) {
         return NAUHA__STAGE_BUFFERS;
     case NAUHA_KIND_WEIGHT_UPDATES:
     case NAUHA_KIND_BIAS_UPDATES:
+    case NAUHA_KIND_HYPERPARAMETERS:
+    case NAUHA_KIND_PARAMETER_GROUPS:
         return NAUHA__STAGE_UPDATES;
     default:
         return NAUHA__STAGE_OTHER;

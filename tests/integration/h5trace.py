@@ -56,6 +56,7 @@ class Trace:
         self.tags = [text(r["name"]) for r in self.file["tags"][...]]
         self.slots = [text(r["name"]) for r in self.file["slots"][...]]
         self.modules = [text(r["name"]) for r in self.file["modules"][...]]
+        self.of_network = [name for name in self.modules if not name.startswith("optimizer")]
         self.classes = [text(r["class_name"]) for r in self.file["modules"][...]]
         self.shapes = self.file["shapes"][...]
         self.messages = [Message(self, row) for row in self.file["index"][...]]

@@ -383,7 +383,7 @@ class Finding(Case):
         """)
         trace = self.trace()
         self.assertEqual([len(trace.of(kind)) for kind in ("loss", "network_output", "input_labels")], [3, 3, 3])
-        self.assertEqual(trace.modules, ["", "0", "1", "2"])
+        self.assertEqual(trace.of_network, ["", "0", "1", "2"])
 
     def test_epochs_with_validation_in_between(self):
         self.record_script("""
@@ -450,7 +450,7 @@ class Finding(Case):
             self.assertEqual([m.step for m in trace.of("loss")], [0, 1, 2])
             self.assertEqual([m.step for m in trace.of("activations") if m.module == ""], [0, 1, 2])
             if modules:
-                self.assertEqual(trace.modules, modules)
+                self.assertEqual(trace.of_network, modules)
 
     def test_a_path_that_another_program_writes(self):
         with nauha_writing(self.path):
@@ -489,7 +489,7 @@ class Finding(Case):
                 optimizer.step()
         """)
         trace = self.trace()
-        self.assertEqual(set(trace.modules), {"body", "body.0", "body.1", "head"})
+        self.assertEqual(set(trace.of_network), {"body", "body.0", "body.1", "head"})
         self.assertEqual([len(trace.of(kind)) for kind in ("batch_finished", "loss")], [3, 3])
         self.assertEqual(len([m for m in trace.of("weights") if m.module == "head"]), 3)
 
@@ -619,7 +619,7 @@ class Distributed(Case):
         for rank, trace in enumerate(ranks):
             info = json.loads(self.run_program([NAUHA, "info", "--json", f"run.rank{rank}.h5"]).stdout)
             self.assertEqual((info["rank"], info["world_size"]), (rank, 2))
-            self.assertEqual(trace.modules, ["", "0", "1", "2"])
+            self.assertEqual(trace.of_network, ["", "0", "1", "2"])
             self.assertEqual(len(trace.of("batch_finished")), 4)
         for a, b in zip(ranks[0].of("weights"), ranks[1].of("weights")):
             self.assertEqual(a.values.tobytes(), b.values.tobytes())

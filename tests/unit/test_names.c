@@ -23,12 +23,13 @@ static int tear_down(void **state) {
 static void test_built_in(void **state) {
     struct nauha_names *names = *state;
     static const char *const kinds[] = {
-        "batch_started",  "batch_finished",   "epoch_started",    "epoch_finished",
-        "input_data",     "input_labels",     "network_output",   "loss",
-        "weights",        "weight_gradients", "weight_updates",   "biases",
-        "bias_gradients", "bias_updates",     "activations",      "layer_gradients",
-        "inputs",         "buffers",          "samples_in_loss",  "pass_context",
-        "pass_state",     "generator_state",  "output_gradients",
+        "batch_started",    "batch_finished",   "epoch_started",    "epoch_finished",
+        "input_data",       "input_labels",     "network_output",   "loss",
+        "weights",          "weight_gradients", "weight_updates",   "biases",
+        "bias_gradients",   "bias_updates",     "activations",      "layer_gradients",
+        "inputs",           "buffers",          "samples_in_loss",  "pass_context",
+        "pass_state",       "generator_state",  "output_gradients", "hyperparameters",
+        "parameter_groups",
     };
     enum { COUNT = sizeof kinds / sizeof *kinds };
     assert_int_equal(COUNT, NAUHA_KIND_BUILTIN_COUNT);
@@ -37,13 +38,15 @@ static void test_built_in(void **state) {
         assert_string_equal(nauha_names_kind(names, i), kinds[i]);
         assert_int_equal(nauha_names_find_kind(names, kinds[i]), i);
         assert_int_equal(nauha_names_kind_scope(names, i),
-                         i < 8 || (i >= NAUHA_KIND_SAMPLES_IN_LOSS && i != NAUHA_KIND_PASS_STATE)
+                         i < 8 || (i >= NAUHA_KIND_SAMPLES_IN_LOSS && i != NAUHA_KIND_PASS_STATE &&
+                                   i < NAUHA_KIND_HYPERPARAMETERS)
                              ? NAUHA_SCOPE_NETWORK
                              : NAUHA_SCOPE_MODULE);
-        assert_int_equal(nauha_names_kind_form(names, i), i < 4 ? NAUHA_FORM_EVENT
-                                                          : i == NAUHA_KIND_SAMPLES_IN_LOSS
-                                                              ? NAUHA_FORM_SCALAR
-                                                              : NAUHA_FORM_TENSOR);
+        assert_int_equal(nauha_names_kind_form(names, i),
+                         i < 4 ? NAUHA_FORM_EVENT
+                         : i == NAUHA_KIND_SAMPLES_IN_LOSS || i == NAUHA_KIND_HYPERPARAMETERS
+                             ? NAUHA_FORM_SCALAR
+                             : NAUHA_FORM_TENSOR);
     }
     assert_int_equal(NAUHA_KIND_LOSS, 7);
     assert_int_equal(NAUHA_KIND_BUFFERS, 17);

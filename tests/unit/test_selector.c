@@ -389,7 +389,7 @@ static void test_check(void **state) {
         "epoch_finished, input_data, input_labels, network_output, loss, weights, "
         "weight_gradients, weight_updates, biases, bias_gradients, bias_updates, activations, "
         "layer_gradients, inputs, buffers, samples_in_loss, pass_context, pass_state, "
-        "generator_state, output_gradients");
+        "generator_state, output_gradients, hyperparameters, parameter_groups");
     set(fixture, "kinds", "loss");
     set(fixture, "tag", "test");
     assert_unknown(

@@ -129,4 +129,4 @@ class Graphs:
                     publisher.publish(KINDS["loss"], NONE, 0, call * len(capture.losses) + i, publisher.tag, loss)
             for optimizer in (weak() for weak in capture.optimizers):
                 if optimizer is not None:
-                    observer.steps.stepped(optimizer)
+                    observer.stepped(optimizer)

@@ -189,6 +189,7 @@ PROTOTYPES = {
     "nauha_names_kind": (c_char_p, [c_void_p, c_uint32]),
     "nauha_names_kind_scope": (c_int, [c_void_p, c_uint32]),
     "nauha_names_kind_form": (c_int, [c_void_p, c_uint32]),
+    "nauha_names_slot": (c_char_p, [c_void_p, c_uint32]),
     "nauha_names_module": (c_char_p, [c_void_p, c_uint32]),
     "nauha_names_module_class": (c_char_p, [c_void_p, c_uint32]),
     "nauha_selector_new": (c_void_p, []),

@@ -12,6 +12,7 @@ from nauha import bare, calls, compat, fast, hooks, native, probes, shards, tens
 from nauha.graphs import Graphs
 from nauha.guard import Guard
 from nauha.native import KINDS, NONE, Stopped
+from nauha.optimizers import Optimizers
 from nauha.outside import Outside
 from nauha.publisher import Counter
 from nauha.registry import Registry, class_name, is_compiled, unwrapped, wrapped
@@ -76,6 +77,7 @@ class Observer:
         self.outside = Outside(publisher, self.registry, self._runs, self.guarded) if publisher.keeps_outside else None
         if self.outside is not None:
             self.placed.add(compat.AutocastWatch().remove)
+        self.optimizers = Optimizers(publisher, self.registry)
         self._watch_scalers()
         self.graphs = Graphs(self)
         self.placed.add(self.graphs.watch())
@@ -204,6 +206,7 @@ class Observer:
         if self.steps.know(optimizer):
             self.placed.add(compat.after_optimizer_step(optimizer, functools.partial(self.guarded, self._stepped)))
         with self.publisher.lock:
+            self.optimizers.found(optimizer)
             unknown = parameters_of(optimizer) - shards.ids_of(self.models()) - self.bare.ids()
             found = bare.of_optimizer(optimizer, unknown)
             if found:
@@ -216,7 +219,12 @@ class Observer:
             if self.graphs.under_way is not None:
                 self.graphs.under_way.optimizers.append(weakref.ref(optimizer))
             else:
-                self.steps.stepped(optimizer)
+                self.stepped(optimizer)
+
+    def stepped(self, optimizer):
+        """An optimizer has stepped, be it in a CUDA graph. Lock held."""
+        self.steps.stepped(optimizer)
+        self.guarded(self.optimizers.stepped, optimizer)
 
     def _watch_scalers(self):
         """A step that a GradScaler left out ends a step, too: its gradients were not finite, and weights stay."""

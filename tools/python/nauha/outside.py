@@ -57,7 +57,8 @@ def text_of(tensor):
     return bytes(tensor.tolist()).decode()
 
 
-def _as_tensor(text):
+def as_tensor(text):
+    """The bytes of a text in UTF-8."""
     return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
 
 
@@ -103,7 +104,7 @@ def _peek_numpy():
 
 def _encode_numpy(state):
     name, keys, rest = state
-    return _as_tensor(json.dumps([name, list(memoryview(keys).cast("I")), *rest]))
+    return as_tensor(json.dumps([name, list(memoryview(keys).cast("I")), *rest]))
 
 
 def _restore_numpy(tensor):
@@ -113,7 +114,7 @@ def _restore_numpy(tensor):
 
 
 _ON_CPU = _Generator("cpu", torch.get_rng_state, lambda state: state, torch.set_rng_state)
-_OF_PYTHON = _Generator("python", random.getstate, lambda state: _as_tensor(json.dumps(state)), _restore_python)
+_OF_PYTHON = _Generator("python", random.getstate, lambda state: as_tensor(json.dumps(state)), _restore_python)
 _OF_NUMPY = _Generator("numpy", _peek_numpy, _encode_numpy, _restore_numpy)
 
 
@@ -291,7 +292,7 @@ class Outside:
         if tensor is None:
             if len(self._texts) >= _MAX_TEXTS:
                 self._texts.clear()
-            tensor = self._texts[text] = _as_tensor(text)
+            tensor = self._texts[text] = as_tensor(text)
         publisher = self._publisher
         publisher.publish(CONTEXT, NONE, publisher.slot(slot), call, tag, tensor)
 
