@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A hyperparameter of each group of an optimizer's parameters, such as the learning rate. */
+/* A hyperparameter of each group of an optimizer's parameters, such as the learning rate. A message
+ * has all of a group; its slot names the elements, with commas between. */
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,8 @@ struct hyperparameter {
     const struct nauha_host *host;
     uint32_t topic;
     char name[NAUHA_NAME_MAX + 1];
+    bool found;
+    char others[NAUHA_NAME_MAX + 1]; /* what the first message has instead */
 };
 
 static enum nauha_status create(const struct nauha_host *host,
@@ -43,20 +47,48 @@ static enum nauha_status create(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
+/* The number of the element with a name; UINT64_MAX if there is none. */
+static uint64_t element_named(const char *slot, const char *name) {
+    const size_t length = strlen(name);
+    for (uint64_t i = 0;; i++) {
+        if (strcspn(slot, ",") == length && memcmp(slot, name, length) == 0)
+            return i;
+        slot = strchr(slot, ',');
+        if (!slot++)
+            return UINT64_MAX;
+    }
+}
+
 static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
-    const struct hyperparameter *metric = self;
+    struct hyperparameter *metric = self;
     const struct nauha_host *host = metric->host;
     struct nauha_message *message = host->bundle_message(bundle, 0);
     const struct nauha_message_info *info = host->info(message);
-    if (strcmp(info->slot_name, metric->name) != 0)
+    const uint64_t element = element_named(info->slot_name, metric->name);
+    if (element == UINT64_MAX) {
+        if (!metric->others[0])
+            strcpy(metric->others, info->slot_name);
         return NAUHA_OK;
+    }
     struct nauha_tensor tensor;
-    double value;
     enum nauha_status status = host->tensor(message, &tensor, err);
     if (status != NAUHA_OK)
         return status;
-    host->to_f64(&tensor, 0, 1, &value);
+    if (tensor.ndim != 1 || element >= (uint64_t)tensor.shape[0])
+        return host->fail(err, NAUHA_DAMAGED,
+                          "hyperparameters have not one value for each of \"%s\"", info->slot_name);
+    double value;
+    host->to_f64(&tensor, element, 1, &value);
+    metric->found = true;
     return host->publish_scalar(host, metric->topic, info, value, err);
+}
+
+static enum nauha_status finish(void *self, struct nauha_error *err) {
+    const struct hyperparameter *metric = self;
+    if (metric->found || !metric->others[0])
+        return NAUHA_OK;
+    return metric->host->fail(err, NAUHA_UNKNOWN, "no optimizer has a setting \"%s\"; there are %s",
+                              metric->name, metric->others);
 }
 
 static const char *const kinds[] = {"hyperparameters", NULL};
@@ -79,5 +111,6 @@ NAUHA_ANALYZER(hyperparameter) = {
     .default_kinds = kinds,
     .create = create,
     .compute = compute,
+    .finish = finish,
     .destroy = free,
 };

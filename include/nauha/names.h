@@ -59,7 +59,7 @@ enum nauha_form {
     X(PASS_STATE, "pass_state", MODULE, TENSOR)                                                    \
     X(GENERATOR_STATE, "generator_state", NETWORK, TENSOR)                                         \
     X(OUTPUT_GRADIENTS, "output_gradients", NETWORK, TENSOR)                                       \
-    X(HYPERPARAMETERS, "hyperparameters", MODULE, SCALAR)                                          \
+    X(HYPERPARAMETERS, "hyperparameters", MODULE, TENSOR)                                          \
     X(PARAMETER_GROUPS, "parameter_groups", MODULE, TENSOR)
 
 enum nauha_kind {

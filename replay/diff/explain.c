@@ -453,16 +453,32 @@ static void say_step(struct nauha_reading *reading) {
             "optimizer state, and code that changes the parameters after its step.");
 }
 
+/* The name of an element of hyperparameters: the slot has them all, with commas between. */
+static void setting_at(const char *slot, uint64_t element, int *length, const char **name) {
+    for (const char *comma; element > 0 && (comma = strchr(slot, ',')); element--)
+        slot = comma + 1;
+    *name = slot;
+    *length = (int)strcspn(slot, ",");
+}
+
 static void explain_hyperparameters(struct nauha_reading *reading) {
-    const struct nauha_message_info *info = &reading->first.a;
-    if (info->kind == NAUHA_KIND_PARAMETER_GROUPS)
+    const struct nauha_first *first = &reading->first;
+    const struct nauha_message_info *info = &first->a;
+    if (info->kind == NAUHA_KIND_PARAMETER_GROUPS) {
         say(reading, "The parameter group \"%s\" of the optimizer has other parameters.",
             info->module_name);
-    else
+    } else if (!first->pair.compared) {
+        say(reading, "The optimizers have different settings in the parameter group \"%s\".",
+            info->module_name);
+    } else {
+        int length;
+        const char *name;
+        setting_at(info->slot_name, first->pair.difference.first, &length, &name);
         say(reading,
-            "The optimizers have different settings: from this step on, \"%s\" of the parameter "
+            "The optimizers have different settings: from this step on, \"%.*s\" of the parameter "
             "group \"%s\" is not the same in both.",
-            info->slot_name, info->module_name);
+            length, name, info->module_name);
+    }
 }
 
 static void explain_updates(struct nauha_reading *reading) {

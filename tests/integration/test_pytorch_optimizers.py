@@ -24,8 +24,9 @@ class Hyperparameters(Case):
             after()
 
     def values(self, trace, slot, module="optimizer0.group0"):
-        """[(step, call, value)]"""
-        return [(m.step, m.call, float(m.values)) for m in trace.of("hyperparameters") if (m.module, m.slot) == (module, slot)]
+        """[(step, call, value) of a setting]"""
+        return [(m.step, m.call, float(m.values[m.slot.split(",").index(slot)])) for m in trace.of("hyperparameters")
+                if m.module == module and slot in m.slot.split(",")]
 
     def names(self, trace, module="optimizer0.group0"):
         """[(step, names of the parameters)]"""
@@ -53,8 +54,11 @@ class Hyperparameters(Case):
         self.assertEqual(self.names(trace), [(0, ["0.weight", "0.bias"])])
         self.assertEqual(self.names(trace, "optimizer0.group1"), [(0, ["1.weight", "1.bias"])])
         self.assertEqual(trace.classes[trace.modules.index("optimizer0.group0")], "AdamW")
-        self.assertFalse({"params", "foreach", "capturable"} & {m.slot for m in trace.of("hyperparameters")})
+        self.assertFalse({"params", "foreach", "capturable"} & {name for m in trace.of("hyperparameters") for name in m.slot.split(",")})
         self.assertEqual(self.plotted(), [("optimizer0.group0", lrs[0]) for lrs in used] + [("optimizer0.group1", lrs[1]) for lrs in used])
+
+        told = nauha("replay", self.path, "--metric", "hyperparameter:name=nesterov", code=4).stderr
+        self.assertIn('no optimizer has a setting "nesterov"; there are lr,betas.0,betas.1,eps,weight_decay', told)
 
     def plotted(self):
         nauha("replay", self.path, "--metric", "hyperparameter", "-o", self.folder / "series")
@@ -119,6 +123,23 @@ class Hyperparameters(Case):
                 used = [0.1, 0.1] if kind == "LBFGS" else [0.05, 0.025]
                 # In torch 1.x, the exporter finds the optimizer when its first step() is running already.
                 self.assertEqual([value for *_, value in self.values(trace, "lr")], used[TORCH < (2, 0):])
+
+    def test_more_settings_than_a_slot_has_room_for(self):
+        model = nn.Linear(4, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        values = {f"a_rather_long_setting_{number}": number / 7 for number in range(20)}
+        values.update(many=(1.5, 2.5), none=None, text="x", too_many=[0.0] * 17, complex=1j, **{"a,b": 3})
+        optimizer.param_groups[0].update(values)
+        self.export(model)
+        self.steps(model, optimizer)
+        trace = self.trace()
+        messages = trace.of("hyperparameters")
+        recorded = {name: value for m in messages for name, value in zip(m.slot.split(","), m.values.tolist())}
+        expected = {name: value for name, value in values.items() if name.startswith("a_")}
+        expected.update({"many.0": 1.5, "many.1": 2.5})
+        self.assertGreater(len(messages), 3)
+        self.assertEqual({name: recorded.get(name) for name in expected}, expected)
+        self.assertFalse({"none", "text", "too_many.0", "complex", "a,b", "a", "b"} & set(recorded))
 
     @unittest.skipIf(TORCH < (2, 0), "the learning rate is a number")
     def test_a_learning_rate_that_is_a_tensor(self):

@@ -2,10 +2,13 @@
 """Records what each step of an optimizer went by: the hyperparameters of its parameter groups, and the parameters in them.
 
 A group is recorded as a module "optimizer0.group0": the first number counts the optimizers as they are found, the second is the
-group's position. Its class is that of the optimizer, its slots are the names of the settings.
+group's position. Its class is that of the optimizer. Its settings of a step are one vector, whose slot names the elements: they
+are "lr,betas.0,betas.1", so that a message says all by itself and costs as much as one, not as nine.
 
 Threads: one at a time, under the publisher's lock.
 """
+import array
+import functools
 import json
 import weakref
 
@@ -17,7 +20,10 @@ from nauha.publisher import Counter
 
 HYPERPARAMETERS, GROUPS = KINDS["hyperparameters"], KINDS["parameter_groups"]
 MOST = 1000  # groups: a program that makes optimizers again and again would fill the trace with names
-_NONE_OF_THEM = {"params", "param_names", "foreach", "fused", "capturable", "differentiable"}  # how, not what, they compute
+MOST_OF_TUPLE = 16  # numbers
+LONGEST = 127  # bytes of a slot's name
+_PLAIN = {bool, int, float}
+_NOT_THESE = {"params", "param_names", "foreach", "fused", "capturable", "differentiable"}  # how, not what, they compute
 
 
 class _Group:
@@ -25,15 +31,9 @@ class _Group:
         self.module = module  # its number
         self.calls = Counter()
         self.of_groups = Counter()
-        self.known = {}  # name of a setting -> (its value, tensor)
+        self.settings = None  # (names, values) in the latest step
+        self.vectors = []  # of them: (slot, tensor)
         self.parameters = None  # their ids when they were published
-
-    def tensor(self, name, value):
-        """The value as a tensor, which is the same object as long as the value is the same."""
-        known = self.known.get(name)
-        if known is None or known[0] != value:
-            known = self.known[name] = value, torch.tensor(value, dtype=torch.float64, device="cpu")
-        return known[1]
 
 
 class Optimizers:
@@ -84,10 +84,22 @@ class Optimizers:
                 call = group.of_groups.next(publisher.serial, 0)
                 publisher.publish(GROUPS, group.module, 0, call, 0, outside.as_tensor(json.dumps(self._names(parameters))))
         if publisher.wanted(HYPERPARAMETERS, group.module, 0):
+            names, values = _numbers(settings)
+            if not _PLAIN.issuperset(map(type, values)) or (names, values) != group.settings:
+                group.settings = names, values
+                group.vectors = list(self._vectors(names, values))  # the same objects while the values are the same
             call = group.calls.next(publisher.serial, 0)
-            for name, value in _numbers_in(settings):
-                tensor = value if isinstance(value, torch.Tensor) else group.tensor(name, value)
-                publisher.publish(HYPERPARAMETERS, group.module, publisher.slot(name), call, 0, tensor)
+            for slot, vector in group.vectors:
+                publisher.publish(HYPERPARAMETERS, group.module, slot, call, 0, vector)
+
+    def _vectors(self, names, values):
+        """(slot, vector) for as many names at a time as fit into a slot's."""
+        while names:
+            count = len(names)
+            while len(",".join(names[:count]).encode()) > LONGEST:
+                count -= 1
+            yield self._publisher.slot(",".join(names[:count])), _vector(values[:count])
+            names, values = names[count:], values[count:]
 
     def _names(self, parameters):
         """The names of parameters, given their ids; None for one that is not recorded."""
@@ -99,20 +111,37 @@ class Optimizers:
         return library.nauha_names_slot(self._publisher.names, value.slot).decode()
 
 
-def _numbers_in(settings):
-    """(name, number or float64 tensor) of each setting that is a number; those of a tuple are NAME.0, NAME.1 and so on."""
+def _numbers(settings):
+    """The names and values of all settings that are numbers; those of a tuple are NAME.0, NAME.1 and so on."""
+    names, values = [], []
     for name, value in settings.items():
-        if name in _NONE_OF_THEM or value is None:
-            continue
-        if isinstance(value, (tuple, list)):
-            for position, part in enumerate(value):
-                yield from _number(f"{name}.{position}", part)
-        else:
-            yield from _number(name, value)
+        if type(value) in _PLAIN and name not in _NOT_THESE and _is_name(name):
+            names.append(name)
+            values.append(value)
+        elif name not in _NOT_THESE and _is_name(name):
+            if not isinstance(value, (tuple, list)):
+                parts = ((name, value),)
+            else:
+                parts = [(f"{name}.{position}", part) for position, part in enumerate(value[:MOST_OF_TUPLE + 1])]
+            if len(parts) <= MOST_OF_TUPLE and all(_is_number(part) for _, part in parts):
+                names += (part for part, _ in parts)
+                values += (part for _, part in parts)
+    return names, values
 
 
-def _number(name, value):
-    if isinstance(value, (bool, int, float)):
-        yield name, float(value)
-    elif isinstance(value, torch.Tensor) and value.numel() == 1 and not value.is_complex():
-        yield name, value.detach().reshape(()).to(torch.float64, copy=True)
+@functools.lru_cache(maxsize=1000)
+def _is_name(name):
+    return isinstance(name, str) and "," not in name and len(name.encode()) <= LONGEST - 4
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) or (isinstance(value, torch.Tensor) and value.numel() == 1 and not value.is_complex())
+
+
+def _vector(values):
+    """As float64: on the device of those that are tensors, so that nobody waits for it."""
+    tensors = [value for value in values if torch.is_tensor(value)]
+    if not tensors:
+        return torch.frombuffer(array.array("d", values), dtype=torch.float64)
+    like = {"dtype": torch.float64, "device": tensors[0].device}
+    return torch.stack([torch.as_tensor(value, **like).detach().reshape(()) for value in values])
