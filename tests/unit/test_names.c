@@ -42,11 +42,10 @@ static void test_built_in(void **state) {
                                    i < NAUHA_KIND_HYPERPARAMETERS)
                              ? NAUHA_SCOPE_NETWORK
                              : NAUHA_SCOPE_MODULE);
-        assert_int_equal(nauha_names_kind_form(names, i),
-                         i < 4 ? NAUHA_FORM_EVENT
-                         : i == NAUHA_KIND_SAMPLES_IN_LOSS || i == NAUHA_KIND_HYPERPARAMETERS
-                             ? NAUHA_FORM_SCALAR
-                             : NAUHA_FORM_TENSOR);
+        assert_int_equal(nauha_names_kind_form(names, i), i < 4 ? NAUHA_FORM_EVENT
+                                                          : i == NAUHA_KIND_SAMPLES_IN_LOSS
+                                                              ? NAUHA_FORM_SCALAR
+                                                              : NAUHA_FORM_TENSOR);
     }
     assert_int_equal(NAUHA_KIND_LOSS, 7);
     assert_int_equal(NAUHA_KIND_BUFFERS, 17);
