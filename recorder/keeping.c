@@ -287,8 +287,6 @@ static enum nauha_grade grade_for_proof(const struct nauha_keeping *keeping, uin
     case NAUHA_KIND_EPOCH_FINISHED:
     case NAUHA_KIND_LOSS:
     case NAUHA_KIND_SAMPLES_IN_LOSS:
-    case NAUHA_KIND_HYPERPARAMETERS:
-    case NAUHA_KIND_PARAMETER_GROUPS:
         return NAUHA_GRADE_ELEMENTS;
     case NAUHA_KIND_WEIGHT_GRADIENTS:
     case NAUHA_KIND_BIAS_GRADIENTS:
@@ -333,6 +331,8 @@ enum nauha_grade nauha_keeping_grade(struct nauha_keeping *keeping, const struct
         return NAUHA_GRADE_ELEMENTS;
     if (any_accepts(&keeping->fingerprint, names, kind, module, tag, global_step, epoch, rank))
         return NAUHA_GRADE_FINGERPRINT;
+    if (kind == NAUHA_KIND_HYPERPARAMETERS || kind == NAUHA_KIND_PARAMETER_GROUPS)
+        return NAUHA_GRADE_ELEMENTS; /* a few numbers and words, which mean little as a hash */
     switch (keep_of(keeping)) {
     case PROOF:
         return grade_for_proof(keeping, kind, global_step);

@@ -48,6 +48,7 @@ enum phase { BETWEEN_STEPS, TAKING_IN, COMPARING, LEFT_OVER };
 struct nauha_diff {
     struct walk a, b;
     struct nauha__renames *renames;
+    bool renamed; /* by maps: what holds names of parameters cannot be compared */
     const struct nauha_tolerance *tolerance;
     enum phase phase;
     uint64_t step;
@@ -116,6 +117,7 @@ enum nauha_status nauha_diff_new(const struct nauha_diff_side *a, const struct n
     if (!diff)
         return no_memory(err);
     diff->tolerance = options->tolerance;
+    diff->renamed = options->map_count > 0;
     enum nauha_status status = nauha__renames_new(a->names, b->names, options->maps,
                                                   options->map_count, &diff->renames, err);
     if (status == NAUHA_OK)
@@ -184,6 +186,8 @@ static bool is_unknown(const struct key *key, const struct nauha_message_info *i
 /* The modules of b are selected by the names that they have in a, if they have one. */
 static bool is_chosen(struct nauha_diff *diff, struct walk *walk,
                       const struct nauha_message_info *info) {
+    if (diff->renamed && info->kind == NAUHA_KIND_PARAMETER_GROUPS)
+        return false;
     if (!walk->selector)
         return true;
     if (walk == &diff->b) {

@@ -95,12 +95,25 @@ static bool apply_path(const char *name, const char *from, const char *to, char 
     return join(out, to, ".", to[0] && rest[0], rest);
 }
 
+/* Whether a map is not for this name: one that has all names below the root, or many by a star, is
+ * meant for the model, and not for the groups of optimizers (optimizer0.group0). */
+static bool leaves_out(const char *from, const char *name) {
+    unsigned optimizer, group;
+    int end = 0;
+    return sscanf(name, "optimizer%u.group%u%n", &optimizer, &group, &end) == 2 && !name[end] &&
+           strncmp(from, "optimizer", strlen("optimizer")) != 0;
+}
+
 static bool apply(const struct map *map, const char *name, char *out) {
+    if (leaves_out(map->old, name))
+        return false;
     return map->star ? apply_star(name, map->old, map->old_tail, map->new, map->new_tail, out)
                      : apply_path(name, map->old, map->new, out);
 }
 
 static bool apply_back(const struct map *map, const char *name, char *out) {
+    if (leaves_out(map->new, name))
+        return false;
     return map->star ? apply_star(name, map->new, map->new_tail, map->old, map->old_tail, out)
                      : apply_path(name, map->new, map->old, out);
 }

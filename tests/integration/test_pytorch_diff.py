@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "tools/python"))
 import nauha  # noqa: E402
 
 STEPS = 5
+WITHOUT_SETTINGS = "--exclude", "optimizer*"  # as traces of programs that have no optimizer of PyTorch
 torch.set_num_threads(1)  # the same order of summation every time
 
 
@@ -244,6 +245,8 @@ class DiffTest(unittest.TestCase):
                 optimizer.param_groups[0]["lr"] = 0.05
         b = self.train(before_step=slower)
         found = self.diff(self.train(), b)
+        self.assert_first(found, "hyperparameters", 3, "optimizer0.group0", '"lr" of the parameter group "optimizer0.group0"')
+        found = self.diff(self.train(), b, *WITHOUT_SETTINGS)
         self.assert_first(found, "weight_updates", 3, "0", ["gradients are equal", "0.5 times as long in b",
                                                             "or something changed the parameter after it", "another learning rate"])
         kinds = "weights,weight_gradients"
@@ -253,6 +256,8 @@ class DiffTest(unittest.TestCase):
     def test_optimizer(self):
         momentum = lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9)  # noqa: E731
         found = self.diff(self.train(), self.train(optimizer=momentum))
+        self.assert_first(found, "hyperparameters", 0, "optimizer0.group0", '"momentum" of the parameter group "optimizer0.group0"')
+        found = self.diff(self.train(), self.train(optimizer=momentum), *WITHOUT_SETTINGS)
         self.assert_first(found, "weight_updates", 1, "0", ["gradients are equal", "momentum"])
         self.assertNotIn("times as long", found["meaning"])
 
@@ -260,6 +265,8 @@ class DiffTest(unittest.TestCase):
         model = make_model()
         others = lambda parameters: torch.optim.SGD(list(parameters)[1:], lr=0.1)  # noqa: E731
         found = self.diff(self.train(), self.train(model, optimizer=others))
+        self.assert_first(found, "parameter_groups", 0, "optimizer0.group0", "has other parameters")
+        found = self.diff(self.train(), self.train(make_model(), optimizer=others), *WITHOUT_SETTINGS)
         self.assert_first(found, "weight_updates", 0, "0", "In b the parameter does not change")
 
     def test_other_precision(self):
@@ -320,7 +327,7 @@ class DiffTest(unittest.TestCase):
         a, b = self.train(keep="hashes"), self.train(before_step=slower, keep="hashes")
         self.assertEqual(self.diff(a, self.train(), code=0)["compared"], self.diff(self.train(), a, code=0)["compared"])
         for other in (b, self.train(before_step=slower)):
-            found = self.diff(a, other)
+            found = self.diff(a, other, *WITHOUT_SETTINGS)
             self.assert_first(found, "weight_updates", 3, "0", ["gradients are equal", "another optimizer"])
             self.assertEqual(found["first"]["differs_in"], "hash")
 
