@@ -20,7 +20,7 @@ class Functional(Programs):
     def transformed(self, how, batch=(8,), parameters=(), gradients=(), options=()):
         """Records four steps. batch, parameters, gradients: the dimensions before those of a sample and of a parameter."""
         trace = self.recorded("functional_transforms", how, options=["--overwrite", *options])
-        self.assertEqual(trace.modules, ["", "0", "1", "2"])
+        self.assertEqual(trace.of_network, ["", "0", "1", "2"])
         self.assertEqual([m.step for m in trace.of("batch_finished")], [0, 1, 2, 3])
         for kind in "activations", "layer_gradients":
             self.assertEqual(sorted((m.step, m.module, m.call, m.shape) for m in trace.of(kind)),

@@ -142,7 +142,7 @@ class TensorParallel(Ranks):
         plain, = self.recorded("tensor_parallel", "plain", ranks=1)
         ranks = self.recorded("tensor_parallel")
         for rank, trace in enumerate(ranks):
-            self.assertEqual(trace.modules, ["", "up", "down", "scale"])
+            self.assertEqual(trace.of_network, ["", "up", "down", "scale"])
             self.steps_of(trace, 4, self.numbers(f"loss{rank}"))
             for kind, up in ("activations", (8, 4)), ("layer_gradients", (8, 4)):
                 shapes = {m.module: m.shape for m in trace.of(kind) if m.step == 2}
@@ -168,7 +168,7 @@ class Pipeline(Ranks):
     def schedule(self, name, bare=True):
         first, last = self.recorded("pipelined", name, bare=bare)
         self.assertEqual(self.notices, [])
-        self.assertEqual((first.modules, last.modules), (["", "0", "1"], ["", "0", "1", "2"]))
+        self.assertEqual((first.of_network, last.of_network), (["", "0", "1"], ["", "0", "1", "2"]))
         self.steps_of(last, 4, self.numbers("loss1"), micro_batches=4)
         self.assertEqual([m.step for m in first.of("batch_finished")], [0, 1, 2, 3])
         self.assertEqual(first.of("loss"), [])

@@ -100,7 +100,8 @@ class Values(Case):
                                       "network_output", "input_labels", "loss"])
         backward = {"layer_gradients", "weight_gradients", "bias_gradients"}
         end = groups.index("weights")
-        self.assertEqual(set(groups[8:end]), backward)
+        self.assertEqual(set(groups[8:end - 2]), backward)
+        self.assertEqual(groups[end - 2:end], ["parameter_groups", "hyperparameters"])
         self.assertEqual(set(groups[end:-1]), {"weights", "biases", "weight_updates", "bias_updates"})
         self.assertEqual(groups[-1], "batch_finished")
 
