@@ -38,7 +38,8 @@ static enum nauha_status create(const struct nauha_host *host,
     return NAUHA_OK;
 }
 
-/* Stamps are those of the first kind. */
+/* Stamps are those of the first kind. Where that is there once a step, as weights are, the other
+ * kind tells the calls apart. */
 static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct nauha_error *err) {
     const struct ratio *ratio = self;
     const struct nauha_host *host = ratio->host;
@@ -50,7 +51,10 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
             return status;
     }
     const double value = sqrt(of[0].stats.sum_squares) / sqrt(of[1].stats.sum_squares);
-    return host->publish_scalar(host, ratio->topic, host->info(host->bundle_message(bundle, 0)),
+    struct nauha_message_info stamps = *host->info(host->bundle_message(bundle, 0));
+    if (stamps.call == 0)
+        stamps.call = host->info(host->bundle_message(bundle, 1))->call;
+    return host->publish_scalar(host, ratio->topic, &stamps,
                                 ldexp(value, of[0].exponent - of[1].exponent), err);
 }
 
@@ -59,8 +63,8 @@ NAUHA_ANALYZER(ratio) = {
     .size = sizeof(struct nauha_analyzer),
     .name = "ratio",
     .summary = "ratio of the L2 norms of tensors of two kinds",
-    .formula = "sqrt(sum(x1^2)) / sqrt(sum(x2^2)) for two tensors x1 and x2 of the same module, "
-               "slot, call and step",
+    .formula = "sqrt(sum(x1^2)) / sqrt(sum(x2^2)) for two tensors x1 and x2 of the same module "
+               "and step that belong together (see Bundles in docs/messages.md)",
     .flags = NAUHA_ANALYZER_SYNCHRONIZED | NAUHA_ANALYZER_PER_MODULE | NAUHA_ANALYZER_STATISTICS,
     .min_kinds = 2,
     .max_kinds = 2,

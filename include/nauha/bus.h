@@ -98,16 +98,20 @@ NAUHA_API enum nauha_status nauha_subscription_set_every(struct nauha_subscripti
 NAUHA_API enum nauha_status
 nauha_subscription_set_subsample(struct nauha_subscription *subscription, uint64_t n,
                                  struct nauha_error *err);
-/* Collects the messages of a step that have the same key and delivers them as one bundle when every
- * kind is there. A second message of a kind for an open bundle is an error of the subscriber. A
- * bundle that is still incomplete at the end of the step is dropped and counted; see
- * nauha_bus_set_strict. Open bundles copy live tensors, but only refer to recorded ones. */
+/* Collects the messages of a step that belong together and delivers them as one bundle when every
+ * kind is there. They have the same rank, tag and module; whether slot and call must be the same
+ * follows from the kinds, see "Bundles" in docs/messages.md. There is a bundle for each
+ * combination that agrees. A second message of a kind with the same slot and call before the bundle
+ * of the first is complete is an error of the subscriber. A bundle that is still incomplete at the
+ * end of the step is dropped and counted; see nauha_bus_set_strict. Open bundles copy live tensors,
+ * but only refer to recorded ones. */
 NAUHA_API void nauha_subscription_set_synchronized(struct nauha_subscription *subscription,
                                                    bool synchronized);
 
 /* Gives a subscriber (borrowed until nauha_bus_free) a subscription (consumed, also on failure). A
  * subscriber may have several subscriptions. Subscribers to the same topic receive a message in the
- * order of these calls. UNKNOWN: a topic is not registered. INVALID: no topic, or one twice.
+ * order of these calls. UNKNOWN: a topic is not registered. INVALID: no topic, one twice, or, if
+ * the subscription is synchronized, two whose messages can never belong together, with the reason.
  * STATE: called in a callback, or after nauha_bus_finish. */
 NAUHA_API enum nauha_status nauha_bus_subscribe(struct nauha_bus *bus,
                                                 struct nauha_subscription *subscription,

@@ -30,7 +30,7 @@ struct nauha__kept *nauha__kept_new(struct nauha__bundle_pool *pool, struct nauh
     return kept;
 }
 
-static void let_go(struct nauha__bundle_pool *pool, struct nauha__kept *kept) {
+void nauha__kept_let_go(struct nauha__bundle_pool *pool, struct nauha__kept *kept) {
     if (--kept->holders > 0)
         return;
     nauha__message_fini(&kept->message);
@@ -44,7 +44,7 @@ enum nauha_status nauha__kept_settle(struct nauha__bundle_pool *pool, struct nau
     if (kept->holders > 1)
         status = nauha__message_retain(kept->origin, &kept->message, err);
     kept->origin = NULL;
-    let_go(pool, kept);
+    nauha__kept_let_go(pool, kept);
     return status;
 }
 
@@ -114,7 +114,7 @@ void nauha__bundle_release(struct nauha__bundle_pool *pool, struct nauha_bundle 
             continue;
         if (lent)
             give_back(kept);
-        let_go(pool, kept);
+        nauha__kept_let_go(pool, kept);
     }
     LL_PREPEND(*free_list, bundle);
 }

@@ -154,6 +154,31 @@ static enum nauha_status check_kinds(const struct nauha_bus *bus,
     return NAUHA_OK;
 }
 
+/* Kinds that have nothing in common are refused, rather than giving no bundle at all. */
+static enum nauha_status check_meeting(const struct nauha_bus *bus,
+                                       struct nauha_subscription *subscription,
+                                       const struct nauha_subscriber *subscriber,
+                                       struct nauha_error *err) {
+    subscription->ids = calloc(subscription->count, sizeof *subscription->ids);
+    if (!subscription->ids)
+        return nauha_error_nomem(err);
+    for (size_t i = 0; i < subscription->count; i++) {
+        subscription->ids[i] = nauha_names_find_kind(bus->names, subscription->kinds[i]);
+        for (size_t j = 0; subscription->synchronized && j < i; j++) {
+            const char *why =
+                nauha__cannot_meet(bus->names, subscription->ids[j], subscription->ids[i]);
+            if (why)
+                return nauha_error_set(err, NAUHA_INVALID,
+                                       "subscriber \"%s\": messages of \"%s\" and \"%s\" can "
+                                       "never be in one bundle: the first kind %s",
+                                       subscriber->name, subscription->kinds[j],
+                                       subscription->kinds[i], why);
+        }
+    }
+    subscription->joins = subscription->synchronized && nauha__subscription_joins(subscription);
+    return NAUHA_OK;
+}
+
 static bool knows_subscriber(const struct nauha_bus *bus,
                              const struct nauha_subscriber *subscriber) {
     for (size_t i = 0; i < bus->subscriber_count; i++) {
@@ -171,6 +196,8 @@ static enum nauha_status join(struct nauha_bus *bus, struct nauha_subscription *
                                bus->finished ? "after the bus has finished"
                                              : "while a message is being delivered");
     enum nauha_status status = check_kinds(bus, subscription, subscriber, err);
+    if (status == NAUHA_OK)
+        status = check_meeting(bus, subscription, subscriber, err);
     if (status == NAUHA_OK)
         status = nauha_names_add_tag(bus->names, subscription->tag, &subscription->tag_id, err);
     if (status != NAUHA_OK)

@@ -51,6 +51,8 @@ struct nauha__kept *nauha__kept_new(struct nauha__bundle_pool *pool, struct nauh
  * NOMEM. */
 enum nauha_status nauha__kept_settle(struct nauha__bundle_pool *pool, struct nauha__kept *kept,
                                      struct nauha_error *err);
+/* Ends the hold of one holder. */
+void nauha__kept_let_go(struct nauha__bundle_pool *pool, struct nauha__kept *kept);
 void nauha__bundle_pool_fini(struct nauha__bundle_pool *pool);
 
 /* Takes an empty bundle of `count` kinds from the free list, or makes one; NULL when out of memory.
@@ -64,6 +66,19 @@ void nauha__bundle_release(struct nauha__bundle_pool *pool, struct nauha_bundle 
                            struct nauha_bundle *bundle, bool lent);
 void nauha__bundle_free_list(struct nauha_bundle *free_list);
 
+/* ---- which messages belong together ---- */
+
+enum { NAUHA__SAME_SLOT = 1, NAUHA__SAME_STEM = 2, NAUHA__SAME_CALL = 4 };
+/* The parts of their keys in which messages of two kinds must agree to be in one bundle, besides
+ * step, rank, tag and module: a set of the above. SAME_STEM: see nauha__same_stem. */
+unsigned nauha__agreement(uint32_t kind, uint32_t other);
+/* Whether two slots are the same without the words "weight" and "bias" in them: that is how the
+ * weights and biases of an LSTM belong together. */
+bool nauha__same_stem(const char *slot, const char *other);
+/* Why messages of two kinds can never be in one bundle, as what follows the first one's name; NULL
+ * if they can. */
+const char *nauha__cannot_meet(const struct nauha_names *names, uint32_t kind, uint32_t other);
+
 /* ---- subscriptions ---- */
 
 /* The key that distinguishes the messages of a subscription, all of which have the same tag. */
@@ -75,7 +90,8 @@ struct nauha__key_id {
  * to step. */
 struct nauha__key {
     struct nauha__key_id id;
-    struct nauha_bundle *open; /* NULL: none */
+    struct nauha_bundle *open;      /* NULL: none */
+    struct nauha__meeting *meeting; /* NULL: none. Of a key without slot and call */
     uint64_t completed;
     uint64_t dropped;       /* bundles that were incomplete when their step ended */
     uint64_t first_dropped; /* step of the first */
@@ -95,6 +111,9 @@ struct nauha_subscription {
     /* set by nauha_bus_subscribe: */
     struct nauha_subscriber *subscriber;
     uint32_t tag_id;
+    uint32_t *ids; /* of the kinds */
+    bool joins;    /* keys agree only in part */
+    struct nauha__meeting *meetings;
     struct nauha__key *keys;
     struct nauha_bundle *open, *free;
 };
@@ -122,6 +141,27 @@ void nauha__subscription_report(const struct nauha_subscription *subscription,
 void nauha__subscription_abandon(struct nauha_bus *bus, struct nauha_subscription *subscription);
 /* Frees what the subscription has from the bus, whose pool must still exist. */
 void nauha__subscription_detach(struct nauha_bus *bus, struct nauha_subscription *subscription);
+
+/* Fails the subscriber for a second message before the bundle of the first was complete. */
+enum nauha_status nauha__subscription_fail_twice(struct nauha_bus *bus,
+                                                 const struct nauha_subscription *subscription,
+                                                 const struct nauha_message_info *info,
+                                                 struct nauha_error *err);
+/* Whether some of its kinds agree only in part of their keys; then the functions below collect its
+ * messages. Its `ids` are set. */
+bool nauha__subscription_joins(const struct nauha_subscription *subscription);
+/* Adds a message to those of a key with a module and a rank, and delivers all bundles that it
+ * completes. */
+enum nauha_status nauha__meeting_take(struct nauha_bus *bus,
+                                      struct nauha_subscription *subscription,
+                                      struct nauha__key *key, size_t position,
+                                      struct nauha__kept *kept, struct nauha_error *err);
+/* Whether a bundle was delivered, whether a message of a kind has come, and whose they are. */
+bool nauha__meeting_complete(const struct nauha__meeting *meeting);
+bool nauha__meeting_has(const struct nauha__meeting *meeting, size_t position);
+struct nauha__key *nauha__meeting_key(const struct nauha__meeting *meeting);
+void nauha__meeting_close(struct nauha_bus *bus, struct nauha_subscription *subscription,
+                          struct nauha__meeting *meeting);
 
 /* ---- subscribers ---- */
 

@@ -42,6 +42,7 @@ void nauha_subscription_free(struct nauha_subscription *subscription) {
     for (size_t i = 0; i < subscription->count; i++)
         free(subscription->kinds[i]);
     free(subscription->kinds);
+    free(subscription->ids);
     free(subscription->tag);
     free(subscription);
 }
@@ -82,8 +83,7 @@ void nauha_subscription_set_synchronized(struct nauha_subscription *subscription
 /* ---- keys ---- */
 
 static struct nauha__key *key_of(struct nauha_subscription *subscription,
-                                 const struct nauha_message_info *info, struct nauha_error *err) {
-    const struct nauha__key_id id = {info->module, info->slot, info->call, info->rank};
+                                 const struct nauha__key_id id, struct nauha_error *err) {
     struct nauha__key *key = NULL;
     HASH_FIND(hh, subscription->keys, &id, sizeof id, key);
     if (key)
@@ -137,10 +137,10 @@ static enum nauha_status release(struct nauha_bus *bus, struct nauha_subscriptio
     return status;
 }
 
-static enum nauha_status fail_twice(struct nauha_bus *bus,
-                                    const struct nauha_subscription *subscription,
-                                    const struct nauha_message_info *info,
-                                    struct nauha_error *err) {
+enum nauha_status nauha__subscription_fail_twice(struct nauha_bus *bus,
+                                                 const struct nauha_subscription *subscription,
+                                                 const struct nauha_message_info *info,
+                                                 struct nauha_error *err) {
     struct nauha_error reason;
     const bool network = info->module == NAUHA_NONE;
     nauha_error_set(&reason, NAUHA_INVALID,
@@ -151,15 +151,43 @@ static enum nauha_status fail_twice(struct nauha_bus *bus,
                                      err);
 }
 
+/* Only now it shows that what was dropped need not have been. */
+static enum nauha_status check_dropped(const struct nauha_bus *bus,
+                                       const struct nauha_subscription *subscription,
+                                       const struct nauha__key *key, struct nauha_error *err) {
+    if (bus->strict && key->dropped > 0 && could_be_complete(subscription, key))
+        return fail_incomplete(subscription, key, bus->names, NULL, key->first_dropped, err);
+    return NAUHA_OK;
+}
+
+static enum nauha_status join(struct nauha_bus *bus, struct nauha_subscription *subscription,
+                              size_t position, struct nauha_message *message,
+                              struct nauha__kept **kept, struct nauha_error *err) {
+    struct nauha__key *key = key_of(
+        subscription,
+        (struct nauha__key_id){message->info.module, NAUHA_NONE, NAUHA_NONE, message->info.rank},
+        err);
+    if (!key)
+        return NAUHA_NOMEM;
+    key->kinds[position].came++;
+    enum nauha_status status = check_dropped(bus, subscription, key, err);
+    if (status != NAUHA_OK)
+        return status;
+    if (!*kept && !(*kept = nauha__kept_new(&bus->pool, message)))
+        return nauha_error_set(err, NAUHA_NOMEM, "subscriber \"%s\": no memory for a bundle",
+                               subscription->subscriber->name);
+    return nauha__meeting_take(bus, subscription, key, position, *kept, err);
+}
+
 static enum nauha_status collect(struct nauha_bus *bus, struct nauha_subscription *subscription,
                                  struct nauha__key *key, size_t position,
                                  struct nauha_message *message, struct nauha__kept **kept,
                                  struct nauha_error *err) {
     if (key->open && key->open->kept[position])
-        return fail_twice(bus, subscription, &message->info, err);
-    /* Only now it shows that what was dropped need not have been. */
-    if (bus->strict && key->dropped > 0 && could_be_complete(subscription, key))
-        return fail_incomplete(subscription, key, bus->names, NULL, key->first_dropped, err);
+        return nauha__subscription_fail_twice(bus, subscription, &message->info, err);
+    enum nauha_status status = check_dropped(bus, subscription, key, err);
+    if (status != NAUHA_OK)
+        return status;
     if (!*kept)
         *kept = nauha__kept_new(&bus->pool, message);
     if (*kept && !key->open) {
@@ -185,11 +213,16 @@ enum nauha_status nauha__subscription_take(struct nauha_bus *bus,
         message->info.global_step % subscription->every != 0)
         return NAUHA_OK;
     if (subscription->synchronized || subscription->subsample > 1) {
-        struct nauha__key *key = key_of(subscription, &message->info, err);
+        const struct nauha_message_info *info = &message->info;
+        struct nauha__key *key =
+            key_of(subscription,
+                   (struct nauha__key_id){info->module, info->slot, info->call, info->rank}, err);
         if (!key)
             return NAUHA_NOMEM;
         if (key->kinds[position].came++ % subscription->subsample != 0)
             return NAUHA_OK;
+        if (subscription->synchronized && subscription->joins)
+            return join(bus, subscription, position, message, kept, err);
         if (subscription->synchronized)
             return collect(bus, subscription, key, position, message, kept, err);
     }
@@ -206,6 +239,18 @@ static void close_bundle(struct nauha_bus *bus, struct nauha_subscription *subsc
     nauha__bundle_release(&bus->pool, &subscription->free, bundle, false);
 }
 
+/* Counts a bundle that is incomplete at the end of its step. missing: the first kind that it lacks;
+ * NULL if its messages have other slots or calls. */
+static enum nauha_status drop(const struct nauha_bus *bus,
+                              const struct nauha_subscription *subscription, struct nauha__key *key,
+                              const char *missing, struct nauha_error *err) {
+    if (key->dropped++ == 0)
+        key->first_dropped = bus->global_step;
+    if (bus->strict && could_be_complete(subscription, key))
+        return fail_incomplete(subscription, key, bus->names, missing, bus->global_step, err);
+    return NAUHA_OK;
+}
+
 enum nauha_status nauha__subscription_end_step(struct nauha_bus *bus,
                                                struct nauha_subscription *subscription,
                                                struct nauha_error *err) {
@@ -220,11 +265,23 @@ enum nauha_status nauha__subscription_end_step(struct nauha_bus *bus,
             key->kinds[i].missing++;
             missing = missing ? missing : subscription->kinds[i];
         }
-        if (key->dropped++ == 0)
-            key->first_dropped = bus->global_step;
-        if (status == NAUHA_OK && bus->strict && could_be_complete(subscription, key))
-            status = fail_incomplete(subscription, key, bus->names, missing, bus->global_step, err);
+        if (status == NAUHA_OK)
+            status = drop(bus, subscription, key, missing, err);
         close_bundle(bus, subscription, bundle);
+    }
+    while (subscription->meetings) {
+        struct nauha__meeting *meeting = subscription->meetings;
+        struct nauha__key *key = nauha__meeting_key(meeting);
+        const char *missing = NULL;
+        for (size_t i = 0; i < subscription->count && !nauha__meeting_complete(meeting); i++) {
+            if (nauha__meeting_has(meeting, i))
+                continue;
+            key->kinds[i].missing++;
+            missing = missing ? missing : subscription->kinds[i];
+        }
+        if (status == NAUHA_OK && !nauha__meeting_complete(meeting))
+            status = drop(bus, subscription, key, missing, err);
+        nauha__meeting_close(bus, subscription, meeting);
     }
     return status;
 }
@@ -232,6 +289,8 @@ enum nauha_status nauha__subscription_end_step(struct nauha_bus *bus,
 void nauha__subscription_abandon(struct nauha_bus *bus, struct nauha_subscription *subscription) {
     while (subscription->open)
         close_bundle(bus, subscription, subscription->open);
+    while (subscription->meetings)
+        nauha__meeting_close(bus, subscription, subscription->meetings);
 }
 
 void nauha__subscription_detach(struct nauha_bus *bus, struct nauha_subscription *subscription) {

@@ -50,6 +50,8 @@ static void send_key(uint32_t kind, const char *module, const char *slot, uint32
 #define W NAUHA_KIND_WEIGHTS
 #define U NAUHA_KIND_WEIGHT_UPDATES
 #define G NAUHA_KIND_WEIGHT_GRADIENTS
+#define A NAUHA_KIND_ACTIVATIONS
+#define B NAUHA_KIND_BIASES
 
 /* ---- collecting ---- */
 
@@ -92,6 +94,124 @@ static void test_slots_and_calls_are_keys(void **state) {
                                     " weights:rnn=1,weight_updates:rnn=5"
                                     " weights:rnn=2,weight_updates:rnn=6");
 }
+
+/* ---- kinds that agree in a part of their keys ---- */
+
+/* Weights are there once a step: they meet the activations of each call, and of no other module. */
+static void test_parameters_meet_calls_by_their_module(void **state) {
+    (void)state;
+    synchronize("activations weights", one);
+    send_key(A, "rnn", "", 0, 0, 1);
+    send_key(A, "rnn", "", 1, 0, 2);
+    send_key(A, "fc", "", 0, 0, 3);
+    send_key(W, "rnn", "weight_ih", 0, 0, 4);
+    send_key(W, "rnn", "weight_hh", 0, 0, 5);
+    send_key(A, "rnn", "", 0, 1, 6); /* the next step has no weights */
+    ok(nauha_bus_finish(bus, &err));
+    assert_string_equal(first.text,
+                        " activations:rnn=1,weights:rnn=4 activations:rnn=2,weights:rnn=4"
+                        " activations:rnn=1,weights:rnn=5 activations:rnn=2,weights:rnn=5 |0 |1 $");
+    assert_string_equal(report_of(bus), "subscriber \"one\": 1 incomplete bundle of module \"rnn\" "
+                                        "dropped, without \"weights\" (1)\n");
+}
+
+/* Each weight has the bias of the same name. */
+static void test_weights_meet_their_biases(void **state) {
+    (void)state;
+    synchronize("biases weights", one);
+    send_key(W, "rnn", "weight_ih_l0", 0, 0, 1);
+    send_key(W, "rnn", "weight_hh_l0", 0, 0, 2);
+    send_key(B, "rnn", "bias_ih_l0", 0, 0, 3);
+    send_key(B, "rnn", "bias_hh_l0", 0, 0, 4);
+    send_key(W, "attention", "in_proj_weight", 0, 0, 5);
+    send_key(B, "attention", "in_proj_bias", 0, 0, 6);
+    send_key(W, "fc", "weight", 0, 0, 7);
+    send_key(B, "fc", "bias", 0, 0, 8);
+    assert_string_equal(first.text,
+                        " biases:rnn=3,weights:rnn=1 biases:rnn=4,weights:rnn=2"
+                        " biases:attention=6,weights:attention=5 biases:fc=8,weights:fc=7");
+}
+
+/* Gradients come in each backward pass of a step, the weights once. */
+static void test_gradients_of_each_pass_meet_the_weights(void **state) {
+    (void)state;
+    synchronize("weight_gradients weights", one);
+    send_key(G, "fc", "weight", 0, 0, 1);
+    send_key(G, "fc", "weight", 1, 0, 2);
+    send_key(G, "fc", "other", 0, 0, 3);
+    send_key(W, "fc", "weight", 0, 0, 4);
+    assert_string_equal(first.text,
+                        " weight_gradients:fc=1,weights:fc=4 weight_gradients:fc=2,weights:fc=4");
+}
+
+/* Every two of three kinds agree: the activation and the gradient of the same call. */
+static void test_three_kinds(void **state) {
+    (void)state;
+    synchronize("weights activations layer_gradients", one);
+    for (uint32_t call = 0; call < 2; call++)
+        send_key(A, "fc", "", call, 0, (float)(1 + call));
+    for (uint32_t call = 2; call-- > 0;)
+        send_key(NAUHA_KIND_LAYER_GRADIENTS, "fc", "", call, 0, (float)(11 + call));
+    send_key(W, "fc", "weight", 0, 0, 21);
+    assert_string_equal(first.text, " weights:fc=21,activations:fc=1,layer_gradients:fc=11"
+                                    " weights:fc=21,activations:fc=2,layer_gradients:fc=12");
+}
+
+static void test_subsampled_joins(void **state) {
+    (void)state;
+    struct nauha_subscription *subscription = subscription_to("activations weights");
+    nauha_subscription_set_synchronized(subscription, true);
+    ok(nauha_subscription_set_subsample(subscription, 2, &err));
+    ok(nauha_bus_subscribe(bus, subscription, one, &err));
+    for (uint64_t step = 0; step < 3; step++) {
+        send_key(A, "fc", "", 0, step, (float)step);
+        send_key(W, "fc", "weight", 0, step, (float)step + 10);
+    }
+    assert_string_equal(first.text,
+                        " activations:fc=0,weights:fc=10 |0 |1 activations:fc=2,weights:fc=12");
+}
+
+static void test_a_second_message_in_a_join(void **state) {
+    (void)state;
+    synchronize("network_output input_labels", one);
+    const uint32_t output = NAUHA_KIND_NETWORK_OUTPUT, labels = NAUHA_KIND_INPUT_LABELS;
+    send_key(output, NULL, "logits", 0, 0, 1);
+    send_key(labels, NULL, "", 0, 0, 2);
+    send_key(output, NULL, "logits", 0, 0, 3); /* that of the first has been delivered */
+    assert_string_equal(first.text,
+                        " network_output:=1,input_labels:=2 network_output:=3,input_labels:=2");
+    send_key(output, NULL, "logits", 1, 0, 4);
+    refused(try_send_key(output, NULL, "logits", 1, 0, 0, 5), NAUHA_INVALID,
+            "subscriber \"one\": a second \"network_output\" of the network in step 0 before its "
+            "bundle was "
+            "complete");
+}
+
+static void test_kinds_that_cannot_meet(void **state) {
+    (void)state;
+    static const struct {
+        const char *kinds, *text;
+    } cases[] = {
+        {"loss weights",
+         "subscriber \"one\": messages of \"loss\" and \"weights\" can never be in one "
+         "bundle: the first kind is of the network, and the second is of its modules"},
+        {"weights loss",
+         "subscriber \"one\": messages of \"weights\" and \"loss\" can never be in one "
+         "bundle: the first kind is of modules, and the second is of the network"},
+        {"weights hyperparameters",
+         "subscriber \"one\": messages of \"weights\" and \"hyperparameters\" can never be in one "
+         "bundle: the first kind or the second has no tensors that belong to those of another "
+         "kind"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct nauha_subscription *subscription = subscription_to(cases[i].kinds);
+        nauha_subscription_set_synchronized(subscription, true);
+        refused(nauha_bus_subscribe(bus, subscription, one, &err), NAUHA_INVALID, cases[i].text);
+    }
+    ok(nauha_bus_subscribe(bus, subscription_to("weights loss"), one, &err)); /* each alone */
+}
+
+/* ---- collecting ---- */
 
 static void test_tags_do_not_mix(void **state) {
     (void)state;
@@ -374,13 +494,13 @@ static void test_a_kind_that_a_module_never_has(void **state) {
 
 static void test_no_bundle_ever_complete(void **state) {
     (void)state;
-    static const char expected[] =
-        "subscriber \"one\": none of its 4 bundles of \"layer_gradients\", \"weights\" was ever "
-        "complete: no module, slot and call had them all in one step";
-    synchronize("layer_gradients weights", one);
+    static const char expected[] = "subscriber \"one\": none of its 4 bundles of "
+                                   "\"layer_gradients\", \"activations\" was ever "
+                                   "complete: no module, slot and call had them all in one step";
+    synchronize("layer_gradients activations", one);
     for (uint64_t step = 0; step < 2; step++) {
-        send_key(W, "fc", "weight", 0, step, 1);
-        send_key(NAUHA_KIND_LAYER_GRADIENTS, "fc", "", 0, step, 1);
+        send_key(A, "fc", "0", 0, step, 1);
+        send_key(NAUHA_KIND_LAYER_GRADIENTS, "fc", "1", 0, step, 1);
     }
     ok(nauha_bus_finish(bus, &err));
     assert_string_equal(first.text, " |0 |1 $");
@@ -390,10 +510,10 @@ static void test_no_bundle_ever_complete(void **state) {
     nauha_bus_free(bus);
     bus = nauha_bus_new(names);
     nauha_bus_set_strict(bus, true);
-    synchronize("layer_gradients weights", one);
+    synchronize("layer_gradients activations", one);
     for (uint64_t step = 0; step < 2; step++) {
-        send_key(W, "fc", "weight", 0, step, 1);
-        send_key(NAUHA_KIND_LAYER_GRADIENTS, "fc", "", 0, step, 1);
+        send_key(A, "fc", "0", 0, step, 1);
+        send_key(NAUHA_KIND_LAYER_GRADIENTS, "fc", "1", 0, step, 1);
     }
     refused(nauha_bus_finish(bus, &err), NAUHA_SUBSCRIBER, expected);
 }
@@ -462,6 +582,13 @@ static const struct CMUnitTest tests[] = {
     RUN(test_kinds_in_the_order_asked_for),
     RUN(test_one_kind_is_a_bundle),
     RUN(test_slots_and_calls_are_keys),
+    RUN(test_parameters_meet_calls_by_their_module),
+    RUN(test_weights_meet_their_biases),
+    RUN(test_gradients_of_each_pass_meet_the_weights),
+    RUN(test_three_kinds),
+    RUN(test_subsampled_joins),
+    RUN(test_a_second_message_in_a_join),
+    RUN(test_kinds_that_cannot_meet),
     RUN(test_tags_do_not_mix),
     RUN(test_subsampled_bundles),
     RUN(test_a_second_message_of_a_kind),

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""Metrics of two kinds whose messages have only a part of their keys in common, replayed and live, held against NumPy.
+
+Run once for each PyTorch there is; see tests/run.py.
+"""
+import unittest
+
+import numpy as np
+import torch
+from torch import nn
+
+from tests.integration.program import nauha, read_csv
+from tests.integration.pytorch_case import Case
+from tests.integration.pytorch_case import nauha as nauha_package
+
+
+class Tagger(nn.Module):
+    """An LSTM, and a layer that is called twice in each pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(3, 4, num_layers=2, batch_first=True)
+        self.twice = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.twice(torch.tanh(self.twice(self.rnn(x)[0])))
+
+
+def stem(slot):
+    return slot.replace("weight", "").replace("bias", "")
+
+
+def norm(message):
+    return np.linalg.norm(message.values.astype(np.float64))
+
+
+# For each pair: what two messages of a module and step must have in common. Written down before it was recorded.
+PAIRS = {
+    ("activations", "weights"): lambda a, b: True,
+    ("weights", "activations"): lambda a, b: True,
+    ("biases", "weights"): lambda a, b: stem(a.slot) == stem(b.slot),
+    ("bias_gradients", "weight_gradients"): lambda a, b: stem(a.slot) == stem(b.slot) and a.call == b.call,
+    ("weight_gradients", "weights"): lambda a, b: a.slot == b.slot,
+    ("layer_gradients", "activations"): lambda a, b: (a.slot, a.call) == (b.slot, b.call),
+    ("weight_updates", "bias_gradients"): lambda a, b: stem(a.slot) == stem(b.slot),
+    ("inputs", "activations"): lambda a, b: a.call == b.call,
+    ("network_output", "loss"): lambda a, b: a.call == b.call,
+}
+
+
+class Bundles(Case):
+    def train(self):
+        model, loss = Tagger(), nn.MSELoss()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        self.export(model, depth=2, kinds=[*{kind for pair in PAIRS for kind in pair}])
+        self.exporter.set_loss(loss)
+        self.exporter.subscribe(*("ratio:" + ",".join(pair) for pair in PAIRS), output=self.folder / "live")
+        for _ in range(3):
+            for _ in range(2):
+                (loss(model(torch.randn(2, 5, 3)), torch.randn(2, 5, 4)) / 2).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        return self.trace()
+
+    def expected(self, trace, first, second, agree):
+        found = []
+        for a in trace.of(first):
+            for b in trace.of(second):
+                if (a.step, a.module) == (b.step, b.module) and agree(a, b):
+                    found.append((a.step, a.module or "", a.slot, a.call or b.call, norm(a) / norm(b)))
+        return sorted(found)
+
+    def rows(self, folder, first, second):
+        return sorted((int(row["global_step"]), row["module"], row["slot"], int(row["call"]), float(row["value"]))
+                      for row in read_csv(folder / f"{first}_{second}_ratio.csv"))
+
+    def test_every_pair_gives_rows_live_and_replayed(self):
+        trace = self.train()
+        metrics = [part for pair in PAIRS for part in ("--metric", "ratio:" + ",".join(pair))]
+        nauha("replay", self.path, *metrics, "-o", self.folder / "replayed")
+        for (first, second), agree in PAIRS.items():
+            expected = self.expected(trace, first, second, agree)
+            for folder in ("replayed", "live"):
+                with self.subTest(f"{first},{second} {folder}"):
+                    rows = self.rows(self.folder / folder, first, second)
+                    self.assertGreater(len(rows), 5)
+                    self.assertEqual([row[:4] for row in rows], [row[:4] for row in expected])
+                    np.testing.assert_allclose([row[4] for row in rows], [row[4] for row in expected], rtol=1e-12)
+
+    def test_pairs_that_cannot_meet_are_refused(self):
+        self.train()
+        for pair, reason in (("loss,weights", "the first kind is of the network, and the second is of its modules"),
+                             ("weights,batch_finished", "no tensors that belong to those of another kind")):
+            with self.subTest(pair):
+                self.assertIn(reason, nauha("replay", self.path, "--metric", f"ratio:{pair}", code=2).stderr)
+                exporter = self.export(Tagger())
+                with self.assertRaisesRegex(nauha_package.Error, reason):
+                    exporter.subscribe(f"ratio:{pair}", output=self.folder / "refused")
+                self.assertTrue(exporter.close())
+
+
+if __name__ == "__main__":
+    unittest.main()
