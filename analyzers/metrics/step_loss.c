@@ -2,7 +2,7 @@
 /* The losses of a step or of an evaluation as one number, as trainers log it. */
 #include "analyzers/support/loss.h"
 
-/* The step that is open, or the evaluation in it, of one rank. */
+/* The step that is open, or the evaluation in it, of one rank and tag. */
 struct open_step {
     double sum, count;
     struct nauha_message_info stamps; /* of its latest loss */
@@ -43,7 +43,7 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     enum nauha_status status = mean_loss_of(host, &loss->metric.counts, message, &mean, err);
     if (status != NAUHA_OK || !mean.present)
         return status;
-    struct open_step *step = key_table_get(&loss->steps, (struct key){.rank = info->rank});
+    struct open_step *step = key_table_get(&loss->steps, (struct key){.tag = info->tag, .rank = info->rank});
     if (!step)
         return NAUHA_HOST_NOMEM(host, err);
     const bool adds = info->tag == 0;

@@ -13,7 +13,7 @@
 #include "nauha/message.h"
 
 struct key {
-    uint32_t kind, module, slot, call, rank;
+    uint32_t kind, tag, module, slot, call, rank;
 };
 
 /* A table of states. Set state_bytes and leave the rest zero. A state does not move until the table
@@ -30,11 +30,11 @@ struct key_table {
 
 /* The key of a message, but with the given kind: rules that combine kinds give 0. */
 static inline struct key key_of(const struct nauha_message_info *info, uint32_t kind) {
-    return (struct key){kind, info->module, info->slot, info->call, info->rank};
+    return (struct key){kind, info->tag, info->module, info->slot, info->call, info->rank};
 }
 
 static inline bool key_equal(const struct key *a, const struct key *b) {
-    return a->kind == b->kind && a->module == b->module && a->slot == b->slot &&
+    return a->kind == b->kind && a->tag == b->tag && a->module == b->module && a->slot == b->slot &&
            a->call == b->call && a->rank == b->rank;
 }
 

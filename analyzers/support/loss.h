@@ -89,7 +89,8 @@ static inline enum nauha_status mean_loss_of(const struct nauha_host *host,
                                              struct nauha_message *message, struct mean_loss *loss,
                                              struct nauha_error *err) {
     const struct nauha_message_info *info = host->info(message);
-    struct loss_count *count = key_table_get(counts, (struct key){.rank = info->rank});
+    struct loss_count *count =
+        key_table_get(counts, (struct key){.tag = info->tag, .rank = info->rank});
     if (!count)
         return NAUHA_HOST_NOMEM(host, err);
     double value = 0;

@@ -88,6 +88,9 @@ NAUHA_API void nauha_subscriber_free(struct nauha_subscriber *subscriber);
  * nauha_bus_subscribe has consumed it. */
 NAUHA_API struct nauha_subscription *nauha_subscription_new(const char *const *kinds, size_t count);
 NAUHA_API void nauha_subscription_free(struct nauha_subscription *subscription);
+#define NAUHA_ALL_TAGS "*"
+/* Takes messages with this tag, or, if it is NAUHA_ALL_TAGS, with any; those of a bundle have the
+ * same tag. INVALID: it is empty. NOMEM. */
 NAUHA_API enum nauha_status nauha_subscription_set_tag(struct nauha_subscription *subscription,
                                                        const char *tag, struct nauha_error *err);
 /* Takes only messages whose global_step is a multiple of n. INVALID: n is 0. */

@@ -198,7 +198,8 @@ static enum nauha_status join(struct nauha_bus *bus, struct nauha_subscription *
     enum nauha_status status = check_kinds(bus, subscription, subscriber, err);
     if (status == NAUHA_OK)
         status = check_meeting(bus, subscription, subscriber, err);
-    if (status == NAUHA_OK)
+    subscription->tag_id = NAUHA_NONE;
+    if (status == NAUHA_OK && strcmp(subscription->tag, NAUHA_ALL_TAGS) != 0)
         status = nauha_names_add_tag(bus->names, subscription->tag, &subscription->tag_id, err);
     if (status != NAUHA_OK)
         return status;
@@ -351,7 +352,8 @@ bool nauha_bus_takes(const struct nauha_bus *bus, uint32_t kind, uint32_t tag,
     const struct nauha__topic *topic = find_topic(bus, kind);
     for (size_t i = 0; topic && i < topic->taker_count; i++) {
         const struct nauha_subscription *subscription = topic->takers[i].subscription;
-        if (subscription->tag_id == tag && global_step % subscription->every == 0)
+        if (nauha__subscription_has_tag(subscription, tag) &&
+            global_step % subscription->every == 0)
             return true;
     }
     return false;

@@ -81,9 +81,9 @@ const char *nauha__cannot_meet(const struct nauha_names *names, uint32_t kind, u
 
 /* ---- subscriptions ---- */
 
-/* The key that distinguishes the messages of a subscription, all of which have the same tag. */
+/* The key that distinguishes the messages of a subscription. */
 struct nauha__key_id {
-    uint32_t module, slot, call, rank;
+    uint32_t tag, module, slot, call, rank;
 };
 
 /* The state of a key. It lives as long as the subscription, so that subsampling continues from step
@@ -110,14 +110,15 @@ struct nauha_subscription {
     bool synchronized;
     /* set by nauha_bus_subscribe: */
     struct nauha_subscriber *subscriber;
-    uint32_t tag_id;
-    uint32_t *ids; /* of the kinds */
-    bool joins;    /* keys agree only in part */
+    uint32_t tag_id; /* NAUHA_NONE: all */
+    uint32_t *ids;   /* of the kinds */
+    bool joins;      /* keys agree only in part */
     struct nauha__meeting *meetings;
     struct nauha__key *keys;
     struct nauha_bundle *open, *free;
 };
 
+bool nauha__subscription_has_tag(const struct nauha_subscription *subscription, uint32_t tag);
 /* Hands a message to the subscriber, or skips it, or puts it into a bundle and delivers the bundle
  * when it is complete. position: of the message's kind among the subscription's kinds. *kept is
  * shared by all subscriptions that get this message; it is NULL at first. */

@@ -80,6 +80,10 @@ void nauha_subscription_set_synchronized(struct nauha_subscription *subscription
     subscription->synchronized = synchronized;
 }
 
+bool nauha__subscription_has_tag(const struct nauha_subscription *subscription, uint32_t tag) {
+    return subscription->tag_id == NAUHA_NONE || subscription->tag_id == tag;
+}
+
 /* ---- keys ---- */
 
 static struct nauha__key *key_of(struct nauha_subscription *subscription,
@@ -163,10 +167,11 @@ static enum nauha_status check_dropped(const struct nauha_bus *bus,
 static enum nauha_status join(struct nauha_bus *bus, struct nauha_subscription *subscription,
                               size_t position, struct nauha_message *message,
                               struct nauha__kept **kept, struct nauha_error *err) {
-    struct nauha__key *key = key_of(
-        subscription,
-        (struct nauha__key_id){message->info.module, NAUHA_NONE, NAUHA_NONE, message->info.rank},
-        err);
+    struct nauha__key *key =
+        key_of(subscription,
+               (struct nauha__key_id){message->info.tag, message->info.module, NAUHA_NONE,
+                                      NAUHA_NONE, message->info.rank},
+               err);
     if (!key)
         return NAUHA_NOMEM;
     key->kinds[position].came++;
@@ -209,14 +214,16 @@ enum nauha_status nauha__subscription_take(struct nauha_bus *bus,
                                            struct nauha_subscription *subscription, size_t position,
                                            struct nauha_message *message, struct nauha__kept **kept,
                                            struct nauha_error *err) {
-    if (subscription->subscriber->ended || message->info.tag != subscription->tag_id ||
+    if (subscription->subscriber->ended ||
+        !nauha__subscription_has_tag(subscription, message->info.tag) ||
         message->info.global_step % subscription->every != 0)
         return NAUHA_OK;
     if (subscription->synchronized || subscription->subsample > 1) {
         const struct nauha_message_info *info = &message->info;
-        struct nauha__key *key =
-            key_of(subscription,
-                   (struct nauha__key_id){info->module, info->slot, info->call, info->rank}, err);
+        struct nauha__key *key = key_of(
+            subscription,
+            (struct nauha__key_id){info->tag, info->module, info->slot, info->call, info->rank},
+            err);
         if (!key)
             return NAUHA_NOMEM;
         if (key->kinds[position].came++ % subscription->subsample != 0)

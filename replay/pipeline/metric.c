@@ -52,12 +52,17 @@ static bool is_rule(const struct nauha__metric *metric) {
     return metric->spec->analyzer->flags & NAUHA_ANALYZER_RULE;
 }
 
+static bool takes_tag(const char *wanted, const char *tag) {
+    return strcmp(wanted, tag) == 0 || strcmp(wanted, NAUHA_ALL_TAGS) == 0;
+}
+
 /* Whether two metrics may have series of the same name. They may not if the series are written.
  * Otherwise two rules may, since only their findings count, and so may metrics of different
  * tags. */
 static bool may_share(const struct nauha__metric *metric, const struct nauha__metric *other) {
+    const char *tag = metric->spec->tag, *of_other = other->spec->tag;
     return !metric->all->written && ((is_rule(metric) && is_rule(other)) ||
-                                     strcmp(metric->spec->tag, other->spec->tag) != 0);
+                                     (!takes_tag(tag, of_other) && !takes_tag(of_other, tag)));
 }
 
 /* Names of series become file names: they have the characters of kinds, and are not hidden
@@ -277,7 +282,7 @@ static enum nauha_status metric_compute(void *self, struct nauha_bundle *bundle,
     if (metric->request_count > 0) {
         const char *tag = nauha_message_info(nauha_bundle_message(bundle, 0))->tag_name;
         for (size_t i = 0; i < metric->request_count; i++)
-            metric->requests[i].bundles += strcmp(metric->requests[i].tag, tag) == 0;
+            metric->requests[i].bundles += takes_tag(metric->requests[i].tag, tag);
     }
     const enum nauha_status status = metric->compute(metric, bundle, err);
     if (status != NAUHA_UNAVAILABLE || !lacks_elements(bundle))

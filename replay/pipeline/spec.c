@@ -23,7 +23,7 @@ static const struct nauha_analyzer_parameter common_keys[KEY_COUNT] = {
     [KEY_EVERY] = {"every", NAUHA_PARAMETER_INTEGER, "1", 1, 9007199254740992.0,
                    "take only steps whose number is a multiple of N"},
     [KEY_TAG] = {"tag", NAUHA_PARAMETER_TEXT, "default", 0, 0,
-                 "take messages with this tag; default is the training"},
+                 "take messages with this tag, or with any: *; default is the training"},
     [KEY_YLIMS] = {"ylims", NAUHA_PARAMETER_RANGE, ":", 0, 0,
                    "limits of the y axis of the plot; either may be missing"},
     [KEY_LOG] = {"log", NAUHA_PARAMETER_INTEGER, "", 0, 1,

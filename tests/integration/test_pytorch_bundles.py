@@ -87,6 +87,38 @@ class Bundles(Case):
                     self.assertEqual([row[:4] for row in rows], [row[:4] for row in expected])
                     np.testing.assert_allclose([row[4] for row in rows], [row[4] for row in expected], rtol=1e-12)
 
+    def test_all_tags(self):
+        class Seen(nauha_package.Subscriber):
+            def __init__(self):
+                super().__init__("loss", tag=None, topic="seen")
+
+            def compute(self, message):
+                return message.tensor
+
+        model, loss = nn.Linear(3, 2), nn.MSELoss()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        self.export(model)
+        self.exporter.set_loss(loss)
+        self.exporter.subscribe("step_loss:tag=*", Seen(), output=self.folder / "live")
+        printed = []
+        for step in range(3):
+            value = loss(model(torch.randn(4, 3)), torch.randn(4, 2))
+            value.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            printed.append((step, "default", value.item()))
+            with self.exporter.tag("testing"), torch.no_grad():
+                printed.append((step, "testing", loss(model(torch.randn(4, 3)), torch.randn(4, 2)).item()))
+        self.assertTrue(self.exporter.close())
+        nauha("replay", self.path, "--metric", "step_loss:tag=*", "-o", self.folder / "replayed")
+        nauha_package.replay(self.path, Seen(), output=self.folder / "seen")
+        for folder, series in (("live", "step_loss"), ("live", "seen"), ("replayed", "step_loss"), ("seen", "seen")):
+            with self.subTest(f"{folder} {series}"):
+                rows = [(int(row["global_step"]), row["tag"], float(row["value"]))
+                        for row in read_csv(self.folder / folder / f"{series}.csv")]
+                self.assertEqual(sorted(row[:2] for row in rows), sorted(row[:2] for row in printed))
+                np.testing.assert_allclose([row[2] for row in sorted(rows)], [row[2] for row in sorted(printed)], rtol=1e-6)
+
     def test_pairs_that_cannot_meet_are_refused(self):
         self.train()
         for pair, reason in (("loss,weights", "the first kind is of the network, and the second is of its modules"),

@@ -226,6 +226,33 @@ static void test_tags_do_not_mix(void **state) {
     assert_string_equal(first.text, " weights:a=2,weight_updates:a=1");
 }
 
+/* All tags are taken; those of a bundle are the same, and each is subsampled by itself. */
+static void test_all_tags(void **state) {
+    (void)state;
+    struct nauha_subscription *subscription = subscription_to("weights weight_updates");
+    nauha_subscription_set_synchronized(subscription, true);
+    ok(nauha_subscription_set_tag(subscription, NAUHA_ALL_TAGS, &err));
+    ok(nauha_subscription_set_subsample(subscription, 2, &err));
+    ok(nauha_bus_subscribe(bus, subscription, one, &err));
+    struct nauha_message_info info = stamps_of(names, W, "a", 0);
+    const char *const tags[] = {"probe", "default", "testing"};
+    uint32_t ids[3];
+    for (size_t i = 0; i < 3; i++) {
+        ok(nauha_names_add_tag(names, tags[i], &ids[i], &err));
+        assert_true(nauha_bus_takes(bus, W, ids[i], 0));
+    }
+    for (size_t i = 0; i < 6; i++) { /* weights of the first two tags, then both kinds again */
+        const float value = (float)i;
+        info.kind = i < 2 ? W : i < 4 ? U : W;
+        info.tag = ids[i < 4 ? i % 2 : 2];
+        nauha__message_resolve(&info, names, NAUHA_NONE);
+        ok(try_publish(bus, message_of(info, NAUHA_DTYPE_F32, 1, SHAPE(1), &value)));
+    }
+    ok(nauha_bus_finish(bus, &err));
+    assert_string_equal(first.text,
+                        " weights:a=0,weight_updates:a=2 weights:a=1,weight_updates:a=3 |0 $");
+}
+
 static void test_subsampled_bundles(void **state) {
     (void)state;
     struct nauha_subscription *subscription = subscription_to("weights weight_updates");
@@ -590,6 +617,7 @@ static const struct CMUnitTest tests[] = {
     RUN(test_a_second_message_in_a_join),
     RUN(test_kinds_that_cannot_meet),
     RUN(test_tags_do_not_mix),
+    RUN(test_all_tags),
     RUN(test_subsampled_bundles),
     RUN(test_a_second_message_of_a_kind),
     RUN(test_live_tensors_are_copied),

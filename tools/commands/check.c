@@ -165,7 +165,9 @@ static size_t sort_rules(struct check *check, cJSON *checked) {
         if (info.failure) {
             add_reason(check->failed, info.analyzer->name, info.failure);
         } else if (info.missing_tag) {
-            snprintf(reason, sizeof reason, "no messages with the tag %.200s", info.missing_tag);
+            const bool any = strcmp(info.missing_tag, NAUHA_ALL_TAGS) == 0;
+            snprintf(reason, sizeof reason, "no messages%s%.200s", any ? "" : " with the tag ",
+                     any ? "" : info.missing_tag);
             add_reason(check->unchecked, info.analyzer->name, reason);
         } else {
             cJSON_AddItemToArray(checked, cJSON_CreateString(info.spec));

@@ -125,7 +125,9 @@ static void write_unchecked(const struct page *page) {
         fputs(separator, out);
         html_text(out, rule->name);
         fputs(" (", out);
-        if (missing_tag)
+        if (missing_tag && strcmp(missing_tag, NAUHA_ALL_TAGS) == 0)
+            fputs("no messages", out);
+        else if (missing_tag)
             html_format(out, "no messages with the tag %s", missing_tag);
         else
             write_reason(page, rule);

@@ -69,7 +69,7 @@ class Subscriber:
     `topic`, or by default on KIND_NAME, where NAME is the name of the class in lower case with underscores (and the
     kinds of a bundle are joined with underscores).
 
-    kinds: one kind or several. tag: takes only messages with this tag. subsample: takes only every n-th message of each
+    kinds: one kind or several. tag: takes only messages with this tag; None or "*": with any. subsample: takes only every n-th message of each
     module and kind. every: takes only steps whose number is a multiple of n. synchronized: all kinds of one module and
     step come as one Bundle; this is the default if there are several kinds. ylims: (low, high), the limits of plots.
     log: a logarithmic axis. title, ylabel: texts of plots.
@@ -81,7 +81,7 @@ class Subscriber:
     def __init__(self, kinds, tag="default", subsample=1, synchronized=None, ylims=None, log=None, topic=None,
                  title=None, ylabel=None, every=1):
         self.kinds = kinds.split(",") if isinstance(kinds, str) else list(kinds)
-        self.tag = tag
+        self.tag = "*" if tag is None else tag
         self.subsample = subsample
         self.every = every
         self.synchronized = len(self.kinds) > 1 if synchronized is None else synchronized
