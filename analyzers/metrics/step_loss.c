@@ -43,7 +43,8 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     enum nauha_status status = mean_loss_of(host, &loss->metric.counts, message, &mean, err);
     if (status != NAUHA_OK || !mean.present)
         return status;
-    struct open_step *step = key_table_get(&loss->steps, (struct key){.tag = info->tag, .rank = info->rank});
+    struct open_step *step =
+        key_table_get(&loss->steps, (struct key){.tag = info->tag, .rank = info->rank});
     if (!step)
         return NAUHA_HOST_NOMEM(host, err);
     const bool adds = info->tag == 0;
