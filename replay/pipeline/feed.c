@@ -46,6 +46,7 @@ static bool delivers(const struct nauha_pipeline *pipeline, uint32_t kind) {
 static enum nauha_status publish(struct nauha_pipeline *pipeline, struct nauha_message *message,
                                  struct nauha_error *err) {
     const struct nauha_message_info *info = nauha_message_info(message);
+    nauha__came_note(&pipeline->came, info->kind, info->tag);
     if (!delivers(pipeline, info->kind) || (pipeline->recomputed && info->tag != 0))
         return NAUHA_OK;
     enum nauha_status status = nauha_bus_publish(pipeline->bus, message, err);

@@ -7,6 +7,7 @@
 #define NAUHA_REPLAY_PIPELINE_PARTS_H
 
 #include "nauha/pipeline.h"
+#include "replay/pipeline/missing.h"
 #include "replay/pipeline/metric.h"
 
 enum nauha__state { NAUHA__BUILDING, NAUHA__RUNNING, NAUHA__FAILED, NAUHA__FINISHED };
@@ -35,6 +36,7 @@ struct nauha_pipeline {
     enum nauha__state state;
     const struct nauha_processes *processes; /* NULL: there is one */
     uint32_t workers;                        /* threads that compute at replay; 1: the caller's */
+    struct nauha__came came;                 /* of the kinds that are wanted */
     bool recomputed; /* recorded messages with tags other than "default" are left out */
 };
 

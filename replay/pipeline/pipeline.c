@@ -71,6 +71,7 @@ void nauha_pipeline_free(struct nauha_pipeline *pipeline) {
         sink_free(pipeline->sinks[i]);
     free(pipeline->sinks);
     nauha__training_fini(&pipeline->run);
+    nauha__came_fini(&pipeline->came);
     nauha__metrics_fini(&pipeline->metrics);
     for (size_t i = 0; i < pipeline->added_count; i++)
         free(pipeline->added[i].checked);
@@ -568,6 +569,12 @@ void nauha_pipeline_remarks(const struct nauha_pipeline *pipeline,
         tell_of(metric, metric->remark, line, context);
         tell_of(metric, left_out, line, context);
         free(left_out);
+        /* Of rules, nauha check says what was not checked. */
+        char *missing = metric->spec->analyzer->flags & NAUHA_ANALYZER_RULE
+                            ? NULL
+                            : nauha__came_explain(&pipeline->came, pipeline->names, metric);
+        tell_of(metric, missing, line, context);
+        free(missing);
     }
     nauha_bus_report(pipeline->bus, line, context);
 }

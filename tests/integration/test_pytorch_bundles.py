@@ -4,6 +4,7 @@
 Run once for each PyTorch there is; see tests/run.py.
 """
 import unittest
+import warnings
 
 import numpy as np
 import torch
@@ -118,6 +119,33 @@ class Bundles(Case):
                         for row in read_csv(self.folder / folder / f"{series}.csv")]
                 self.assertEqual(sorted(row[:2] for row in rows), sorted(row[:2] for row in printed))
                 np.testing.assert_allclose([row[2] for row in sorted(rows)], [row[2] for row in sorted(printed)], rtol=1e-6)
+
+    def test_a_metric_without_messages_says_so(self):
+        metrics = {"norm:inputs": 'it got nothing, because there are no messages of "inputs"',
+                   "loss:tag=validation": 'no message of "loss" has the tag "validation"; they have "default"',
+                   "ratio:activations,weights:tag=validation":
+                       'no message of "activations" has the tag "validation"; they have "default"'}
+        model, loss = nn.Linear(3, 2), nn.MSELoss()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        self.export(model)
+        self.exporter.set_loss(loss)
+        self.exporter.subscribe(*metrics, "norm:weights")
+        for _ in range(2):
+            loss(model(torch.randn(4, 3)), torch.randn(4, 2)).backward()
+            optimizer.step()
+        self.assertTrue(self.exporter.close())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            nauha_package.replay(self.path, [*metrics, "norm:weights"])
+        told = {"live": "\n".join(self.notices), "Python": "\n".join(str(warning.message) for warning in caught),
+                "command": nauha("replay", self.path, "-o", self.folder / "replayed",
+                                 *(part for metric in [*metrics, "norm:weights"] for part in ("--metric", metric))).stderr}
+        for where, text in told.items():
+            for metric, expected in metrics.items():
+                with self.subTest(f"{where} {metric}"):
+                    self.assertIn(f'metric "{metric}": ', text)
+                    self.assertIn(expected, text)
+            self.assertNotIn('metric "norm:weights"', text)
 
     def test_pairs_that_cannot_meet_are_refused(self):
         self.train()

@@ -429,6 +429,8 @@ class Exporter:
         pipeline, self._pipeline = self._pipeline, None
         try:
             self.series = pipeline.finish()
+            for remark in pipeline.remarks():
+                self.publisher.tell(remark)
         finally:
             pipeline.free()
 
