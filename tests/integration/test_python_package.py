@@ -165,7 +165,7 @@ class Shown(Case):
         self.assertEqual([repr(message) for message in messages],
                          ["<weights of hidden.weight, step 2 f32[5, 3]>", "<weights of output.weight, step 2 f32[5, 3]>"])
         self.assertLessEqual({"kind", "module", "global_step", "shape", "tensor", "hash", "fingerprint"}, set(dir(messages[0])))
-        self.assertTrue(all(hasattr(messages[0], name) for name in dir(messages[0]) if name not in ("tensor", "hash", "fingerprint")))
+        self.assertTrue(all(hasattr(messages[0], name) for name in dir(messages[0]) if name not in ("tensor", "data", "hash", "fingerprint")))
         self.assertIn("<tr><td>module</td><td>hidden</td></tr>", messages[0]._repr_html_())
         # The same of what a metric keeps.
         kept = []

@@ -120,6 +120,43 @@ class Bundles(Case):
                 self.assertEqual(sorted(row[:2] for row in rows), sorted(row[:2] for row in printed))
                 np.testing.assert_allclose([row[2] for row in sorted(rows)], [row[2] for row in sorted(printed)], rtol=1e-6)
 
+    def test_messages_and_bundles_have_what_a_training_has(self):
+        seen = {"live": [], "replayed": []}
+
+        class Look(nauha_package.Subscriber):
+            def __init__(self, where):
+                super().__init__(["activations", "weights"])
+                self.where = where
+
+            def compute(self, bundle):
+                seen[self.where].append((bundle.key, bundle.kinds, bundle.complete(), bundle.data, bundle.weights,
+                                         bundle[0].nn_module, bundle["weights"].key))
+
+        for dtype in (torch.float32, torch.bfloat16):
+            model = nn.Sequential(nn.Linear(3, 2), nn.ReLU()).to(dtype)
+            self.export(model)
+            self.exporter.subscribe(Look("live"))
+            expected = model(torch.randn(4, 3, dtype=dtype)).sum()
+            expected.backward()
+            self.assertTrue(self.exporter.close())
+            nauha_package.replay(self.path, Look("replayed"))
+            with self.subTest(str(dtype)):
+                (key, kinds, complete, data, weights, module, of_weights), = seen["live"]
+                self.assertEqual(key, (0, "default", "0", "", 0))
+                self.assertEqual((key.module, key.call, of_weights.slot), ("0", 0, "weight"))
+                self.assertEqual((kinds, complete), (("activations", "weights"), True))
+                self.assertIs(module, model[0])
+                self.assertTrue(torch.equal(weights, model[0].weight))
+                self.assertEqual((data["activations"].dtype, data["activations"].shape), (dtype, (4, 2)))
+                (*same, replayed, of_replay, module, _), = seen["replayed"]
+                self.assertEqual(same, [key, kinds, complete])
+                self.assertIsNone(module)
+                np.testing.assert_array_equal(of_replay, weights.view(torch.int16).numpy().view(np.uint16)
+                                              if dtype is torch.bfloat16 else weights.numpy())
+                self.assertIsInstance(replayed["activations"], np.ndarray)
+            for found in seen.values():
+                found.clear()
+
     def test_a_metric_without_messages_says_so(self):
         metrics = {"norm:inputs": 'it got nothing, because there are no messages of "inputs"',
                    "loss:tag=validation": 'no message of "loss" has the tag "validation"; they have "default"',

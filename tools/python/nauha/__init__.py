@@ -13,6 +13,7 @@ _HOME = {
     "open": "trace",
     "Trace": "trace",
     "Message": "trace",
+    "Key": "trace",
     "Placement": "trace",
     "Fingerprint": "trace",
     "Series": "trace",

@@ -30,6 +30,13 @@ class Stopped(SystemExit):
 
 # ---- reading ----
 
+class Key(NamedTuple):
+    rank: int
+    tag: str
+    module: str | None
+    slot: str
+    call: int
+
 class Placement(NamedTuple):
     shape: tuple[int, ...]
     offset: tuple[int, ...]
@@ -76,6 +83,14 @@ class Message:
     kept: str | None
     placement: Placement | None
     @property
+    def key(self) -> Key: ...
+    # A torch.nn.Module, in a training.
+    @property
+    def nn_module(self) -> Any: ...
+    # A torch.Tensor in a training, else an array.
+    @property
+    def data(self) -> Any: ...
+    @property
     def tensor(self) -> _Array: ...
     @property
     def hash(self) -> int | None: ...
@@ -119,6 +134,13 @@ class Bundle(Message):
     def __getitem__(self, key: str | int) -> Message: ...
     def __iter__(self) -> Iterator[Message]: ...
     def __len__(self) -> int: ...
+    @property
+    def kinds(self) -> tuple[str, ...]: ...
+    @property
+    def data(self) -> dict[str, Any]: ...
+    def complete(self) -> bool: ...
+    # bundle.weights: the data of a kind.
+    def __getattr__(self, name: str) -> Any: ...
 
 class Subscriber:
     kinds: list[str]
@@ -128,7 +150,7 @@ class Subscriber:
     synchronized: bool
     ylims: tuple[float, float] | None
     log: bool | None
-    def __init__(self, kinds: _Names, tag: str = "default", subsample: int = 1, synchronized: bool | None = None,
+    def __init__(self, kinds: _Names, tag: str | None = "default", subsample: int = 1, synchronized: bool | None = None,
                  ylims: tuple[float, float] | None = None, log: bool | None = None, topic: str | None = None,
                  title: str | None = None, ylabel: str | None = None, every: int = 1) -> None: ...
     # One Message, or one Bundle: a subclass says which it takes.

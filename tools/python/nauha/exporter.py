@@ -34,6 +34,7 @@ import torch
 
 from nauha import compat, flight, hooks, native, outside, probes, steps
 from nauha.crowd import Crowd, turns
+from nauha.live import Live
 from nauha.native import NONE
 from nauha.observer import Observer
 from nauha.publisher import Publisher
@@ -198,7 +199,7 @@ class Exporter:
             pipeline = Pipeline(self.publisher.names)
             try:
                 for metric in metrics:
-                    pipeline.add(metric)
+                    pipeline.add(metric, Live(self.observer.registry))
                 self._add_rules(pipeline, list(rules), list(stop_on))
                 pipeline.on_failure(functools.partial(_tell_failure, weakref.ref(self.publisher)))
                 for sink in (sinks or ["csv"]) if output is not None else []:

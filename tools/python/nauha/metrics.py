@@ -32,8 +32,9 @@ from nauha.trace import STAMPS, Message, make_selector
 
 
 class Bundle:
-    """The messages of one step and module, one of each kind, in the order of the kinds: bundle[0], bundle["weights"],
-    or by iteration. The stamps (global_step, module, ...) are those of the first message."""
+    """Messages of one step and module, one of each kind, in the order of the kinds: bundle[0], bundle["weights"], or by
+    iteration. bundle.weights is their data, see Message.data. The stamps (global_step, module, ...) are those of the first
+    message."""
 
     def __init__(self, messages):
         self.messages = messages
@@ -52,13 +53,30 @@ class Bundle:
     def __len__(self):
         return len(self.messages)
 
+    @property
+    def kinds(self):
+        """The kinds of the messages, in the order in which they were named."""
+        return tuple(message.kind for message in self.messages)
+
+    @property
+    def data(self):
+        """The data of each kind, see Message.data."""
+        return {message.kind: message.data for message in self.messages}
+
+    def complete(self):
+        """Whether there is a message of each kind: always, since a subscriber gets a bundle when it is complete."""
+        return True
+
     def __getattr__(self, name):
         if name.startswith("_"):
             raise AttributeError(name)
+        for message in self.messages:
+            if message.kind == name:
+                return message.data
         return getattr(self.messages[0], name)
 
     def __dir__(self):
-        return [*super().__dir__(), *STAMPS]
+        return [*super().__dir__(), *STAMPS, *self.kinds]
 
     def __repr__(self):
         return f"<bundle of {', '.join(map(repr, self.messages))}>"
@@ -205,6 +223,7 @@ class _Analyzer:
         """make(kinds, values) returns a Subscriber. kinds: those of the metric; None: those that the SPEC names."""
         self.name = name
         self.names = None  # the names object of the pipeline, which messages refer to
+        self.live = None  # see live.py; None at replay
         self.raised = None
         self._make = make
         self._parameters = parameters
@@ -245,7 +264,7 @@ class _Analyzer:
     def _compute(self, number, bundle, error):
         def compute():
             subscriber = self._made[number]
-            messages = [Message(library.nauha_bundle_message(bundle, i), self.names)
+            messages = [Message(library.nauha_bundle_message(bundle, i), self.names, live=self.live)
                         for i in range(library.nauha_bundle_count(bundle))]
             given = Bundle(messages) if subscriber.synchronized else messages[0]
             try:

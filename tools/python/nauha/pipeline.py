@@ -229,15 +229,15 @@ class Pipeline:
         self._subscribers = []
         self._collectors = {}
 
-    def add(self, metric):
-        """Adds a metric: a SPEC, or a Subscriber."""
+    def add(self, metric, live=None):
+        """Adds a metric: a SPEC, or a Subscriber, whose messages get `live`."""
         if isinstance(metric, (str, bytes)):
             spec = metric
         else:
             if not hasattr(metric, "make_analyzer"):
                 raise Error(f"a metric is a SPEC or a nauha.Subscriber, not {metric!r}")
             analyzer = metric.make_analyzer(len(self._analyzers))
-            analyzer.names = self._names
+            analyzer.names, analyzer.live = self._names, live
             self._analyzers.append(analyzer)
             native.call(library.nauha_pipeline_add_analyzer, self.handle, analyzer.descriptor)
             spec = analyzer.spec

@@ -156,6 +156,16 @@ def _fingerprint(found, dtype):
         **{name: getattr(stats, name) for name in Fingerprint._fields if name not in ("hash", "first_nonfinite", "positions", "samples")})
 
 
+class Key(typing.NamedTuple):
+    """What tells a message from the others of its kind and step. module: None for messages of the network."""
+
+    rank: int
+    tag: str
+    module: typing.Optional[str]
+    slot: str
+    call: int
+
+
 class Placement(typing.NamedTuple):
     """Where a shard lies in the whole tensor: the box that begins at `offset` or, if `flat`, a range of its flattened
     elements. If summands is not 0, the whole is the sum of so many tensors, and this is a shard of that number `summand`."""
@@ -171,17 +181,35 @@ class Message:
     """One message. Attributes: seq, time_ns, global_step, train_step, epoch, rank and call (numbers); kind, tag, slot,
     module and module_class (texts; module and module_class are None for messages of the network); dtype ("f32"), shape
     and nbytes (None, () and 0 for events); kept (what the trace has of the tensor: "elements", "fingerprint" or
-    "hash"; None for events); placement (None if the tensor is whole, a Placement if it is a shard); tensor; hash;
-    fingerprint."""
+    "hash"; None for events); placement (None if the tensor is whole, a Placement if it is a shard); tensor; data; hash;
+    fingerprint; key; nn_module."""
 
-    __slots__ = ("info", "_handle", "_names", "_source", "_tensor", "__weakref__")
+    __slots__ = ("info", "_handle", "_names", "_source", "_tensor", "_live", "__weakref__")
 
-    def __init__(self, handle, names=None, source=None):
+    def __init__(self, handle, names=None, source=None, live=None):
         self._handle = handle  # None once the source has moved on
         self._names = names  # has the texts and shapes that `info` points to
         self._source = source  # kept alive as long as its current message
         self.info = native.MessageInfo.from_buffer_copy(library.nauha_message_info(handle).contents)
         self._tensor = None
+        self._live = live  # see live.py; None at replay
+
+    @property
+    def key(self):
+        """What tells this message from the others of its kind and step, as a Key."""
+        return Key(self.rank, self.tag, self.module, self.slot, self.call)
+
+    @property
+    def nn_module(self):
+        """In a training, the torch.nn.Module itself; None for messages of the network, and at replay."""
+        return None if self._live is None or self.info.module == NONE else self._live.module(self.info.module)
+
+    @property
+    def data(self):
+        """In a training, the elements as a torch.Tensor, a copy in the memory of the CPU; at replay the same as `tensor`. None for
+        events. Read it before the next message comes."""
+        elements = self.tensor
+        return elements if self._live is None or elements is None else self._live.tensor(elements, self.info.dtype)
 
     @property
     def tensor(self):
