@@ -310,6 +310,8 @@ enum nauha_status nauha__file_sync(const struct nauha__file *file, struct nauha_
 }
 
 static bool write_end(const struct nauha__file *file, struct nauha__end_row *end) {
+    const uint64_t direct = (file->disk.direct + (1u << 20) - 1) >> 20;
+    end->reserved = direct < UINT32_MAX ? (uint32_t)direct : UINT32_MAX;
     nauha__row_seal(nauha__table(NAUHA__TABLE_END), end);
     return pwrite(file->fd, end, sizeof *end, (off_t)file->end_address) == (ssize_t)sizeof *end;
 }

@@ -188,8 +188,8 @@ struct nauha__loss_row {
 /* /end: one row, written when the trace is created and overwritten when the writer closes it, which
  * needs no space on a full disk. */
 struct nauha__end_row {
-    uint32_t closed; /* 0: the writer is running, or was killed */
-    uint32_t reserved;
+    uint32_t closed;   /* 0: the writer is running, or was killed */
+    uint32_t reserved; /* MiB, rounded up, that were written past the page cache */
     uint64_t messages; /* the seq that the next message would have */
     uint64_t time_ns;  /* from opening to closing the recorder */
     uint64_t messages_lost, bytes_lost;
