@@ -53,7 +53,9 @@ static bool put_attributes(hid_t file, const struct nauha_recorder_config *confi
                 put_u32(file, "rank", config->rank) &&
                 put_u32(file, "world_size", config->world_size) &&
                 put_attribute(file, "created_ns", H5T_STD_I64LE, H5T_NATIVE_INT64, &created) &&
-                put_text(file, "codec", config->codec_text) && put_text(file, "facts", facts) &&
+                put_text(file, "codec", config->codec_text) &&
+                put_text(file, "hash", nauha_hash_name(NAUHA_HASH_SUMS)) &&
+                put_text(file, "facts", facts) &&
                 put_attribute(file, "chunk_bytes", H5T_STD_U64LE, H5T_NATIVE_UINT64, &chunk_bytes);
     free(facts);
     return good;

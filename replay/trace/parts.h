@@ -87,6 +87,7 @@ struct nauha_trace {
     uint32_t format_major, format_minor, rank, world_size;
     int64_t created_ns;
     char *codec;
+    enum nauha_hash hash; /* of the tensors without elements */
     uint64_t chunk_bytes;
     struct nauha__trace_fact *facts;
     size_t fact_count;

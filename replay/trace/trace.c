@@ -428,7 +428,7 @@ uint64_t nauha_trace_kind_stored(const struct nauha_trace *trace, uint32_t kind)
 }
 
 /* The first version whose writers note what they wrote past the page cache. */
-#define DIRECT_SINCE 4u
+#define DIRECT_SINCE 5u
 
 void nauha_trace_get_chunks(const struct nauha_trace *trace, struct nauha_trace_chunks *chunks) {
     const uint64_t all = nauha__trace_file_bytes(trace), direct = trace->end_direct << 20;
