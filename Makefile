@@ -58,7 +58,7 @@ MODEL_SRC := $(wildcard tools/model/*.cpp)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_TORCH_SRC := $(wildcard tests/unit/test_*.cpp)
 # Libraries to preload, and programs.
-TEST_PRELOAD_SRC := tests/tools/power_loss.c tests/tools/hasty_clock.c
+TEST_PRELOAD_SRC := tests/tools/power_loss.c tests/tools/hasty_clock.c tests/tools/slow_disk.c
 TEST_TOOLS_SRC := $(filter-out $(TEST_PRELOAD_SRC),$(wildcard tests/tools/*.c))
 BENCH_SRC := $(wildcard tests/bench/*.c)
 FAST_SRC := $(wildcard tools/python/fast/*.c)
@@ -265,7 +265,7 @@ bench-parallel: all ## measure: replay on one processor and on two
 	@$(PYTHON) tests/bench/bench_parallel.py
 
 .PHONY: run-bench bench-parallel
-run-bench: all $(BENCH_BIN)
+run-bench: all $(BENCH_BIN) $(TEST_PRELOAD)
 	@for bench in $(filter-out %/bench_replay,$(BENCH_BIN)); do echo "== $${bench##*/}"; $$bench || exit 1; done
 	@for python in $(PYTHON) build/venv/bin/python; do \
 	    $$python -c 'import torch' 2>/dev/null || continue; \

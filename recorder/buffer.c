@@ -281,12 +281,28 @@ enum nauha_status nauha__buffer_put(struct nauha__buffer *buffer, uint32_t kind,
 
 /* ---- between the threads ---- */
 
+void nauha__buffer_choose(struct nauha__buffer *buffer, size_t workers) {
+    pthread_mutex_lock(&buffer->lock);
+    buffer->choosers = workers;
+    pthread_mutex_unlock(&buffer->lock);
+}
+
+/* Pool lock held. */
+static bool is_better_raw(struct nauha__buffer *buffer) {
+    const struct nauha__fill fill = {.sealed = buffer->waiting,
+                                     .encoded = buffer->ready,
+                                     .room = buffer->max_blocks,
+                                     .workers = buffer->choosers};
+    return buffer->choosers > 0 && nauha__choose_raw(&buffer->choice, &fill);
+}
+
 /* Pool lock held. */
 static struct nauha__block *begin_encoding(struct nauha__buffer *buffer) {
     struct nauha__block *block = queue_pop(&buffer->sealed);
     if (block) {
         buffer->waiting--;
         buffer->encoding++;
+        block->raw = is_better_raw(buffer);
     }
     return block;
 }

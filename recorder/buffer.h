@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "nauha/internal/layout.h"
+#include "recorder/choice.h"
 
 /* How many streams there are for each item size (1, 2, 4, 8 bytes), for small and for large tensors
  * each. */
@@ -43,6 +44,7 @@ struct nauha__block {
     uint32_t filter_mask;
     uint16_t stream;
     uint8_t item_size;
+    bool raw; /* it is to be stored as it is */
 };
 
 struct nauha__buffer_stream {
@@ -94,8 +96,10 @@ struct nauha__buffer {
     uint64_t urgent_count;    /* blocks with smaller tickets are urgent */
     bool out_of_room;         /* a publisher waits */
     uint64_t blocked_ns;
-    bool closing; /* no more blocks will be sealed */
-    bool woken;   /* nauha__buffer_wake_writer was called */
+    struct nauha__choice choice; /* of blocks to be stored as they are */
+    size_t choosers;             /* workers, if they compress what they can; 0: all, or nothing */
+    bool closing;                /* no more blocks will be sealed */
+    bool woken;                  /* nauha__buffer_wake_writer was called */
 };
 
 /* Where a message's elements lie. */
@@ -156,6 +160,9 @@ struct nauha__block *nauha__buffer_take_sealed(struct nauha__buffer *buffer);
 struct nauha__block *nauha__buffer_take_urgent(struct nauha__buffer *buffer);
 /* Makes the blocks urgent that are sealed by now and have smaller tickets than this. */
 void nauha__buffer_hurry(struct nauha__buffer *buffer, uint64_t ticket);
+/* From now on, `raw` of each block that a worker takes is set by what waits before and behind the
+ * workers (see choice.h), of which there are so many. */
+void nauha__buffer_choose(struct nauha__buffer *buffer, size_t workers);
 void nauha__buffer_give_encoded(struct nauha__buffer *buffer, struct nauha__block *block);
 /* Takes the next encoded block. Waits for one until `deadline` (of the monotonic clock) or until
  * nauha__buffer_wake_writer is called, and then returns NULL. */

@@ -166,9 +166,9 @@ static enum nauha_status set_first_batch(struct nauha_recorder_config *config, c
 static const struct nauha_option options[] = {
     {"depth", 0, "N", "all", "record modules down to this level of nesting"},
     {"codec", 0, "CODEC", "zstd",
-     "compression: zstd, zstd:LEVEL, lz4 or none; zstd,temporal stores parameters smaller, by "
-     "predicting them from earlier steps; zstd,standard uses only filters that are registered with "
-     "HDF5"},
+     "compression: zstd, zstd:LEVEL, lz4 or none; auto is zstd for as much as the processors have "
+     "time for, and none for the rest; zstd,temporal stores parameters smaller, by predicting them "
+     "from earlier steps; zstd,standard uses only filters that are registered with HDF5"},
     {"buffer", 0, "SIZE", "256M", "memory for tensors that are not yet written"},
     {"on-full", 0, "block|drop", "block",
      "when the buffer is full, block the training or drop messages"},

@@ -165,6 +165,7 @@ static size_t write_direct(struct disk_file *file, size_t from, size_t to) {
             break;
         }
         from += (size_t)done;
+        file->disk->direct += (uint64_t)done;
     }
     return from;
 }

@@ -28,6 +28,7 @@ struct nauha__disk {
     int error;              /* errno of the first failure; 0: none */
     bool late;              /* set by the caller: writing must not wait for the disk */
     uint64_t direct_from;   /* what is written before this address goes through the page cache */
+    uint64_t direct;        /* bytes that were written past the page cache */
     uint64_t end;           /* of what is allocated: the size that the file will have */
     struct disk_file *file; /* NULL before it is open and after it is closed */
 };

@@ -172,8 +172,7 @@ static enum nauha_status put_fingerprint(struct nauha_recorder *recorder,
     enum nauha_status status = as_stored(recorder, out, &tensor);
     if (status != NAUHA_OK)
         return status;
-    nauha__fingerprint(&tensor, out->bytes / nauha_dtype_size(tensor.dtype), recorder->hasher,
-                       &fingerprint);
+    nauha__fingerprint(&tensor, out->bytes / nauha_dtype_size(tensor.dtype), &fingerprint);
     nauha__fingerprint_pack(&fingerprint, &words);
     const int64_t count = NAUHA__FINGERPRINT_WORDS;
     const struct nauha_tensor packed = {

@@ -53,7 +53,9 @@ static bool put_attributes(hid_t file, const struct nauha_recorder_config *confi
                 put_u32(file, "rank", config->rank) &&
                 put_u32(file, "world_size", config->world_size) &&
                 put_attribute(file, "created_ns", H5T_STD_I64LE, H5T_NATIVE_INT64, &created) &&
-                put_text(file, "codec", config->codec_text) && put_text(file, "facts", facts) &&
+                put_text(file, "codec", config->codec_text) &&
+                put_text(file, "hash", nauha_hash_name(NAUHA_HASH_SUMS)) &&
+                put_text(file, "facts", facts) &&
                 put_attribute(file, "chunk_bytes", H5T_STD_U64LE, H5T_NATIVE_UINT64, &chunk_bytes);
     free(facts);
     return good;
@@ -310,6 +312,8 @@ enum nauha_status nauha__file_sync(const struct nauha__file *file, struct nauha_
 }
 
 static bool write_end(const struct nauha__file *file, struct nauha__end_row *end) {
+    const uint64_t direct = (file->disk.direct + (1u << 20) - 1) >> 20;
+    end->reserved = direct < UINT32_MAX ? (uint32_t)direct : UINT32_MAX;
     nauha__row_seal(nauha__table(NAUHA__TABLE_END), end);
     return pwrite(file->fd, end, sizeof *end, (off_t)file->end_address) == (ssize_t)sizeof *end;
 }

@@ -51,7 +51,6 @@ static void free_recorder(struct nauha_recorder *recorder) {
         munmap(recorder->alive, recorder->page_bytes);
     nauha_recorder_config_free(recorder->config);
     nauha_names_free(recorder->names);
-    nauha__hasher_free(recorder->hasher);
     free(recorder->scratch);
     nauha__naming_fini(&recorder->naming);
     free(recorder);
@@ -84,10 +83,9 @@ enum nauha_status nauha_recorder_open(const char *path, const struct nauha_recor
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for a recorder");
     recorder->config = nauha__config_copy(config);
     recorder->names = nauha_names_new();
-    recorder->hasher = nauha__hasher_new();
     recorder->started_ns = nauha__now_ns();
     enum nauha_status status = NAUHA_OK;
-    if (!recorder->config || !recorder->names || !recorder->hasher || !make_alive(recorder))
+    if (!recorder->config || !recorder->names || !make_alive(recorder))
         status = nauha_error_set(err, NAUHA_NOMEM, "no memory for a recorder");
     else
         status = nauha__config_check(recorder->config, err);

@@ -64,9 +64,8 @@ struct nauha_recorder {
     struct nauha__held_list held;       /* of the open step, or after the last one */
     struct nauha__held_list newly_held; /* being made */
     struct nauha__repeats repeats;
-    struct nauha__hasher *hasher; /* of fingerprints */
-    struct nauha__flight flight;  /* not used without a path */
-    void *scratch;                /* for the tap's differences and gathered tensors */
+    struct nauha__flight flight; /* not used without a path */
+    void *scratch;               /* for the tap's differences and gathered tensors */
     size_t scratch_bytes;
 };
 

@@ -28,15 +28,21 @@ static void encode_into(struct nauha__codec *codec, struct nauha__block *block,
                             &block->stored, &block->filter_mask);
 }
 
+/* Whether most of a block is elements: zeros behind them cost no time to compress. */
+static bool is_filled(const struct nauha__block *block) {
+    const size_t used = block->used * block->rows;
+    return used > NAUHA__CHUNK_BYTES / 4 * 3;
+}
+
 static void encode(struct nauha__compressor *worker, struct nauha__block *block) {
-    if (worker->codec) {
+    if (worker->codec && !(block->raw && is_filled(block))) {
         unsigned char *encoded = worker->spare;
         encode_into(worker->codec, block, encoded);
         worker->spare = block->data;
         block->data = encoded;
     } else {
         block->stored = NAUHA__CHUNK_BYTES;
-        block->filter_mask = 0;
+        block->filter_mask = worker->codec ? NAUHA__MASK_RAW : 0;
     }
     block->hash = nauha__hash64(block->data, block->stored);
 }
@@ -100,6 +106,8 @@ enum nauha_status nauha__workers_start(struct nauha__workers *workers, struct na
                                        const struct nauha__codec_config *codec,
                                        struct nauha__workers_plan plan, struct nauha_error *err) {
     const size_t all = plan.count + (plan.idle ? 1 : 0);
+    if (codec->adaptive)
+        nauha__buffer_choose(buffer, plan.count);
     while (workers->count < all) {
         struct nauha__compressor *worker = &workers->list[workers->count];
         const bool reserve = workers->count == plan.count;

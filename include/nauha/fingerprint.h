@@ -30,7 +30,7 @@ NAUHA_API size_t nauha_fingerprint_samples(uint64_t count);
 NAUHA_API uint64_t nauha_fingerprint_position(uint64_t count, size_t i);
 
 /* The fingerprint of the elements of a contiguous tensor. INVALID: it is not contiguous, or is
- * malformed. NOMEM. */
+ * malformed. */
 NAUHA_API enum nauha_status nauha_tensor_fingerprint(const struct nauha_tensor *tensor,
                                                      struct nauha_fingerprint *fingerprint,
                                                      struct nauha_error *err);

@@ -47,6 +47,7 @@ struct nauha_message_info {
     const int64_t *shape;
     uint64_t bytes;
     uint8_t kept; /* an enum nauha_kept */
+    uint8_t hash; /* an enum nauha_hash: how nauha_message_hash is computed */
     /* 0: the tensor is whole. Else it is a shard, and this is the number of its placement, see
      * nauha_names_placement. */
     uint32_t placement;
@@ -98,11 +99,17 @@ NAUHA_API enum nauha_status nauha_message_for_each_piece(struct nauha_message *m
 NAUHA_API enum nauha_status nauha_message_read(struct nauha_message *message, uint64_t first,
                                                uint64_t count, void *out, struct nauha_error *err);
 
-/* The XXH3 hash (https://xxhash.com) with 128 bits and seed 0 of the contiguous elements: its lower
- * half, then its upper half. If the trace holds the hash or the fingerprint, that hash is returned;
- * else it is computed, piece by piece, and fails as nauha_message_for_each_piece. */
+/* The hash of the contiguous elements, in two words. If the trace holds the hash or the
+ * fingerprint, that hash is returned, which in older traces is another function of the elements:
+ * see nauha_message_info. Else NAUHA_HASH_SUMS is computed, piece by piece, and fails as
+ * nauha_message_for_each_piece. */
 NAUHA_API enum nauha_status nauha_message_hash(struct nauha_message *message, uint64_t hash[2],
                                                struct nauha_error *err);
+/* The hash by a certain function. UNAVAILABLE: the trace holds only a hash by another one, or it is
+ * NAUHA_HASH_OTHER and the trace holds elements. */
+NAUHA_API enum nauha_status nauha_message_hash_by(struct nauha_message *message,
+                                                  enum nauha_hash function, uint64_t hash[2],
+                                                  struct nauha_error *err);
 
 /* Receives the messages of a source, such as a recorder's tap. The message is borrowed for the
  * call. After a result other than NAUHA_OK the source does not call the function again. */

@@ -71,8 +71,18 @@ NAUHA_API enum nauha_status nauha_tensor_count(const struct nauha_tensor *tensor
 NAUHA_API void nauha_tensor_to_f64(const struct nauha_tensor *tensor, size_t first, size_t n,
                                    double *out);
 
-/* The XXH3 hash with 128 bits and seed 0 of the elements of a contiguous tensor: its lower half,
- * then its upper half. Fails as nauha_tensor_count. */
+/* How the 128 bits of a tensor's hash are computed. */
+enum nauha_hash {
+    NAUHA_HASH_SUMS,  /* sums of parts in any order, see docs/format.md: traces since 1.5 */
+    NAUHA_HASH_XXH3,  /* XXH3 (https://xxhash.com) with seed 0: traces before 1.5 */
+    NAUHA_HASH_OTHER, /* of a later version */
+    NAUHA_HASH_COUNT
+};
+/* "sums", "xxh3", "other"; NULL for a value outside the enum. */
+NAUHA_API const char *nauha_hash_name(enum nauha_hash function);
+
+/* The hash of the elements of a contiguous tensor by NAUHA_HASH_SUMS: two words. Fails as
+ * nauha_tensor_count. */
 NAUHA_API enum nauha_status nauha_tensor_hash(const struct nauha_tensor *tensor, uint64_t hash[2],
                                               struct nauha_error *err);
 

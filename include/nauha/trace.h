@@ -93,6 +93,28 @@ NAUHA_API void nauha_trace_kind_kept(const struct nauha_trace *trace, uint32_t k
  * several kinds share. Weight and bias updates take none: they are differences of stored values. */
 NAUHA_API uint64_t nauha_trace_kind_stored(const struct nauha_trace *trace, uint32_t kind);
 
+/* What was done to a chunk of elements before it was stored. */
+enum nauha_coding {
+    NAUHA_CODING_RAW,        /* nothing */
+    NAUHA_CODING_COMPRESSED, /* compressed, byte plane by byte plane */
+    NAUHA_CODING_SPARSE,     /* its zeros were taken out; mostly compressed, too */
+    NAUHA_CODING_TEMPORAL,   /* predicted from earlier steps; mostly compressed, too */
+    NAUHA_CODING_COUNT
+};
+
+struct nauha_trace_chunks {
+    uint64_t chunks[NAUHA_CODING_COUNT];
+    uint64_t bytes[NAUHA_CODING_COUNT]; /* stored */
+    /* About how many bytes of the file were written past the page cache, up to a MiB more; only if
+     * it is known, for which the writer has to have closed the trace. */
+    uint64_t direct_bytes;
+    bool direct_known;
+};
+
+/* How the elements were written. */
+NAUHA_API void nauha_trace_get_chunks(const struct nauha_trace *trace,
+                                      struct nauha_trace_chunks *chunks);
+
 /* The messages that the recorder lost, counted for each kind and reason, such as "buffer full", by
  * position; false past the end. *reason is borrowed until nauha_trace_close. */
 NAUHA_API bool nauha_trace_loss(const struct nauha_trace *trace, size_t position, uint32_t *kind,

@@ -20,7 +20,7 @@ extern "C" {
 /* The format of the traces that are written. Traces of another major version are refused; those of
  * any minor version are read. */
 #define NAUHA_FORMAT_MAJOR 1u
-#define NAUHA_FORMAT_MINOR 4u
+#define NAUHA_FORMAT_MINOR 5u
 
 /* X(NAME, "name"): the things that have a version. That of the library is in the file VERSION. */
 #define NAUHA_VERSIONS(X)                                                                          \

@@ -25,13 +25,12 @@ uint64_t nauha_fingerprint_position(uint64_t count, size_t i) {
 }
 
 void nauha__fingerprinting_begin(struct nauha__fingerprinting *making, uint64_t count,
-                                 struct nauha__hasher *hasher, struct nauha_fingerprint *out) {
-    making->hasher = hasher;
+                                 struct nauha_fingerprint *out) {
     making->count = count;
     making->sampled = 0;
     making->out = out;
     memset(out, 0, sizeof *out);
-    nauha__hasher_begin(hasher);
+    nauha__tensor_hasher_begin(&making->hasher);
     nauha__pass_begin(&making->pass, NAUHA_STATISTICS_ALL);
 }
 
@@ -59,23 +58,23 @@ void nauha__fingerprinting_add(struct nauha__fingerprinting *making,
                                          .dtype = piece->dtype,
                                          .ndim = 1,
                                          .shape = &part};
-        nauha__hasher_add(making->hasher, now.data, (size_t)part * size);
+        nauha__tensor_hasher_add(&making->hasher, now.data, (size_t)part * size);
         nauha__pass_add(&making->pass, &now);
     }
 }
 
 void nauha__fingerprinting_end(struct nauha__fingerprinting *making) {
-    nauha__hasher_end(making->hasher, making->out->hash);
+    nauha__tensor_hasher_end(&making->hasher, making->out->hash);
     nauha__pass_end(&making->pass, &making->out->stats);
 }
 
 void nauha__fingerprint(const struct nauha_tensor *tensor, uint64_t count,
-                        struct nauha__hasher *hasher, struct nauha_fingerprint *out) {
+                        struct nauha_fingerprint *out) {
     struct nauha__fingerprinting making;
     const int64_t length = (int64_t)count;
     const struct nauha_tensor flat = {
         .data = tensor->data, .dtype = tensor->dtype, .ndim = 1, .shape = &length};
-    nauha__fingerprinting_begin(&making, count, hasher, out);
+    nauha__fingerprinting_begin(&making, count, out);
     if (count > 0)
         nauha__fingerprinting_add(&making, &flat, 0);
     nauha__fingerprinting_end(&making);
@@ -90,11 +89,7 @@ enum nauha_status nauha_tensor_fingerprint(const struct nauha_tensor *tensor,
         return status;
     if (tensor->strides)
         return nauha_error_set(err, NAUHA_INVALID, "the tensor is not contiguous");
-    struct nauha__hasher *hasher = nauha__hasher_new();
-    if (!hasher)
-        return nauha_error_set(err, NAUHA_NOMEM, "no memory for a fingerprint");
-    nauha__fingerprint(tensor, count, hasher, fingerprint);
-    nauha__hasher_free(hasher);
+    nauha__fingerprint(tensor, count, fingerprint);
     return NAUHA_OK;
 }
 

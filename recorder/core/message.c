@@ -11,6 +11,7 @@
 
 #include "nauha/internal/arithmetic.h"
 #include "nauha/internal/fingerprint.h"
+#include "nauha/internal/hash.h"
 
 const struct nauha_message_info *nauha_message_info(const struct nauha_message *message) {
     return &message->info;
@@ -199,22 +200,42 @@ void nauha_memory_free(void *memory) {
     free(memory);
 }
 
+static size_t piece_bytes(const struct nauha_tensor *piece) {
+    return (size_t)piece->shape[0] * nauha_dtype_size(piece->dtype);
+}
+
 static enum nauha_status hash_piece(void *context, const struct nauha_tensor *piece, uint64_t first,
                                     struct nauha_error *err) {
     (void)first;
     (void)err;
-    nauha__hasher_add(context, piece->data,
-                      (size_t)piece->shape[0] * nauha_dtype_size(piece->dtype));
+    nauha__tensor_hasher_add(context, piece->data, piece_bytes(piece));
     return NAUHA_OK;
 }
 
 static enum nauha_status compute_hash(struct nauha_message *message, uint64_t hash[2],
                                       struct nauha_error *err) {
+    struct nauha__tensor_hasher hasher;
+    nauha__tensor_hasher_begin(&hasher);
+    enum nauha_status status = nauha_message_for_each_piece(message, hash_piece, &hasher, err);
+    nauha__tensor_hasher_end(&hasher, hash);
+    return status;
+}
+
+static enum nauha_status xxh3_piece(void *context, const struct nauha_tensor *piece, uint64_t first,
+                                    struct nauha_error *err) {
+    (void)first;
+    (void)err;
+    nauha__hasher_add(context, piece->data, piece_bytes(piece));
+    return NAUHA_OK;
+}
+
+static enum nauha_status compute_xxh3(struct nauha_message *message, uint64_t hash[2],
+                                      struct nauha_error *err) {
     struct nauha__hasher *hasher = nauha__hasher_new();
     if (!hasher)
         return nauha_error_set(err, NAUHA_NOMEM, "no memory for a hash");
     nauha__hasher_begin(hasher);
-    enum nauha_status status = nauha_message_for_each_piece(message, hash_piece, hasher, err);
+    enum nauha_status status = nauha_message_for_each_piece(message, xxh3_piece, hasher, err);
     nauha__hasher_end(hasher, hash);
     nauha__hasher_free(hasher);
     return status;
@@ -231,6 +252,19 @@ enum nauha_status nauha_message_hash(struct nauha_message *message, uint64_t has
     if (status == NAUHA_OK)
         memcpy(hash, print ? print->hash : message->hash, sizeof message->hash);
     return status;
+}
+
+enum nauha_status nauha_message_hash_by(struct nauha_message *message, enum nauha_hash function,
+                                        uint64_t hash[2], struct nauha_error *err) {
+    const struct nauha_message_info *info = &message->info;
+    if (function == (enum nauha_hash)info->hash)
+        return nauha_message_hash(message, hash, err);
+    if (info->kept == NAUHA_KEPT_ELEMENTS && function == NAUHA_HASH_XXH3)
+        return compute_xxh3(message, hash, err);
+    return nauha_error_set(err, NAUHA_UNAVAILABLE,
+                           "of \"%s\" there is only a hash by the function %s, not by %s",
+                           text_or_empty(info->kind_name),
+                           nauha_hash_name((enum nauha_hash)info->hash), nauha_hash_name(function));
 }
 
 /* ---- fingerprints ---- */
@@ -268,14 +302,12 @@ static enum nauha_status compute_fingerprint(struct nauha_message *message,
                                              struct nauha_error *err) {
     struct nauha__fingerprinting making;
     enum nauha_status status = check_readable(message, err);
-    struct nauha__hasher *hasher = status == NAUHA_OK ? nauha__hasher_new() : NULL;
-    if (!hasher)
-        return status == NAUHA_OK ? nauha_error_nomem(err) : status;
+    if (status != NAUHA_OK)
+        return status;
     nauha__fingerprinting_begin(
-        &making, message->info.bytes / nauha_dtype_size(message->info.dtype), hasher, fingerprint);
+        &making, message->info.bytes / nauha_dtype_size(message->info.dtype), fingerprint);
     status = nauha_message_for_each_piece(message, fingerprint_piece, &making, err);
     nauha__fingerprinting_end(&making);
-    nauha__hasher_free(hasher);
     return status;
 }
 

@@ -7,7 +7,7 @@
 
 #include "nauha/internal/arithmetic.h"
 #include "nauha/internal/convert.h"
-#include "nauha/internal/hash.h"
+#include "nauha/internal/tensor_hash.h"
 
 static const struct {
     const char *name;
@@ -95,12 +95,18 @@ void nauha_tensor_to_f64(const struct nauha_tensor *tensor, size_t first, size_t
     }
 }
 
+const char *nauha_hash_name(enum nauha_hash function) {
+    static const char *const names[NAUHA_HASH_COUNT] = {
+        [NAUHA_HASH_SUMS] = "sums", [NAUHA_HASH_XXH3] = "xxh3", [NAUHA_HASH_OTHER] = "other"};
+    return (unsigned)function < NAUHA_HASH_COUNT ? names[function] : NULL;
+}
+
 enum nauha_status nauha_tensor_hash(const struct nauha_tensor *tensor, uint64_t hash[2],
                                     struct nauha_error *err) {
     size_t count;
     enum nauha_status status = nauha_tensor_count(tensor, &count, err);
     if (status != NAUHA_OK)
         return status;
-    nauha__hash128(tensor->data, count * nauha_dtype_size(tensor->dtype), hash);
+    nauha__tensor_hash(tensor->data, count * nauha_dtype_size(tensor->dtype), hash);
     return NAUHA_OK;
 }

@@ -5,6 +5,7 @@
  */
 #include "nauha/diff.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -335,18 +336,51 @@ static enum nauha_status compare_fingerprints(struct nauha_diff *diff, struct na
     return NAUHA_OK;
 }
 
+/* The function by which two messages have a hash each, or can be given one; else OTHER. */
+static enum nauha_hash common_hash(const struct nauha_message_info *a,
+                                   const struct nauha_message_info *b) {
+    const enum nauha_hash function =
+        (enum nauha_hash)(a->kept == NAUHA_KEPT_ELEMENTS ? b->hash : a->hash);
+    const bool common = b->kept == NAUHA_KEPT_ELEMENTS || b->hash == function;
+    return common ? function : NAUHA_HASH_OTHER;
+}
+
+/* Tensors without elements and with hashes of different functions: they may be equal or not, and
+ * only a tolerance gives their statistics the last word. */
+static enum nauha_status compare_unlike_hashes(struct nauha_diff *diff, struct nauha_message *a,
+                                               struct nauha_message *b, struct nauha_error *err) {
+    struct nauha_pair *pair = &diff->pair;
+    struct nauha_error reason = NAUHA_ERROR_INIT;
+    const bool hash = a->info.kept == NAUHA_KEPT_HASH || b->info.kept == NAUHA_KEPT_HASH;
+    if (hash || !diff->tolerance)
+        return nauha_error_set(
+            err, NAUHA_UNAVAILABLE,
+            "\"%s\" of step %" PRIu64
+            " cannot be compared: one trace has hashes of the function %s, "
+            "the other of %s, and there are no elements to compute them from: record one again%s",
+            a->info.kind_name, a->info.global_step, nauha_hash_name((enum nauha_hash)a->info.hash),
+            nauha_hash_name((enum nauha_hash)b->info.hash),
+            hash ? "" : ", or compare statistics, with a tolerance");
+    pair->sort = NAUHA_PAIR_HASH;
+    enum nauha_status status = compare_fingerprints(diff, a, b, &reason);
+    return status == NAUHA_OK ? status : take_failure(pair, status, &reason, err);
+}
+
 static enum nauha_status compare_hashes(struct nauha_diff *diff, struct nauha_message *a,
                                         struct nauha_message *b, struct nauha_error *err) {
     struct nauha_pair *pair = &diff->pair;
+    const enum nauha_hash function = common_hash(&a->info, &b->info);
     struct nauha_error reason = NAUHA_ERROR_INIT;
     uint64_t of_a[2], of_b[2];
     if (a->info.dtype != b->info.dtype) {
         pair->sort = NAUHA_PAIR_DTYPE;
         return NAUHA_OK;
     }
-    enum nauha_status status = nauha_message_hash(a, of_a, &reason);
+    if (function == NAUHA_HASH_OTHER)
+        return compare_unlike_hashes(diff, a, b, err);
+    enum nauha_status status = nauha_message_hash_by(a, function, of_a, &reason);
     if (status == NAUHA_OK)
-        status = nauha_message_hash(b, of_b, &reason);
+        status = nauha_message_hash_by(b, function, of_b, &reason);
     if (status == NAUHA_OK && memcmp(of_a, of_b, sizeof of_a) != 0) {
         pair->sort = NAUHA_PAIR_HASH;
         status = compare_fingerprints(diff, a, b, &reason);

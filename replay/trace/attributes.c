@@ -140,6 +140,22 @@ static enum nauha_status check_format(struct nauha_trace *trace, struct nauha_er
     return status;
 }
 
+/* Traces before 1.5 do not say which hash they have. */
+static enum nauha_status read_hash(struct nauha_trace *trace, struct nauha_error *err) {
+    char *name = NULL;
+    trace->hash = NAUHA_HASH_XXH3;
+    if (H5Aexists(trace->file, "hash") == 0 && trace->format_minor < 5)
+        return NAUHA_OK;
+    enum nauha_status status = read_text(trace, "hash", &name, err);
+    if (status == NAUHA_OK)
+        trace->hash = NAUHA_HASH_OTHER;
+    for (unsigned i = 0; status == NAUHA_OK && i < NAUHA_HASH_OTHER; i++)
+        if (strcmp(name, nauha_hash_name((enum nauha_hash)i)) == 0)
+            trace->hash = (enum nauha_hash)i;
+    free(name);
+    return status;
+}
+
 static enum nauha_status take_facts(struct nauha_trace *trace, const char *text,
                                     struct nauha_error *err) {
     cJSON *json = cJSON_Parse(text);
@@ -195,6 +211,8 @@ enum nauha_status nauha__trace_read_attributes(struct nauha_trace *trace, struct
         status = read_text(trace, "codec", &trace->codec, err);
     if (status == NAUHA_OK)
         nauha__defuse(trace->codec, "");
+    if (status == NAUHA_OK)
+        status = read_hash(trace, err);
     char *facts = NULL;
     if (status == NAUHA_OK)
         status = read_text(trace, "facts", &facts, err);

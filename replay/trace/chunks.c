@@ -290,6 +290,26 @@ uint64_t nauha__chunks_stored(const struct nauha__chunks *chunks, uint16_t kind)
     return stored;
 }
 
+/* The mask of a chunk without filters is 0. */
+static enum nauha_coding coding_of(const struct nauha__chunks *chunks,
+                                   const struct nauha__chunk *chunk) {
+    const struct nauha__trace_stream *stream = stream_of(chunks, chunk->stream);
+    if (chunk->filter_mask == 0 || chunk->filter_mask == NAUHA__MASK_RAW)
+        return NAUHA_CODING_RAW;
+    if (chunk->filter_mask & NAUHA__SKIP_OURS)
+        return NAUHA_CODING_COMPRESSED;
+    return stream && stream->slices > 1 ? NAUHA_CODING_TEMPORAL : NAUHA_CODING_SPARSE;
+}
+
+void nauha__chunks_count_codings(const struct nauha__chunks *chunks,
+                                 struct nauha_trace_chunks *totals) {
+    for (size_t i = 0; i < chunks->count; i++) {
+        const enum nauha_coding coding = coding_of(chunks, &chunks->entries[i]);
+        totals->chunks[coding]++;
+        totals->bytes[coding] += chunks->entries[i].stored;
+    }
+}
+
 size_t nauha__chunks_count(const struct nauha__chunks *chunks) {
     return chunks->count;
 }

@@ -9,6 +9,7 @@
 #include "nauha/internal/codec.h"
 #include "nauha/internal/h5.h"
 #include "nauha/message.h"
+#include "nauha/trace.h"
 
 /* The default size of the cache of decoded chunks, in bytes. */
 #define NAUHA__CHUNK_CACHE_BYTES ((size_t)64 << 20)
@@ -83,6 +84,10 @@ uint64_t nauha__chunks_last(const struct nauha__chunks *chunks, uint16_t stream,
 /* How many bytes are stored in the streams of a kind, by the trace's number of it; UINT16_MAX: in
  * the streams that several kinds share. */
 uint64_t nauha__chunks_stored(const struct nauha__chunks *chunks, uint16_t kind);
+
+/* Adds up the chunks by their coding; does not touch the rest of *totals. */
+void nauha__chunks_count_codings(const struct nauha__chunks *chunks,
+                                 struct nauha_trace_chunks *totals);
 
 /* Reads a range into memory from malloc, which the caller owns. DAMAGED: a chunk is missing, or is
  * not what was stored. */

@@ -144,6 +144,7 @@ static void fill(struct nauha_cursor *cursor, const struct nauha__index_row *row
     struct nauha_trace *trace = cursor->trace;
     struct nauha_message *message = &cursor->message;
     bool has_tensor = (row->flags & NAUHA__ROW_DATA) != 0;
+    const enum nauha_kept kept = nauha__row_kept(row);
     message->info = (struct nauha_message_info){
         .seq = row->seq,
         .time_ns = row->time_ns,
@@ -159,7 +160,8 @@ static void fill(struct nauha_cursor *cursor, const struct nauha__index_row *row
         .has_tensor = has_tensor,
         .dtype = has_tensor ? (enum nauha_dtype)row->dtype : (enum nauha_dtype)0,
         .bytes = nauha__trace_row_bytes(trace, row),
-        .kept = (uint8_t)nauha__row_kept(row),
+        .kept = (uint8_t)kept,
+        .hash = (uint8_t)(kept == NAUHA_KEPT_ELEMENTS ? NAUHA_HASH_SUMS : trace->hash),
     };
     nauha__message_resolve(&message->info, trace->names,
                            has_tensor ? trace->shapes.shapes[row->shape].number : NAUHA_NONE);

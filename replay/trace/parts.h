@@ -87,6 +87,7 @@ struct nauha_trace {
     uint32_t format_major, format_minor, rank, world_size;
     int64_t created_ns;
     char *codec;
+    enum nauha_hash hash; /* of the tensors without elements */
     uint64_t chunk_bytes;
     struct nauha__trace_fact *facts;
     size_t fact_count;
@@ -101,6 +102,7 @@ struct nauha_trace {
     struct nauha__trace_dump *dumps;
     size_t dump_count, dump_capacity;
     bool closed;
+    uint64_t end_direct;                        /* MiB written past the page cache; if closed */
     uint64_t end_messages;                      /* that the writer says it wrote; if closed */
     uint64_t end_messages_lost, end_bytes_lost; /* and could not write */
     char failure[sizeof((struct nauha__end_row *)0)->failure + 1];

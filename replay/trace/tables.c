@@ -453,6 +453,7 @@ static enum nauha_status take_end(struct nauha_trace *trace, uint64_t number, ui
     if (!row || !row->closed)
         return NAUHA_OK;
     trace->closed = true;
+    trace->end_direct = row->reserved;
     trace->end_messages = row->messages;
     trace->end_messages_lost = row->messages_lost;
     trace->end_bytes_lost = row->bytes_lost;

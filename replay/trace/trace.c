@@ -427,6 +427,17 @@ uint64_t nauha_trace_kind_stored(const struct nauha_trace *trace, uint32_t kind)
     return kind == NAUHA_NONE ? nauha__chunks_stored(trace->chunks, UINT16_MAX) : stored;
 }
 
+/* The first version whose writers note what they wrote past the page cache. */
+#define DIRECT_SINCE 5u
+
+void nauha_trace_get_chunks(const struct nauha_trace *trace, struct nauha_trace_chunks *chunks) {
+    const uint64_t all = nauha__trace_file_bytes(trace), direct = trace->end_direct << 20;
+    *chunks = (struct nauha_trace_chunks){.direct_bytes = direct < all ? direct : all,
+                                          .direct_known =
+                                              trace->closed && trace->format_minor >= DIRECT_SINCE};
+    nauha__chunks_count_codings(trace->chunks, chunks);
+}
+
 bool nauha_trace_get_dump(const struct nauha_trace *trace, size_t position,
                           struct nauha_trace_dump *dump) {
     if (position >= trace->dump_count)

@@ -12,7 +12,7 @@ TABLES = ("index", "kinds", "modules", "slots", "tags", "shapes", "chunks", "str
 NUMBERS = (0, 1, 2, 3, 7, 8, 127, 128, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
 TEXTS = (b"", b"\x1b]0;owned\x07", b"$(touch PWNED)", b"../../../../tmp/x", b"a" * 600, b"\xff\xfe", b"<script>alert(1)</script>", b"%s%n%s",
          b"a\nb", b"'; set output '/tmp/x", b"-o", b"{\"a\": 1e999}", b"[" * 500)
-ATTRIBUTES = ("format", "format_major", "format_minor", "rank", "world_size", "created_ns", "chunk_bytes", "codec", "facts")
+ATTRIBUTES = ("format", "format_major", "format_minor", "rank", "world_size", "created_ns", "chunk_bytes", "codec", "facts", "hash")
 
 
 def _hashes():

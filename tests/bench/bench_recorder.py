@@ -30,13 +30,15 @@ from torch import nn
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools/python"))
 
+BUILD = pathlib.Path(__file__).resolve().parents[2] / "build/release"
 # Packages too old for the environment that the others live in; see tools/dev/install-smdebug.sh.
 SMDEBUG = pathlib.Path(__file__).resolve().parents[2] / "build/smdebug"
 PARAMETERS = "weights,biases,weight_updates,bias_updates,weight_gradients,bias_gradients,network_output,input_labels,loss"
 WEIGHTS = "weights,biases,weight_updates,bias_updates"
 # Temporal coding, in runs as long as they can be.
 TIME = {"codec": "zstd,temporal", "flush": "60"}
-OURS = {"paused": {}, "zstd": {"codec": "zstd"}, "zstd passive": {"codec": "zstd"}, "lz4": {"codec": "lz4"}, "none": {"codec": "none"},
+OURS = {"paused": {}, "zstd": {"codec": "zstd"}, "zstd passive": {"codec": "zstd"}, "lz4": {"codec": "lz4"}, "none": {"codec": "none"}, "auto": {"codec": "auto"},
+        **{f"{codec} slow": {"codec": codec} for codec in ("zstd", "none", "auto")},
         "parameters": {"kinds": PARAMETERS}, "parameters time": {"kinds": PARAMETERS, **TIME},
         "weights": {"kinds": WEIGHTS}, "weights time": {"kinds": WEIGHTS, **TIME}, "every tenth step": {"steps": slice(0, None, 10)},
         "fingerprints": {"keep": "fingerprints"}, "hashes": {"keep": "hashes"}, "proof": {"keep": "proof"},
@@ -46,7 +48,9 @@ OTHERS = {"torch.save": "torch", "h5py": "h5py", "h5py gzip": "h5py", "h5py bits
 # The environment of a variant beside that of all others. The training's threads sleep while they wait: what the
 # recorder's do then, see docs/performance.md.
 PASSIVE = {"OMP_WAIT_POLICY": "passive"}
-ENVIRONMENTS = {"bare passive": PASSIVE, "zstd passive": PASSIVE}
+# A disk that takes no more than these megabytes a second.
+SLOW_DISK = {"LD_PRELOAD": str(BUILD / "tests/tools/slow_disk.so"), "NAUHA_SLOW_DISK": "300"}
+ENVIRONMENTS = {"bare passive": PASSIVE, "zstd passive": PASSIVE, **{f"{codec} slow": SLOW_DISK for codec in ("zstd", "none", "auto")}}
 # Whether glibc returns a step's memory to the system, and takes it back in the next, depends on what happens to lie at
 # the heap's end: up to 4 ms a step of AlexNetMini, another in every process. Here it keeps it, for all variants.
 COMMON = {"PYTHONWARNINGS": "ignore", "MALLOC_TRIM_THRESHOLD_": str(2 << 30), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
@@ -283,6 +287,7 @@ def installed(package):
 
 def table(model, steps, rounds, parent, chosen, device, threads):
     variants = ["bare", "bare passive", "bare busy", *OURS, *(name for name, package in OTHERS.items() if installed(package))]
+    variants = [name for name in variants if not name.endswith("slow") or pathlib.Path(SLOW_DISK["LD_PRELOAD"]).exists()]
     variants = [name for name in variants if not chosen or name in chosen.split(",") or name in ("bare", "none")]
     results = {variant: [] for variant in variants}
     for _ in range(rounds):

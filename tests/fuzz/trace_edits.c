@@ -134,9 +134,9 @@ static hid_t number_type(unsigned mode) {
 }
 
 static void edit_attribute(hid_t file, const struct edit *edit) {
-    static const char *const names[] = {"format",      "format_major", "format_minor",
-                                        "rank",        "world_size",   "created_ns",
-                                        "chunk_bytes", "codec",        "facts"};
+    static const char *const names[] = {"format",     "format_major", "format_minor", "rank",
+                                        "world_size", "created_ns",   "chunk_bytes",  "codec",
+                                        "facts",      "hash"};
     const char *name = names[edit->field % (sizeof names / sizeof *names)];
     char text[256] = "", *pointer = text;
     memcpy(text, edit->blob, edit->blob_bytes);

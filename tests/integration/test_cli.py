@@ -26,6 +26,7 @@ def masked(text, path):
     text = text.replace(str(path), "TRACE")
     text = re.sub(r"(recorded +)\S+ \S+ UTC", r"\1WHEN", text)
     text = re.sub(r"(duration +).*", r"\1TIME", text)
+    text = re.sub(r"(chunks +).*", r"\1HOW", text)
     return re.sub(r"(stored +).* with", r"\1SIZE with", re.sub(r"[\d.]+ of what was", "R of what was", text))
 
 
@@ -123,12 +124,28 @@ class Selection(WithTrace):
 
 
 class Json(WithTrace):
+    def written(self):
+        """The chunks and their stored bytes by their coding, as HDF5 has them."""
+        names = {0: "raw", 7: "raw", 1: "compressed", 2: "sparse", 6: "sparse"}
+        codings = {name: {"chunks": 0, "bytes": 0} for name in ("raw", "compressed", "sparse", "temporal")}
+        with h5py.File(self.path, "r") as file:
+            for stream in file["streams"].values():
+                for i in range(stream.id.get_num_chunks()):
+                    chunk = stream.id.get_chunk_info(i)
+                    codings[names[chunk.filter_mask]]["chunks"] += 1
+                    codings[names[chunk.filter_mask]]["bytes"] += chunk.size
+        return codings
+
     def test_info(self):
         info = json.loads(nauha("info", "--json", self.path).stdout)
         self.assertEqual((info["steps"], info["epochs"], info["lost"], info["complete"]), (6, 2, 0, True))
         self.assertEqual(info["messages"], 148)
         self.assertEqual(info["facts"], {"model": "synthetic"})
         self.assertEqual(info["kinds"]["weights"], {"messages": 12, "bytes": 720})
+        self.assertEqual(info["codec"], "zstd")
+        self.assertEqual(set(info["chunks"]), {"raw", "compressed", "sparse", "temporal"})
+        self.assertEqual(info["chunks"], self.written())
+        self.assertEqual(info["bytes_direct"], 0)
 
     def test_whole_numbers_are_exact(self):
         def whole(value):

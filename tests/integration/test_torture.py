@@ -16,7 +16,7 @@ from tests.integration.program import BUILD, folder_of, make_trace, nauha
 
 KILLS = int(os.environ.get("NAUHA_TORTURE", "6"))
 MOST_STEPS = 2000
-OPTIONS = (["--codec", "zstd"], ["--codec", "none"], ["--buffer", "1M"], ["--kinds", "weights,weight_updates,loss"],
+OPTIONS = (["--codec", "zstd"], ["--codec", "none"], ["--codec", "auto"], ["--buffer", "1M"], ["--kinds", "weights,weight_updates,loss"],
            ["--codec", "zstd,temporal"])
 
 

@@ -352,6 +352,7 @@ static void check_parse(const char *text, enum nauha__codec_method method, bool 
         assert_int_equal(config.level, level);
     assert_int_equal(config.standard, strstr(text, "standard") != NULL);
     assert_int_equal(config.temporal, strstr(text, "temporal") != NULL);
+    assert_int_equal(config.adaptive, strncmp(text, "auto", 4) == 0);
 }
 
 static void check_refused(const char *text, const char *message) {
@@ -407,20 +408,24 @@ static void test_parse(void **state) {
     check_parse("zstd:-1000", NAUHA__CODEC_ZSTD, true, -1000);
     check_parse("lz4", NAUHA__CODEC_LZ4, false, 0);
     check_parse("none", NAUHA__CODEC_NONE, false, 0);
+    check_parse("auto", NAUHA__CODEC_ZSTD, false, 0);
+    check_parse("auto,temporal", NAUHA__CODEC_ZSTD, false, 0);
+    check_parse("auto,standard", NAUHA__CODEC_ZSTD, false, 0);
     check_parse("zstd,standard", NAUHA__CODEC_ZSTD, false, 0);
     check_parse("zstd:3,standard", NAUHA__CODEC_ZSTD, true, 3);
     check_parse("lz4,standard", NAUHA__CODEC_LZ4, false, 0);
     check_parse("zstd,temporal", NAUHA__CODEC_ZSTD, false, 0);
     check_parse("zstd:1,temporal", NAUHA__CODEC_ZSTD, true, 1);
     check_parse("lz4,temporal", NAUHA__CODEC_LZ4, false, 0);
-#define WORDS ": only \"standard\" or \"temporal\" may follow zstd and lz4, as in zstd,temporal"
+#define WORDS                                                                                      \
+    ": only \"standard\" or \"temporal\" may follow zstd, lz4 and auto, as in zstd,temporal"
     check_refused("none,temporal", "codec \"none,temporal\"" WORDS);
     check_refused("zstd,standard,temporal", "codec \"zstd,standard,temporal\"" WORDS);
     check_refused("none,standard", "codec \"none,standard\"" WORDS);
     check_refused("zstd,", "codec \"zstd,\"" WORDS);
     check_refused("zstd,fast", "codec \"zstd,fast\"" WORDS);
 #define LEVELS ": the level is a whole number from -131072 to 22, not 0"
-#define CODECS "; codecs: zstd, zstd:LEVEL, lz4, none"
+#define CODECS "; codecs: zstd, zstd:LEVEL, lz4, auto, none"
     check_refused("", "there is no codec \"\"" CODECS);
     check_refused("gzip", "there is no codec \"gzip\"" CODECS);
     check_refused("zstd ", "there is no codec \"zstd \"" CODECS);

@@ -231,6 +231,8 @@ static void test_a_failure_is_kept(void **state) {
 
 /* ---- the ways of writing ---- */
 
+static uint64_t noted_direct; /* by the driver, of the file that was written last */
+
 /* Chunks in flushes of different sizes, of which some are written again, read after each flush as
  * another process reads them. Returns the whole file; release with free. */
 static unsigned char *written(size_t *size) {
@@ -249,6 +251,7 @@ static unsigned char *written(size_t *size) {
     const int fd = dup(f.fd);
     close_file(&f);
     assert_int_equal(f.disk.error, 0);
+    noted_direct = f.disk.direct;
     f.fd = fd;
     unsigned char *bytes = contents(&f, size);
     close(fd);
@@ -274,6 +277,7 @@ static void test_every_way_writes_the_same(void **state) {
         assert_memory_equal(bytes, cached, size);
         free(bytes);
         assert_int_equal(bytes_direct > size / 2, ways[i].direct);
+        assert_int_equal(noted_direct, bytes_direct);
         if (!ways[i].direct)
             assert_int_equal(attempts, way == NOT_WRITTEN);
     }

@@ -308,12 +308,12 @@ static void test_formats(void **state) {
     fixture_new(&f, path, &(struct fixture_options){.major = 2});
     fixture_close(&f, "");
     must_refuse(path, NAUHA_VERSION,
-                "has format version 2.4, but this program reads 1.x: use a newer nauha");
+                "has format version 2.5, but this program reads 1.x: use a newer nauha");
     path = fixture_path("minor.h5");
     fixture_new(&f, path,
                 &(struct fixture_options){.minor = 9, .without_table = NAUHA__TABLE_SLOTS + 1});
     fixture_close(&f, "");
-    must_refuse(path, NAUHA_FORMAT, "format version 1.9 is newer than this program's 1.4: trace");
+    must_refuse(path, NAUHA_FORMAT, "format version 1.9 is newer than this program's 1.5: trace");
     must_refuse(path, NAUHA_FORMAT, "has no table \"/slots\"");
     path = fixture_path("chunks.h5");
     fixture_new(&f, path, &(struct fixture_options){.chunk_bytes = 32});
@@ -334,7 +334,7 @@ static void test_missing_parts_are_named(void **state) {
     (void)state;
     static const char *const attributes[] = {"format_major", "format_minor", "rank",
                                              "world_size",   "created_ns",   "codec",
-                                             "facts",        "chunk_bytes"};
+                                             "facts",        "chunk_bytes",  "hash"};
     struct fixture f;
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++) {
         const char *path = fixture_path("attribute.h5");

@@ -123,6 +123,8 @@ static inline void fixture_attributes(struct fixture *f, const struct fixture_op
         fixture_text(f->file, "format", options->format ? options->format : NAUHA__FORMAT_NAME);
     if (strcmp(without, "codec") != 0)
         fixture_text(f->file, "codec", (const char *[]){"none", "lz4", "zstd"}[options->method]);
+    if (strcmp(without, "hash") != 0)
+        fixture_text(f->file, "hash", "sums");
     if (strcmp(without, "facts") != 0)
         fixture_text(f->file, "facts",
                      options->facts ? options->facts

@@ -203,7 +203,8 @@ static void offer_sinks(struct line *line) {
 }
 
 static void offer_codecs(struct line *line) {
-    static const char *const codecs[] = {"zstd", "zstd,temporal", "zstd,standard", "lz4", "none"};
+    static const char *const codecs[] = {"zstd", "zstd,temporal", "zstd,standard",
+                                         "lz4",  "auto",          "none"};
     for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++)
         offer(line, codecs[i], NULL);
 }

@@ -53,6 +53,32 @@ static void add_totals(struct table *table, const struct nauha_trace_info *info,
              nauha__count_text(info->messages_lost, a), nauha__size_text(info->bytes_lost, b));
 }
 
+static const char *const codings[NAUHA_CODING_COUNT] = {
+    [NAUHA_CODING_RAW] = "raw",
+    [NAUHA_CODING_COMPRESSED] = "compressed",
+    [NAUHA_CODING_SPARSE] = "sparse",
+    [NAUHA_CODING_TEMPORAL] = "temporal",
+};
+
+/* How the elements were written: "120 compressed (9 MB), 30 raw (7.9 MB)". */
+static void add_chunks(struct table *table, const struct nauha_trace *trace) {
+    struct nauha_trace_chunks chunks;
+    char text[256] = "none", count[32], size[32];
+    size_t used = 0;
+    nauha_trace_get_chunks(trace, &chunks);
+    for (size_t i = 0; i < NAUHA_CODING_COUNT; i++)
+        if (chunks.chunks[i] > 0)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s %s (%s)",
+                                     used ? ", " : "", nauha__count_text(chunks.chunks[i], count),
+                                     codings[i], nauha__size_text(chunks.bytes[i], size));
+    line(table, "chunks", COLOUR_PLAIN, "%s", text);
+    if (chunks.direct_known && chunks.direct_bytes > 0)
+        line(table, "written", COLOUR_PLAIN, "%s past the page cache, the rest through it",
+             nauha__size_text(chunks.direct_bytes, size));
+    else if (chunks.direct_known)
+        line(table, "written", COLOUR_PLAIN, "through the page cache");
+}
+
 static void print_facts(const struct opened *opened, const struct nauha_trace_info *info) {
     static const struct column columns[] = {{.head = NULL}, {.flags = TABLE_WRAP}};
     const char *key, *value;
@@ -61,6 +87,7 @@ static void print_facts(const struct opened *opened, const struct nauha_trace_in
     for (size_t i = 0; nauha_trace_fact(opened->trace, i, &key, &value); i++)
         line(table, key, COLOUR_PLAIN, "%s", value);
     add_totals(table, info, nauha_names_modules(opened->names));
+    add_chunks(table, opened->trace);
     nauha__table_end(table);
 }
 
@@ -183,6 +210,18 @@ static cJSON *losses_json(const struct opened *opened) {
     return losses;
 }
 
+static cJSON *chunks_json(const struct nauha_trace *trace) {
+    struct nauha_trace_chunks chunks;
+    cJSON *object = cJSON_CreateObject();
+    nauha_trace_get_chunks(trace, &chunks);
+    for (size_t i = 0; i < NAUHA_CODING_COUNT; i++) {
+        cJSON *coding = cJSON_AddObjectToObject(object, codings[i]);
+        nauha__json_add_whole(coding, "chunks", chunks.chunks[i]);
+        nauha__json_add_whole(coding, "bytes", chunks.bytes[i]);
+    }
+    return object;
+}
+
 static cJSON *dumps_json(const struct nauha_trace *trace) {
     cJSON *dumps = cJSON_CreateArray();
     struct nauha_trace_dump dump;
@@ -217,6 +256,11 @@ static void print_json(const struct opened *opened, const struct nauha_trace_inf
     nauha__json_add_whole(root, "messages", info->messages);
     nauha__json_add_whole(root, "bytes_published", info->bytes_published);
     nauha__json_add_whole(root, "bytes_stored", info->bytes_stored);
+    struct nauha_trace_chunks chunks;
+    nauha_trace_get_chunks(opened->trace, &chunks);
+    if (chunks.direct_known)
+        nauha__json_add_whole(root, "bytes_direct", chunks.direct_bytes);
+    cJSON_AddItemToObject(root, "chunks", chunks_json(opened->trace));
     nauha__json_add_whole(root, "lost", info->messages_lost);
     nauha__json_add_whole(root, "bytes_lost", info->bytes_lost);
     cJSON_AddItemToObject(root, "losses", losses_json(opened));

@@ -40,10 +40,11 @@ struct nauha__codec_config {
     bool has_level; /* false: the default level */
     bool standard;  /* only registered filters: no sparse chunks */
     bool temporal;  /* parameters are stored in sliced streams */
+    bool adaptive;  /* the recorder compresses as many chunks as it has time for */
 };
 
-/* Parses "zstd", "zstd:LEVEL", "lz4" or "none"; ",standard" or ",temporal" may follow all but
- * "none". INVALID: err says what is accepted. */
+/* Parses "zstd", "zstd:LEVEL", "lz4", "auto" or "none"; ",standard" or ",temporal" may follow all
+ * but "none". INVALID: err says what is accepted. */
 enum nauha_status nauha__codec_parse(const char *text, struct nauha__codec_config *config,
                                      struct nauha_error *err);
 

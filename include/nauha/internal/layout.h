@@ -9,8 +9,9 @@
 #define NAUHA__FORMAT_NAME "nauha-trace"
 
 /* Attributes of the root group: format (string, NAUHA__FORMAT_NAME), format_major, format_minor,
- * rank, world_size (u32), created_ns (i64, since 1970-01-01 UTC), codec (string), facts (string, a
- * JSON object of strings), chunk_bytes (u64, NAUHA__CHUNK_BYTES). */
+ * rank, world_size (u32), created_ns (i64, since 1970-01-01 UTC), codec (string), hash (string, see
+ * nauha_hash_name; since 1.5), facts (string, a JSON object of strings), chunk_bytes (u64,
+ * NAUHA__CHUNK_BYTES). */
 
 /* The bytes of a chunk of a stream before compression. */
 #define NAUHA__CHUNK_BYTES (256u * 1024u)
@@ -37,8 +38,8 @@
 enum nauha__row_flags {
     NAUHA__ROW_DATA = 1u << 0,    /* has a tensor; if it has 0 bytes, its stream is NO_STREAM */
     NAUHA__ROW_DERIVED = 1u << 1, /* the elements are those at offset minus those at base */
-    /* The elements are not stored: offset and base are the lower and upper half of their 128-bit
-     * hash. Only together with DATA. */
+    /* The elements are not stored: offset and base are the two words of their hash. Only together
+       with DATA. */
     NAUHA__ROW_HASH = 1u << 2,
     /* The elements are not stored: `stream` has their fingerprint, NAUHA__FINGERPRINT_WORDS items
      * of 8 bytes from `offset` on. Only together with DATA, and never for 0 bytes. */
@@ -188,8 +189,8 @@ struct nauha__loss_row {
 /* /end: one row, written when the trace is created and overwritten when the writer closes it, which
  * needs no space on a full disk. */
 struct nauha__end_row {
-    uint32_t closed; /* 0: the writer is running, or was killed */
-    uint32_t reserved;
+    uint32_t closed;   /* 0: the writer is running, or was killed */
+    uint32_t reserved; /* MiB, rounded up, that were written past the page cache */
     uint64_t messages; /* the seq that the next message would have */
     uint64_t time_ns;  /* from opening to closing the recorder */
     uint64_t messages_lost, bytes_lost;

@@ -40,7 +40,8 @@ static enum nauha_status parse_method(const char *text, size_t length,
     int64_t level = 0;
     if (length < sizeof method)
         memcpy(method, text, length);
-    if (strcmp(method, "zstd") == 0) {
+    config->adaptive = strcmp(method, "auto") == 0;
+    if (strcmp(method, "zstd") == 0 || config->adaptive) {
         config->method = NAUHA__CODEC_ZSTD;
     } else if (strcmp(method, "lz4") == 0) {
         config->method = NAUHA__CODEC_LZ4;
@@ -54,9 +55,9 @@ static enum nauha_status parse_method(const char *text, size_t length,
         config->level = (int)level;
         config->has_level = true;
     } else if (strcmp(method, "none") != 0) {
-        return nauha_error_set(err, NAUHA_INVALID,
-                               "there is no codec \"%s\"; codecs: zstd, zstd:LEVEL, lz4, none",
-                               text);
+        return nauha_error_set(
+            err, NAUHA_INVALID,
+            "there is no codec \"%s\"; codecs: zstd, zstd:LEVEL, lz4, auto, none", text);
     }
     return NAUHA_OK;
 }
@@ -74,8 +75,8 @@ enum nauha_status nauha__codec_parse(const char *text, struct nauha__codec_confi
         if (parsed.standard == parsed.temporal || parsed.method == NAUHA__CODEC_NONE)
             return nauha_error_set(
                 err, NAUHA_INVALID,
-                "codec \"%s\": only \"standard\" or \"temporal\" may follow zstd "
-                "and lz4, as in zstd,temporal",
+                "codec \"%s\": only \"standard\" or \"temporal\" may follow zstd, "
+                "lz4 and auto, as in zstd,temporal",
                 text);
     }
     *config = parsed;

@@ -137,7 +137,7 @@ class MessageInfo(Structure):
                 ("module", c_uint32), ("slot", c_uint32), ("kind_name", c_char_p), ("tag_name", c_char_p),
                 ("module_name", c_char_p), ("module_class", c_char_p), ("slot_name", c_char_p),
                 ("has_tensor", c_bool), ("dtype", c_int), ("ndim", c_uint32), ("shape", POINTER(c_int64)),
-                ("bytes", c_uint64), ("kept", c_uint8), ("placement", c_uint32)]
+                ("bytes", c_uint64), ("kept", c_uint8), ("hash", c_uint8), ("placement", c_uint32)]
 
 
 class Stats(Structure):

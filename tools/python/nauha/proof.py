@@ -63,11 +63,11 @@ def _largest(elements):
 class Recorded:
     """What the trace says of a message that is to be made again."""
 
-    __slots__ = ("hash", "kept", "fingerprint", "shape", "dtype", "module_class", "made", "outcome", "difference", "elements",
-                 "largest")
+    __slots__ = ("hash", "hash_function", "kept", "fingerprint", "shape", "dtype", "module_class", "made", "outcome", "difference",
+                 "elements", "largest")
 
     def __init__(self, message):
-        self.hash = message.hash
+        self.hash, self.hash_function = message.hash, message.hash_function
         self.kept = message.kept
         self.fingerprint = message.fingerprint_struct() if self.kept == "fingerprint" else None
         self.shape, self.dtype, self.module_class = message.shape, message.dtype, message.module_class
@@ -150,7 +150,7 @@ class Proof:
         self._given = Follower(trace, steps_alone(selection), [*GIVEN, "weight_gradients", "bias_gradients"])
         self._step = None  # the Step that runs
         self._recorded = {}  # Key -> Recorded, of this step
-        self._outputs = set()  # the hashes of what the models returned in it
+        self._outputs = set()  # (function, hash) of what the models returned in it
         self._counts = {}  # kind -> _Kind
         self._reasons = {}  # why steps could not be run -> number of them
         self._steps = 0
@@ -180,7 +180,7 @@ class Proof:
         self._excuse_noise()
         for key, recorded in self._recorded.items():
             if key[0] == "network_output":
-                recorded.outcome = PROVEN if recorded.hash in self._outputs else NOT_MADE
+                recorded.outcome = PROVEN if (recorded.hash_function, recorded.hash) in self._outputs else NOT_MADE
             elif recorded.outcome == NOT_MADE and reason is None:
                 recorded.outcome, recorded.difference = DIFFERENT, math.inf
             self._counts.setdefault(key[0], _Kind()).add(recorded)
@@ -203,12 +203,12 @@ class Proof:
         """A message was made."""
         kind, _, module, _, _ = key
         recorded = self._recorded.get(key)
-        made = message.hash
         if kind == "activations" and self._remaker.is_model(module):
-            self._outputs.add(made)
+            functions = {other.hash_function for other in self._recorded.values()}
+            self._outputs.update((function, message.hash_by(function)) for function in functions)
         if recorded is None:
             return
-        recorded.made = made
+        recorded.made = made = message.hash_by(recorded.hash_function)
         if (made, message.shape, message.dtype) == (recorded.hash, recorded.shape, recorded.dtype):
             recorded.outcome = PROVEN
         else:

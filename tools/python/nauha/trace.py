@@ -60,6 +60,7 @@ native.declare(library, {
     "nauha_message_tensor": (STATUS, [c_void_p, POINTER(native.Tensor), ERROR]),
     "nauha_message_take": (STATUS, [c_void_p, POINTER(native.Tensor), ERROR]),
     "nauha_message_hash": (STATUS, [c_void_p, c_uint64 * 2, ERROR]),
+    "nauha_message_hash_by": (STATUS, [c_void_p, c_int, c_uint64 * 2, ERROR]),
     "nauha_message_fingerprint": (STATUS, [c_void_p, POINTER(native.Fingerprint), ERROR]),
     "nauha_fingerprint_difference": (c_double, [POINTER(native.Fingerprint), POINTER(native.Fingerprint), c_int]),
     "nauha_fingerprint_samples": (c_size_t, [c_uint64]),
@@ -113,10 +114,11 @@ def to_float(values, dtype=None):
 
 # The stamps of a message and the properties of its tensor: attributes that are read from the C structure.
 STAMPS = ("seq", "time_ns", "global_step", "train_step", "epoch", "rank", "call", "kind", "tag", "slot", "module",
-           "module_class", "dtype", "shape", "nbytes", "kept", "placement")
+           "module_class", "dtype", "shape", "nbytes", "kept", "hash_function", "placement")
 
 
 KEPT = "elements", "hash", "fingerprint"  # enum nauha_kept
+HASHES = "sums", "xxh3", "other"  # enum nauha_hash
 
 
 class Fingerprint(typing.NamedTuple):
@@ -182,7 +184,7 @@ class Message:
     module and module_class (texts; module and module_class are None for messages of the network); dtype ("f32"), shape
     and nbytes (None, () and 0 for events); kept (what the trace has of the tensor: "elements", "fingerprint" or
     "hash"; None for events); placement (None if the tensor is whole, a Placement if it is a shard); tensor; data; hash;
-    fingerprint; key; nn_module."""
+    hash_function ("sums"; "xxh3" where a trace before format 1.5 has no elements); fingerprint; key; nn_module."""
 
     __slots__ = ("info", "_handle", "_names", "_source", "_tensor", "_live", "__weakref__")
 
@@ -224,12 +226,18 @@ class Message:
 
     @property
     def hash(self):
-        """The 128-bit XXH3 hash of the bytes of the elements, as an integer; None for events. It was recorded in place
-        of the elements (--keep), or is computed from them. Read it before the next message comes."""
+        """The 128-bit hash of the bytes of the elements, as an integer; None for events. It was recorded in place
+        of the elements (--keep), or is computed from them. Read it before the next message comes. Hashes can be compared
+        where they have the same `hash_function`."""
+        return self.hash_by(self.hash_function)
+
+    def hash_by(self, function):
+        """The hash by a certain function, "sums" or "xxh3"; None for events. Raises Error where only one of another function was
+        recorded. Read it before the next message comes."""
         if not self.info.has_tensor:
             return None
         halves = (c_uint64 * 2)()
-        native.call(library.nauha_message_hash, self._readable("hash"), halves)
+        native.call(library.nauha_message_hash_by, self._readable("hash"), HASHES.index(function), halves)
         return halves[1] << 64 | halves[0]
 
     @property
@@ -284,6 +292,8 @@ class Message:
             return info.bytes
         if name == "kept":
             return KEPT[info.kept] if info.has_tensor else None
+        if name == "hash_function":
+            return HASHES[info.hash] if info.has_tensor else None
         if name == "placement":
             return self._placement()
         raise AttributeError(name)
