@@ -7,6 +7,9 @@ training do not affect it. A side stream copies the snapshot to a bounded ring o
 thread of this module passes what has arrived to the sender. The training thread waits only while the ring is
 full, or while the copies of parameters that are under way take more memory than the ring.
 
+Where a recording keeps only the fingerprint or the hash of a tensor, that is made on the device if there is Triton
+(see gpu_prints.py), and only its words come through the ring.
+
 On a machine without a GPU, the same code runs with copies that are complete at once.
 
 Threads: calls come one at a time, under the publisher's lock; a worker thread calls the sender.
@@ -22,11 +25,12 @@ from nauha.guard import Guard
 from nauha.sender import Value
 
 RING_BYTES = 128 << 20
+PRINT_BYTES = 240  # tensors that are no larger are copied: their fingerprints take as much
 _ALIGNMENT = 64
 
 
-def device_for(kind):
-    return CudaDevice() if kind == "cuda" else HostDevice()
+def device_for(kind, tell):
+    return CudaDevice(tell) if kind == "cuda" else HostDevice()
 
 
 class HostDevice:
@@ -37,25 +41,53 @@ class HostDevice:
         return torch.empty(count, dtype=torch.uint8)
 
     @staticmethod
-    def copy(source, host):
-        """Copies source into host. Returns an event to wait for, or None if the copy is complete."""
+    def print_of(tensor):
+        """The words of the tensor's fingerprint, on the device, or as they will be there; None: this device makes none."""
+        return None
+
+    @staticmethod
+    def copy(source, host, private=False):
+        """Copies source into host. Returns an event to wait for, or None if the copy is complete. private: nobody writes to
+        source any more."""
         with torch.no_grad(), compat.transforms_off():
             host.copy_(source.detach())
 
 
 class CudaDevice:
-    def __init__(self):
+    def __init__(self, tell):
+        self._tell = tell
         self._streams = {}
+        self._printers = {}  # by device
+        self._makes_prints = True
 
     @staticmethod
     def host_memory(count):
         return torch.empty(count, dtype=torch.uint8, pin_memory=True)
 
-    def copy(self, source, host):
+    def print_of(self, tensor):
+        if not tensor.is_cuda or not self._makes_prints:
+            return None
+        try:
+            with torch.no_grad(), compat.transforms_off(), torch.cuda.device(tensor.device):
+                printer = self._printers.get(tensor.device)
+                if printer is None:
+                    from nauha import gpu_prints  # imports Triton, which a build of PyTorch may come without
+                    printer = self._printers[tensor.device] = gpu_prints.Prints(tensor.device)
+                return printer.make(tensor)
+        except tensors.Unrecordable:
+            raise
+        except Exception as error:  # Triton compiles: many things can be missing
+            self._makes_prints = False
+            reason = str(error).strip().split("\n")[0]
+            self._tell("tensors on the GPU are copied to the host for their fingerprints, as Triton cannot make these on the GPU: "
+                       f"{type(error).__name__}: {reason}")
+            return None
+
+    def copy(self, source, host, private=False):
         if not source.is_cuda:
             return HostDevice.copy(source, host)
         with torch.no_grad(), compat.transforms_off(), torch.cuda.device(source.device):
-            snapshot = source.detach().clone(memory_format=torch.contiguous_format)
+            snapshot = source if private else source.detach().clone(memory_format=torch.contiguous_format)
             side = self._side(source.device)
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
@@ -112,9 +144,11 @@ class Stager:
 
     immediate = False
 
-    def __init__(self, sender, device, tell, capacity=RING_BYTES):
+    def __init__(self, sender, device, tell, capacity=RING_BYTES, needs_elements=lambda kind, module, tag: True):
+        """needs_elements: False for messages of which a fingerprint is enough."""
         self._sender = sender
         self._device = device
+        self._needs_elements = needs_elements
         self._guarded = Guard(lambda error: tell(f"a message was not recorded: {type(error).__name__}: {error}"))
         self._ring = Ring(device, capacity // _ALIGNMENT * _ALIGNMENT)
         self._calls = queue.SimpleQueue()
@@ -133,20 +167,32 @@ class Stager:
             return
         tensor = tensors.dense(tensor)
         count = tensor.numel() * tensor.element_size()
+        if count > PRINT_BYTES and not self._needs_elements(kind, module, tag):
+            words = self._device.print_of(tensor)
+            if words is not None:
+                form = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+                self._through_ring(words, True, self._sender.publish_fingerprint, (kind, module, slot, call, tag, form),
+                                   (placement,))
+                return
         if count > self._ring.capacity:  # does not fit into the ring: wait until it is published
             host = torch.empty(tensor.shape, dtype=tensor.dtype)
             HostDevice.copy(tensor, host)
             self._later(self._sender.publish, kind, module, slot, call, tag, host, identity, placement)
             self.drain()
             return
+        self._through_ring(tensor, False, self._sender.publish, (kind, module, slot, call, tag), (identity, placement))
+
+    def _through_ring(self, tensor, private, function, before, after):
+        """Has function called with the tensor in host memory, between its other arguments."""
+        count = tensor.numel() * tensor.element_size()
         piece = self._ring.take(count)
         try:
             host = piece[:count].view(tensor.dtype).view(tensor.shape)
-            done = self._device.copy(tensor, host)
+            done = self._device.copy(tensor, host, private)
         except Exception:
             self._later(self._ring.give_back)  # after the pieces before it
             raise
-        self._calls.put((done, self._sender.publish, (kind, module, slot, call, tag, host, identity, placement), self._ring.give_back))
+        self._calls.put((done, function, (*before, host, *after), self._ring.give_back))
 
     def begin_step(self, values):
         self._with_parameters(self._sender.begin_step, values)

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""The fingerprints that a GPU makes, by Triton's interpreter on the CPU: they are those of the C library. Skipped where there is
+no Triton (NAUHA_TRITON=1 tools/dev/install-torch.sh installs it)."""
+import ctypes
+import importlib.util
+import math
+import os
+import sys
+import unittest
+import unittest.mock
+
+import torch
+
+from tests.integration.program import ROOT
+
+sys.path.insert(0, str(ROOT / "tools/python"))
+from nauha import native, tensors, trace  # noqa: E402, F401, the last one declares functions
+
+TRITON = importlib.util.find_spec("triton") is not None
+if TRITON:
+    os.environ["TRITON_INTERPRET"] = "1"
+    from nauha import gpu_prints
+    import triton
+    import triton.language as tl
+    PRINTS = gpu_prints.Prints("cpu")
+
+    @triton.jit
+    def values(raw, out, DTYPE: tl.constexpr):
+        at = tl.arange(0, 65536)
+        tl.store(out + at, gpu_prints._value(tl.load(raw + at).to(tl.uint64), DTYPE))
+
+library = native.library
+library.nauha_tensor_fingerprint.argtypes = [ctypes.POINTER(native.Tensor), ctypes.POINTER(native.Fingerprint), ctypes.c_void_p]
+library.nauha_tensor_fingerprint.restype = ctypes.c_int
+EXACT = "zeros", "nans", "infs", "first_nonfinite", "min", "max"
+
+
+def by_c(tensor):
+    """The fingerprint of a tensor's elements by the C library."""
+    tensor, view, found = tensor.contiguous(), native.Tensor(), native.Fingerprint()
+    tensors.fill(view, tensor)
+    assert library.nauha_tensor_fingerprint(ctypes.byref(view), ctypes.byref(found), None) == 0
+    return found
+
+
+def random_bits(dtype, count, seed=1):
+    """Elements of every kind: any bits at all."""
+    generator = torch.Generator().manual_seed(seed)
+    size = torch.empty(0, dtype=dtype).element_size()
+    data = torch.randint(256, (count * size,), generator=generator, dtype=torch.uint8)
+    return (data & 1 if dtype is torch.bool else data).view(dtype)
+
+
+def ordinary(dtype, count, seed=2):
+    """Elements as a training has them."""
+    generator = torch.Generator().manual_seed(seed)
+    if dtype is torch.bool:
+        return torch.rand(count, generator=generator) < 0.3
+    if not dtype.is_floating_point:
+        return torch.randint(0, 100, (count,), generator=generator).to(dtype)
+    return torch.randn(count, generator=generator, dtype=torch.float64).to(dtype)
+
+
+@unittest.skipUnless(TRITON, "no Triton")
+class Prints(unittest.TestCase):
+    def compare(self, tensor, what):
+        words, expected = PRINTS.make(tensor), by_c(tensor)
+        self.assertEqual(words.shape, (30,))
+        numbers = [n % (1 << 64) for n in words.tolist()]
+        reals = words.view(torch.float64).tolist()
+        stats = expected.stats
+        self.assertEqual(numbers[:2], list(expected.hash), what)
+        self.assertEqual(numbers[2:6], [stats.zeros, stats.nans, stats.infs, stats.first_nonfinite], what)
+        for real, name in ((reals[12], "min"), (reals[13], "max")):
+            wanted = getattr(stats, name)
+            self.assertTrue(real == wanted and math.copysign(1, real) == math.copysign(1, wanted) or
+                            math.isnan(real) and math.isnan(wanted), (what, name, real, wanted))
+        self.assertEqual(numbers[14:], list(expected.samples), what)
+        magnitudes = self.magnitudes(tensor)
+        for word, name in enumerate(("sum", "sum_abs", "sum_squares", "deviations", "third", "fourth"), 6):
+            real, wanted = reals[word], getattr(stats, name)
+            same = real == wanted or math.isnan(real) and math.isnan(wanted) or \
+                abs(real - wanted) <= 1e-12 * magnitudes[name]
+            self.assertTrue(same, (what, name, real, wanted, magnitudes[name]))
+
+    @staticmethod
+    def magnitudes(tensor):
+        """The sums of the magnitudes of what is summed."""
+        x = tensor.reshape(-1).to(torch.float64)
+        apart = (x - x.mean()).abs()
+        sums = {"sum": x.abs(), "sum_abs": x.abs(), "sum_squares": x ** 2, "deviations": apart ** 2, "third": apart ** 3,
+                "fourth": apart ** 4}
+        return {name: value.sum().item() for name, value in sums.items()}
+
+    def test_sizes_of_all_types(self):
+        for dtype in tensors.DTYPES:
+            item = torch.empty(0, dtype=dtype).element_size()
+            for size in (0, 1, 15, 16, 17, 239, 240, 241, 4095, 4096, 4097, 9000):
+                make = random_bits if size % 2 and size < 4000 else ordinary
+                self.compare(make(dtype, -(-size // item)), f"{make.__name__} {dtype} {size} bytes")
+        for dtype in (torch.float32, torch.bfloat16, torch.uint8):
+            self.compare(ordinary(dtype, 100003 // torch.empty(0, dtype=dtype).element_size()), f"{dtype} 100003 bytes")
+            self.compare(random_bits(dtype, 2000), f"{dtype}, any bits")
+
+    def test_counts_of_elements(self):
+        for count in (1, 2, 3, 8, 15, 16, 17, 31, 33):
+            self.compare(ordinary(torch.float32, count), f"{count} elements")
+
+    def test_every_value_of_small_types(self):
+        """Each element by itself: in sums, NaN would hide the rest."""
+        library.nauha_tensor_to_f64.argtypes = [ctypes.POINTER(native.Tensor), ctypes.c_size_t, ctypes.c_size_t, ctypes.c_void_p]
+        library.nauha_tensor_to_f64.restype = None
+        for dtype, number in tensors.DTYPES.items():
+            bits = 8 * torch.empty(0, dtype=dtype).element_size()
+            if bits > 16:
+                continue
+            raw = torch.arange(2 if dtype is torch.bool else 1 << bits)
+            tensor = raw.to({8: torch.uint8, 16: torch.int32}[bits]).to({8: torch.uint8, 16: torch.int16}[bits]).view(dtype)
+            got, expected, view = torch.empty(1 << 16, dtype=torch.float64), torch.empty(1 << 16, dtype=torch.float64), native.Tensor()
+            values[(1,)](raw.repeat((1 << 16) // len(raw)), got, DTYPE=number)
+            tensors.fill(view, tensor)
+            library.nauha_tensor_to_f64(ctypes.byref(view), 0, len(raw), expected.data_ptr())
+            got, expected = got[:len(raw)], expected[:len(raw)]
+            self.assertTrue(torch.equal(got.isnan(), expected.isnan()), dtype)
+            there = ~expected.isnan()
+            self.assertTrue(torch.equal(got[there].view(torch.int64), expected[there].view(torch.int64)), dtype)
+
+    def test_special_elements(self):
+        nan, inf = math.nan, math.inf
+        for dtype in (torch.float32, torch.float64, torch.float16):
+            for elements in ([nan], [inf], [-inf], [-0.0], [0.0, -0.0], [-0.0, 0.0], [nan] * 2000, [1, nan, 2], [inf, -inf, 1],
+                           [-0.0] * 1500 + [0.0], [1.0] * 2000, [1e-40, -1e-40], [inf] * 3, [0.0] * 1999 + [nan]):
+                self.compare(torch.tensor(elements, dtype=dtype), f"{dtype} {elements[:3]} {len(elements)}")
+        for place, value in zip((0, 511, 1023, 1024, 4999), (nan, inf, -inf, nan, inf)):
+            tensor = ordinary(torch.float32, 5000)
+            tensor[place] = value
+            self.compare(tensor, f"{value} at {place}")
+
+    def test_sums_that_cancel(self):
+        for dtype, mean in ((torch.float64, 1e6), (torch.float32, 1000.0), (torch.float64, -3e9)):
+            self.compare((ordinary(torch.float64, 20000) + mean).to(dtype), f"{dtype} around {mean}")
+        steps = torch.arange(24000, dtype=torch.float32) // 4000 * 100 + ordinary(torch.float32, 24000)
+        self.compare(steps, "a mean that moves")
+        self.compare(torch.cat([torch.zeros(1024), ordinary(torch.float32, 20000) + 1000]), "zeros first")
+        self.compare(torch.full((10000,), 0.1), "a constant")
+        self.compare(torch.tensor([2**62, -2**62, 2**53 + 1, 3] * 700), "large integers")
+
+    def test_many_blocks_to_a_program(self):
+        with unittest.mock.patch.object(gpu_prints, "PROGRAMS", 3):
+            for size in (4096 * 3, 4096 * 3 + 4, 60004):
+                self.compare(ordinary(torch.float32, size // 4), f"{size} bytes")
+            self.compare(torch.arange(20000, dtype=torch.float32), "all different")
+            tensor = ordinary(torch.float64, 9000)
+            tensor[8000] = math.nan
+            self.compare(tensor, "a NaN in a later block")
+
+    def test_tensors_that_are_not_contiguous(self):
+        base = ordinary(torch.float32, 6000)
+        for name, tensor in (("transposed", base.view(60, 100).t()), ("a slice", base[1:4000]), ("a stride", base[::3]),
+                             ("expanded", base[:7, None].expand(7, 50)), ("channels last",
+                             base.view(2, 10, 20, 15).to(memory_format=torch.channels_last)), ("flipped", base.flip(0)[5:]),
+                             ("no dimension", base[17]), ("nothing", base[:0]), ("3 dimensions", base.view(10, 20, 30))):
+            self.compare(tensor, name)
+        self.compare(random_bits(torch.uint8, 5000)[3:4500], "at any address")
+        self.compare(ordinary(torch.bfloat16, 5000)[3:4500], "at any address")
+        self.compare(torch.randn(300, requires_grad=True), "a parameter")
+        complex_view = torch.view_as_real(torch.randn(200, dtype=torch.complex64).conj().resolve_conj())
+        self.compare(complex_view[..., 1], "an imaginary part")
+
+    def test_types_that_cannot_be_recorded(self):
+        with self.assertRaisesRegex(tensors.Unrecordable, "type complex64 cannot be recorded"):
+            PRINTS.make(torch.zeros(3, dtype=torch.complex64))
+
+
+if __name__ == "__main__":
+    unittest.main()
