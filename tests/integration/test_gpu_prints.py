@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The fingerprints that a GPU makes, by Triton's interpreter on the CPU: they are those of the C library. Skipped where there is
 no Triton (NAUHA_TRITON=1 tools/dev/install-torch.sh installs it)."""
+import contextlib
 import ctypes
 import importlib.util
 import math
@@ -11,10 +12,8 @@ import unittest.mock
 
 import torch
 
-from tests.integration.program import ROOT
-
-sys.path.insert(0, str(ROOT / "tools/python"))
-from nauha import native, tensors, trace  # noqa: E402, F401, the last one declares functions
+from tests.integration.pytorch_case import Case, nauha
+from nauha import native, staging, tensors, trace  # noqa: F401, the last one declares functions
 
 TRITON = importlib.util.find_spec("triton") is not None
 if TRITON:
@@ -170,6 +169,145 @@ class Prints(unittest.TestCase):
     def test_types_that_cannot_be_recorded(self):
         with self.assertRaisesRegex(tensors.Unrecordable, "type complex64 cannot be recorded"):
             PRINTS.make(torch.zeros(3, dtype=torch.complex64))
+
+
+class LateDevice(staging.HostDevice):
+    """Makes fingerprints with the kernels, at once, as a stream does before what comes behind them; its copies arrive when they
+    are waited for."""
+
+    def __init__(self):
+        self.prints, self.copied = 0, []
+
+    def print_of(self, tensor):
+        self.prints += 1
+        return PRINTS.make(tensor)
+
+    def copy(self, source, host, private=False):
+        self.copied.append((tuple(source.shape), source.numel() * source.element_size(), private))
+        snapshot = source if private else source.detach().clone()
+
+        class Done:
+            def synchronize(self):
+                with torch.no_grad():
+                    host.copy_(snapshot)
+
+        return Done()
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.relu, self.second = torch.nn.Linear(12, 24), torch.nn.ReLU(inplace=True), torch.nn.Linear(24, 5)
+
+    def forward(self, x):
+        return self.second(self.relu(self.first(x)))
+
+
+@unittest.skipUnless(TRITON, "no Triton")
+class Path(Case):
+    """A training whose tensors are said to be on a GPU, against the same one on the CPU."""
+
+    def train(self, name, device=None, steps=3, **options):
+        torch.manual_seed(3)
+        self.path, model = self.folder / name, Net()
+        options = {"staging": "always", **options} if device is not None else options
+        with unittest.mock.patch.object(staging, "device_for", lambda kind, tell: device):
+            exporter = self.export(model, **options)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        loss_function = exporter.set_loss(torch.nn.CrossEntropyLoss())
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss_function(model(torch.randn(20, 12)), torch.randint(5, (20,))).backward()
+            optimizer.step()
+        self.assertTrue(exporter.close())
+        self.assertEqual(self.notices, [])
+        return self.path
+
+    def listed(self, path):
+        with nauha.open(path) as opened:
+            for m in opened.messages():
+                print_ = m.fingerprint if m.kept in ("elements", "fingerprint") else None
+                yield (m.seq, m.kind, m.module, m.slot, m.global_step, m.call, m.tag, m.shape, m.dtype, m.kept,
+                       m.hash if m.dtype else None), print_
+
+    def same(self, one, other):
+        """The messages are the same and in the same order, and sums agree. Returns how many of each kind are fingerprints."""
+        ones, others, count = list(self.listed(one)), list(self.listed(other)), {}
+        self.assertEqual([message for message, _ in ones], [message for message, _ in others])
+        for (message, a), (_, b) in zip(ones, others):
+            if message[9] == "fingerprint":
+                count[message[1]] = count.get(message[1], 0) + 1
+                for name in ("zeros", "nans", "infs", "min", "max"):
+                    self.assertEqual(getattr(a, name), getattr(b, name), (message, name))
+                self.assertEqual(list(a.samples), list(b.samples))
+                self.assertAlmostEqual(a.sum, b.sum, delta=1e-12 * b.sum_abs)
+                self.assertAlmostEqual(a.sum_squares, b.sum_squares, delta=1e-12 * b.sum_squares)
+                self.assertAlmostEqual(a.fourth, b.fourth, delta=1e-12 * b.fourth)
+        return count
+
+    def test_fingerprints(self):
+        device = LateDevice()
+        count = self.same(self.train("gpu.h5", device, keep="fingerprints"), self.train("cpu.h5", keep="fingerprints"))
+        self.assertEqual(count["activations"], 3 * 4)
+        self.assertEqual(device.prints, sum(number for kind, number in count.items() if "update" not in kind and kind != "weights"))
+        # What crosses: words of fingerprints, small tensors, and parameters.
+        parameters = {tuple(p.shape) for p in Net().parameters()}
+        self.assertEqual([entry for entry in device.copied if entry[1] > 240 and entry[0] not in parameters], [])
+        self.assertEqual(sum(private for _, _, private in device.copied), device.prints)
+
+    def test_hashes(self):
+        device = LateDevice()
+        self.same(self.train("gpu.h5", device, keep="hashes"), self.train("cpu.h5", keep="hashes"))
+        self.assertGreater(device.prints, 20)
+
+    def test_proof(self):
+        device = LateDevice()
+        options = {"keep": "proof", "fingerprint_every": 2}
+        path = self.train("gpu.h5", device, **options)
+        count = self.same(path, self.train("cpu.h5", **options))
+        self.assertEqual(count["weight_gradients"], 3 * 2)
+        self.assertEqual(device.prints, sum(count.values()))
+
+    def test_chosen_kinds(self):
+        device = LateDevice()
+        options = {"fingerprint": "activations steps=1:2"}
+        count = self.same(self.train("gpu.h5", device, **options), self.train("cpu.h5", **options))
+        self.assertEqual((count, device.prints), ({"activations": 4}, 4))
+
+    def test_where_elements_are_needed(self):
+        """What is stored is another tensor, or a flight recorder holds the elements: everything is copied, as before."""
+        for number, options in enumerate(({"keep": "fingerprints", "samples": 7}, {"keep": "fingerprints", "precision": "bf16"},
+                                          {"flight": 2}, {"keep": "everything"})):
+            device = LateDevice()
+            self.same(self.train(f"gpu{number}.h5", device, **options), self.train(f"cpu{number}.h5", **options))
+            self.assertEqual(device.prints, 0, options)
+
+    def test_a_live_metric_needs_elements(self):
+        exporter = self.export(Net(), keep="fingerprints")
+        wanted = exporter.publisher.wanted
+        kinds = native.KINDS["activations"], native.KINDS["input_data"]
+        self.assertEqual([wanted.elements(kind, native.NONE, 0, 0, 0, 0) for kind in kinds], [False, False])
+        wanted.tapped = lambda kind: kind == kinds[0]
+        self.assertEqual([wanted.elements(kind, native.NONE, 0, 0, 0, 0) for kind in kinds], [True, False])
+
+
+class WithoutTriton(unittest.TestCase):
+    """The device falls back to copies, and says so once."""
+
+    def test_it_is_told_once(self):
+        told = []
+        device = staging.CudaDevice(told.append)
+        tensor = unittest.mock.Mock(is_cuda=True, device=torch.device("cuda", 0))
+        with unittest.mock.patch.dict(sys.modules, {"nauha.gpu_prints": None}), \
+                unittest.mock.patch.object(torch.cuda, "device", lambda device: contextlib.nullcontext()):
+            self.assertIsNone(device.print_of(tensor))
+            self.assertIsNone(device.print_of(tensor))
+        self.assertEqual(len(told), 1)
+        self.assertRegex(told[0], "^tensors on the GPU are copied to the host for their fingerprints, as Triton cannot make these")
+
+    def test_tensors_on_the_cpu_are_left_to_the_recorder(self):
+        self.assertIsNone(staging.CudaDevice(None).print_of(torch.zeros(1000)))
+        self.assertIsNone(staging.HostDevice().print_of(torch.zeros(1000)))
 
 
 if __name__ == "__main__":
