@@ -6,12 +6,14 @@ import ctypes
 import importlib.util
 import math
 import os
+import subprocess
 import sys
 import unittest
 import unittest.mock
 
 import torch
 
+from tests.integration.program import ROOT
 from tests.integration.pytorch_case import Case, nauha
 from nauha import native, staging, tensors, trace  # noqa: F401, the last one declares functions
 
@@ -178,6 +180,9 @@ class LateDevice(staging.HostDevice):
     def __init__(self):
         self.prints, self.copied = 0, []
 
+    def can_print(self, tensor):
+        return True
+
     def print_of(self, tensor):
         self.prints += 1
         return PRINTS.make(tensor)
@@ -207,7 +212,7 @@ class Net(torch.nn.Module):
 class Path(Case):
     """A training whose tensors are said to be on a GPU, against the same one on the CPU."""
 
-    def train(self, name, device=None, steps=3, **options):
+    def train(self, name, device=None, **options):
         torch.manual_seed(3)
         self.path, model = self.folder / name, Net()
         options = {"staging": "always", **options} if device is not None else options
@@ -215,7 +220,7 @@ class Path(Case):
             exporter = self.export(model, **options)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         loss_function = exporter.set_loss(torch.nn.CrossEntropyLoss())
-        for _ in range(steps):
+        for _ in range(3):
             optimizer.zero_grad()
             loss_function(model(torch.randn(20, 12)), torch.randint(5, (20,))).backward()
             optimizer.step()
@@ -227,16 +232,23 @@ class Path(Case):
         with nauha.open(path) as opened:
             for m in opened.messages():
                 print_ = m.fingerprint if m.kept in ("elements", "fingerprint") else None
-                yield (m.seq, m.kind, m.module, m.slot, m.global_step, m.call, m.tag, m.shape, m.dtype, m.kept,
+                yield (m.kind, m.module, m.slot, m.global_step, m.call, m.tag, m.shape, m.dtype, m.kept,
                        m.hash if m.dtype else None), print_
+
+    @staticmethod
+    def order(messages):
+        """Of the messages but parameters and updates, whose order at the end of a step is another one where only some are large."""
+        return [message for message, _ in messages if message[0] not in ("weights", "biases", "weight_updates", "bias_updates")]
 
     def same(self, one, other):
         """The messages are the same and in the same order, and sums agree. Returns how many of each kind are fingerprints."""
         ones, others, count = list(self.listed(one)), list(self.listed(other)), {}
+        self.assertEqual(*(self.order(messages) for messages in (ones, others)))
+        ones, others = (sorted(messages, key=lambda entry: repr(entry[0])) for messages in (ones, others))
         self.assertEqual([message for message, _ in ones], [message for message, _ in others])
         for (message, a), (_, b) in zip(ones, others):
-            if message[9] == "fingerprint":
-                count[message[1]] = count.get(message[1], 0) + 1
+            if message[8] == "fingerprint":
+                count[message[0]] = count.get(message[0], 0) + 1
                 for name in ("zeros", "nans", "infs", "min", "max"):
                     self.assertEqual(getattr(a, name), getattr(b, name), (message, name))
                 self.assertEqual(list(a.samples), list(b.samples))
@@ -249,11 +261,49 @@ class Path(Case):
         device = LateDevice()
         count = self.same(self.train("gpu.h5", device, keep="fingerprints"), self.train("cpu.h5", keep="fingerprints"))
         self.assertEqual(count["activations"], 3 * 4)
-        self.assertEqual(device.prints, sum(number for kind, number in count.items() if "update" not in kind and kind != "weights"))
-        # What crosses: words of fingerprints, small tensors, and parameters.
-        parameters = {tuple(p.shape) for p in Net().parameters()}
-        self.assertEqual([entry for entry in device.copied if entry[1] > 240 and entry[0] not in parameters], [])
+        self.assertEqual((count["weights"], count["weight_updates"]), (3 * 2, 3 * 2))
+        self.assertEqual(device.prints, sum(count.values()))
+        # What crosses: words of fingerprints, and small tensors.
+        self.assertEqual([entry for entry in device.copied if entry[1] > 240], [])
         self.assertEqual(sum(private for _, _, private in device.copied), device.prints)
+
+    def test_parameters_of_chosen_steps(self):
+        """Of other steps, nothing is made of them."""
+        for number, options in enumerate(({"steps": "1:2"}, {"kinds": "weight_updates"}, {"kinds": "weights", "steps": "::2"})):
+            device = LateDevice()
+            options = {"keep": "fingerprints", **options}
+            count = self.same(self.train(f"gpu{number}.h5", device, **options), self.train(f"cpu{number}.h5", **options))
+            self.assertEqual(device.prints, sum(count.values()), options)
+            self.assertGreater(sum(count.values()), 1)
+
+    def test_steps_that_end_with_the_next(self):
+        """A loop without an optimizer that is known, and parameters that change in between."""
+        def loop(name, device=None):
+            torch.manual_seed(5)
+            self.path, model = self.folder / name, Net()
+            options = {"staging": "always"} if device else {}
+            with unittest.mock.patch.object(staging, "device_for", lambda kind, tell: device):
+                exporter = self.export(model, keep="fingerprints", step="forward", **options)
+            for _ in range(3):
+                model(torch.randn(20, 12)).sum().backward()
+                with torch.no_grad():
+                    for parameter in model.parameters():
+                        parameter -= 0.1 * parameter.grad
+            self.assertTrue(exporter.close())
+            return self.path
+
+        device = LateDevice()
+        count = self.same(loop("gpu.h5", device), loop("cpu.h5"))
+        self.assertEqual(count["weights"], count["weight_updates"])
+        self.assertGreaterEqual(count["weights"], 2 * 2)
+        self.assertEqual([entry for entry in device.copied if entry[1] > 240], [])
+
+    def test_parameters_that_are_kept_in_full(self):
+        for number, options in enumerate(({"full": "weights"}, {"full": "bias_updates"})):
+            device = LateDevice()
+            options = {"keep": "fingerprints", **options}
+            self.same(self.train(f"gpu{number}.h5", device, **options), self.train(f"cpu{number}.h5", **options))
+            self.assertIn((24, 12), [entry[0] for entry in device.copied])
 
     def test_hashes(self):
         device = LateDevice()
@@ -289,6 +339,39 @@ class Path(Case):
         self.assertEqual([wanted.elements(kind, native.NONE, 0, 0, 0, 0) for kind in kinds], [False, False])
         wanted.tapped = lambda kind: kind == kinds[0]
         self.assertEqual([wanted.elements(kind, native.NONE, 0, 0, 0, 0) for kind in kinds], [True, False])
+
+
+@unittest.skipUnless(TRITON, "no Triton")
+class Compiling(unittest.TestCase):
+    """What Triton makes of the kernels for a GPU, with NVIDIA's assembler; nobody runs it here."""
+
+    PROGRAM = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import triton
+from triton.compiler import ASTSource
+from triton.backends.compiler import GPUTarget
+from nauha import gpu_prints
+numbers = {"size": "i64", "count": "i64", "programs": "i64"}
+def build(kernel, pointers, constants, warps):
+    signature = {**pointers, **numbers, **dict.fromkeys(constants, "constexpr")}
+    built = triton.compile(ASTSource(fn=kernel, signature=signature, constexprs=constants), target=GPUTarget("cuda", 90, 32),
+                           options={"num_warps": warps, "enable_fp_fusion": False})
+    text = built.asm["ptx"]
+    assert len(built.asm["cubin"]) > 10000 and "fma.rn.f64" not in text, kernel
+    assert len(text) < 1000000, f"{kernel}: {len(text)} bytes take long to compile"
+bytes_and_keys = {"data": "*u8", "keys": "*i64", "results": "*i64"}
+for dtype, per_word in ((0, 2), (12, 8)):
+    build(gpu_prints._add_blocks, bytes_and_keys, {"DTYPE": dtype, "PER_WORD": per_word}, 1)
+build(gpu_prints._join, {**bytes_and_keys, "words": "*i64"}, {"PER_WORD": 8, "PROGRAMS_MOST": 2048}, 4)
+print("built")
+"""
+
+    def test_they_compile(self):
+        environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+        done = subprocess.run([sys.executable, "-c", self.PROGRAM, ROOT / "tools/python"], env=environment, capture_output=True,
+                              text=True, timeout=600)
+        self.assertEqual(done.stdout, "built\n", done.stderr[-3000:])
 
 
 class WithoutTriton(unittest.TestCase):

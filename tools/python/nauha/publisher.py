@@ -32,6 +32,7 @@ class Wanted(fast.Wanted):
         self._kinds = {}  # whether at all, by kind
         # A fingerprint is that of the elements as they are rounded and cut. A flight recorder holds the elements.
         self._whole = any(options.get(key, none) != none for key, none in (("samples", "all"), ("precision", "full"), ("flight", "0")))
+        self._only_prints = not self._whole and "full" not in options and options.get("keep") in ("fingerprints", "hashes")
         super().__init__(fast.address(library.nauha_keeping_accepts), self._keeping, names, rank,
                          "inputs" in options.get("kinds", "").split(","))
 
@@ -49,6 +50,11 @@ class Wanted(fast.Wanted):
         if self._whole or self.tapped is not None and self.tapped(kind):
             return True
         return library.nauha_keeping_grade(self._keeping, self._names, kind, module, tag, step, epoch, rank) == ELEMENTS
+
+    def prints_of_parameters(self):
+        """Whether fingerprints of parameters and of their updates are enough, in all steps."""
+        return self._only_prints and not (self.tapped is not None and any(
+            self.tapped(KINDS[kind]) for kind in ("weights", "biases", "weight_updates", "bias_updates")))
 
     def check(self):
         """Raises Error where a kind or a pattern of modules chooses nothing there is. A tag may come later."""
@@ -208,8 +214,9 @@ class Publisher(fast.Recording):
 
     def stage(self, device_type):
         """Tensors live on a device: from here on everything goes through the stager, in order."""
-        from nauha.staging import Stager, device_for
-        self.out = Stager(self.out, device_for(device_type, self.tell), self.tell, needs_elements=self._needs_elements)
+        from nauha.staging import Parameters, Stager, device_for
+        self.out = Stager(self.out, device_for(device_type, self.tell), self.tell, needs_elements=self._needs_elements,
+                          parameters=Parameters(self.wanted, lambda: self.active and self.wanted.prints_of_parameters()))
 
     def _needs_elements(self, kind, module, tag):
         return self.wanted.elements(kind, module, tag, self.first_step + max(self.serial - 1, 0), self.epoch, self.rank)
