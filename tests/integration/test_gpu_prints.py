@@ -225,7 +225,8 @@ class Path(Case):
             loss_function(model(torch.randn(20, 12)), torch.randint(5, (20,))).backward()
             optimizer.step()
         self.assertTrue(exporter.close())
-        self.assertEqual(self.notices, [])
+        # The interpreter takes so long that a busy machine is noticed.
+        self.assertEqual([notice for notice in self.notices if not notice.startswith("PyTorch's threads waited")], [])
         return self.path
 
     def listed(self, path):
