@@ -162,26 +162,47 @@ static enum nauha_status put_hash(struct nauha_recorder *recorder,
     return NAUHA_OK;
 }
 
+static enum nauha_status put_words(struct nauha_recorder *recorder,
+                                   const struct nauha__outgoing *out,
+                                   const struct nauha__fingerprint_words *words,
+                                   struct nauha__index_row *row) {
+    struct nauha__place place;
+    const int64_t count = NAUHA__FINGERPRINT_WORDS;
+    const struct nauha_tensor packed = {
+        .data = words, .dtype = NAUHA_DTYPE_I64, .ndim = 1, .shape = &count};
+    enum nauha_status status =
+        nauha__buffer_put(&recorder->writer.buffer, out->kind, &packed, sizeof *words, 0,
+                          !recorder->config->drop, &place, NULL);
+    row->stream = place.stream;
+    row->offset = place.offset;
+    row->flags = NAUHA__ROW_DATA | NAUHA__ROW_FINGERPRINT;
+    return status;
+}
+
+/* What was made of elements that are not in this memory. */
+static enum nauha_status put_print(struct nauha_recorder *recorder,
+                                   const struct nauha__outgoing *out, enum nauha_grade grade,
+                                   struct nauha__index_row *row) {
+    if (grade != NAUHA_GRADE_HASH)
+        return put_words(recorder, out, out->print, row);
+    row->offset = out->print->hash[0];
+    row->base = out->print->hash[1];
+    row->flags = NAUHA__ROW_DATA | NAUHA__ROW_HASH;
+    return NAUHA_OK;
+}
+
 static enum nauha_status put_fingerprint(struct nauha_recorder *recorder,
                                          const struct nauha__outgoing *out,
                                          struct nauha__index_row *row) {
     struct nauha_tensor tensor;
     struct nauha_fingerprint fingerprint;
     struct nauha__fingerprint_words words;
-    struct nauha__place place;
     enum nauha_status status = as_stored(recorder, out, &tensor);
     if (status != NAUHA_OK)
         return status;
     nauha__fingerprint(&tensor, out->bytes / nauha_dtype_size(tensor.dtype), &fingerprint);
     nauha__fingerprint_pack(&fingerprint, &words);
-    const int64_t count = NAUHA__FINGERPRINT_WORDS;
-    const struct nauha_tensor packed = {
-        .data = &words, .dtype = NAUHA_DTYPE_I64, .ndim = 1, .shape = &count};
-    status = nauha__buffer_put(&recorder->writer.buffer, out->kind, &packed, sizeof words, 0,
-                               !recorder->config->drop, &place, NULL);
-    row->stream = place.stream;
-    row->offset = place.offset;
-    row->flags = NAUHA__ROW_DATA | NAUHA__ROW_FINGERPRINT;
+    status = put_words(recorder, out, &words, row);
     if (status == NAUHA_OK)
         hold(recorder, out, &tensor, row);
     return status;
@@ -204,11 +225,14 @@ static enum nauha_status keep(struct nauha_recorder *recorder, struct nauha__out
                               enum nauha_grade grade, struct nauha__index_row *row) {
     struct nauha_tensor tensor;
     struct nauha__reduced room;
-    enum nauha_status status = out->placed ? NAUHA_OK : cut(recorder, out, &tensor, &room);
+    enum nauha_status status =
+        out->placed || out->print ? NAUHA_OK : cut(recorder, out, &tensor, &room);
     if (status != NAUHA_OK)
         return status;
     row->shape = out->shape;
     row->dtype = (uint8_t)out->tensor->dtype;
+    if (out->print)
+        return put_print(recorder, out, grade, row);
     grade = of_size(grade, out->bytes);
     return grade == NAUHA_GRADE_HASH          ? put_hash(recorder, out, row)
            : grade == NAUHA_GRADE_FINGERPRINT ? put_fingerprint(recorder, out, row)
@@ -277,7 +301,9 @@ static bool is_finite(const struct nauha_tensor *tensor, size_t count) {
 
 /* A loss that is not finite after one that was is a reason for a dump. */
 static void watch_loss(struct nauha_recorder *recorder, const struct nauha__outgoing *out) {
-    const bool finite = is_finite(out->tensor, out->bytes / nauha_dtype_size(out->tensor->dtype));
+    const bool finite =
+        out->print ? out->print->nans + out->print->infs == 0
+                   : is_finite(out->tensor, out->bytes / nauha_dtype_size(out->tensor->dtype));
     if (!finite && !recorder->loss_not_finite)
         nauha__flight_ask(&recorder->flight, "the loss is not finite");
     recorder->loss_not_finite = !finite;
@@ -289,7 +315,7 @@ void nauha__emit(struct nauha_recorder *recorder, const struct nauha__outgoing *
                                                 recorder->global_step, recorder->epoch, out->bytes);
     if (grade != NAUHA_GRADE_NOTHING)
         store(recorder, out, grade, time_ns);
-    if (nauha__is_tapped(recorder) && tap(recorder, out, time_ns) != NAUHA_OK)
+    if (!out->print && nauha__is_tapped(recorder) && tap(recorder, out, time_ns) != NAUHA_OK)
         recorder->tap_failed = true;
     if (recorder->flight.steps > 0 && out->kind == NAUHA_KIND_LOSS)
         watch_loss(recorder, out);

@@ -385,24 +385,51 @@ enum nauha_status nauha_recorder_publish(struct nauha_recorder *recorder, uint32
     return nauha_recorder_publish_shard(recorder, kind, module, slot, call, tensor, 0, err);
 }
 
+static enum nauha_status publish(struct nauha_recorder *recorder, struct nauha__outgoing *out,
+                                 uint32_t placement, struct nauha_error *err) {
+    if (is_child(recorder))
+        return NAUHA_OK;
+    enum nauha_status status = check_message(recorder, placement, out, err);
+    if (status != NAUHA_OK)
+        return status;
+    if (out->bytes == 0)
+        out->print = NULL;
+    lock(recorder);
+    out->tag = recorder->tag;
+    if (!recorder->paused)
+        nauha__emit(recorder, out);
+    status = nauha__outcome(recorder, NAUHA_OK, err);
+    unlock(recorder);
+    return status;
+}
+
 enum nauha_status nauha_recorder_publish_shard(struct nauha_recorder *recorder, uint32_t kind,
                                                uint32_t module, uint32_t slot, uint32_t call,
                                                const struct nauha_tensor *tensor,
                                                uint32_t placement, struct nauha_error *err) {
-    if (is_child(recorder))
-        return NAUHA_OK;
     struct nauha__outgoing out = {
         .kind = kind, .module = module, .slot = slot, .call = call, .tensor = tensor};
-    enum nauha_status status = check_message(recorder, placement, &out, err);
-    if (status != NAUHA_OK)
-        return status;
-    lock(recorder);
-    out.tag = recorder->tag;
-    if (!recorder->paused)
-        nauha__emit(recorder, &out);
-    status = nauha__outcome(recorder, NAUHA_OK, err);
-    unlock(recorder);
-    return status;
+    return publish(recorder, &out, placement, err);
+}
+
+enum nauha_status nauha_recorder_publish_fingerprint(struct nauha_recorder *recorder, uint32_t kind,
+                                                     uint32_t module, uint32_t slot, uint32_t call,
+                                                     const struct nauha_tensor *form,
+                                                     uint32_t placement,
+                                                     const uint64_t words[NAUHA_FINGERPRINT_WORDS],
+                                                     struct nauha_error *err) {
+    struct nauha__fingerprint_words print;
+    struct nauha__outgoing out = {
+        .kind = kind, .module = module, .slot = slot, .call = call, .print = &print};
+    struct nauha_tensor contiguous;
+    if (!form)
+        return nauha_error_set(err, NAUHA_INVALID, "a fingerprint needs the form of its tensor");
+    contiguous = *form;
+    contiguous.strides = NULL;
+    contiguous.data = &print; /* there are elements, which nobody reads */
+    out.tensor = &contiguous;
+    memcpy(&print, words, sizeof print);
+    return publish(recorder, &out, placement, err);
 }
 
 enum nauha_status nauha_recorder_alias(struct nauha_recorder *recorder, uint32_t module,

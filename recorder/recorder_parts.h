@@ -75,6 +75,8 @@ struct nauha__outgoing {
     const struct nauha_tensor *tensor; /* NULL: event. data may be NULL if there is no tap */
     uint32_t shape;                    /* number in names; NAUHA_NONE for events */
     size_t bytes;
+    /* The fingerprint of the tensor, whose elements are elsewhere; else NULL. */
+    const struct nauha__fingerprint_words *print;
     bool derived;
     struct nauha__place place, base; /* where the elements lie already */
     bool placed;                     /* false: copy the tensor now */

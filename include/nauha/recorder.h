@@ -171,6 +171,19 @@ NAUHA_API enum nauha_status nauha_recorder_publish(struct nauha_recorder *record
                                                    const struct nauha_tensor *tensor,
                                                    struct nauha_error *err);
 
+#define NAUHA_FINGERPRINT_WORDS 30u
+
+/* The same for a tensor whose elements are not in this memory, but have a fingerprint: made on a
+ * GPU, for example. form: its type and shape; data and strides are not looked at. placement: 0, or
+ * as below. words: the fingerprint as docs/format.md has it, of the elements that would be stored:
+ * the options "samples" and "precision" are the caller's. The trace then has the hash or the
+ * fingerprint, also where elements were asked for; the tap gets no message, and a flight recorder
+ * holds no elements. INVALID: as above. */
+NAUHA_API enum nauha_status nauha_recorder_publish_fingerprint(
+    struct nauha_recorder *recorder, uint32_t kind, uint32_t module, uint32_t slot, uint32_t call,
+    const struct nauha_tensor *form, uint32_t placement,
+    const uint64_t words[NAUHA_FINGERPRINT_WORDS], struct nauha_error *err);
+
 /* The same for a shard of a tensor that several ranks hold together. placement: its number, see
  * nauha_names_add_placement; 0: the tensor is whole. INVALID also if there is no such placement, or
  * it is one of another shape. */

@@ -184,6 +184,8 @@ NAUHA__WIDE static void nauha__range_f64(const nauha__loose_double *x, size_t n,
         range->zeros += x[i] == 0;
         range->finite = range->finite && isfinite(x[i]);
     }
+    range->low += 0.0; /* 0 rather than -0, whichever came first */
+    range->high += 0.0;
 }
 
 #endif

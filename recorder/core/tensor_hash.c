@@ -72,66 +72,117 @@ static void add_rows_plain(const unsigned char *bytes, size_t rows, const uint64
     }
 }
 
+/* The sum of the lanes of a block, each mixed with a factor of its own. */
+static uint64_t sum_lanes(const uint64_t lanes[LANES], size_t which) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < LANES; i++)
+        sum += (lanes[i] ^ lanes[i] >> 32) * (keys[FACTORS + which * LANES + i] | 1);
+    return sum;
+}
+
+static void sum_block_plain(const unsigned char *bytes, uint64_t sums[2]) {
+    uint64_t lanes[2][LANES] = {{0}};
+    add_rows_plain(bytes, ROWS, keys, lanes);
+    for (size_t which = 0; which < 2; which++)
+        sums[which] = sum_lanes(lanes[which], which);
+}
+
 #if defined(__x86_64__)
 /* Bytes to fetch ahead of their use: processors see no further than the end of a page. */
 #define AHEAD 2048
-/* The same with VECTORS vectors of a type to a row. Keys are read once and used twice. */
-#define ADD_ROWS(NAME, TARGET, VECTOR, VECTORS, LOAD, STORE, ADD_32, ADD_64, MULTIPLY, SHIFT)      \
-    __attribute__((target(TARGET))) static void NAME(const unsigned char *bytes, size_t rows,      \
-                                                     const uint64_t *row_keys,                     \
-                                                     uint64_t lanes[2][LANES]) {                   \
-        VECTOR first[VECTORS], second[VECTORS], key[VECTORS];                                      \
+/* Macros, because a function would be compiled for narrow vectors before it is inlined. Those of a
+ * row use keys that were read for the row before, and read the next ones. */
+#define PART(VECTORS, i) ((i) * (LANES / (VECTORS)))
+#define ADD_ROW(VECTOR, VECTORS, LOAD, ADD_32, ADD_64, MULTIPLY, SHIFT)                            \
+    _mm_prefetch((const char *)bytes + AHEAD, _MM_HINT_T0);                                        \
+    row_keys += LANES;                                                                             \
+    _Pragma("GCC unroll 4") for (size_t i = 0; i < VECTORS; i++) {                                 \
+        const VECTOR words = LOAD((const void *)(bytes + 8 * PART(VECTORS, i)));                   \
+        const VECTOR x = ADD_32(words, key[i]);                                                    \
+        key[i] = LOAD((const void *)(row_keys + PART(VECTORS, i)));                                \
+        const VECTOR y = ADD_32(words, key[i]);                                                    \
+        sums[0][i] = ADD_64(sums[0][i], MULTIPLY(x, SHIFT(x, 32)));                                \
+        sums[1][i] = ADD_64(sums[1][i], MULTIPLY(y, SHIFT(y, 32)));                                \
+    }
+/* The product of 64 bits of what is mixed and a factor, of three products of 32 bits. */
+#define ADD_MIXED(VECTOR, VECTORS, LOAD, ADD_64, MULTIPLY, SHIFT)                                  \
+    const VECTOR lane = sums[which][i] ^ SHIFT(sums[which][i], 32);                                \
+    const VECTOR factor =                                                                          \
+        LOAD((const void *)(keys + FACTORS + which * LANES + PART(VECTORS, i))) | 1LL;             \
+    const VECTOR cross =                                                                           \
+        ADD_64(MULTIPLY(SHIFT(lane, 32), factor), MULTIPLY(lane, SHIFT(factor, 32)));              \
+    total = ADD_64(total, ADD_64(MULTIPLY(lane, factor), cross << 32));
+
+/* The two functions with VECTORS vectors of a type to a row. */
+#define VERSION(NAME, TARGET, VECTOR, VECTORS, LOAD, STORE, ADD_32, ADD_64, MULTIPLY, SHIFT)       \
+    __attribute__((target(TARGET))) static void add_rows_##NAME(                                   \
+        const unsigned char *bytes, size_t rows, const uint64_t *row_keys,                         \
+        uint64_t lanes[2][LANES]) {                                                                \
+        VECTOR sums[2][VECTORS], key[VECTORS];                                                     \
         _Pragma("GCC unroll 4") for (size_t i = 0; i < VECTORS; i++) {                             \
-            first[i] = LOAD((const void *)(lanes[0] + i * (LANES / VECTORS)));                     \
-            second[i] = LOAD((const void *)(lanes[1] + i * (LANES / VECTORS)));                    \
-            key[i] = LOAD((const void *)(row_keys + i * (LANES / VECTORS)));                       \
+            sums[0][i] = LOAD((const void *)(lanes[0] + PART(VECTORS, i)));                        \
+            sums[1][i] = LOAD((const void *)(lanes[1] + PART(VECTORS, i)));                        \
+            key[i] = LOAD((const void *)(row_keys + PART(VECTORS, i)));                            \
         }                                                                                          \
         for (size_t row = 0; row < rows; row++, bytes += ROW_BYTES) {                              \
-            _mm_prefetch((const char *)bytes + AHEAD, _MM_HINT_T0);                                \
-            row_keys += LANES;                                                                     \
-            _Pragma("GCC unroll 4") for (size_t i = 0; i < VECTORS; i++) {                         \
-                const VECTOR words = LOAD((const void *)(bytes + i * sizeof words));               \
-                const VECTOR x = ADD_32(words, key[i]);                                            \
-                key[i] = LOAD((const void *)(row_keys + i * (LANES / VECTORS)));                   \
-                const VECTOR y = ADD_32(words, key[i]);                                            \
-                first[i] = ADD_64(first[i], MULTIPLY(x, SHIFT(x, 32)));                            \
-                second[i] = ADD_64(second[i], MULTIPLY(y, SHIFT(y, 32)));                          \
-            }                                                                                      \
+            ADD_ROW(VECTOR, VECTORS, LOAD, ADD_32, ADD_64, MULTIPLY, SHIFT)                        \
         }                                                                                          \
         _Pragma("GCC unroll 4") for (size_t i = 0; i < VECTORS; i++) {                             \
-            STORE((void *)(lanes[0] + i * (LANES / VECTORS)), first[i]);                           \
-            STORE((void *)(lanes[1] + i * (LANES / VECTORS)), second[i]);                          \
+            STORE((void *)(lanes[0] + PART(VECTORS, i)), sums[0][i]);                              \
+            STORE((void *)(lanes[1] + PART(VECTORS, i)), sums[1][i]);                              \
+        }                                                                                          \
+    }                                                                                              \
+    __attribute__((target(TARGET))) static void sum_block_##NAME(const unsigned char *bytes,       \
+                                                                 uint64_t results[2]) {            \
+        const uint64_t *row_keys = keys;                                                           \
+        VECTOR sums[2][VECTORS], key[VECTORS];                                                     \
+        _Pragma("GCC unroll 4") for (size_t i = 0; i < VECTORS; i++) {                             \
+            sums[0][i] = sums[1][i] = (VECTOR){0};                                                 \
+            key[i] = LOAD((const void *)(row_keys + PART(VECTORS, i)));                            \
+        }                                                                                          \
+        for (size_t row = 0; row < ROWS; row++, bytes += ROW_BYTES) {                              \
+            ADD_ROW(VECTOR, VECTORS, LOAD, ADD_32, ADD_64, MULTIPLY, SHIFT)                        \
+        }                                                                                          \
+        _Pragma("GCC unroll 2") for (size_t which = 0; which < 2; which++) {                       \
+            VECTOR total = {0};                                                                    \
+            _Pragma("GCC unroll 4") for (size_t i = 0; i < VECTORS; i++){                          \
+                ADD_MIXED(VECTOR, VECTORS, LOAD, ADD_64, MULTIPLY, SHIFT)} uint64_t sum = 0;       \
+            _Pragma("GCC unroll 8") for (size_t i = 0; i < LANES / VECTORS; i++) sum +=            \
+                (uint64_t)total[i];                                                                \
+            results[which] = sum;                                                                  \
         }                                                                                          \
     }
-ADD_ROWS(add_rows_sse2, "sse2", __m128i, 4, _mm_loadu_si128, _mm_storeu_si128, _mm_add_epi32,
-         _mm_add_epi64, _mm_mul_epu32, _mm_srli_epi64)
-ADD_ROWS(add_rows_avx2, "avx2", __m256i, 2, _mm256_loadu_si256, _mm256_storeu_si256,
-         _mm256_add_epi32, _mm256_add_epi64, _mm256_mul_epu32, _mm256_srli_epi64)
-ADD_ROWS(add_rows_avx512, "avx512f", __m512i, 1, _mm512_loadu_si512, _mm512_storeu_si512,
-         _mm512_add_epi32, _mm512_add_epi64, _mm512_mul_epu32, _mm512_srli_epi64)
-
-static nauha__hash_rows_fn fastest(void) {
-    return __builtin_cpu_supports("avx512f") ? add_rows_avx512
-           : __builtin_cpu_supports("avx2")  ? add_rows_avx2
-                                             : add_rows_sse2;
-}
-#else
-static nauha__hash_rows_fn fastest(void) {
-    return add_rows_plain;
-}
+VERSION(sse2, "sse2", __m128i, 4, _mm_loadu_si128, _mm_storeu_si128, _mm_add_epi32, _mm_add_epi64,
+        _mm_mul_epu32, _mm_srli_epi64)
+VERSION(avx2, "avx2", __m256i, 2, _mm256_loadu_si256, _mm256_storeu_si256, _mm256_add_epi32,
+        _mm256_add_epi64, _mm256_mul_epu32, _mm256_srli_epi64)
+VERSION(avx512, "avx512f", __m512i, 1, _mm512_loadu_si512, _mm512_storeu_si512, _mm512_add_epi32,
+        _mm512_add_epi64, _mm512_mul_epu32, _mm512_srli_epi64)
 #endif
 
-size_t nauha__hash_versions(struct nauha__hash_version versions[4]) {
-    size_t count = 0;
+static const struct nauha__hash_version versions_of_code[] = {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f"))
-        versions[count++] = (struct nauha__hash_version){"AVX-512", add_rows_avx512};
-    if (__builtin_cpu_supports("avx2"))
-        versions[count++] = (struct nauha__hash_version){"AVX2", add_rows_avx2};
-    versions[count++] = (struct nauha__hash_version){"SSE2", add_rows_sse2};
+    {"AVX-512", add_rows_avx512, sum_block_avx512},
+    {"AVX2", add_rows_avx2, sum_block_avx2},
+    {"SSE2", add_rows_sse2, sum_block_sse2},
 #endif
-    versions[count++] = (struct nauha__hash_version){"plain", add_rows_plain};
-    return count;
+    {"plain", add_rows_plain, sum_block_plain},
+};
+enum { VERSIONS = sizeof versions_of_code / sizeof *versions_of_code };
+
+/* The first of them that runs on this processor; the others do, too. */
+static const struct nauha__hash_version *fastest(void) {
+    size_t first = 0;
+#if defined(__x86_64__)
+    first = __builtin_cpu_supports("avx512f") ? 0 : __builtin_cpu_supports("avx2") ? 1 : 2;
+#endif
+    return &versions_of_code[first];
+}
+
+const struct nauha__hash_version *nauha__hash_versions(size_t *count) {
+    const struct nauha__hash_version *first = fastest();
+    *count = (size_t)(versions_of_code + VERSIONS - first);
+    return first;
 }
 
 /* ---- hashes ---- */
@@ -140,31 +191,37 @@ void nauha__tensor_hasher_begin(struct nauha__tensor_hasher *hasher) {
     memset(hasher, 0, sizeof *hasher);
 }
 
-/* number: of the block, from 1. */
+/* sums: of a block; number: of it, from 1. */
+static void add_block(struct nauha__tensor_hasher *hasher, const uint64_t sums[2],
+                      uint64_t number) {
+    for (size_t which = 0; which < 2; which++)
+        hasher->totals[which] += mix(sums[which] + number * GOLDEN);
+}
+
+/* Ends a block whose rows came in parts. */
 static void end_block(struct nauha__tensor_hasher *hasher, uint64_t number) {
-    for (size_t which = 0; which < 2; which++) {
-        const uint64_t *factors = keys + FACTORS + which * LANES;
-        uint64_t sum = number * GOLDEN;
-        for (size_t i = 0; i < LANES; i++) {
-            const uint64_t lane = hasher->lanes[which][i];
-            sum += (lane ^ lane >> 32) * (factors[i] | 1);
-        }
-        hasher->totals[which] += mix(sum);
-    }
+    const uint64_t sums[] = {sum_lanes(hasher->lanes[0], 0), sum_lanes(hasher->lanes[1], 1)};
+    add_block(hasher, sums, number);
     memset(hasher->lanes, 0, sizeof hasher->lanes);
 }
 
 /* Adds rows after those that are complete. */
 static void add_rows(struct nauha__tensor_hasher *hasher, const unsigned char *bytes, size_t rows) {
-    const nauha__hash_rows_fn add = fastest();
+    const struct nauha__hash_version *version = fastest();
     while (rows > 0) {
         const size_t row = (size_t)(hasher->bytes / ROW_BYTES % ROWS), left = ROWS - row;
         const size_t now = rows < left ? rows : left;
-        add(bytes, now, keys + row * LANES, hasher->lanes);
+        uint64_t sums[2];
+        if (now == ROWS)
+            version->sum_block(bytes, sums);
+        else
+            version->add_rows(bytes, now, keys + row * LANES, hasher->lanes);
         hasher->bytes += now * ROW_BYTES;
         bytes += now * ROW_BYTES;
         rows -= now;
-        if (now == left)
+        if (now == ROWS)
+            add_block(hasher, sums, hasher->bytes / (ROW_BYTES * ROWS));
+        else if (now == left)
             end_block(hasher, hasher->bytes / (ROW_BYTES * ROWS));
     }
 }

@@ -204,7 +204,7 @@ class BadInput(WithTrace):
 
     def test_another_version(self):
         path = self.broken(lambda file: file.attrs.modify("format_major", np.uint32(2)))
-        self.complains(3, "has format version 2.4, but this program reads 1.x", "info", path)
+        self.complains(3, "has format version 2.5, but this program reads 1.x", "info", path)
 
     def test_a_missing_table(self):
         def remove(file):

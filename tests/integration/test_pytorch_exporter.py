@@ -222,7 +222,7 @@ class LeavesNoMark(Case):
                             raise RuntimeError("the device is gone")
 
                 class Device(staging.HostDevice):
-                    def copy(self, source, host):
+                    def copy(self, source, host, private=False):
                         if place == "copy" and next(fails):
                             raise RuntimeError("the device is gone")
                         super().copy(source, host)
@@ -342,7 +342,7 @@ class RingOfMemory(unittest.TestCase):
         def host_memory(self, count):
             return torch.zeros(count, dtype=torch.uint8)
 
-        def copy(self, source, host):
+        def copy(self, source, host, private=False):
             snapshot = source.detach().clone()
 
             class Done:

@@ -7,6 +7,7 @@
 
 #include "nauha/bus.h"
 #include "nauha/fingerprint.h"
+#include "nauha/internal/fingerprint.h"
 #include "nauha/keeping.h"
 
 static const int64_t weight_shape[] = {3, 2}, batch_shape[] = {4, 3};
@@ -294,6 +295,85 @@ static void test_fingerprints_are_of_what_would_be_stored(void **state) {
         less, (const char *[]){"precision", "bf16", "samples", "9", "keep", "fingerprints", NULL});
 }
 
+/* Fingerprints that were made elsewhere, of tensors of 100, 10 and 0 elements, as `keep` says. */
+static void record_ready(const char *keep) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_recorder *recorder = recorded_open((const char *[]){
+        "keep", keep, "flight", strcmp(keep, "fingerprints") == 0 ? "2" : "0", NULL});
+    const uint32_t module = add_module(recorder, "fc");
+    must(nauha_recorder_begin_step(recorder, NULL, 0, &err), &err);
+    for (int64_t n = 100; n >= 0; n = n == 100 ? 10 : n == 10 ? 0 : -1) {
+        float elements[100];
+        struct nauha_fingerprint print;
+        struct nauha__fingerprint_words words;
+        for (int i = 0; i < 100; i++)
+            elements[i] = i == 99 ? (float)NAN : (float)i - 7;
+        const struct nauha_tensor tensor = {elements, NAUHA_DTYPE_F32, 1, &n, NULL, 0};
+        must(nauha_tensor_fingerprint(&tensor, &print, &err), &err);
+        nauha__fingerprint_pack(&print, &words);
+        const struct nauha_tensor form = {.dtype = NAUHA_DTYPE_F32, .ndim = 1, .shape = &n};
+        must(nauha_recorder_publish_fingerprint(recorder, NAUHA_KIND_ACTIVATIONS, module, 0, 0,
+                                                &form, 0, (const uint64_t *)(const void *)&words,
+                                                &err),
+             &err);
+        must(nauha_recorder_publish(recorder, NAUHA_KIND_LAYER_GRADIENTS, module, 0, 0, &tensor,
+                                    &err),
+             &err);
+    }
+    uint64_t words[NAUHA_FINGERPRINT_WORDS] = {0};
+    const struct nauha_tensor form = {.dtype = NAUHA_DTYPE_COUNT};
+    assert_int_equal(nauha_recorder_publish_fingerprint(recorder, NAUHA_KIND_ACTIVATIONS, module, 0,
+                                                        0, NULL, 0, words, &err),
+                     NAUHA_INVALID);
+    assert_string_equal(err.message, "a fingerprint needs the form of its tensor");
+    assert_int_equal(nauha_recorder_publish_fingerprint(recorder, NAUHA_KIND_ACTIVATIONS, module, 0,
+                                                        0, &form, 0, words, &err),
+                     NAUHA_INVALID);
+    assert_int_equal(
+        nauha_recorder_publish_fingerprint(recorder, 1000, module, 0, 0, &form, 0, words, &err),
+        NAUHA_INVALID);
+    must(nauha_recorder_end_step(recorder, NULL, 0, &err), &err);
+    close_recorder(recorder);
+}
+
+static void test_fingerprints_that_come_ready(void **state) {
+    (void)state;
+    static const char *const keeps[] = {"fingerprints", "everything"};
+    for (size_t k = 0; k < 2; k++) {
+        size_t pairs = 0;
+        record_ready(keeps[k]);
+        const size_t count = list_prints(of_fingerprints);
+        for (size_t i = 0; i + 1 < count; i++) {
+            const struct print *ready = &of_fingerprints[i], *made = &of_fingerprints[i + 1];
+            if (ready->info.kind != NAUHA_KIND_ACTIVATIONS)
+                continue;
+            assert_int_equal(made->info.kind, NAUHA_KIND_LAYER_GRADIENTS);
+            assert_int_equal(ready->info.bytes, made->info.bytes);
+            assert_int_equal(ready->info.kept,
+                             ready->info.bytes > 0 ? NAUHA_KEPT_FINGERPRINT : NAUHA_KEPT_ELEMENTS);
+            assert_memory_equal(&ready->fingerprint, &made->fingerprint, sizeof made->fingerprint);
+            pairs++;
+        }
+        assert_int_equal(pairs, 3);
+    }
+}
+
+static void test_hashes_that_come_ready(void **state) {
+    (void)state;
+    static struct listed got[64];
+    size_t pairs = 0;
+    record_ready("hashes");
+    const size_t count = list(got, 64);
+    for (size_t i = 0; i + 1 < count; i++) {
+        if (got[i].info.kind != NAUHA_KIND_ACTIVATIONS)
+            continue;
+        assert_int_equal(got[i].info.kept, NAUHA_KEPT_HASH);
+        assert_memory_equal(got[i].hash, got[i + 1].hash, sizeof got[i].hash);
+        pairs++;
+    }
+    assert_int_equal(pairs, 3);
+}
+
 static bool is_nan(const struct nauha_stats *stats) {
     return stats->nans == 1 && stats->infs == 1 && stats->first_nonfinite == 119;
 }
@@ -457,6 +537,8 @@ static const struct CMUnitTest tests[] = {
     RECORDED(test_tensors_are_refused),
     RECORDED(test_fingerprints_are_those_of_the_tensors),
     RECORDED(test_fingerprints_are_of_what_would_be_stored),
+    RECORDED(test_fingerprints_that_come_ready),
+    RECORDED(test_hashes_that_come_ready),
     RECORDED(test_contents_of_a_fingerprint),
     RECORDED(test_rules),
     cmocka_unit_test(test_grades_for_proof),

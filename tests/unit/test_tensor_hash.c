@@ -74,9 +74,10 @@ static void test_keys(void **state) {
 static void test_versions_agree(void **state) {
     (void)state;
     static unsigned char bytes[BLOCK + 1];
-    struct nauha__hash_version versions[4];
-    const size_t count = nauha__hash_versions(versions);
+    size_t count;
+    const struct nauha__hash_version *versions = nauha__hash_versions(&count);
     assert_in_range(count, 1, 4);
+    assert_string_equal(versions[count - 1].name, "plain");
     fill_random(bytes, sizeof bytes, 1);
     memset(bytes + 300, 0xff, 500);
     for (size_t rows = 0; rows <= 64; rows++) {
@@ -87,6 +88,12 @@ static void test_versions_agree(void **state) {
             versions[i].add_rows(bytes + 1, rows, nauha__hash_keys(), lanes);
             assert_memory_equal(lanes, expected, sizeof lanes);
         }
+    }
+    for (size_t i = 0; i + 1 < count; i++) {
+        uint64_t expected[2], sums[2];
+        versions[count - 1].sum_block(bytes + 1, expected);
+        versions[i].sum_block(bytes + 1, sums);
+        assert_memory_equal(sums, expected, sizeof sums);
     }
 }
 

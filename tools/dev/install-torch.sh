@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Makes a virtual environment with the newest PyTorch that is tested, beside the distribution's.
 # Usage: tools/dev/install-torch.sh DIR. Where it is not to be had it says so and the tests go without.
+# NAUHA_TRITON=1 installs Triton, too, which the tests of fingerprints made on GPUs need: 1 GB on the disk.
 # NAUHA_TORCH_CUDA=1 takes what PyPI has, which may be a build for CUDA, of several GB; else it is one
 # for processors alone: only they are called VERSION+cpu.
 set -eu
@@ -23,8 +24,16 @@ install_optional() {
     touch "$directory/optional-4"
 }
 
+install_triton() {
+    if [ -n "${NAUHA_TRITON-}" ] && [ ! -e "$directory/triton" ]; then
+        "$directory/bin/pip" install -q --disable-pip-version-check --retries 1 --timeout 20 triton >>"$directory/log" 2>&1 &&
+            touch "$directory/triton" || echo "pip cannot install Triton: see $directory/log" >&2
+    fi
+}
+
 if [ -e "$directory/torch-$version" ]; then
     install_optional
+    install_triton
     exit 0
 fi
 rm -rf "$directory"
@@ -50,4 +59,5 @@ else
         give_up "pip cannot install what torch==$version+cpu, numpy and h5py need ($(said))"
 fi
 install_optional
+install_triton
 touch "$directory/torch-$version"

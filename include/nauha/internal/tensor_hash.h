@@ -28,18 +28,17 @@ void nauha__tensor_hasher_end(struct nauha__tensor_hasher *hasher, uint64_t hash
 
 void nauha__tensor_hash(const void *bytes, size_t count, uint64_t hash[2]);
 
-/* Adds rows of a block to its lanes; keys: of the first row. */
-typedef void (*nauha__hash_rows_fn)(const unsigned char *bytes, size_t rows, const uint64_t *keys,
-                                    uint64_t lanes[2][NAUHA__HASH_LANES]);
-
-/* The versions of that function for kinds of processors, the fastest first, for tests. The last
- * one runs everywhere. */
+/* Code for a kind of processor. */
 struct nauha__hash_version {
     const char *name;
-    nauha__hash_rows_fn add_rows;
+    /* Adds rows of a block to its lanes; keys: of the first row. */
+    void (*add_rows)(const unsigned char *bytes, size_t rows, const uint64_t *keys,
+                     uint64_t lanes[2][NAUHA__HASH_LANES]);
+    /* The two sums of a whole block. */
+    void (*sum_block)(const unsigned char *bytes, uint64_t sums[2]);
 };
-/* Those that run on this processor; at most 4. */
-size_t nauha__hash_versions(struct nauha__hash_version versions[4]);
+/* Those that run on this processor, the fastest first, for tests. The last one runs everywhere. */
+const struct nauha__hash_version *nauha__hash_versions(size_t *count);
 /* The keys of a block's rows, and the one behind them. */
 const uint64_t *nauha__hash_keys(void);
 

@@ -17,6 +17,7 @@ from nauha.native import KINDS, Status, library
 from nauha.sender import Sender
 
 
+ELEMENTS = 3  # enum nauha_grade
 NETWORK, EVENT = 0, 0  # enum nauha_scope, enum nauha_form
 MAX_TOLD = 100  # each of them may have a number or an address in it
 
@@ -29,6 +30,9 @@ class Wanted(fast.Wanted):
         self._names = names
         self._options = options
         self._kinds = {}  # whether at all, by kind
+        # A fingerprint is that of the elements as they are rounded and cut. A flight recorder holds the elements.
+        self._whole = any(options.get(key, none) != none for key, none in (("samples", "all"), ("precision", "full"), ("flight", "0")))
+        self._only_prints = not self._whole and "full" not in options and options.get("keep") in ("fingerprints", "hashes")
         super().__init__(fast.address(library.nauha_keeping_accepts), self._keeping, names, rank,
                          "inputs" in options.get("kinds", "").split(","))
 
@@ -40,6 +44,17 @@ class Wanted(fast.Wanted):
                 self.tapped is not None and self.tapped(kind) or
                 library.nauha_keeping_accepts_kind(self._keeping, self._names, kind))
         return answer
+
+    def elements(self, kind, module, tag, step, epoch, rank):
+        """Whether the elements of such a message are needed, not only their fingerprint or hash."""
+        if self._whole or self.tapped is not None and self.tapped(kind):
+            return True
+        return library.nauha_keeping_grade(self._keeping, self._names, kind, module, tag, step, epoch, rank) == ELEMENTS
+
+    def prints_of_parameters(self):
+        """Whether fingerprints of parameters and of their updates are enough, in all steps."""
+        return self._only_prints and not (self.tapped is not None and any(
+            self.tapped(KINDS[kind]) for kind in ("weights", "biases", "weight_updates", "bias_updates")))
 
     def check(self):
         """Raises Error where a kind or a pattern of modules chooses nothing there is. A tag may come later."""
@@ -199,8 +214,12 @@ class Publisher(fast.Recording):
 
     def stage(self, device_type):
         """Tensors live on a device: from here on everything goes through the stager, in order."""
-        from nauha.staging import Stager, device_for
-        self.out = Stager(self.out, device_for(device_type), self.tell)
+        from nauha.staging import Parameters, Stager, device_for
+        self.out = Stager(self.out, device_for(device_type, self.tell), self.tell, needs_elements=self._needs_elements,
+                          parameters=Parameters(self.wanted, lambda: self.active and self.wanted.prints_of_parameters()))
+
+    def _needs_elements(self, kind, module, tag):
+        return self.wanted.elements(kind, module, tag, self.first_step + max(self.serial - 1, 0), self.epoch, self.rank)
 
     def publish_all(self, kind, module, call, tag, pairs):
         """(path, tensor) pairs of one kind, the path being the slot."""

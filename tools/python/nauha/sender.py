@@ -59,6 +59,15 @@ class Sender(fast.Sender):
             self._tell(self._error.text())
         del held  # the tensor must stay alive until here
 
+    def publish_fingerprint(self, kind, module, slot, call, tag, form, words, placement=0):
+        """form: a tensor of the type and shape, without elements. words: those of the fingerprint, in the memory of the CPU."""
+        if tag != self.tag:
+            self._set_tag(tag)
+        _, address, held = self._views.view(form)
+        self._check(library.nauha_recorder_publish_fingerprint(self._recorder, kind, module, slot, call, address, placement,
+                                                               words.data_ptr(), self._error_address))
+        del held
+
     def begin_step(self, values):
         """values: a list of Value; the same object as in the last call if the parameters are the same."""
         self._set_tag(0)
