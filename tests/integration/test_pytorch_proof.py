@@ -226,7 +226,7 @@ class Programs(unittest.TestCase):
                 for kind in MADE[:1] if depends else MADE:
                     self.assertEqual(report["kinds"][kind]["proven"], recorded[kind], kind)
                     self.assertGreater(recorded[kind], 0)
-                taken = "not_made" if name in ("autocast", "contrasted") else "proven"  # the loss is of a copy in another type
+                taken = "in_full" if name in ("autocast", "contrasted") else "proven"  # the loss is of a copy in another type
                 self.assertGreater(report["kinds"]["network_output"][taken], 0)
                 self.assertEqual(bool(report["not_run"]), depends)
 

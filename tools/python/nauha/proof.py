@@ -18,7 +18,8 @@ from nauha.native import Error, Status, library
 from nauha.remake import GIVEN, MADE, Key, Mismatch, NotMade
 from nauha.trace import Trace, open_on, to_float
 
-PROVEN, CLOSE, DIFFERENT, NOT_MADE = "proven", "close", "different", "not_made"
+PROVEN, CLOSE, DIFFERENT, IN_FULL, NOT_MADE = "proven", "close", "different", "in_full", "not_made"
+OUTCOMES = PROVEN, CLOSE, DIFFERENT, IN_FULL, NOT_MADE
 TOLERANCE = 1e-3
 JUDGED = [*MADE, "network_output"]
 
@@ -56,6 +57,9 @@ def difference(recorded, made):
     return 0.0 if off == 0 else off / largest if largest > 0 else math.inf
 
 
+_OF_OTHER_OUTPUTS = "a loss function was given something else than what the model returned"
+
+
 def _largest(elements):
     return float(np.abs(elements.astype(np.float64)).max(initial=0.0))
 
@@ -81,7 +85,7 @@ class _Kind:
     """How many messages of a kind came out how."""
 
     def __init__(self):
-        self.counts = dict.fromkeys((PROVEN, CLOSE, DIFFERENT, NOT_MADE), 0)
+        self.counts = dict.fromkeys(OUTCOMES, 0)
         self.largest = 0.0  # difference
 
     def add(self, recorded):
@@ -150,9 +154,10 @@ class Proof:
         self._given = Follower(trace, steps_alone(selection), [*GIVEN, "weight_gradients", "bias_gradients"])
         self._step = None  # the Step that runs
         self._recorded = {}  # Key -> Recorded, of this step
-        self._outputs = set()  # the hashes of what the models returned in it
+        self._outputs = {}  # what the models returned in it: hash -> (dtype, elements)
         self._counts = {}  # kind -> _Kind
         self._reasons = {}  # why steps could not be run -> number of them
+        self._in_full = {}  # why messages were recorded in full -> {kind: number of them}
         self._steps = 0
         self.first = None  # what is known of the first message that is not the same
         self._remaker = remake.Remaker(built(model), trace.modules, self._made, inputs="inputs" in kinds)
@@ -178,19 +183,33 @@ class Proof:
             self._reasons[reason] = self._reasons.get(reason, 0) + 1
         self._compare_elements(number)
         self._excuse_noise()
+        self._judge_outputs(number)
         for key, recorded in self._recorded.items():
-            if key[0] == "network_output":
-                recorded.outcome = PROVEN if recorded.hash in self._outputs else NOT_MADE
-            elif recorded.outcome == NOT_MADE and reason is None:
-                recorded.outcome, recorded.difference = DIFFERENT, math.inf
+            self._settle(key, recorded, reason is None)
             self._counts.setdefault(key[0], _Kind()).add(recorded)
             if recorded.outcome == DIFFERENT and self.first is None:
                 self.first = self._describe(key, recorded)
         self._steps += 1
 
+    def _settle(self, key, recorded, ran):
+        """What comes of a message that is not the same, or was not made. ran: whether the whole step was run."""
+        kind, _, module, _, _ = key
+        exception = self._step.exception(kind, module)
+        if exception is not None and exception["again"] != "all" and recorded.outcome != PROVEN:
+            recorded.outcome = NOT_MADE
+        elif recorded.outcome == NOT_MADE and ran and exception is None and kind != "network_output":
+            recorded.outcome, recorded.difference = DIFFERENT, math.inf
+        if recorded.outcome == NOT_MADE and recorded.kept == "elements":
+            recorded.outcome = IN_FULL
+            why = _OF_OTHER_OUTPUTS if kind == "network_output" and ran else exception["why"] if exception is not None else None
+            counts = self._in_full.setdefault(why, {})
+            counts[kind] = counts.get(kind, 0) + 1
+
     def _run(self):
         """Runs the step. Returns why not all of it could be run; None: it was."""
-        self._outputs = set()
+        self._outputs = {}
+        if self._step.reason() is not None:
+            return self._step.reason()
         if not self._step.passes:
             return "the trace does not hold what is needed to run them"
         try:
@@ -205,7 +224,7 @@ class Proof:
         recorded = self._recorded.get(key)
         made = message.hash
         if kind == "activations" and self._remaker.is_model(module):
-            self._outputs.add(made)
+            self._take_output(made, message)
         if recorded is None:
             return
         recorded.made = made
@@ -215,6 +234,48 @@ class Proof:
             recorded.outcome, recorded.difference = CLOSE if self._tolerance == math.inf else DIFFERENT, math.inf
             recorded.elements = message.shape, message.dtype, to_float(message)
             self._compare_fingerprints(recorded, message)
+
+    # ---- network_output ----
+
+    def _take_output(self, made, message):
+        """A model has returned a tensor."""
+        like = [recorded for key, recorded in self._recorded.items() if key[0] == "network_output" and recorded.hash != made
+                and (math.prod(recorded.shape), recorded.dtype) == (math.prod(message.shape), message.dtype)]
+        self._outputs[made] = message.dtype, to_float(message) if like else None
+        for recorded in like:
+            if recorded.fingerprint is not None:
+                self._take_difference(recorded, library.nauha_fingerprint_difference(
+                    recorded.fingerprint, message.fingerprint_struct(), message.info.dtype))
+
+    @staticmethod
+    def _take_difference(recorded, found):
+        recorded.difference = found if recorded.difference is None else min(found, recorded.difference)
+
+    def _judge_outputs(self, number):
+        """What the loss functions were given is held against what the models returned."""
+        left = {}
+        for key, recorded in self._recorded.items():
+            if key[0] == "network_output" and recorded.hash in self._outputs:
+                recorded.outcome, recorded.made = PROVEN, recorded.hash
+            elif key[0] == "network_output":
+                left[key] = recorded
+        if not left or not self._outputs:
+            return
+        for message in self._trace.messages(kinds="network_output", steps=number):
+            recorded = left.get(Key.of(message))
+            if recorded is None or message.kept != "elements":
+                continue
+            for dtype, elements in self._outputs.values():
+                if dtype == recorded.dtype and elements is not None and elements.size == math.prod(recorded.shape):
+                    self._take_difference(recorded, difference(to_float(message), elements))
+        for key, recorded in left.items():
+            if recorded.difference is not None and recorded.difference <= self._tolerance:
+                recorded.outcome = CLOSE
+            elif (key[1], key[4]) in self._step.given_outputs:
+                recorded.outcome = DIFFERENT
+                recorded.difference = math.inf if recorded.difference is None else recorded.difference
+
+    # ---- differences ----
 
     def _compare_fingerprints(self, recorded, message):
         """Where no elements were recorded, statistics and samples say how far what is not the same is from it."""
@@ -269,9 +330,11 @@ class Proof:
 
     def _meaning(self, key, recorded):
         kind, _, module, _, _ = key
+        if kind == "network_output":
+            return "what the loss function was given is not the same: it was an output of the model, and is none of them here"
         what = f'the {kind.replace("_", " ")} of "{module}" ({recorded.module_class})'
         if recorded.made is None:
-            return f"{what} were not made: the model has no such module, or did not run it. It is another model"
+            return f"{what} were not made: the model has no such module, did not run it, or hides it because it is compiled"
         shape, dtype = recorded.elements[:2]
         if (shape, dtype) != (recorded.shape, recorded.dtype):
             return f"{what} are {dtype}{list(shape)} here and {recorded.dtype}{list(recorded.shape)} in the trace: it is " \
@@ -310,10 +373,11 @@ class Proof:
         facts = self._trace.info.facts
         kinds = {kind: {**found.counts, "largest_difference": found.largest} for kind, found in self._counts.items()}
         total = {outcome: sum(found.counts[outcome] for found in self._counts.values())
-                 for outcome in (PROVEN, CLOSE, DIFFERENT, NOT_MADE)}
+                 for outcome in OUTCOMES}
         return {"steps": self._steps, "same": total[DIFFERENT] == 0 and total[PROVEN] + total[CLOSE] > 0, **total, "kinds": kinds,
                 "first_difference": self.first,
                 "not_run": [{"reason": reason, "steps": count} for reason, count in self._reasons.items()],
+                "recorded_in_full": [{"reason": why, "kinds": counts} for why, counts in self._in_full.items()],
                 "recorded_with": {"framework": facts.get("framework"), "processor": facts.get("processor")},
                 "run_with": {"framework": f"torch {torch.__version__}", "processor": outside.processor()}}
 
@@ -344,8 +408,8 @@ def verify(trace, model, tolerance=TOLERANCE, **selection):
     returns one. tolerance: the largest difference of a tensor's elements, relative to its largest element, that counts as close.
     selection: the keyword arguments of Trace.messages().
 
-    Returns a dict: "same" says whether something was run again and nothing is different; "proven", "close", "different" and
-    "not_made" count messages, in "kinds" by kind; "first_difference" says where the first difference is and what it may mean. The
+    Returns a dict: "same" says whether something was run again and nothing is different; "proven", "close", "different",
+    "in_full" (the trace has the elements, but they were not made again) and "not_made" count messages, in "kinds" by kind; "first_difference" says where the first difference is and what it may mean. The
     model keeps the values of the last step. Raises Error."""
     with contextlib.ExitStack() as stack:
         if not isinstance(trace, Trace):
@@ -359,21 +423,27 @@ def verify(trace, model, tolerance=TOLERANCE, **selection):
         return proof.run()
 
 
+_WORDS = "proven", "close", "not the same", "recorded in full and not made again", "not made again"
+
+
 def lines(report):
     """A report as text, line by line."""
     kinds = report["kinds"]
     width = max(map(len, kinds), default=0)
     for kind, counts in kinds.items():
-        parts = [f"{counts[outcome]:,} {word}" for outcome, word in (
-            (PROVEN, "proven"), (CLOSE, "close"), (DIFFERENT, "not the same"), (NOT_MADE, "not made again")) if counts[outcome]]
+        parts = [f"{counts[outcome]:,} {word}" for outcome, word in zip(OUTCOMES, _WORDS) if counts[outcome]]
         if counts[CLOSE]:
             parts.append(f"largest difference {counts['largest_difference']:.2g}")
         yield f"{kind:{width}}  {', '.join(parts)}"
     for each in report["not_run"]:
         steps = f"{each['steps']:,} step{'s' if each['steps'] > 1 else ''}"
         yield f"{steps} could not be run again, or not completely: {each['reason']}"
-    if not report["not_run"] and not report["different"] and kinds.get("network_output", {}).get(NOT_MADE):
-        yield "network_output is not made again where a loss function was given something else than what the model returned"
+    not_run = [each["reason"] for each in report["not_run"]]
+    for each in report["recorded_in_full"]:
+        if each["reason"] is not None and each["reason"] not in not_run:
+            yield f"not made again, of {', '.join(each['kinds'])}: {each['reason']}"
+    if report["in_full"]:
+        yield "of what was recorded in full and not made again, this shows only that it is undamaged"
     first = report["first_difference"]
     if first is not None:
         size = "" if first["difference"] is None else f", by {first['difference']:.2g} of the largest element"

@@ -19,6 +19,7 @@ from nauha.exporter import Exporter
 from nauha.native import KINDS, Error, Status, library
 from nauha.registry import class_name, plain_name, unwrapped
 from nauha.trace import Message
+from nauha.unmade import SLOT, is_within
 
 MADE = ("inputs", "activations", "layer_gradients", "weight_gradients", "bias_gradients")  # kinds that a step makes
 GIVEN = ("weights", "biases", "buffers", "input_data", "pass_context", "pass_state", "generator_state", "output_gradients")
@@ -84,7 +85,21 @@ class Step:
         self.inputs = {}  # (tag, call, path) -> tensor
         self.generators = {}  # (tag, call) -> {slot: tensor}
         self.strides = {}  # (call, path) -> strides of a gradient that is not contiguous
+        self.given_outputs = set()  # (tag, call) of losses that were given what a model returned
+        self.unmade = []  # what cannot be made again, see unmade.py
         self._state = []  # of the pass to come
+
+    def exception(self, kind, module):
+        """What says that a message cannot be made again; None if it can."""
+        return next((each for each in self.unmade if kind in each["kinds"] and is_within(module or "", each["modules"])), None)
+
+    def reason(self):
+        """Why the step cannot be run again; None if it can."""
+        return next((each["why"] for each in self.unmade if each["again"] == "none"), None)
+
+    def is_apart(self, module):
+        """Whether a module is in no model."""
+        return any(each["again"] == "apart" and is_within(module, each["modules"]) for each in self.unmade)
 
     def take(self, message):
         """A message of one of the GIVEN kinds, or of a kind that is made."""
@@ -112,6 +127,10 @@ class Step:
             self.passes[-1].state, self._state = self._state, []
         elif slot == "backward":
             self.passes.append(Backward(tag, call, context))
+        elif slot == SLOT:
+            self.unmade = context
+        elif slot == "network_output":
+            self.given_outputs.add((tag, call))
         else:
             self.strides[call, slot.partition(".")[2]] = context["stride"]
 
@@ -150,6 +169,15 @@ class Models:
         if name and isinstance(given, torch.nn.Module):
             return dict(given.named_modules()).get(name)
         return given
+
+
+def _generator(described, states):
+    """The random generator that was an argument."""
+    generator = torch.Generator(described["device"])
+    state = states.get(f"argument:{described['generator']}")
+    if state is not None:
+        generator.set_state(state)
+    return generator
 
 
 def _type_names(given):
@@ -304,7 +332,8 @@ class Remaker:
                 _put(tensor, recorded, strides.get((module, slot)))
         names = [name for name in self._known if name or self._models.is_single]
         wrong += [f"{_place(module, slot)} of the trace is not in the model" for module, slot in step.values
-                  if (module, slot) not in there and any(_is_within(module, name) for name in names)]
+                  if (module, slot) not in there and any(is_within(module, [name]) for name in names)
+                 and not step.is_apart(module)]
         if wrong:
             raise Mismatch(f"the model is not the one that was recorded: {'; '.join(wrong[:5])}"
                            f"{f'; and {len(wrong) - 5} more' if len(wrong) > 5 else ''}")
@@ -329,6 +358,8 @@ class Remaker:
         device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
         def tensor(described):
+            if "generator" in described:
+                return _generator(described, states)
             path, with_model = described["tensor"], described.get("device", "cpu") == context["device"]
             values = step.inputs.get((forward.tag, forward.call, path))
             if values is None:
@@ -337,13 +368,14 @@ class Remaker:
             values = _strided(values, described.get("stride"), device if with_model else torch.device("cpu"))
             return leaves.setdefault(path, values.requires_grad_()).clone() if described.get("grad") else values
 
-        leaves = {}
+        leaves, states = {}, step.generators.get((forward.tag, forward.call), {})
         try:
             args, kwargs = arguments.build(context["arguments"], tensor)
         except arguments.Unknown as error:
             raise NotMade(str(error)) from None
-        for slot, state in step.generators.get((forward.tag, forward.call), {}).items():
-            self._restore(slot, state)
+        for slot, state in states.items():
+            if not slot.startswith("argument:"):
+                self._restore(model, slot, state)
         tag = contextlib.nullcontext() if forward.tag == "default" else self._exporter.tag(forward.tag)
         with outside.switched(context["switches"]), torch.set_grad_enabled(context["gradients"]), tag, \
                 compat.autocast_as(context["autocast"]):
@@ -356,8 +388,9 @@ class Remaker:
         return dict(tensors.each_tensor(output))
 
     @staticmethod
-    def _restore(slot, state):
-        generator = next((generator for generator in outside.generators() if generator.slot == slot), None)
+    def _restore(model, slot, state):
+        there = outside.generators_of(model) if ":" in slot and not slot.startswith("cuda:") else outside.generators()
+        generator = next((generator for generator in there if generator.slot == slot), None)
         if generator is None:
             raise NotMade(f"the model draws from the random generator \"{slot}\", which is not here")
         generator.restore(state)
@@ -440,6 +473,3 @@ def _depends(output, other):
 def _place(module, slot):
     return f'"{module}.{slot}"' if module else f'"{slot}"'
 
-
-def _is_within(module, name):
-    return not name or module == name or module.startswith(f"{name}.")
