@@ -98,6 +98,8 @@ static int run_verify(const struct invocation *invocation) {
     if (nauha__has_python_model(invocation) && !invocation->python)
         return nauha__metrics_run_python(invocation);
     code = nauha__opened_init(&opened, invocation);
+    if (code == EXIT_FINE && nauha__has(invocation, "model"))
+        code = nauha__load_python_model(invocation);
     cJSON *root = code == EXIT_FINE && nauha__has(invocation, "json") ? cJSON_CreateObject() : NULL;
     if (code == EXIT_FINE)
         code = check_damage(invocation, &opened, root);

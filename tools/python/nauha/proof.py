@@ -26,20 +26,56 @@ JUDGED = [*MADE, "network_output"]
 
 def load_model(spec):
     """The model that "FILE.py:NAME" names: NAME is a module, a dict, tuple or list of modules, or a function without arguments
-    that returns one. Raises Error."""
+    that returns one. Raises Error, whose cause is what the file raised."""
     path, _, name = spec.rpartition(":")
-    module = load_file(path)
+    file = pathlib.Path(path).resolve()
+    if not file.is_file():
+        raise Error(f'--model: there is no file "{path}"; expected FILE.py:NAME', Status.UNKNOWN)
+    try:
+        module = load_file(path)
+    except (Exception, SystemExit) as failure:
+        raise Error(f'--model: "{file.name}" cannot be imported: {_told(failure)}; what a program does belongs under '
+                    'if __name__ == "__main__"', Status.UNAVAILABLE) from failure
     if not hasattr(module, name):
-        raise Error(f'"{pathlib.Path(path).resolve().name}" has no "{name}"', Status.UNKNOWN)
-    return getattr(module, name)
+        there = [key for key, thing in vars(module).items() if getattr(thing, "__module__", None) == module.__name__ and
+                 callable(thing)]
+        raise Error(f'--model: "{file.name}" has no "{name}"; it has {", ".join(there[:10]) or "no functions and classes"}',
+                    Status.UNKNOWN)
+    model = getattr(module, name)
+    if _is_builder(model):
+        try:
+            model = model()
+        except Exception as failure:
+            raise Error(f'--model: "{name}" of "{file.name}" failed when it was called without arguments: {_told(failure)}',
+                        Status.UNAVAILABLE) from failure
+    if not _is_model(model):
+        does = "returns" if _is_builder(getattr(module, name)) else "is"
+        raise Error(f'--model: "{name}" of "{file.name}" {does} {_told_type(model)}: expected a torch.nn.Module, or '
+                    'several in a tuple, list or dict')
+    return model
+
+
+def _told(failure):
+    return f"{type(failure).__name__}: {failure}".rstrip(": ")
+
+
+def _told_type(thing):
+    return "nothing" if thing is None else f"an object of the type {type(thing).__name__}"
+
+
+def _is_builder(model):
+    return callable(model) and not isinstance(model, torch.nn.Module)
+
+
+def _is_model(model):
+    parts = model.values() if isinstance(model, dict) else model if isinstance(model, (tuple, list)) else [model]
+    return len(parts) > 0 and all(isinstance(part, torch.nn.Module) for part in parts)
 
 
 def built(model):
     """A model, or what the function that was given builds."""
-    if callable(model) and not isinstance(model, torch.nn.Module):
-        model = model()
-    parts = model.values() if isinstance(model, dict) else model if isinstance(model, (tuple, list)) else [model]
-    if not parts or not all(isinstance(part, torch.nn.Module) for part in parts):
+    model = model() if _is_builder(model) else model
+    if not _is_model(model):
         raise Error(f"a model is a torch.nn.Module, several of them, or a function that returns one, not {model!r}")
     return model
 
@@ -453,3 +489,7 @@ def lines(report):
             then, now = report["recorded_with"][key], report["run_with"][key]
             if then and then != now:
                 yield f"the {key} was {then} and is {now} here"
+    if not report["proven"] and not report["close"]:
+        yield "nothing is proven"
+    elif not report["different"]:
+        yield "nothing that was made again is different" if report["close"] else "all that was made again is the same to the bit"
