@@ -66,11 +66,19 @@ static int check_damage(const struct invocation *invocation, const struct opened
     nauha__progress_end(&verifying.progress);
     if (status != NAUHA_OK)
         return nauha__fail(&err);
-    if (root)
+    const uint64_t later = nauha_trace_later_verified(opened->trace);
+    if (root) {
         nauha__json_add_whole(root, "count", findings);
-    else if (!findings && !invocation->quiet)
+        nauha__json_add_whole(root, "later_verified", later);
+        return findings ? EXIT_FINDING : EXIT_FINE;
+    }
+    if (!findings && !invocation->quiet)
         printf("%s: %snothing is damaged%s\n", invocation->arguments[0],
                nauha__colour(stdout, COLOUR_GOOD), nauha__colour(stdout, COLOUR_PLAIN));
+    if (later && !invocation->quiet)
+        printf("%" PRIu64 " message%s whose elements were written later %s equal to %s\n", later,
+               later > 1 ? "s" : "", later > 1 ? "are" : "is",
+               later > 1 ? "their fingerprints or hashes" : "its fingerprint or hash");
     return findings ? EXIT_FINDING : EXIT_FINE;
 }
 
