@@ -249,17 +249,25 @@ class Proof:
         if not self._step.passes:
             return "the trace does not hold what is needed to run them"
         try:
-            self._remaker.run(self._step)
+            self._remaker.run(self._step, self._needed())
         except NotMade as reason:
             return str(reason)
         return None
+
+    def _needed(self):
+        """The kinds of what is compared in this step."""
+        kinds = {key[0] for key in self._recorded}
+        return kinds | {"activations"} if "network_output" in kinds else kinds
 
     def _made(self, key, message):
         """A message was made."""
         kind, _, module, _, _ = key
         recorded = self._recorded.get(key)
+        is_output = kind == "activations" and self._remaker.is_model(module)
+        if recorded is None and not is_output:
+            return
         made = message.hash
-        if kind == "activations" and self._remaker.is_model(module):
+        if is_output:
             self._take_output(made, message)
         if recorded is None:
             return

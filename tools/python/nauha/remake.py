@@ -225,7 +225,7 @@ class Remaker:
         self._known = {}  # name -> model
         self._failure = None
         self.running = None  # the key of the pass that runs
-        kinds = [kind for kind in MADE if inputs or kind != "inputs"]
+        self._kinds = kinds = [kind for kind in MADE if inputs or kind != "inputs"]
         self._exporter = Exporter(None, step="manual", kinds=kinds, notice=lambda text: None)
         self._observer = self._exporter.observer
         self._tap({KINDS[kind] for kind in kinds})
@@ -235,6 +235,9 @@ class Remaker:
         publisher = self._exporter.publisher
         native.call(library.nauha_recorder_tap, publisher.recorder, ctypes.cast(self._callback, ctypes.c_void_p), None)
         publisher.wanted.tapped = numbers.__contains__
+        # The tap would be given the parameters and their updates, too, which are at hand.
+        begin, end = publisher.begin_step, publisher.end_step
+        publisher.begin_step, publisher.end_step = lambda parameters: begin([]), lambda parameters: end([])
 
     def _arrived(self, context, handle, error):
         try:
@@ -255,8 +258,10 @@ class Remaker:
 
     # ---- one step ----
 
-    def run(self, step):
-        """Runs a step again. Raises Mismatch if the model is another one, and NotMade if not all of the step can be run."""
+    def run(self, step, kinds=MADE):
+        """Runs a step again. kinds: those that are taken. Raises Mismatch if the model is another one, and NotMade if not all of
+        the step can be run."""
+        self._exporter.publisher.wanted.tapped = {KINDS[kind] for kind in kinds if kind in self._kinds}.__contains__
         for context in reversed([each.context for each in step.passes if isinstance(each, Forward)]):
             self._add(context["model"])
             self._set_modes(self._known[context["model"]], context)

@@ -112,6 +112,9 @@ class Supplement(proof.Proof):
         if self.first is not None:
             raise Error(f"step {number}: {self.first['meaning']}", Status.DAMAGED)
 
+    def _needed(self):
+        return super()._needed() | set(self._asked)
+
     def _made(self, key, message):
         super()._made(key, message)
         if key[0] in self._asked and key not in self._full and self._is_selected(message):
