@@ -230,6 +230,14 @@ class Programs(unittest.TestCase):
                 self.assertGreater(report["kinds"]["network_output"][taken], 0)
                 self.assertEqual(bool(report["not_run"]), depends)
 
+    def test_a_scripted_model(self):
+        """Is compared from outside: its output and the gradients of its parameters."""
+        report = nauha.verify(self.trace("cnn"), lambda: torch.jit.script(networks.cnn(drop=0.25)))
+        self.assertEqual((report["different"], report["hidden"]), (0, True), report["first_difference"])
+        self.assertEqual(report["kinds"]["weight_gradients"]["proven"] + report["kinds"]["weight_gradients"]["close"], 20)
+        self.assertEqual(report["kinds"]["network_output"]["proven"] + report["kinds"]["network_output"]["close"], 4)
+        self.assertEqual(report["kinds"]["activations"]["in_full"], 44)
+
     def test_the_model_and_the_generators_are_as_before(self):
         model = networks.noisy()
         state = torch.get_rng_state()

@@ -193,6 +193,7 @@ class Proof:
         self._outputs = {}  # what the models returned in it: hash -> (dtype, elements)
         self._counts = {}  # kind -> _Kind
         self._reasons = {}  # why steps could not be run -> number of them
+        self._hides = False  # whether the model has hidden any of the messages
         self._in_full = {}  # why messages were recorded in full -> {kind: number of them}
         self._steps = 0
         self.first = None  # what is known of the first message that is not the same
@@ -233,6 +234,8 @@ class Proof:
         exception = self._step.exception(kind, module)
         if exception is not None and exception["again"] != "all" and recorded.outcome != PROVEN:
             recorded.outcome = NOT_MADE
+        elif recorded.outcome == NOT_MADE and self._is_hidden(kind, module):
+            self._hides = True
         elif recorded.outcome == NOT_MADE and ran and exception is None and kind != "network_output":
             recorded.outcome, recorded.difference = DIFFERENT, math.inf
         if recorded.outcome == NOT_MADE and recorded.kept == "elements":
@@ -240,6 +243,10 @@ class Proof:
             why = _OF_OTHER_OUTPUTS if kind == "network_output" and ran else exception["why"] if exception is not None else None
             counts = self._in_full.setdefault(why, {})
             counts[kind] = counts.get(kind, 0) + 1
+
+    def _is_hidden(self, kind, module):
+        """Whether a message is of what torch.compile or TorchScript hides in the model."""
+        return kind in ("inputs", "activations", "layer_gradients") and self._remaker.hides(module)
 
     def _run(self):
         """Runs the step. Returns why not all of it could be run; None: it was."""
@@ -421,6 +428,7 @@ class Proof:
         return {"steps": self._steps, "same": total[DIFFERENT] == 0 and total[PROVEN] + total[CLOSE] > 0, **total, "kinds": kinds,
                 "first_difference": self.first,
                 "not_run": [{"reason": reason, "steps": count} for reason, count in self._reasons.items()],
+                "hidden": self._hides,
                 "recorded_in_full": [{"reason": why, "kinds": counts} for why, counts in self._in_full.items()],
                 "recorded_with": {"framework": facts.get("framework"), "processor": facts.get("processor")},
                 "run_with": {"framework": f"torch {torch.__version__}", "processor": outside.processor()}}
@@ -486,6 +494,9 @@ def lines(report):
     for each in report["recorded_in_full"]:
         if each["reason"] is not None and each["reason"] not in not_run:
             yield f"not made again, of {', '.join(each['kinds'])}: {each['reason']}"
+    if report["hidden"]:
+        yield "what is inside of compiled and scripted modules of the model is not made again: build it without torch.compile and " \
+            "TorchScript to compare that, too"
     if report["in_full"]:
         yield "of what was recorded in full and not made again, this shows only that it is undamaged"
     first = report["first_difference"]

@@ -19,7 +19,7 @@ from nauha.exporter import Exporter
 from nauha.native import KINDS, Error, Status, library
 from nauha.registry import class_name, plain_name, unwrapped
 from nauha.trace import Message
-from nauha.unmade import SLOT, is_within
+from nauha.unmade import SLOT, is_compiled, is_within
 
 MADE = ("inputs", "activations", "layer_gradients", "weight_gradients", "bias_gradients")  # kinds that a step makes
 GIVEN = ("weights", "biases", "buffers", "input_data", "pass_context", "pass_state", "generator_state", "output_gradients")
@@ -223,6 +223,7 @@ class Remaker:
         self._models = Models(models, classes)
         self._take = take
         self._known = {}  # name -> model
+        self._hidden = None  # the names of compiled and scripted modules; None: not known yet
         self._failure = None
         self.running = None  # the key of the pass that runs
         self._kinds = kinds = [kind for kind in MADE if inputs or kind != "inputs"]
@@ -255,6 +256,16 @@ class Remaker:
     def is_model(self, module):
         """Whether this is the name of one of the models that have run."""
         return module in self._known
+
+    def hides(self, module):
+        """Whether a module is inside of one that torch.compile or TorchScript runs, where nothing is seen."""
+        found = self._hidden
+        if found is None:
+            found = self._hidden = [f"{name}.{path}" if name and path else name or path for name, model in self._known.items()
+                                    for path, part in model.named_modules() if is_compiled(part) or
+                                    isinstance(part, torch.jit.ScriptModule)]
+            found[:] = [plain_name(name) for name in found]
+        return module is not None and any(module != name and is_within(module, [name]) for name in found)
 
     # ---- one step ----
 
@@ -293,6 +304,7 @@ class Remaker:
         if name in self._known:
             return
         model = self._known[name] = self._models.find(name)
+        self._hidden = None
         self._exporter.set_model(model, name)
         self._exporter.add_modules(model)
         self._observer.learns_in_evaluation_mode.add(unwrapped(model))

@@ -112,6 +112,9 @@ class Supplement(proof.Proof):
         if self.first is not None:
             raise Error(f"step {number}: {self.first['meaning']}", Status.DAMAGED)
 
+    def _is_hidden(self, kind, module):
+        return False  # nothing that a metric asks for may be missing without notice
+
     def _needed(self):
         return super()._needed() | set(self._asked)
 

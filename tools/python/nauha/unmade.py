@@ -22,7 +22,8 @@ import torch
 
 from nauha import calls, native, tensors
 from nauha.native import KINDS, NONE, library
-from nauha.registry import is_compiled, plain_name
+from nauha.registry import is_compiled as is_result_of_compile
+from nauha.registry import plain_name
 
 GRADIENTS = ["layer_gradients", "weight_gradients", "bias_gradients"]
 INSIDE = ["inputs", "activations", *GRADIENTS]
@@ -113,7 +114,7 @@ class Unmade:
                      "activations and gradients", "with BatchNorm, steps can be run again")
 
     def _find_compiled(self, model, prefix, whole):
-        found = {_joined(prefix, plain_name(name)) for name, module in model.named_modules() if _is_compiled(module)}
+        found = {_joined(prefix, plain_name(name)) for name, module in model.named_modules() if is_compiled(module)}
         names = [prefix] if whole else sorted(name for name in found if not is_within(name, found - {name}))
         if names:
             of = quoted([name for name in names if name != prefix]) or "the model"
@@ -175,6 +176,7 @@ def _joined(prefix, name):
     return f"{prefix}.{name}" if prefix and name else prefix or name
 
 
-def _is_compiled(module):
-    return is_compiled(module) or calls.is_compiled_in_place(module) or \
+def is_compiled(module):
+    """Whether torch.compile runs the module, in any of the ways there are to ask for it."""
+    return is_result_of_compile(module) or calls.is_compiled_in_place(module) or \
         getattr(module.forward, "_torchdynamo_orig_callable", None) is not None
