@@ -272,7 +272,8 @@ run-bench: all $(BENCH_BIN) $(TEST_PRELOAD)
 	    echo "== bench_python"; $$python tests/bench/bench_python.py || exit 1; \
 	    case $$python in build/venv/*) $$python -m pip install -q hdf5plugin tensorboard || true; \
 	        tools/dev/install-smdebug.sh $$python build/smdebug || true; \
-	        echo "== bench_recorder"; $$python tests/bench/bench_recorder.py || exit 1;; esac; done
+	        echo "== bench_recorder"; $$python tests/bench/bench_recorder.py || exit 1; \
+	        echo "== bench_remake"; $$python tests/bench/bench_remake.py || exit 1;; esac; done
 
 bench-replay: deps ## measure replay, beside h5py and torch.load
 	@tools/dev/install-torch.sh build/venv

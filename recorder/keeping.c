@@ -36,6 +36,9 @@ struct nauha_keeping {
     struct rules full, fingerprint;
     uint64_t fingerprint_every, proof_every; /* steps */
     uint64_t flight, flight_after;           /* steps; 0 for flight: there is no flight recorder */
+    uint64_t *exceptions; /* the kinds that cannot be made again, as bits: of all modules, and
+                             then of each */
+    size_t exception_count, exception_capacity;
 };
 
 static const struct nauha_option options[] = {
@@ -71,6 +74,18 @@ const struct nauha_option *nauha_keeping_options(size_t *count) {
 }
 
 /* ---- the object ---- */
+
+/* Makes room for this many exceptions, the new ones empty. */
+static bool exceptions_grow(struct nauha_keeping *keeping, size_t count) {
+    if (count <= keeping->exception_count)
+        return true;
+    if (!NAUHA_GROW(keeping->exceptions, keeping->exception_capacity, count))
+        return false;
+    memset(keeping->exceptions + keeping->exception_count, 0,
+           (count - keeping->exception_count) * sizeof *keeping->exceptions);
+    keeping->exception_count = count;
+    return true;
+}
 
 static void rules_free(struct rules *rules) {
     for (size_t i = 0; i < rules->count; i++)
@@ -110,6 +125,7 @@ void nauha_keeping_free(struct nauha_keeping *keeping) {
     nauha_selector_free(keeping->selector);
     rules_free(&keeping->full);
     rules_free(&keeping->fingerprint);
+    free(keeping->exceptions);
     free(keeping);
 }
 
@@ -124,7 +140,12 @@ struct nauha_keeping *nauha_keeping_copy(const struct nauha_keeping *keeping) {
     copy->flight = keeping->flight;
     copy->flight_after = keeping->flight_after;
     copy->selector = nauha_selector_copy(keeping->selector);
-    if (copy->selector && rules_copy(&copy->full, &keeping->full) &&
+    bool good = copy->selector != NULL;
+    good = good && exceptions_grow(copy, keeping->exception_count);
+    if (good && copy->exceptions)
+        memcpy(copy->exceptions, keeping->exceptions,
+               keeping->exception_count * sizeof *copy->exceptions);
+    if (good && rules_copy(&copy->full, &keeping->full) &&
         rules_copy(&copy->fingerprint, &keeping->fingerprint))
         return copy;
     nauha_keeping_free(copy);
@@ -271,6 +292,32 @@ enum nauha_status nauha_keeping_check_kinds(const struct nauha_keeping *keeping,
     return check_all(keeping, nauha_selector_check_kinds, names, err);
 }
 
+/* ---- what cannot be made again ---- */
+
+static size_t place_of(uint32_t module) {
+    return module == NAUHA_NONE ? 0 : (size_t)module + 1;
+}
+
+static bool is_exception(const struct nauha_keeping *keeping, uint32_t kind, uint32_t module) {
+    const size_t place = place_of(module);
+    if (keeping->exception_count == 0 || kind >= 64)
+        return false;
+    const uint64_t kinds = keeping->exceptions[0] |
+                           (place < keeping->exception_count ? keeping->exceptions[place] : 0);
+    return kinds >> kind & 1;
+}
+
+enum nauha_status nauha_keeping_except(struct nauha_keeping *keeping, uint32_t kind,
+                                       uint32_t module, struct nauha_error *err) {
+    const size_t place = place_of(module);
+    if (kind >= 64)
+        return nauha_error_set(err, NAUHA_INVALID, "a kind that is registered is not made again");
+    if (!exceptions_grow(keeping, place + 1))
+        return nauha_error_nomem(err);
+    keeping->exceptions[place] |= UINT64_C(1) << kind;
+    return NAUHA_OK;
+}
+
 /* ---- grades ---- */
 
 /* The outside of a step, which it takes to run the step again, is kept in full. A step that gives
@@ -335,6 +382,8 @@ enum nauha_grade nauha_keeping_grade(struct nauha_keeping *keeping, const struct
         return NAUHA_GRADE_ELEMENTS; /* a few numbers and words, which mean little as a hash */
     switch (keep_of(keeping)) {
     case PROOF:
+        if (global_step % keeping->proof_every == 0 && is_exception(keeping, kind, module))
+            return NAUHA_GRADE_ELEMENTS;
         return grade_for_proof(keeping, kind, global_step);
     case FINGERPRINTS:
         return NAUHA_GRADE_FINGERPRINT;

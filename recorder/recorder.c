@@ -450,3 +450,12 @@ enum nauha_status nauha_recorder_alias(struct nauha_recorder *recorder, uint32_t
     return status == NAUHA_OK ? status
                               : nauha_error_set(err, status, "no memory for a parameter's alias");
 }
+
+enum nauha_status nauha_recorder_except(struct nauha_recorder *recorder, uint32_t kind,
+                                        uint32_t module, struct nauha_error *err) {
+    lock(recorder);
+    const enum nauha_status status =
+        nauha_keeping_except(recorder->config->keeping, kind, module, err);
+    unlock(recorder);
+    return status;
+}

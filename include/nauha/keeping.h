@@ -59,6 +59,13 @@ NAUHA_API enum nauha_status nauha_keeping_check_kinds(const struct nauha_keeping
                                                       const struct nauha_names *names,
                                                       struct nauha_error *err);
 
+/* With keep=proof: from now on, messages of this kind and module (NAUHA_NONE: of all modules) are
+ * kept in full, in steps that are kept, because they cannot be made again by running the step
+ * again. The rules of `full` and `fingerprint` have priority. INVALID: the kind is not built in.
+ * NOMEM. */
+NAUHA_API enum nauha_status nauha_keeping_except(struct nauha_keeping *keeping, uint32_t kind,
+                                                 uint32_t module, struct nauha_error *err);
+
 /* How a message is kept. Tensors that take no more room than their fingerprint are kept in full
  * where a fingerprint is asked for; the recorder sees to this. Arguments as those of
  * nauha_selector_accepts, which is as fast. */

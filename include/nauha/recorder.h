@@ -198,6 +198,10 @@ NAUHA_API enum nauha_status nauha_recorder_alias(struct nauha_recorder *recorder
                                                  uint32_t slot, uint32_t alias_module,
                                                  uint32_t alias_slot, struct nauha_error *err);
 
+/* nauha_keeping_except for the messages of a recorder. NOMEM. Any thread. */
+NAUHA_API enum nauha_status nauha_recorder_except(struct nauha_recorder *recorder, uint32_t kind,
+                                                  uint32_t module, struct nauha_error *err);
+
 /* The number of the open step or, if none is open, of the last one. */
 NAUHA_API uint64_t nauha_recorder_global_step(const struct nauha_recorder *recorder);
 

@@ -176,6 +176,9 @@ NAUHA_API enum nauha_status nauha_trace_verify(struct nauha_trace *trace,
                                                void (*finding)(void *context, const char *text),
                                                nauha_progress_fn progress, void *context,
                                                uint64_t *findings, struct nauha_error *err);
+/* How many messages the last nauha_trace_verify has found equal to their hash or fingerprint, of
+ * those whose elements a flight recorder wrote later. */
+NAUHA_API uint64_t nauha_trace_later_verified(const struct nauha_trace *trace);
 
 #ifdef __cplusplus
 }

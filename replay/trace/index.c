@@ -274,6 +274,16 @@ enum nauha__row_fault nauha__index_get(struct nauha__index *index, uint64_t numb
     return (enum nauha__row_fault)(page->faults[at] - 1);
 }
 
+bool nauha__index_recorded(struct nauha__index *index, uint64_t number,
+                           struct nauha__index_row *row) {
+    struct nauha__h5_quiet quiet;
+    nauha__h5_quiet_begin(&quiet);
+    const enum nauha_status status =
+        nauha__table_read_rows(index->dataset, index->row_type, number, 1, row, NULL);
+    nauha__h5_quiet_end(&quiet);
+    return status == NAUHA_OK && check(index->trace, row) == NAUHA__ROW_FAULT_NONE;
+}
+
 uint64_t nauha__index_page_end(const struct nauha__index *index, uint64_t number) {
     uint64_t end = number - number % PAGE_ROWS + PAGE_ROWS;
     return end < index->rows ? end : index->rows;

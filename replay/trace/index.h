@@ -65,6 +65,11 @@ uint64_t nauha__index_pages_read(const struct nauha__index *index);
 enum nauha__row_fault nauha__index_get(struct nauha__index *index, uint64_t number,
                                        const struct nauha__index_row **row);
 
+/* Gets a row as it was recorded: with its hash or fingerprint, also if its elements were written
+ * later. False: it cannot be read, or is damaged. */
+bool nauha__index_recorded(struct nauha__index *index, uint64_t number,
+                           struct nauha__index_row *row);
+
 /* The first row after those that are read together with this one; if one of them is unreadable, all
  * are. */
 uint64_t nauha__index_page_end(const struct nauha__index *index, uint64_t number);

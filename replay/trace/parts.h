@@ -99,6 +99,7 @@ struct nauha_trace {
     size_t loss_count, loss_capacity;
     struct nauha__elements_row *elements; /* written later than their rows; by seq */
     size_t elements_count, elements_capacity;
+    uint64_t later_verified; /* of them: found equal to their hashes */
     struct nauha__trace_dump *dumps;
     size_t dump_count, dump_capacity;
     bool closed;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nauha/internal/hash.h"
+#include "nauha/internal/tensor_hash.h"
 #include "replay/trace/parts.h"
 
 /* At most so many findings of a sort are reported one by one; the others are counted. */
@@ -47,6 +49,8 @@ struct check {
     uint64_t last_row, last_seq, last_step;
     struct gap gaps[NAMED_MAX];
     uint64_t gap_count, missing;
+
+    size_t later; /* rows of "/elements" that precede those to come */
 };
 
 /* ---- telling ---- */
@@ -229,6 +233,105 @@ static void check_elements(struct check *check, uint64_t number,
     tell(check, "%s lies in chunks that are not in \"/chunks\"", name);
 }
 
+/* ---- elements that were written later ---- */
+
+/* The hash of the function that the trace names. */
+struct hashing {
+    struct nauha__hasher *xxh3; /* NULL: the other function */
+    struct nauha__tensor_hasher sums;
+};
+
+static enum nauha_status hash_piece(void *context, const struct nauha_tensor *piece, uint64_t first,
+                                    struct nauha_error *err) {
+    struct hashing *hashing = context;
+    const size_t bytes = (size_t)piece->shape[0] * nauha_dtype_size(piece->dtype);
+    (void)first;
+    (void)err;
+    if (hashing->xxh3)
+        nauha__hasher_add(hashing->xxh3, piece->data, bytes);
+    else
+        nauha__tensor_hasher_add(&hashing->sums, piece->data, bytes);
+    return NAUHA_OK;
+}
+
+/* The hash that was recorded of a message, in place of its elements. */
+static enum nauha_status recorded_hash(struct nauha_trace *trace,
+                                       const struct nauha__index_row *row, uint64_t hash[2]) {
+    if (row->flags & NAUHA__ROW_HASH) {
+        hash[0] = row->offset;
+        hash[1] = row->base;
+        return NAUHA_OK;
+    }
+    const struct nauha__range range = {.stream = row->stream,
+                                       .dtype = NAUHA_DTYPE_I64,
+                                       .offset = row->offset,
+                                       .count = NAUHA__FINGERPRINT_WORDS};
+    return nauha__chunks_read(trace->chunks, &range, 0, 2, hash, NULL);
+}
+
+static enum nauha_status hash_of_elements(struct nauha_trace *trace,
+                                          const struct nauha__index_row *row, uint64_t hash[2]) {
+    const struct nauha__range range = {.stream = row->stream,
+                                       .dtype = (enum nauha_dtype)row->dtype,
+                                       .offset = row->offset,
+                                       .count = nauha__trace_row_elements(trace, row)};
+    struct hashing hashing = {0};
+    if (trace->hash == NAUHA_HASH_XXH3 && !(hashing.xxh3 = nauha__hasher_new()))
+        return NAUHA_NOMEM;
+    if (hashing.xxh3)
+        nauha__hasher_begin(hashing.xxh3);
+    else
+        nauha__tensor_hasher_begin(&hashing.sums);
+    const enum nauha_status status =
+        nauha__chunks_visit(trace->chunks, &range, false, hash_piece, &hashing, NULL);
+    if (hashing.xxh3)
+        nauha__hasher_end(hashing.xxh3, hash);
+    else
+        nauha__tensor_hasher_end(&hashing.sums, hash);
+    nauha__hasher_free(hashing.xxh3);
+    return status;
+}
+
+/* A message is in "/elements". What cannot be read of it is reported with its chunk. */
+static void check_later(struct check *check, uint64_t number, const struct nauha__index_row *row) {
+    struct nauha_trace *trace = check->trace;
+    struct nauha__index_row recorded;
+    uint64_t before[2], after[2];
+    const bool unfound = row->flags & (NAUHA__ROW_HASH | NAUHA__ROW_FINGERPRINT);
+    const struct nauha__index_row whole = *row;
+    char name[300];
+    name_message(trace, number, name, sizeof name);
+    if (unfound) {
+        tell(check,
+             "the elements of %s, which were written later, are not where \"/elements\" says",
+             name);
+        return;
+    }
+    /* The hashes of a later version may be others. */
+    if (trace->hash == NAUHA_HASH_OTHER ||
+        !nauha__index_recorded(trace->index, number, &recorded) ||
+        recorded_hash(trace, &recorded, before) != NAUHA_OK ||
+        hash_of_elements(trace, &whole, after) != NAUHA_OK)
+        return;
+    if (memcmp(before, after, sizeof before) == 0)
+        trace->later_verified++;
+    else
+        tell(check, "the elements of %s, which were written later, are not those of its %s", name,
+             recorded.flags & NAUHA__ROW_HASH ? "hash" : "fingerprint");
+}
+
+/* Rows come in the order of seq, as those of "/elements" do. */
+static void check_if_later(struct check *check, uint64_t number,
+                           const struct nauha__index_row *row) {
+    const struct nauha_trace *trace = check->trace;
+    while (check->later < trace->elements_count && trace->elements[check->later].seq < row->seq)
+        check->later++;
+    if (check->later < trace->elements_count && trace->elements[check->later].seq == row->seq)
+        check_later(check, number, row);
+}
+
+/* ---- the sequence ---- */
+
 static void check_sequence(struct check *check, uint64_t number,
                            const struct nauha__index_row *row) {
     /* A row -1 with seq -1 precedes the first row. */
@@ -264,6 +367,8 @@ static void check_index(struct check *check) {
             /* The call that names a message may have replaced the page. */
             if (nauha__index_get(index, i, &row) == NAUHA__ROW_FAULT_NONE)
                 check_sequence(check, i, row);
+            if (nauha__index_get(index, i, &row) == NAUHA__ROW_FAULT_NONE)
+                check_if_later(check, i, row);
         } else if (fault == NAUHA__ROW_FAULT_UNREADABLE) {
             uint64_t end = nauha__index_page_end(index, i);
             tell(check, "index rows %" PRIu64 " to %" PRIu64 " cannot be read", i, end - 1);
@@ -315,6 +420,7 @@ enum nauha_status nauha_trace_verify(struct nauha_trace *trace,
                                      struct nauha_error *err) {
     struct check check = {
         .trace = trace, .finding = finding, .progress = progress, .context = context};
+    trace->later_verified = 0;
     check_tables(&check);
     enum nauha_status status = check_chunks(&check, err);
     if (status == NAUHA_OK) {
@@ -328,4 +434,8 @@ enum nauha_status nauha_trace_verify(struct nauha_trace *trace,
     free(check.chunks);
     *findings = check.findings;
     return status;
+}
+
+uint64_t nauha_trace_later_verified(const struct nauha_trace *trace) {
+    return trace->later_verified;
 }

@@ -69,6 +69,8 @@ class Programs(Case):
         for command in ("info", "check"):
             shown = subprocess.run([NAUHA, command, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             self.assertIn("steps 6 to 10", shown.stdout)
+        shown = subprocess.run([NAUHA, "verify", path], stdout=subprocess.PIPE, text=True, check=True).stdout
+        self.assertRegex(shown, r"nothing is damaged\n\d+ messages whose elements were written later are equal to their fingerp")
         page = self.folder / "page.html"
         subprocess.run([NAUHA, "report", "-q", path, "-o", page], check=True, stderr=subprocess.DEVNULL)
         self.assertIn("steps 6 to 10", page.read_text())

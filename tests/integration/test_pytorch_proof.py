@@ -226,9 +226,17 @@ class Programs(unittest.TestCase):
                 for kind in MADE[:1] if depends else MADE:
                     self.assertEqual(report["kinds"][kind]["proven"], recorded[kind], kind)
                     self.assertGreater(recorded[kind], 0)
-                taken = "not_made" if name in ("autocast", "contrasted") else "proven"  # the loss is of a copy in another type
+                taken = "in_full" if name in ("autocast", "contrasted") else "proven"  # the loss is of a copy in another type
                 self.assertGreater(report["kinds"]["network_output"][taken], 0)
                 self.assertEqual(bool(report["not_run"]), depends)
+
+    def test_a_scripted_model(self):
+        """Is compared from outside: its output and the gradients of its parameters."""
+        report = nauha.verify(self.trace("cnn"), lambda: torch.jit.script(networks.cnn(drop=0.25)))
+        self.assertEqual((report["different"], report["hidden"]), (0, True), report["first_difference"])
+        self.assertEqual(report["kinds"]["weight_gradients"]["proven"] + report["kinds"]["weight_gradients"]["close"], 20)
+        self.assertEqual(report["kinds"]["network_output"]["proven"] + report["kinds"]["network_output"]["close"], 4)
+        self.assertEqual(report["kinds"]["activations"]["in_full"], 44)
 
     def test_the_model_and_the_generators_are_as_before(self):
         model = networks.noisy()
@@ -335,12 +343,42 @@ class Programs(unittest.TestCase):
     def test_the_command_verify(self):
         model = ROOT / "tests/programs/networks.py"
         done = self.run_command("verify", self.trace("cnn"), "--model", f"{model}:cnn", code=0)
-        self.assertRegex(done.stdout, r"nothing is damaged\nactivations +48 proven\n")
+        self.assertRegex(done.stdout, r"nothing is damaged\nactivations +48 proven\n(.*\n)*all that was made again is the same to the bit\n$")
         done = self.run_command("verify", self.trace("cnn"), "--model", f"{model}:smooth_cnn", "--json", "--steps", "1", code=1)
         found = json.loads(done.stdout)
         self.assertEqual((found["count"], found["proof"]["first_difference"]["module"]), (0, "4"))
         for words, text in ((("--model", "cnn"), "expected FILE.py:NAME"), (("--steps", "1"), "need --model")):
             self.assertIn(text, self.run_command("verify", self.trace("cnn"), *words, code=2).stderr)
+
+    def test_what_is_wrong_with_the_model_is_said_first(self):
+        """Before the trace is read, in one sentence that says what to do."""
+        good = ROOT / "tests/programs/networks.py"
+        file = self.folder / "wrong.py"
+        file.write_text("import torch\nthree = 3\ndef none():\n    pass\ndef fails():\n    raise ValueError('no data')\n")
+        broken = self.folder / "broken.py"
+        broken.write_text("raise SystemExit(4)\n")
+        for spec, code, text in (
+                ("nowhere.py:cnn", 2, '--model: there is no file "nowhere.py"; expected FILE.py:NAME'),
+                (f"{file}:four", 2, '--model: "wrong.py" has no "four"; it has none, fails'),
+                (f"{file}:three", 2, '--model: "three" of "wrong.py" is an object of the type int: expected a torch.nn.Module'),
+                (f"{file}:none", 2, '--model: "none" of "wrong.py" returns nothing: expected'),
+                (f"{file}:fails", 3, '--model: "fails" of "wrong.py" failed when it was called without arguments: ValueError: no'),
+                (f"{broken}:x", 3, '--model: "broken.py" cannot be imported: SystemExit: 4; what a program does')):
+            for words in (["verify"], ["replay", "--metric", "norm:activations"]):
+                done = self.run_command(words[0], self.trace("cnn"), *words[1:], "--model", spec, code=code)
+                self.assertEqual(done.stdout, "")
+                self.assertTrue(done.stderr.startswith(f"nauha: {text}"), done.stderr)
+                self.assertNotIn("nauha/proof.py", done.stderr)
+        python = self.folder / "python"
+        python.write_text(f"#!/bin/sh\nPYTHONPATH={self.folder}:$PYTHONPATH exec {sys.executable} \"$@\"\n")
+        python.chmod(0o755)
+        (self.folder / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\")\n")
+        self.addCleanup((self.folder / "torch.py").unlink)
+        done = subprocess.run([NAUHA, "verify", self.trace("cnn"), "--model", f"{good}:cnn"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, env={**ENVIRONMENT, "NAUHA_PYTHON": str(python)}, timeout=300)
+        self.assertEqual((done.returncode, done.stdout), (3, ""), done.stderr)
+        self.assertRegex(done.stderr, "^nauha: --model needs PyTorch, which .* cannot import .*: set NAUHA_PYTHON to the Python")
+        self.assertEqual(done.stderr.count("\n"), 1)
 
     def test_the_command_replay(self):
         model = ROOT / "tests/programs/networks.py"

@@ -124,6 +124,11 @@ static void compare(const char *const *full, const char *const *flight, unsigned
         assert_memory_equal(got.data, same->data, info->bytes);
     }
     assert_int_equal(count, expected.count);
+    uint64_t findings = 99;
+    must(nauha_trace_verify(trace, NULL, NULL, NULL, &findings, &err), &err);
+    assert_int_equal(findings, 0);
+    /* Those of the steps before the dump, and of step 6 itself, were written later. */
+    assert_in_range(nauha_trace_later_verified(trace), (6 - first) * 4, whole);
     /* The last step has no weights: it was not ended. */
     assert_int_equal(whole, (last - first + 1) * 4 - (last == 11 ? 2 : 0));
     nauha_cursor_free(cursor);

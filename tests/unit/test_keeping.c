@@ -439,6 +439,45 @@ static enum nauha_grade grade(struct nauha_keeping *keeping, struct nauha_names 
     return nauha_keeping_grade(keeping, names, kind, NAUHA_NONE, 0, step, 0, 0);
 }
 
+static enum nauha_grade grade_of_module(struct nauha_keeping *keeping, struct nauha_names *names,
+                                        uint32_t kind, uint32_t module, uint64_t step) {
+    return nauha_keeping_grade(keeping, names, kind, module, 0, step, 0, 0);
+}
+
+static void test_what_cannot_be_made_again(void **state) {
+    (void)state;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    struct nauha_names *names = nauha_names_new();
+    struct nauha_keeping *keeping = nauha_keeping_new();
+    must(nauha_keeping_except(keeping, NAUHA_KIND_ACTIVATIONS, 5, &err), &err);
+    must(nauha_keeping_set(keeping, "keep", "fingerprints", &err), &err);
+    assert_int_equal(grade_of_module(keeping, names, NAUHA_KIND_ACTIVATIONS, 5, 3),
+                     NAUHA_GRADE_FINGERPRINT);
+    must(nauha_keeping_set(keeping, "keep", "proof", &err), &err);
+    must(nauha_keeping_set(keeping, "proof-every", "3", &err), &err);
+    must(nauha_keeping_except(keeping, NAUHA_KIND_WEIGHT_GRADIENTS, NAUHA_NONE, &err), &err);
+    must(nauha_keeping_except(keeping, NAUHA_KIND_ACTIVATIONS, 2, &err), &err);
+    struct nauha_keeping *copy = nauha_keeping_copy(keeping);
+    nauha_keeping_free(keeping);
+    for (uint32_t module = 0; module < 8; module++) {
+        const enum nauha_grade expected =
+            module == 5 || module == 2 ? NAUHA_GRADE_ELEMENTS : NAUHA_GRADE_NOTHING;
+        assert_int_equal(grade_of_module(copy, names, NAUHA_KIND_ACTIVATIONS, module, 3), expected);
+        assert_int_equal(grade_of_module(copy, names, NAUHA_KIND_ACTIVATIONS, module, 4),
+                         NAUHA_GRADE_NOTHING);
+        assert_int_equal(grade_of_module(copy, names, NAUHA_KIND_WEIGHT_GRADIENTS, module, 3),
+                         NAUHA_GRADE_ELEMENTS);
+        assert_int_equal(grade_of_module(copy, names, NAUHA_KIND_BIAS_GRADIENTS, module, 3),
+                         NAUHA_GRADE_FINGERPRINT);
+    }
+    must(nauha_keeping_set(copy, "fingerprint", "activations", &err), &err);
+    assert_int_equal(grade_of_module(copy, names, NAUHA_KIND_ACTIVATIONS, 5, 3),
+                     NAUHA_GRADE_FINGERPRINT);
+    assert_int_equal(nauha_keeping_except(copy, 64, 0, &err), NAUHA_INVALID);
+    nauha_keeping_free(copy);
+    nauha_names_free(names);
+}
+
 static void test_grades_for_proof(void **state) {
     (void)state;
     struct nauha_error err = NAUHA_ERROR_INIT;

@@ -2,6 +2,7 @@
 /* Verify finds each kind of damage, names it, and says which messages it costs. */
 #include "tests/unit/trace_fixture.h"
 
+#include "nauha/internal/hash.h"
 #include "replay/trace/parts.h"
 
 struct findings {
@@ -70,6 +71,60 @@ static void write_updates(struct fixture *f, const char *path) {
         row.offset += ELEMENTS;
         fixture_index(f, row);
     }
+}
+
+/* Three messages of which hashes were recorded, and their elements later: those of the second are
+ * other ones, and the third's place is beyond the stream. */
+static void test_elements_that_were_written_later(void **state) {
+    (void)state;
+    const char *path = fixture_path("later.h5");
+    struct fixture f;
+    struct findings findings;
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    fixture_new(&f, path,
+                &(struct fixture_options){.method = NAUHA__CODEC_NONE, .chunk_bytes = CHUNK_BYTES});
+    const uint32_t module = fixture_module(&f, "features.0", "Conv2d");
+    const uint32_t shape = fixture_shape(&f, 1, (const int64_t[]){ELEMENTS});
+    struct nauha__elements_row later[3];
+    for (uint64_t step = 0; step < 3; step++) {
+        float data[ELEMENTS];
+        uint64_t hash[2];
+        for (size_t i = 0; i < ELEMENTS; i++)
+            data[i] = (float)(1000 + 100 * step + i);
+        nauha__hash128(data, sizeof data, hash);
+        data[3] += step == 1 ? 0.5f : 0.0f;
+        later[step] = (struct nauha__elements_row){
+            .seq = step, .offset = fixture_put(&f, 2, data, sizeof data), .stream = 2};
+        later[step].offset += step == 2 ? ELEMENTS : 0;
+        nauha__row_seal(nauha__table(NAUHA__TABLE_ELEMENTS), &later[step]);
+        fixture_index(&f, (struct nauha__index_row){.seq = step,
+                                                    .global_step = step,
+                                                    .module = module,
+                                                    .shape = shape,
+                                                    .kind = NAUHA_KIND_ACTIVATIONS,
+                                                    .stream = NAUHA__NO_STREAM,
+                                                    .offset = hash[0],
+                                                    .base = hash[1],
+                                                    .dtype = NAUHA_DTYPE_F32,
+                                                    .flags = NAUHA__ROW_DATA | NAUHA__ROW_HASH});
+    }
+    fixture_append(&f, NAUHA__TABLE_ELEMENTS, later, 3);
+    fixture_close(&f, NULL);
+    assert_int_equal(verify(path, &findings), 2);
+    assert_non_null(strstr(findings.text[0],
+                           "elements of activations of \"features.0\", step 1 (index row 1), which "
+                           "were written later, are not those of its hash"));
+    assert_non_null(strstr(findings.text[1], "step 2 (index row 2), which were written later, are "
+                                             "not where \"/elements\" says"));
+    struct nauha_names *names = nauha_names_new();
+    struct nauha_trace *trace = NULL;
+    uint64_t count = 0;
+    assert_int_equal(nauha_trace_open(path, names, &trace, &err), NAUHA_OK);
+    assert_int_equal(nauha_trace_later_verified(trace), 0);
+    assert_int_equal(nauha_trace_verify(trace, NULL, NULL, NULL, &count, &err), NAUHA_OK);
+    assert_int_equal(nauha_trace_later_verified(trace), 1);
+    nauha_trace_close(trace);
+    nauha_names_free(names);
 }
 
 static void test_a_sound_trace(void **state) {
@@ -293,6 +348,7 @@ static void test_findings_are_bounded(void **state) {
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_sound_trace),
+    cmocka_unit_test(test_elements_that_were_written_later),
     cmocka_unit_test(test_damaged_chunk_names_its_messages),
     cmocka_unit_test(test_many_hits_are_counted),
     cmocka_unit_test(test_missing_chunk),

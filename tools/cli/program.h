@@ -25,9 +25,11 @@ struct nauha_remaking {
 
 /* find: returns the analyzer for a SPEC "FILE.py:CLASS[:KINDS][:key=value...]", borrowed until the
  * program ends; its name is CLASS. NULL, with *err set, if there is none.
+ * load: loads the model that "FILE.py:NAME" names, which remake then uses.
  * remake: runs recorded steps again; *same: whether nothing is different from what was recorded. */
 struct nauha_python {
     const struct nauha_analyzer *(*find)(void *context, const char *spec, struct nauha_error *err);
+    enum nauha_status (*load)(void *context, const char *model, struct nauha_error *err);
     enum nauha_status (*remake)(void *context, const struct nauha_remaking *remaking, bool *same,
                                 struct nauha_error *err);
     void *context;

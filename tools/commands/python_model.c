@@ -28,6 +28,14 @@ static char *selection_text(const struct invocation *invocation) {
     return text;
 }
 
+int nauha__load_python_model(const struct invocation *invocation) {
+    struct nauha_error err = NAUHA_ERROR_INIT;
+    const struct nauha_python *python = invocation->python;
+    return python->load(python->context, nauha__get(invocation, "model", ""), &err) == NAUHA_OK
+               ? EXIT_FINE
+               : nauha__fail(&err);
+}
+
 int nauha__run_python_model(const struct invocation *invocation, const char *trace,
                             struct nauha_names *names, struct nauha_pipeline *pipeline, bool json,
                             void (*take)(void *context, const char *text), void *context,

@@ -13,6 +13,10 @@
 /* Whether --model names a model in Python. */
 bool nauha__has_python_model(const struct invocation *invocation);
 
+/* Loads the model, so that what is wrong with it is said before anything else. Prints errors and
+ * returns an exit code. */
+int nauha__load_python_model(const struct invocation *invocation);
+
 /* Runs the selected steps of a trace again. pipeline, with its names: what receives the messages;
  * both NULL: they are only compared with what was recorded. take receives the report: its lines, or
  * one JSON object. *same: whether nothing is different. Prints errors and returns an exit code. */

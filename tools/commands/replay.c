@@ -250,6 +250,8 @@ static int prepare(struct replay *replay) {
         replay->runs.list[0].opened.trace_count > 1)
         code = nauha__usage(replay->invocation->command,
                             "a model in Python takes the trace of one process only");
+    if (code == EXIT_FINE && nauha__has_python_model(replay->invocation))
+        code = nauha__load_python_model(replay->invocation);
     for (size_t i = 0; i < replay->runs.count && code == EXIT_FINE; i++) {
         const struct opened *opened = &replay->runs.list[i].opened;
         if (nauha_pipeline_check_ranks(opened->traces, opened->trace_count, &err) != NAUHA_OK)

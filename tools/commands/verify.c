@@ -66,11 +66,19 @@ static int check_damage(const struct invocation *invocation, const struct opened
     nauha__progress_end(&verifying.progress);
     if (status != NAUHA_OK)
         return nauha__fail(&err);
-    if (root)
+    const uint64_t later = nauha_trace_later_verified(opened->trace);
+    if (root) {
         nauha__json_add_whole(root, "count", findings);
-    else if (!findings && !invocation->quiet)
+        nauha__json_add_whole(root, "later_verified", later);
+        return findings ? EXIT_FINDING : EXIT_FINE;
+    }
+    if (!findings && !invocation->quiet)
         printf("%s: %snothing is damaged%s\n", invocation->arguments[0],
                nauha__colour(stdout, COLOUR_GOOD), nauha__colour(stdout, COLOUR_PLAIN));
+    if (later && !invocation->quiet)
+        printf("%" PRIu64 " message%s whose elements were written later %s equal to %s\n", later,
+               later > 1 ? "s" : "", later > 1 ? "are" : "is",
+               later > 1 ? "their fingerprints or hashes" : "its fingerprint or hash");
     return findings ? EXIT_FINDING : EXIT_FINE;
 }
 
@@ -98,6 +106,8 @@ static int run_verify(const struct invocation *invocation) {
     if (nauha__has_python_model(invocation) && !invocation->python)
         return nauha__metrics_run_python(invocation);
     code = nauha__opened_init(&opened, invocation);
+    if (code == EXIT_FINE && nauha__has(invocation, "model"))
+        code = nauha__load_python_model(invocation);
     cJSON *root = code == EXIT_FINE && nauha__has(invocation, "json") ? cJSON_CreateObject() : NULL;
     if (code == EXIT_FINE)
         code = check_damage(invocation, &opened, root);

@@ -28,7 +28,8 @@ class _Python(ctypes.Structure):
 
     FIND = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ERROR)
     REMAKE = ctypes.CFUNCTYPE(native.STATUS, ctypes.c_void_p, ctypes.POINTER(_Remaking), ctypes.POINTER(ctypes.c_bool), ERROR)
-    _fields_ = [("find", FIND), ("remake", REMAKE), ("context", ctypes.c_void_p)]
+    LOAD = ctypes.CFUNCTYPE(native.STATUS, ctypes.c_void_p, ctypes.c_char_p, ERROR)
+    _fields_ = [("find", FIND), ("load", LOAD), ("remake", REMAKE), ("context", ctypes.c_void_p)]
 
 
 native.mirror(library, {"struct nauha_python": _Python, "struct nauha_remaking": _Remaking})
@@ -39,7 +40,8 @@ class Finder:
 
     def __init__(self):
         self._analyzers = {}
-        self._loading = None  # the exception that loading a class raised
+        self._loading = None  # the exception that loading a class or a model raised
+        self._model = None
 
     def find(self, context, spec, error):
         try:
@@ -55,9 +57,17 @@ class Finder:
             native.fill_error(error, failure)
             return None
 
+    def load(self, context, model, error):
+        try:
+            self._model = _proof().load_model(os.fsdecode(model))
+            return 0
+        except Exception as failure:
+            self._loading = _from_file(failure.__cause__) if isinstance(failure, native.Error) else failure
+            return native.fill_error(error, failure)
+
     def remake(self, context, remaking, same, error):
         try:
-            same[0] = _remake(remaking.contents)
+            same[0] = _remake(remaking.contents, self._model)
             sys.stdout.flush()
             return 0
         except Exception as failure:
@@ -72,17 +82,33 @@ class Finder:
                 traceback.print_exception(type(failure), failure, failure.__traceback__)
 
 
-def _remake(remaking):
-    """Runs the steps of a trace again, and gives the report. Returns whether nothing is different."""
+def _proof():
     try:
+        import torch  # noqa: F401
         from nauha import proof
-    except ModuleNotFoundError as missing:
-        raise native.Error(f"--model needs a Python that has PyTorch: {missing}; name one in NAUHA_PYTHON",
-                           native.Status.UNAVAILABLE) from None
+    except ImportError as missing:
+        raise native.Error(f"--model needs PyTorch, which \"{sys.executable}\" cannot import ({missing}): set NAUHA_PYTHON to the "
+                           "Python that the training ran with", native.Status.UNAVAILABLE) from None
+    return proof
+
+
+def _from_file(failure):
+    """An exception with the part of its traceback that is in the user's files."""
+    ours = os.path.dirname(__file__)
+    while failure is not None and failure.__traceback__ is not None:
+        file = failure.__traceback__.tb_frame.f_code.co_filename
+        if not file.startswith((ours, "<frozen")):
+            break
+        failure.__traceback__ = failure.__traceback__.tb_next
+    return failure
+
+
+def _remake(remaking, model):
+    """Runs the steps of a trace again, and gives the report. Returns whether nothing is different."""
+    proof = _proof()
     tolerance = proof.TOLERANCE if remaking.tolerance is None else proof.tolerance_of(remaking.tolerance.decode())
     selection = json.loads(remaking.selection.decode())
-    report = proof.run(os.fsdecode(remaking.trace), proof.load_model(os.fsdecode(remaking.model)), tolerance, selection,
-                       remaking.names, remaking.pipeline)
+    report = proof.run(os.fsdecode(remaking.trace), model, tolerance, selection, remaking.names, remaking.pipeline)
     for line in [json.dumps(report)] if remaking.json else proof.lines(report):
         remaking.take(remaking.context, line.encode())
     return report["same"]
@@ -101,7 +127,7 @@ def main():
     finder = Finder()
     words = [b"nauha"] + [word.encode("utf-8", "surrogateescape") for word in sys.argv[1:]]
     argv = (ctypes.c_char_p * (len(words) + 1))(*words, None)
-    python = _Python(_Python.FIND(finder.find), _Python.REMAKE(finder.remake), None)
+    python = _Python(_Python.FIND(finder.find), _Python.LOAD(finder.load), _Python.REMAKE(finder.remake), None)
     code = library.nauha_main(len(words), argv, ctypes.byref(python))
     if code:
         finder.tell()

@@ -6,6 +6,8 @@ Constants are written as they are, everything else as an object with one key tha
 
     [1, {"tensor": "1", "stride": [1, 4], "grad": true, "device": "cuda"}, {"tuple": [...]}, {"dtype": "float16"}]
 
+A random generator is {"generator": path, "device": "cpu"}; whoever builds the arguments makes one in the state that it had.
+
 Of a tensor, "stride" is there if it is not contiguous, "grad" if it needs a gradient, "device" if it is not on the CPU.
 
 Threads: any.
@@ -42,12 +44,31 @@ def unknown(described):
     return [name for value in described for name in unknown(value)] if isinstance(described, (list, tuple)) else []
 
 
+def generators(args, kwargs):
+    """[(path, generator)] of the random generators among the arguments."""
+    if len(args) == 1 and not kwargs:
+        return _generators(args[0], "", 0)
+    return [found for values in (enumerate(args), kwargs.items()) for key, value in values
+            for found in _generators(value, str(key), 1)]
+
+
+def _generators(value, path, depth):
+    if isinstance(value, torch.Generator):
+        return [(path, value)]
+    if depth >= tensors.MAX_DEPTH or not tensors.is_container(value):
+        return []
+    return [found for key, item in tensors.items_of(value)
+            for found in _generators(item, f"{path}.{key}" if path else str(key), depth + 1)]
+
+
 def _describe(value, path, depth):
     kind = type(value)
     if isinstance(value, torch.Tensor):
         return _describe_tensor(value, path)
     if kind in _CONSTANTS:
         return value
+    if isinstance(value, torch.Generator):
+        return {"generator": path, "device": str(value.device)}
     if isinstance(value, torch.Size):
         return {"size": list(value)}
     if isinstance(value, (torch.dtype, torch.device)):
@@ -68,6 +89,8 @@ def _describe(value, path, depth):
 def _describe_tensor(tensor, path):
     if tensor.layout is not torch.strided:
         return {"unknown": f"tensor of layout {tensor.layout}"}
+    if tensor.dtype not in tensors.DTYPES:
+        return {"unknown": f"tensor of {tensor.dtype}"}
     described = {"tensor": path}
     if not tensor.is_contiguous():
         described["stride"] = list(tensor.stride())
@@ -79,7 +102,8 @@ def _describe_tensor(tensor, path):
 
 
 def build(described, tensor):
-    """(args, kwargs) of a description. tensor(description) returns the tensor of such an object. Raises Unknown."""
+    """(args, kwargs) of a description. tensor(description) returns the tensor of such an object, or the random generator. Raises
+    Unknown."""
     make = functools.partial(_build, tensor=tensor)
     return tuple(map(make, described["args"])), {key: make(value) for key, value in described["kwargs"].items()}
 
@@ -90,7 +114,7 @@ def _build(described, tensor):
         return list(map(make, described))
     if not isinstance(described, dict):
         return described
-    if "tensor" in described:
+    if "tensor" in described or "generator" in described:
         return tensor(described)
     if "tuple" in described:
         return tuple(map(make, described["tuple"]))

@@ -329,8 +329,3 @@ class Prints:
 def _aligned(tensor):
     """A contiguous copy of its own memory, on the device."""
     return tensor.clone(memory_format=torch.contiguous_format)
-
-
-def fingerprint(words):
-    """A native.Fingerprint of the words, in host memory."""
-    raise NotImplementedError

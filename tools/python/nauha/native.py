@@ -206,6 +206,8 @@ PROTOTYPES = {
     "nauha_keeping_free": (None, [c_void_p]),
     "nauha_keeping_options": (POINTER(Option), [POINTER(c_size_t)]),
     "nauha_keeping_set": (STATUS, [c_void_p, c_char_p, c_char_p, ERROR]),
+    "nauha_keeping_except": (STATUS, [c_void_p, c_uint32, c_uint32, ERROR]),
+    "nauha_recorder_except": (STATUS, [c_void_p, c_uint32, c_uint32, ERROR]),
     "nauha_keeping_check": (STATUS, [c_void_p, c_void_p, ERROR]),
     "nauha_keeping_accepts_kind": (c_bool, [c_void_p, c_void_p, c_uint32]),
     "nauha_keeping_grade": (c_int, [c_void_p, c_void_p, c_uint32, c_uint32, c_uint32, c_uint64, c_uint32, c_uint32]),

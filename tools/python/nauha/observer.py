@@ -178,6 +178,10 @@ class Observer:
                                 f"{', ...' if len(blind) > 3 else ''}); parameters, gradients, the model's output and "
                                 "the loss are recorded")
 
+    def _is_compiled(self, weak_root):
+        """Whether torch.compile was called with the model itself."""
+        return any(root == weak_root and observed() is not None and is_compiled(observed()) for root, observed in self._observed)
+
     def take_over(self, model):
         """From now on this model's runs begin steps: another training has followed."""
         self.steps.first_model = weakref.ref(unwrapped(model))
@@ -356,7 +360,7 @@ class Observer:
                 call = self._runs.next(publisher.serial, tag)
                 publisher.publish_all(KINDS["input_data"], NONE, call, tag, tensors.each_argument(args, kwargs))
                 if self.outside is not None:
-                    self.outside.enters(weak_root(), call, tag, args, kwargs)
+                    self.outside.enters(weak_root(), call, tag, args, kwargs, self._is_compiled(weak_root))
 
     def _learns(self, model):
         """Whether runs of a model in its mode are runs of the training."""
@@ -381,6 +385,8 @@ class Observer:
                 return
             seen, self._ran_since_backward = self._ran_since_backward, False
             has_model = self.steps.first_model is not None
+            if self.outside is not None:
+                self.guarded(self.outside.backward_begins, losses)
             if not seen and has_model and self.publisher.step_open and self.bare.is_all_behind(losses):
                 return
             if self._begin_unseen(seen) and not seen and has_model:
@@ -400,6 +406,8 @@ class Observer:
         self.latest_on = True
         self._held = self.models()
         self._begin_step(self.steps.first_model)
+        if self.outside is not None and not seen:
+            self.guarded(self.outside.unmade.is_unseen)
         return True
 
     def _stop_if_told(self):
@@ -428,6 +436,8 @@ class Observer:
         self._lent = {(value.module, value.slot): value.tensor.data_ptr() for value in self.registry.lent}
         publisher.begin_step(values)
         self._held.extend(self.around)
+        if self.outside is not None:
+            self.outside.unmade.step_begins()
         self._publish_buffers()
         self._hook_parameters(values)
 
@@ -624,6 +634,8 @@ class Observer:
         for kind, tensor in (("network_output", output), ("input_labels", labels)):
             if tensor is not None:
                 publisher.publish(KINDS[kind], NONE, 0, call, tag, tensor)
+        if self.outside is not None and output is not None:
+            self.outside.loss_is_given(output, call, tag)
         return call
 
     def loss(self, loss, call, count=None):

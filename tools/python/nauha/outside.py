@@ -6,6 +6,9 @@
 - `pass_state`: the parameters and buffers that have changed within the step since its beginning, or since they were recorded
   last, other than by the passes themselves
 - `generator_state`: the states of the random generators before the pass, of those that it drew from
+- `pass_context`, slot `network_output`: a loss function was given what a model returned, or a view of all of it; `call` is that of
+  the loss
+- `pass_context`, slot `in_full`: what cannot be made again, see unmade.py
 - `pass_context`, slot `backward`: a backward pass has reached the output of a model; `call` counts them
 - `output_gradients`: the gradient that arrived at an output, after the `backward` that brought it. `call` is that of the pass; in
   the n-th backward pass after the first through the same output, plus n times the number of passes so far. If the gradient is
@@ -20,6 +23,7 @@ import json
 import platform
 import random
 import sys
+import weakref
 
 import torch
 
@@ -27,6 +31,7 @@ from nauha import arguments, compat, tensors
 from nauha.native import KINDS, NONE
 from nauha.publisher import Counter, keeps_outside
 from nauha.registry import plain_name
+from nauha.unmade import SLOT, Unmade, mark
 
 CONTEXT, STATE, GENERATOR, GRADIENT = (
     KINDS[kind] for kind in ("pass_context", "pass_state", "generator_state", "output_gradients"))
@@ -118,6 +123,39 @@ _OF_PYTHON = _Generator("python", random.getstate, lambda state: as_tensor(json.
 _OF_NUMPY = _Generator("numpy", _peek_numpy, _encode_numpy, _restore_numpy)
 
 
+def _own(slot, generator):
+    return _Generator(slot, generator.get_state, lambda state: state, generator.set_state)
+
+
+def _is_own(thing):
+    return isinstance(thing, torch.Generator) and all(thing is not other for other in (
+        torch.default_generator, *torch.cuda.default_generators))
+
+
+def generators_of(model):
+    """Those that the modules of a model have as attributes, with slots such as "model:inside.generator", and those that are
+    global variables of the files in which the modules are defined: "file:inside:NAME"."""
+    found = []
+    for path, module in model.named_modules():
+        path = plain_name(path)
+        found += [_own(f"model:{path}.{name}" if path else f"model:{name}", value)
+                  for name, value in vars(module).items() if _is_own(value)]
+        found += [_own(f"file:{path}:{name}", value) for name, value in _globals_of(module).items() if _is_own(value)]
+    return list({id(each.peek.__self__): each for each in reversed(found)}.values())
+
+
+def _globals_of(module):
+    """The variables of the file in which a module is defined, unless it is one of PyTorch's."""
+    if type(module).__module__.partition(".")[0] == "torch":
+        return {}
+    return getattr(type(module).forward, "__globals__", {})
+
+
+def given_generators(args, kwargs):
+    """Those among the arguments of a model, with slots such as "argument:0"."""
+    return [_own(f"argument:{path}", generator) for path, generator in arguments.generators(args, kwargs)]
+
+
 def generators():
     """Those that a pass may draw from."""
     found = [_ON_CPU, _OF_PYTHON]
@@ -183,6 +221,13 @@ class _Model:
                             if parameter is not None and not compat.is_lazy(parameter)]
         self._signature = None
         self._unusual = {}
+        self._model = weakref.ref(model)
+        self._generators = None
+
+    def generators(self):
+        if self._generators is None:
+            self._generators = generators_of(self._model())
+        return self._generators
 
     def unusual(self):
         signature = [module.training for _, module in self._modules], [each.requires_grad for _, each in self._parameters]
@@ -264,30 +309,37 @@ class Outside:
         self._backwards = Counter()
         self._task = None  # the backward pass that reached an output last
         self._pass = None  # the pass that runs: (call, tag, [(generator, state before)])
+        self._returned = []  # weak, what the passes of the step have returned
+        self._lists = Counter()
+        self.unmade = Unmade(publisher, registry, self._publish_unmade)
+
+    def _publish_unmade(self, text):
+        if self._publisher.wanted(CONTEXT, NONE, 0):
+            self._publish_text(SLOT, self._lists.next(self._publisher.serial, 0), 0, text)
 
     # ---- before a pass ----
 
-    def enters(self, model, call, tag, args, kwargs):
-        """A recorded pass of a model begins, after its inputs were published."""
+    def enters(self, model, call, tag, args, kwargs, is_compiled):
+        """A recorded pass of a model begins, after its inputs were published. is_compiled: the whole model is."""
         self._pass = None
         publisher = self._publisher
         if not publisher.wanted(CONTEXT, NONE, tag):
             return
         self._publish_changes(call, tag)
         described = arguments.describe(args, kwargs)
-        for name in arguments.unknown([described]):
-            publisher.tell(f"passes of the model cannot be run again from this trace, because an argument of it is a {name}")
+        self.unmade.model_enters(model, is_compiled)
+        self.unmade.takes(model, arguments.unknown([described]))
         device = next((parameter.device.type for parameter in model.parameters()), "cpu")
         context = {"model": self._registry.prefix(model), "device": device, "arguments": described, "training": model.training,
                    **self._model(model).unusual(), "gradients": torch.is_grad_enabled(),
                    "autocast": compat.autocasts_on(), "switches": switches()}
         if context["autocast"]:  # relative to the step, so that the texts of steps are the same
             context["autocast_scope"] = compat.autocast_scope() - self._scope
-        self._publish_text("forward", call, tag, context)
-        self._pass = call, tag, [(generator, generator.peek()) for generator in generators()]
+        self._publish_text("forward", call, tag, json.dumps(context))
+        there = [*generators(), *self._model(model).generators(), *given_generators(args, kwargs)]
+        self._pass = call, tag, [(generator, generator.peek()) for generator in there]
 
-    def _publish_text(self, slot, call, tag, value):
-        text = json.dumps(value)
+    def _publish_text(self, slot, call, tag, text):
         tensor = self._texts.get(text)
         if tensor is None:
             if len(self._texts) >= _MAX_TEXTS:
@@ -312,6 +364,7 @@ class Outside:
         if self._serial != publisher.serial:
             self._serial = publisher.serial
             self._scope = compat.autocast_scope()
+            self._returned = []
             self._changes.forget()
         for record, slot, tensor in self._changes.find():
             publisher.publish(STATE, record.id, publisher.slot(slot), call, tag, tensor)
@@ -330,6 +383,7 @@ class Outside:
                 publisher.publish(GENERATOR, NONE, publisher.slot(generator.slot), call, tag, generator.encode(state))
         hooked = {}  # with what they are of, so that no other one gets its address
         for path, tensor in tensors.each_tensor(output):
+            self._returned.append(weakref.ref(tensor))
             if compat.has_graph(tensor):
                 source = tensor if tensor.grad_fn is None else tensor.grad_fn
                 place = id(source), tensor.output_nr
@@ -337,10 +391,22 @@ class Outside:
                     hooked[place] = source
                     self._hook(tensor, publisher.slot(path), path, call, tag)
 
+    def loss_is_given(self, tensor, call, tag):
+        """A loss function is given a tensor."""
+        publisher = self._publisher
+        if publisher.wanted(CONTEXT, NONE, tag) and any(_is_view(tensor, weak()) for weak in self._returned):
+            self._publish_text("network_output", call, tag, "{}")
+
+    def backward_begins(self, losses):
+        """A backward pass of these losses begins."""
+        if self._publisher.step_open and self._publisher.active and self._publisher.wanted(CONTEXT, NONE, 0):
+            self.unmade.backward_begins(losses)
+
     def _hook(self, tensor, slot, path, call, tag):
         arrived = _OutputGradient(self, slot, path, call, tag, self._publisher.serial, tensor.output_nr)
         if tensor.grad_fn is not None:
             tensor.grad_fn.register_prehook(arrived)
+            mark(tensor.grad_fn)
         else:
             compat.add_tensor_hook(tensor, lambda gradient: arrived((gradient,)))
 
@@ -357,13 +423,22 @@ class Outside:
         task = compat.backward_pass()
         if task != self._task:
             self._task = task
-            self._publish_text("backward", self._backwards.next(hook.serial, hook.tag), hook.tag,
-                               {"of_gradients": torch.is_grad_enabled(), "autocast": compat.autocasts_on()})
+            self._publish_text("backward", self._backwards.next(hook.serial, hook.tag), hook.tag, json.dumps(
+                {"of_gradients": torch.is_grad_enabled(), "autocast": compat.autocasts_on()}))
+            if torch.is_grad_enabled():
+                self.unmade.makes_graph()
         call = hook.call + self._runs.count(hook.serial, hook.tag) * hook.passes
         hook.passes += 1
         if not gradient.is_contiguous():
-            self._publish_text(f"gradient.{hook.path}".rstrip("."), call, hook.tag, {"stride": list(gradient.stride())})
+            self._publish_text(f"gradient.{hook.path}".rstrip("."), call, hook.tag, json.dumps({"stride": list(gradient.stride())}))
         publisher.publish(GRADIENT, NONE, hook.slot, call, hook.tag, gradient)
+
+
+def _is_view(tensor, other):
+    """Whether two tensors have the same elements in the same memory."""
+    return tensor is other or (other is not None and tensor.layout is other.layout is torch.strided
+                               and tensor.data_ptr() == other.data_ptr() and tensor.numel() == other.numel()
+                               and tensor.dtype is other.dtype and tensor.is_contiguous() and other.is_contiguous())
 
 
 class _OutputGradient:

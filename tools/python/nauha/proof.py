@@ -18,27 +18,64 @@ from nauha.native import Error, Status, library
 from nauha.remake import GIVEN, MADE, Key, Mismatch, NotMade
 from nauha.trace import Trace, open_on, to_float
 
-PROVEN, CLOSE, DIFFERENT, NOT_MADE = "proven", "close", "different", "not_made"
+PROVEN, CLOSE, DIFFERENT, IN_FULL, NOT_MADE = "proven", "close", "different", "in_full", "not_made"
+OUTCOMES = PROVEN, CLOSE, DIFFERENT, IN_FULL, NOT_MADE
 TOLERANCE = 1e-3
 JUDGED = [*MADE, "network_output"]
 
 
 def load_model(spec):
     """The model that "FILE.py:NAME" names: NAME is a module, a dict, tuple or list of modules, or a function without arguments
-    that returns one. Raises Error."""
+    that returns one. Raises Error, whose cause is what the file raised."""
     path, _, name = spec.rpartition(":")
-    module = load_file(path)
+    file = pathlib.Path(path).resolve()
+    if not file.is_file():
+        raise Error(f'--model: there is no file "{path}"; expected FILE.py:NAME', Status.UNKNOWN)
+    try:
+        module = load_file(path)
+    except (Exception, SystemExit) as failure:
+        raise Error(f'--model: "{file.name}" cannot be imported: {_told(failure)}; what a program does belongs under '
+                    'if __name__ == "__main__"', Status.UNAVAILABLE) from failure
     if not hasattr(module, name):
-        raise Error(f'"{pathlib.Path(path).resolve().name}" has no "{name}"', Status.UNKNOWN)
-    return getattr(module, name)
+        there = [key for key, thing in vars(module).items() if getattr(thing, "__module__", None) == module.__name__ and
+                 callable(thing)]
+        raise Error(f'--model: "{file.name}" has no "{name}"; it has {", ".join(there[:10]) or "no functions and classes"}',
+                    Status.UNKNOWN)
+    model = getattr(module, name)
+    if _is_builder(model):
+        try:
+            model = model()
+        except Exception as failure:
+            raise Error(f'--model: "{name}" of "{file.name}" failed when it was called without arguments: {_told(failure)}',
+                        Status.UNAVAILABLE) from failure
+    if not _is_model(model):
+        does = "returns" if _is_builder(getattr(module, name)) else "is"
+        raise Error(f'--model: "{name}" of "{file.name}" {does} {_told_type(model)}: expected a torch.nn.Module, or '
+                    'several in a tuple, list or dict')
+    return model
+
+
+def _told(failure):
+    return f"{type(failure).__name__}: {failure}".rstrip(": ")
+
+
+def _told_type(thing):
+    return "nothing" if thing is None else f"an object of the type {type(thing).__name__}"
+
+
+def _is_builder(model):
+    return callable(model) and not isinstance(model, torch.nn.Module)
+
+
+def _is_model(model):
+    parts = model.values() if isinstance(model, dict) else model if isinstance(model, (tuple, list)) else [model]
+    return len(parts) > 0 and all(isinstance(part, torch.nn.Module) for part in parts)
 
 
 def built(model):
     """A model, or what the function that was given builds."""
-    if callable(model) and not isinstance(model, torch.nn.Module):
-        model = model()
-    parts = model.values() if isinstance(model, dict) else model if isinstance(model, (tuple, list)) else [model]
-    if not parts or not all(isinstance(part, torch.nn.Module) for part in parts):
+    model = model() if _is_builder(model) else model
+    if not _is_model(model):
         raise Error(f"a model is a torch.nn.Module, several of them, or a function that returns one, not {model!r}")
     return model
 
@@ -54,6 +91,9 @@ def difference(recorded, made):
     largest = np.abs(recorded[finite]).max(initial=0.0)
     off = np.abs(recorded[finite] - made[finite]).max(initial=0.0)
     return 0.0 if off == 0 else off / largest if largest > 0 else math.inf
+
+
+_OF_OTHER_OUTPUTS = "a loss function was given something else than what the model returned"
 
 
 def _largest(elements):
@@ -81,7 +121,7 @@ class _Kind:
     """How many messages of a kind came out how."""
 
     def __init__(self):
-        self.counts = dict.fromkeys((PROVEN, CLOSE, DIFFERENT, NOT_MADE), 0)
+        self.counts = dict.fromkeys(OUTCOMES, 0)
         self.largest = 0.0  # difference
 
     def add(self, recorded):
@@ -150,9 +190,11 @@ class Proof:
         self._given = Follower(trace, steps_alone(selection), [*GIVEN, "weight_gradients", "bias_gradients"])
         self._step = None  # the Step that runs
         self._recorded = {}  # Key -> Recorded, of this step
-        self._outputs = set()  # (function, hash) of what the models returned in it
+        self._outputs = {}  # what the models returned in it: (function, hash) -> (dtype, elements)
         self._counts = {}  # kind -> _Kind
         self._reasons = {}  # why steps could not be run -> number of them
+        self._hides = False  # whether the model has hidden any of the messages
+        self._in_full = {}  # why messages were recorded in full -> {kind: number of them}
         self._steps = 0
         self.first = None  # what is known of the first message that is not the same
         self._remaker = remake.Remaker(built(model), trace.modules, self._made, inputs="inputs" in kinds)
@@ -178,34 +220,61 @@ class Proof:
             self._reasons[reason] = self._reasons.get(reason, 0) + 1
         self._compare_elements(number)
         self._excuse_noise()
+        self._judge_outputs(number)
         for key, recorded in self._recorded.items():
-            if key[0] == "network_output":
-                recorded.outcome = PROVEN if (recorded.hash_function, recorded.hash) in self._outputs else NOT_MADE
-            elif recorded.outcome == NOT_MADE and reason is None:
-                recorded.outcome, recorded.difference = DIFFERENT, math.inf
+            self._settle(key, recorded, reason is None)
             self._counts.setdefault(key[0], _Kind()).add(recorded)
             if recorded.outcome == DIFFERENT and self.first is None:
                 self.first = self._describe(key, recorded)
         self._steps += 1
 
+    def _settle(self, key, recorded, ran):
+        """What comes of a message that is not the same, or was not made. ran: whether the whole step was run."""
+        kind, _, module, _, _ = key
+        exception = self._step.exception(kind, module)
+        if exception is not None and exception["again"] != "all" and recorded.outcome != PROVEN:
+            recorded.outcome = NOT_MADE
+        elif recorded.outcome == NOT_MADE and self._is_hidden(kind, module):
+            self._hides = True
+        elif recorded.outcome == NOT_MADE and ran and exception is None and kind != "network_output":
+            recorded.outcome, recorded.difference = DIFFERENT, math.inf
+        if recorded.outcome == NOT_MADE and recorded.kept == "elements":
+            recorded.outcome = IN_FULL
+            why = _OF_OTHER_OUTPUTS if kind == "network_output" and ran else exception["why"] if exception is not None else None
+            counts = self._in_full.setdefault(why, {})
+            counts[kind] = counts.get(kind, 0) + 1
+
+    def _is_hidden(self, kind, module):
+        """Whether a message is of what torch.compile or TorchScript hides in the model."""
+        return kind in ("inputs", "activations", "layer_gradients") and self._remaker.hides(module)
+
     def _run(self):
         """Runs the step. Returns why not all of it could be run; None: it was."""
-        self._outputs = set()
+        self._outputs = {}
+        if self._step.reason() is not None:
+            return self._step.reason()
         if not self._step.passes:
             return "the trace does not hold what is needed to run them"
         try:
-            self._remaker.run(self._step)
+            self._remaker.run(self._step, self._needed())
         except NotMade as reason:
             return str(reason)
         return None
+
+    def _needed(self):
+        """The kinds of what is compared in this step."""
+        kinds = {key[0] for key in self._recorded}
+        return kinds | {"activations"} if "network_output" in kinds else kinds
 
     def _made(self, key, message):
         """A message was made."""
         kind, _, module, _, _ = key
         recorded = self._recorded.get(key)
-        if kind == "activations" and self._remaker.is_model(module):
-            functions = {other.hash_function for other in self._recorded.values()}
-            self._outputs.update((function, message.hash_by(function)) for function in functions)
+        is_output = kind == "activations" and self._remaker.is_model(module)
+        if recorded is None and not is_output:
+            return
+        if is_output:
+            self._take_output(message)
         if recorded is None:
             return
         recorded.made = made = message.hash_by(recorded.hash_function)
@@ -215,6 +284,52 @@ class Proof:
             recorded.outcome, recorded.difference = CLOSE if self._tolerance == math.inf else DIFFERENT, math.inf
             recorded.elements = message.shape, message.dtype, to_float(message)
             self._compare_fingerprints(recorded, message)
+
+    # ---- network_output ----
+
+    def _take_output(self, message):
+        """A model has returned a tensor."""
+        given = [recorded for key, recorded in self._recorded.items() if key[0] == "network_output"]
+        hashes = {(function, message.hash_by(function)) for function in {recorded.hash_function for recorded in given}}
+        like = [recorded for recorded in given if (recorded.hash_function, recorded.hash) not in hashes
+                and (math.prod(recorded.shape), recorded.dtype) == (math.prod(message.shape), message.dtype)]
+        elements = to_float(message) if like else None
+        for made in hashes:
+            self._outputs[made] = message.dtype, elements
+        for recorded in like:
+            if recorded.fingerprint is not None:
+                self._take_difference(recorded, library.nauha_fingerprint_difference(
+                    recorded.fingerprint, message.fingerprint_struct(), message.info.dtype))
+
+    @staticmethod
+    def _take_difference(recorded, found):
+        recorded.difference = found if recorded.difference is None else min(found, recorded.difference)
+
+    def _judge_outputs(self, number):
+        """What the loss functions were given is held against what the models returned."""
+        left = {}
+        for key, recorded in self._recorded.items():
+            if key[0] == "network_output" and (recorded.hash_function, recorded.hash) in self._outputs:
+                recorded.outcome, recorded.made = PROVEN, recorded.hash
+            elif key[0] == "network_output":
+                left[key] = recorded
+        if not left or not self._outputs:
+            return
+        for message in self._trace.messages(kinds="network_output", steps=number):
+            recorded = left.get(Key.of(message))
+            if recorded is None or message.kept != "elements":
+                continue
+            for dtype, elements in self._outputs.values():
+                if dtype == recorded.dtype and elements is not None and elements.size == math.prod(recorded.shape):
+                    self._take_difference(recorded, difference(to_float(message), elements))
+        for key, recorded in left.items():
+            if recorded.difference is not None and recorded.difference <= self._tolerance:
+                recorded.outcome = CLOSE
+            elif (key[1], key[4]) in self._step.given_outputs:
+                recorded.outcome = DIFFERENT
+                recorded.difference = math.inf if recorded.difference is None else recorded.difference
+
+    # ---- differences ----
 
     def _compare_fingerprints(self, recorded, message):
         """Where no elements were recorded, statistics and samples say how far what is not the same is from it."""
@@ -269,9 +384,11 @@ class Proof:
 
     def _meaning(self, key, recorded):
         kind, _, module, _, _ = key
+        if kind == "network_output":
+            return "what the loss function was given is not the same: it was an output of the model, and is none of them here"
         what = f'the {kind.replace("_", " ")} of "{module}" ({recorded.module_class})'
         if recorded.made is None:
-            return f"{what} were not made: the model has no such module, or did not run it. It is another model"
+            return f"{what} were not made: the model has no such module, did not run it, or hides it because it is compiled"
         shape, dtype = recorded.elements[:2]
         if (shape, dtype) != (recorded.shape, recorded.dtype):
             return f"{what} are {dtype}{list(shape)} here and {recorded.dtype}{list(recorded.shape)} in the trace: it is " \
@@ -310,10 +427,12 @@ class Proof:
         facts = self._trace.info.facts
         kinds = {kind: {**found.counts, "largest_difference": found.largest} for kind, found in self._counts.items()}
         total = {outcome: sum(found.counts[outcome] for found in self._counts.values())
-                 for outcome in (PROVEN, CLOSE, DIFFERENT, NOT_MADE)}
+                 for outcome in OUTCOMES}
         return {"steps": self._steps, "same": total[DIFFERENT] == 0 and total[PROVEN] + total[CLOSE] > 0, **total, "kinds": kinds,
                 "first_difference": self.first,
                 "not_run": [{"reason": reason, "steps": count} for reason, count in self._reasons.items()],
+                "hidden": self._hides,
+                "recorded_in_full": [{"reason": why, "kinds": counts} for why, counts in self._in_full.items()],
                 "recorded_with": {"framework": facts.get("framework"), "processor": facts.get("processor")},
                 "run_with": {"framework": f"torch {torch.__version__}", "processor": outside.processor()}}
 
@@ -344,8 +463,8 @@ def verify(trace, model, tolerance=TOLERANCE, **selection):
     returns one. tolerance: the largest difference of a tensor's elements, relative to its largest element, that counts as close.
     selection: the keyword arguments of Trace.messages().
 
-    Returns a dict: "same" says whether something was run again and nothing is different; "proven", "close", "different" and
-    "not_made" count messages, in "kinds" by kind; "first_difference" says where the first difference is and what it may mean. The
+    Returns a dict: "same" says whether something was run again and nothing is different; "proven", "close", "different",
+    "in_full" (the trace has the elements, but they were not made again) and "not_made" count messages, in "kinds" by kind; "first_difference" says where the first difference is and what it may mean. The
     model keeps the values of the last step. Raises Error."""
     with contextlib.ExitStack() as stack:
         if not isinstance(trace, Trace):
@@ -359,21 +478,30 @@ def verify(trace, model, tolerance=TOLERANCE, **selection):
         return proof.run()
 
 
+_WORDS = "proven", "close", "not the same", "recorded in full and not made again", "not made again"
+
+
 def lines(report):
     """A report as text, line by line."""
     kinds = report["kinds"]
     width = max(map(len, kinds), default=0)
     for kind, counts in kinds.items():
-        parts = [f"{counts[outcome]:,} {word}" for outcome, word in (
-            (PROVEN, "proven"), (CLOSE, "close"), (DIFFERENT, "not the same"), (NOT_MADE, "not made again")) if counts[outcome]]
+        parts = [f"{counts[outcome]:,} {word}" for outcome, word in zip(OUTCOMES, _WORDS) if counts[outcome]]
         if counts[CLOSE]:
             parts.append(f"largest difference {counts['largest_difference']:.2g}")
         yield f"{kind:{width}}  {', '.join(parts)}"
     for each in report["not_run"]:
         steps = f"{each['steps']:,} step{'s' if each['steps'] > 1 else ''}"
         yield f"{steps} could not be run again, or not completely: {each['reason']}"
-    if not report["not_run"] and not report["different"] and kinds.get("network_output", {}).get(NOT_MADE):
-        yield "network_output is not made again where a loss function was given something else than what the model returned"
+    not_run = [each["reason"] for each in report["not_run"]]
+    for each in report["recorded_in_full"]:
+        if each["reason"] is not None and each["reason"] not in not_run:
+            yield f"not made again, of {', '.join(each['kinds'])}: {each['reason']}"
+    if report["hidden"]:
+        yield "what is inside of compiled and scripted modules of the model is not made again: build it without torch.compile and " \
+            "TorchScript to compare that, too"
+    if report["in_full"]:
+        yield "of what was recorded in full and not made again, this shows only that it is undamaged"
     first = report["first_difference"]
     if first is not None:
         size = "" if first["difference"] is None else f", by {first['difference']:.2g} of the largest element"
@@ -383,3 +511,7 @@ def lines(report):
             then, now = report["recorded_with"][key], report["run_with"][key]
             if then and then != now:
                 yield f"the {key} was {then} and is {now} here"
+    if not report["proven"] and not report["close"]:
+        yield "nothing is proven"
+    elif not report["different"]:
+        yield "nothing that was made again is different" if report["close"] else "all that was made again is the same to the bit"

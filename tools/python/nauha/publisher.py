@@ -56,6 +56,10 @@ class Wanted(fast.Wanted):
         return self._only_prints and not (self.tapped is not None and any(
             self.tapped(KINDS[kind]) for kind in ("weights", "biases", "weight_updates", "bias_updates")))
 
+    def keep_in_full(self, kind, module):
+        """From now on, with keep=proof. Call at() then."""
+        native.call(library.nauha_keeping_except, self._keeping, kind, module)
+
     def check(self):
         """Raises Error where a kind or a pattern of modules chooses nothing there is. A tag may come later."""
         keeping = _keeping({key: value for key, value in self._options.items() if key != "tag"})
@@ -90,7 +94,7 @@ class Publisher(fast.Recording):
 
     def __init__(self, path, options, facts, rank, world_size, notice=None, tentative=False):
         """Options are those of the command line without dashes, as text. Raises Error."""
-        self.rank = rank
+        self.rank, self.world_size = rank, world_size
         self._told = set()
         self._failure = None  # of the recorder, which has been told
         self._notice = notice or native.notice
@@ -104,6 +108,7 @@ class Publisher(fast.Recording):
         self._slots = {"": 0}
         self._tags = {"default": 0}
         self.keeps_outside = keeps_outside(options)
+        self.keeps_proof = options.get("keep") == "proof"
         self.first_step = int(options.get("first-step", 0))
         self.epoch = int(options.get("first-epoch", 0))
         self.active = True

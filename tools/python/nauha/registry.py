@@ -236,6 +236,16 @@ class Registry:
                 else:
                     self._collect_one(record, key, transforms.reached(parameter), tensor)
 
+    @property
+    def has_parts(self):
+        """Whether this process holds only a part of some parameter."""
+        return bool(self._parts)
+
+    def in_model(self, parameter):
+        """Whether it was a parameter of a module when values() was called."""
+        value = self._owners.get(id(parameter))
+        return value is not None and isinstance(value.record.root(), torch.nn.Module)
+
     def has_any(self, parameters):
         """Whether any of them was a parameter of a model when values() was called."""
         return any(id(parameter) in self._owners for parameter in parameters)

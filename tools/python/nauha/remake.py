@@ -19,6 +19,7 @@ from nauha.exporter import Exporter
 from nauha.native import KINDS, Error, Status, library
 from nauha.registry import class_name, plain_name, unwrapped
 from nauha.trace import Message
+from nauha.unmade import SLOT, is_compiled, is_within
 
 MADE = ("inputs", "activations", "layer_gradients", "weight_gradients", "bias_gradients")  # kinds that a step makes
 GIVEN = ("weights", "biases", "buffers", "input_data", "pass_context", "pass_state", "generator_state", "output_gradients")
@@ -84,7 +85,21 @@ class Step:
         self.inputs = {}  # (tag, call, path) -> tensor
         self.generators = {}  # (tag, call) -> {slot: tensor}
         self.strides = {}  # (call, path) -> strides of a gradient that is not contiguous
+        self.given_outputs = set()  # (tag, call) of losses that were given what a model returned
+        self.unmade = []  # what cannot be made again, see unmade.py
         self._state = []  # of the pass to come
+
+    def exception(self, kind, module):
+        """What says that a message cannot be made again; None if it can."""
+        return next((each for each in self.unmade if kind in each["kinds"] and is_within(module or "", each["modules"])), None)
+
+    def reason(self):
+        """Why the step cannot be run again; None if it can."""
+        return next((each["why"] for each in self.unmade if each["again"] == "none"), None)
+
+    def is_apart(self, module):
+        """Whether a module is in no model."""
+        return any(each["again"] == "apart" and is_within(module, each["modules"]) for each in self.unmade)
 
     def take(self, message):
         """A message of one of the GIVEN kinds, or of a kind that is made."""
@@ -112,6 +127,10 @@ class Step:
             self.passes[-1].state, self._state = self._state, []
         elif slot == "backward":
             self.passes.append(Backward(tag, call, context))
+        elif slot == SLOT:
+            self.unmade = context
+        elif slot == "network_output":
+            self.given_outputs.add((tag, call))
         else:
             self.strides[call, slot.partition(".")[2]] = context["stride"]
 
@@ -150,6 +169,15 @@ class Models:
         if name and isinstance(given, torch.nn.Module):
             return dict(given.named_modules()).get(name)
         return given
+
+
+def _generator(described, states):
+    """The random generator that was an argument."""
+    generator = torch.Generator(described["device"])
+    state = states.get(f"argument:{described['generator']}")
+    if state is not None:
+        generator.set_state(state)
+    return generator
 
 
 def _type_names(given):
@@ -195,9 +223,10 @@ class Remaker:
         self._models = Models(models, classes)
         self._take = take
         self._known = {}  # name -> model
+        self._hidden = None  # the names of compiled and scripted modules; None: not known yet
         self._failure = None
         self.running = None  # the key of the pass that runs
-        kinds = [kind for kind in MADE if inputs or kind != "inputs"]
+        self._kinds = kinds = [kind for kind in MADE if inputs or kind != "inputs"]
         self._exporter = Exporter(None, step="manual", kinds=kinds, notice=lambda text: None)
         self._observer = self._exporter.observer
         self._tap({KINDS[kind] for kind in kinds})
@@ -207,6 +236,9 @@ class Remaker:
         publisher = self._exporter.publisher
         native.call(library.nauha_recorder_tap, publisher.recorder, ctypes.cast(self._callback, ctypes.c_void_p), None)
         publisher.wanted.tapped = numbers.__contains__
+        # The tap would be given the parameters and their updates, too, which are at hand.
+        begin, end = publisher.begin_step, publisher.end_step
+        publisher.begin_step, publisher.end_step = lambda parameters: begin([]), lambda parameters: end([])
 
     def _arrived(self, context, handle, error):
         try:
@@ -225,10 +257,22 @@ class Remaker:
         """Whether this is the name of one of the models that have run."""
         return module in self._known
 
+    def hides(self, module):
+        """Whether a module is inside of one that torch.compile or TorchScript runs, where nothing is seen."""
+        found = self._hidden
+        if found is None:
+            found = self._hidden = [f"{name}.{path}" if name and path else name or path for name, model in self._known.items()
+                                    for path, part in model.named_modules() if is_compiled(part) or
+                                    isinstance(part, torch.jit.ScriptModule)]
+            found[:] = [plain_name(name) for name in found]
+        return module is not None and any(module != name and is_within(module, [name]) for name in found)
+
     # ---- one step ----
 
-    def run(self, step):
-        """Runs a step again. Raises Mismatch if the model is another one, and NotMade if not all of the step can be run."""
+    def run(self, step, kinds=MADE):
+        """Runs a step again. kinds: those that are taken. Raises Mismatch if the model is another one, and NotMade if not all of
+        the step can be run."""
+        self._exporter.publisher.wanted.tapped = {KINDS[kind] for kind in kinds if kind in self._kinds}.__contains__
         for context in reversed([each.context for each in step.passes if isinstance(each, Forward)]):
             self._add(context["model"])
             self._set_modes(self._known[context["model"]], context)
@@ -260,6 +304,7 @@ class Remaker:
         if name in self._known:
             return
         model = self._known[name] = self._models.find(name)
+        self._hidden = None
         self._exporter.set_model(model, name)
         self._exporter.add_modules(model)
         self._observer.learns_in_evaluation_mode.add(unwrapped(model))
@@ -304,7 +349,8 @@ class Remaker:
                 _put(tensor, recorded, strides.get((module, slot)))
         names = [name for name in self._known if name or self._models.is_single]
         wrong += [f"{_place(module, slot)} of the trace is not in the model" for module, slot in step.values
-                  if (module, slot) not in there and any(_is_within(module, name) for name in names)]
+                  if (module, slot) not in there and any(is_within(module, [name]) for name in names)
+                 and not step.is_apart(module)]
         if wrong:
             raise Mismatch(f"the model is not the one that was recorded: {'; '.join(wrong[:5])}"
                            f"{f'; and {len(wrong) - 5} more' if len(wrong) > 5 else ''}")
@@ -329,6 +375,8 @@ class Remaker:
         device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
         def tensor(described):
+            if "generator" in described:
+                return _generator(described, states)
             path, with_model = described["tensor"], described.get("device", "cpu") == context["device"]
             values = step.inputs.get((forward.tag, forward.call, path))
             if values is None:
@@ -337,13 +385,14 @@ class Remaker:
             values = _strided(values, described.get("stride"), device if with_model else torch.device("cpu"))
             return leaves.setdefault(path, values.requires_grad_()).clone() if described.get("grad") else values
 
-        leaves = {}
+        leaves, states = {}, step.generators.get((forward.tag, forward.call), {})
         try:
             args, kwargs = arguments.build(context["arguments"], tensor)
         except arguments.Unknown as error:
             raise NotMade(str(error)) from None
-        for slot, state in step.generators.get((forward.tag, forward.call), {}).items():
-            self._restore(slot, state)
+        for slot, state in states.items():
+            if not slot.startswith("argument:"):
+                self._restore(model, slot, state)
         tag = contextlib.nullcontext() if forward.tag == "default" else self._exporter.tag(forward.tag)
         with outside.switched(context["switches"]), torch.set_grad_enabled(context["gradients"]), tag, \
                 compat.autocast_as(context["autocast"]):
@@ -356,8 +405,9 @@ class Remaker:
         return dict(tensors.each_tensor(output))
 
     @staticmethod
-    def _restore(slot, state):
-        generator = next((generator for generator in outside.generators() if generator.slot == slot), None)
+    def _restore(model, slot, state):
+        there = outside.generators_of(model) if ":" in slot and not slot.startswith("cuda:") else outside.generators()
+        generator = next((generator for generator in there if generator.slot == slot), None)
         if generator is None:
             raise NotMade(f"the model draws from the random generator \"{slot}\", which is not here")
         generator.restore(state)
@@ -440,6 +490,3 @@ def _depends(output, other):
 def _place(module, slot):
     return f'"{module}.{slot}"' if module else f'"{slot}"'
 
-
-def _is_within(module, name):
-    return not name or module == name or module.startswith(f"{name}.")

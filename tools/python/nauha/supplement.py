@@ -54,6 +54,7 @@ class Supplement(proof.Proof):
         super().__init__(trace, model, selection, tolerance, [kind for kind in proof.JUDGED if kind in kinds])
         self._asked = [kind for kind in MADE if kind in self._wanted]
         self._selector = make_selector(selection)
+        self._is_proof = trace.info.facts.get("keep") == "proof"
         self._full = set()  # the keys of the step that the trace has in full
         self._kept = {}  # Key -> _Made, of the step
 
@@ -100,6 +101,8 @@ class Supplement(proof.Proof):
             lacks |= message.kept in ("hash", "fingerprint")
             if message.kept == "elements":
                 self._full.add(Key.of(message))
+        if self._is_proof and self._asked:  # of a kind, some modules alone may be there in full
+            return True
         return lacks or any(kind not in there for kind in self._asked)
 
     def _make(self, number, evidence):
@@ -108,6 +111,12 @@ class Supplement(proof.Proof):
         self._judge(number)
         if self.first is not None:
             raise Error(f"step {number}: {self.first['meaning']}", Status.DAMAGED)
+
+    def _is_hidden(self, kind, module):
+        return False  # nothing that a metric asks for may be missing without notice
+
+    def _needed(self):
+        return super()._needed() | set(self._asked)
 
     def _made(self, key, message):
         super()._made(key, message)
