@@ -88,7 +88,7 @@ static void test_wrong_values(void **state) {
     refused("depht", "1", NAUHA_UNKNOWN,
             "there is no recording option \"depht\" (did you mean \"depth\"?); options: kinds");
     refused("depth", "x", NAUHA_INVALID, "option \"depth\"");
-    refused("codec", "gzip", NAUHA_INVALID, "codecs: zstd, zstd:LEVEL, lz4, none");
+    refused("codec", "gzip", NAUHA_INVALID, "codecs: zstd, zstd:LEVEL, lz4, auto, none");
     refused("codec", "zstd:99", NAUHA_INVALID, "the level is a whole number");
     refused("buffer", "10", NAUHA_INVALID, "at least 1M");
     refused("buffer", "lots", NAUHA_INVALID, "option \"buffer\"");

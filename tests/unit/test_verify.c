@@ -2,7 +2,7 @@
 /* Verify finds each kind of damage, names it, and says which messages it costs. */
 #include "tests/unit/trace_fixture.h"
 
-#include "nauha/internal/hash.h"
+#include "nauha/internal/tensor_hash.h"
 #include "replay/trace/parts.h"
 
 struct findings {
@@ -91,7 +91,7 @@ static void test_elements_that_were_written_later(void **state) {
         uint64_t hash[2];
         for (size_t i = 0; i < ELEMENTS; i++)
             data[i] = (float)(1000 + 100 * step + i);
-        nauha__hash128(data, sizeof data, hash);
+        nauha__tensor_hash(data, sizeof data, hash);
         data[3] += step == 1 ? 0.5f : 0.0f;
         later[step] = (struct nauha__elements_row){
             .seq = step, .offset = fixture_put(&f, 2, data, sizeof data), .stream = 2};

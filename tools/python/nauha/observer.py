@@ -8,7 +8,7 @@ import weakref
 
 import torch
 
-from nauha import bare, calls, compat, fast, hooks, native, probes, shards, tensors, transforms
+from nauha import bare, calls, compat, fast, hooks, native, probes, scalers, shards, tensors, transforms
 from nauha.graphs import Graphs
 from nauha.guard import Guard
 from nauha.native import KINDS, NONE, Stopped
@@ -20,7 +20,6 @@ from nauha.steps import Steps, parameters_of
 
 ACTIVATIONS = KINDS["activations"]
 LAYER_GRADIENTS = KINDS["layer_gradients"]
-SKIPPED = "optimizer_step_skipped"
 OF_PARAMETERS = [KINDS[kind] for kind in ("weights", "weight_updates", "weight_gradients", "biases", "bias_updates",
                                           "bias_gradients")]
 
@@ -78,7 +77,7 @@ class Observer:
         if self.outside is not None:
             self.placed.add(compat.AutocastWatch().remove)
         self.optimizers = Optimizers(publisher, self.registry)
-        self._watch_scalers()
+        self.placed.add(scalers.watch(self))
         self.graphs = Graphs(self)
         self.placed.add(self.graphs.watch())
         transforms.watch()
@@ -229,31 +228,6 @@ class Observer:
         """An optimizer has stepped, be it in a CUDA graph. Lock held."""
         self.steps.stepped(optimizer)
         self.guarded(self.optimizers.stepped, optimizer)
-
-    def _watch_scalers(self):
-        """A step that a GradScaler left out ends a step, too: its gradients were not finite, and weights stay."""
-        before = {}
-
-        def begins(optimizer):
-            before[optimizer] = self.steps.count(optimizer)
-
-        def ended(optimizer):
-            if before.pop(optimizer, -1) == self.steps.count(optimizer) and self.steps.knows(optimizer):
-                self._skipped(optimizer)
-
-        self.placed.add(compat.around_scaler_step(functools.partial(self.guarded, begins),
-                                                  functools.partial(self.guarded, ended)))
-
-    def _skipped(self, optimizer):
-        publisher = self.publisher
-        with publisher.lock:
-            self.steps.stepped(optimizer)
-            if publisher.recorder is None:
-                return
-            publisher.tell("a GradScaler left out a step of the optimizer because gradients were not finite; the trace has a "
-                           f"message of kind {SKIPPED} for each such step")
-            if publisher.active and publisher.step_open:
-                publisher.publish(publisher.event(SKIPPED), NONE, 0, 0, 0, None)
 
     def _look_for_optimizers(self):
         """Knows those there are, and from now on any that steps, if they train the models."""
