@@ -125,7 +125,7 @@ class Disks(Case):
             print(repr(sum(p.double().sum().item() for p in model.parameters())))
         """
         bare = self.run_program([sys.executable, self.script(text)])
-        done = self.record_script(text, preexec_fn=lambda: __import__("resource").setrlimit(
+        done = self.record_script(text, options=["--flush", "0.02"], preexec_fn=lambda: __import__("resource").setrlimit(
             __import__("resource").RLIMIT_FSIZE, (300000, 300000)))
         self.assertEqual(done.stdout, bare.stdout)
         told = [line for line in done.stderr.splitlines() if "recording has stopped, but the training continues" in line]
