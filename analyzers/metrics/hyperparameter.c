@@ -80,7 +80,9 @@ static enum nauha_status compute(void *self, struct nauha_bundle *bundle, struct
     double value;
     host->to_f64(&tensor, element, 1, &value);
     metric->found = true;
-    return host->publish_scalar(host, metric->topic, info, value, err);
+    struct nauha_message_info stamps = *info;
+    stamps.slot = 0; /* which has no name: that of the message has the names of all settings */
+    return host->publish_scalar(host, metric->topic, &stamps, value, err);
 }
 
 static enum nauha_status finish(void *self, struct nauha_error *err) {

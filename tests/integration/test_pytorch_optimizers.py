@@ -63,6 +63,7 @@ class Hyperparameters(Case):
     def plotted(self):
         nauha("replay", self.path, "--metric", "hyperparameter", "-o", self.folder / "series")
         rows = read_csv(self.folder / "series/hyperparameter_lr.csv")
+        self.assertEqual({row["slot"] for row in rows}, {""})
         return [(module, float(row["value"])) for module in sorted({row["module"] for row in rows})
                 for row in rows if row["module"] == module]
 
