@@ -41,6 +41,22 @@ class Live(Case):
         def compute(self, message):
             return (message.tensor == 0).mean()
 
+    def test_steps_of_optimizers_that_nobody_named(self):
+        for named in (False, True):
+            with self.subTest(named):
+                self.notices.clear()
+                model = nn.Linear(3, 2)
+                optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+                self.export(model, step="optimizer")
+                if named:
+                    self.exporter.set_optimizer(optimizer)
+                for _ in range(3):
+                    model(torch.ones(1, 3)).sum().backward()
+                    optimizer.step()
+                self.assertTrue(self.exporter.close())
+                told = [notice for notice in self.notices if "no optimizer was named: call set_optimizer()" in notice]
+                self.assertEqual(len(told), not named, self.notices)
+
     def test_live_equals_replayed(self):
         for options in ({}, {"staging": "always"}):
             torch.manual_seed(1)

@@ -408,11 +408,17 @@ class Exporter:
             observer.guarded(observer.detach)
             observer.guarded(self.publisher.finish)
             observer.guarded(self._tell_waits)
+            observer.guarded(self._tell_lack)
             observer.guarded(self._flight.look)
             observer.guarded(self._flight.close)
             if self._pipeline is not None:
                 observer.guarded(self._finish_metrics)
             return bool(observer.guarded(self.publisher.close))
+
+    def _tell_lack(self):
+        if self.publisher.serial and self.observer.steps.lacks_optimizer():
+            self.publisher.tell('with step="optimizer" the whole training was one step, because no optimizer was named: call '
+                                'set_optimizer(), or leave step="auto", which finds optimizers by itself')
 
     def _tell_waits(self):
         if self.publisher.recorder is None:

@@ -118,6 +118,10 @@ class Steps:
         """Whether all optimizers have stepped that have to."""
         return self._any_stepped and not self._awaited()
 
+    def lacks_optimizer(self):
+        """Whether a step would have to end with an optimizer, and there is none."""
+        return self.mode == "optimizer" and len(self._optimizers) == 0 and not self._ever_stepped
+
     def waits(self):
         """Whether the open step will end with an optimizer."""
         return self.mode in ("auto", "optimizer") and len(self._optimizers) > 0 and not self.complete()
