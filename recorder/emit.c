@@ -3,7 +3,6 @@
  *
  * Threads: the publish lock is held.
  */
-#include <math.h>
 #include <stdlib.h>
 
 #include "nauha/internal/clock.h"
@@ -286,24 +285,16 @@ static void store(struct nauha_recorder *recorder, const struct nauha__outgoing 
     recorder->bytes_published += out->bytes;
 }
 
-static bool is_finite(const struct nauha_tensor *tensor, size_t count) {
-    double part[64];
-    for (size_t first = 0; first < count; first += sizeof part / sizeof *part) {
-        const size_t left = count - first, room = sizeof part / sizeof *part,
-                     n = left < room ? left : room;
-        nauha_tensor_to_f64(tensor, first, n, part);
-        for (size_t i = 0; i < n; i++)
-            if (!isfinite(part[i]))
-                return false;
-    }
-    return true;
-}
-
 /* A loss that is not finite after one that was is a reason for a dump. */
 static void watch_loss(struct nauha_recorder *recorder, const struct nauha__outgoing *out) {
-    const bool finite =
-        out->print ? out->print->nans + out->print->infs == 0
-                   : is_finite(out->tensor, out->bytes / nauha_dtype_size(out->tensor->dtype));
+    struct nauha_stats stats = {0};
+    if (out->print) {
+        stats.nans = out->print->nans;
+        stats.infs = out->print->infs;
+    } else {
+        nauha_stats_compute(out->tensor, &stats);
+    }
+    const bool finite = stats.nans + stats.infs == 0;
     if (!finite && !recorder->loss_not_finite)
         nauha__flight_ask(&recorder->flight, "the loss is not finite");
     recorder->loss_not_finite = !finite;

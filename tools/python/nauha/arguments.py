@@ -46,19 +46,7 @@ def unknown(described):
 
 def generators(args, kwargs):
     """[(path, generator)] of the random generators among the arguments."""
-    if len(args) == 1 and not kwargs:
-        return _generators(args[0], "", 0)
-    return [found for values in (enumerate(args), kwargs.items()) for key, value in values
-            for found in _generators(value, str(key), 1)]
-
-
-def _generators(value, path, depth):
-    if isinstance(value, torch.Generator):
-        return [(path, value)]
-    if depth >= tensors.MAX_DEPTH or not tensors.is_container(value):
-        return []
-    return [found for key, item in tensors.items_of(value)
-            for found in _generators(item, f"{path}.{key}" if path else str(key), depth + 1)]
+    return list(tensors.each_argument(args, kwargs, torch.Generator))
 
 
 def _describe(value, path, depth):

@@ -198,8 +198,9 @@ class Exporter:
                 raise native.Error("subscribe() can be called only once, before the first step", native.Status.STATE)
             pipeline = Pipeline(self.publisher.names)
             try:
+                live = Live(self.observer.registry)
                 for metric in metrics:
-                    pipeline.add(metric, Live(self.observer.registry))
+                    pipeline.add(metric, live)
                 self._add_rules(pipeline, list(rules), list(stop_on))
                 pipeline.on_failure(functools.partial(_tell_failure, weakref.ref(self.publisher)))
                 for sink in (sinks or ["csv"]) if output is not None else []:

@@ -17,6 +17,7 @@ import torch
 from nauha import native, outside
 from nauha.native import KINDS, library
 from nauha.publisher import Counter
+from nauha.registry import joined
 
 HYPERPARAMETERS, GROUPS = KINDS["hyperparameters"], KINDS["parameter_groups"]
 MOST = 1000  # groups: a program that makes optimizers again and again would fill the trace with names
@@ -103,7 +104,7 @@ class Optimizers:
 
     def _names(self, parameters):
         """The names of parameters, given their ids; None for one that is not recorded."""
-        names = {id(value.parameter): ".".join(filter(None, (value.record.name, self._slot_name(value))))
+        names = {id(value.parameter): joined(value.record.name, self._slot_name(value))
                  for value in self._registry.values()}
         return [names.get(parameter) for parameter in parameters]
 
@@ -115,17 +116,15 @@ def _numbers(settings):
     """The names and values of all settings that are numbers; those of a tuple are NAME.0, NAME.1 and so on."""
     names, values = [], []
     for name, value in settings.items():
-        if type(value) in _PLAIN and name not in _NOT_THESE and _is_name(name):
+        if name in _NOT_THESE or not _is_name(name):
+            continue
+        if isinstance(value, (tuple, list)):
+            if len(value) <= MOST_OF_TUPLE and all(map(_is_number, value)):
+                names += (f"{name}.{position}" for position in range(len(value)))
+                values += value
+        elif _is_number(value):
             names.append(name)
             values.append(value)
-        elif name not in _NOT_THESE and _is_name(name):
-            if not isinstance(value, (tuple, list)):
-                parts = ((name, value),)
-            else:
-                parts = [(f"{name}.{position}", part) for position, part in enumerate(value[:MOST_OF_TUPLE + 1])]
-            if len(parts) <= MOST_OF_TUPLE and all(_is_number(part) for _, part in parts):
-                names += (part for part, _ in parts)
-                values += (part for _, part in parts)
     return names, values
 
 

@@ -61,6 +61,11 @@ def plain_name(name):
     return ".".join(part for part in name.split(".") if part != "_orig_mod" and part not in _INSIDE)
 
 
+def joined(path, name):
+    """The path of something below a module; either may be empty."""
+    return f"{path}.{name}" if path and name else path or name
+
+
 class Record:
     """A module that is published."""
 
@@ -142,8 +147,7 @@ class Registry:
             root = weak()
             for name, module in root.named_modules(remove_duplicate=False) if root is not None else ():
                 roots.setdefault(id(module), weak)
-                name = plain_name(name)
-                name = f"{prefix}.{name}" if prefix and name else prefix or name
+                name = joined(prefix, plain_name(name))
                 found = paths.setdefault(id(module), [])
                 if name not in found:
                     found.append(name)

@@ -17,7 +17,7 @@ import torch
 from nauha import arguments, compat, native, outside, tensors
 from nauha.exporter import Exporter
 from nauha.native import KINDS, Error, Status, library
-from nauha.registry import class_name, plain_name, unwrapped
+from nauha.registry import class_name, joined, plain_name, unwrapped
 from nauha.trace import Message
 from nauha.unmade import SLOT, is_compiled, is_within
 
@@ -261,7 +261,7 @@ class Remaker:
         """Whether a module is inside of one that torch.compile or TorchScript runs, where nothing is seen."""
         found = self._hidden
         if found is None:
-            found = self._hidden = [f"{name}.{path}" if name and path else name or path for name, model in self._known.items()
+            found = self._hidden = [joined(name, path) for name, model in self._known.items()
                                     for path, part in model.named_modules() if is_compiled(part) or
                                     isinstance(part, torch.jit.ScriptModule)]
             found[:] = [plain_name(name) for name in found]

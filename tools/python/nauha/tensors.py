@@ -116,17 +116,17 @@ def is_view_of_all(tensor, other):
     return base is not None and (base is other or base is other_base)
 
 
-def each_tensor(value, path="", depth=0):
-    """Yields (path, tensor) for every tensor in nested tuples, lists, dicts and dataclasses: `0`,
+def each_tensor(value, path="", depth=0, kind=torch.Tensor):
+    """Yields (path, tensor) for every tensor, or object of another kind, in nested tuples, lists, dicts and dataclasses: `0`,
     `1.hidden`; the path of a bare tensor is empty."""
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, kind):
         yield path, value
         return
     if depth >= MAX_DEPTH:
         return
     for key, item in items_of(value):
         if item is not None:
-            yield from each_tensor(item, f"{path}.{key}" if path else str(key), depth + 1)
+            yield from each_tensor(item, f"{path}.{key}" if path else str(key), depth + 1, kind)
 
 
 def is_container(value):
@@ -147,13 +147,13 @@ def items_of(value):
     return ()
 
 
-def each_argument(args, kwargs):
-    """Yields (path, tensor) of a call's arguments; the path is empty if there is only one argument."""
+def each_argument(args, kwargs, kind=torch.Tensor):
+    """Yields (path, tensor) of a call's arguments; the path is empty if there is only one argument. kind: see each_tensor()."""
     if len(args) == 1 and not kwargs:
-        yield from each_tensor(args[0])
+        yield from each_tensor(args[0], kind=kind)
     else:
-        yield from each_tensor(args)
-        yield from each_tensor(kwargs)
+        yield from each_tensor(args, kind=kind)
+        yield from each_tensor(kwargs, kind=kind)
 
 
 def need_gradients(args, kwargs):

@@ -23,7 +23,7 @@ import torch
 from nauha import calls, native, tensors
 from nauha.native import KINDS, NONE, library
 from nauha.registry import is_compiled as is_result_of_compile
-from nauha.registry import plain_name
+from nauha.registry import joined, plain_name
 
 GRADIENTS = ["layer_gradients", "weight_gradients", "bias_gradients"]
 INSIDE = ["inputs", "activations", *GRADIENTS]
@@ -114,7 +114,7 @@ class Unmade:
                      "activations and gradients", "with BatchNorm, steps can be run again")
 
     def _find_compiled(self, model, prefix, whole):
-        found = {_joined(prefix, plain_name(name)) for name, module in model.named_modules() if is_compiled(module)}
+        found = {joined(prefix, plain_name(name)) for name, module in model.named_modules() if is_compiled(module)}
         names = [prefix] if whole else sorted(name for name in found if not is_within(name, found - {name}))
         if names:
             of = quoted([name for name in names if name != prefix]) or "the model"
@@ -170,10 +170,6 @@ class Unmade:
 def mark(node):
     """Marks where an output of a model is in a graph."""
     node.metadata[_MARK] = True
-
-
-def _joined(prefix, name):
-    return f"{prefix}.{name}" if prefix and name else prefix or name
 
 
 def is_compiled(module):
